@@ -1,0 +1,39 @@
+"""What steepest raises: one family, each message saying where, what, and what to do."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SteepestError(Exception):
+    """A mistake that the user can mend. The command line prints it and exits with 2."""
+
+
+class DataError(SteepestError, ValueError):
+    """The data cannot be read or cannot be learned from."""
+
+
+class TargetError(DataError):
+    """A label is missing, unknown or out of range."""
+
+
+class RecipeError(SteepestError, ValueError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class ModelError(SteepestError, ValueError):
+    """The model does not fit the data or the loss."""
+
+
+class EngineError(SteepestError):
+    """The engine asked for cannot run this plan."""
+
+
+class RunError(SteepestError):
+    """A run cannot be written, read or continued."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'target'?` for the nearest known name, or nothing when none is near."""
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    near = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""

@@ -1,0 +1,91 @@
+"""Randomness as a function: (seed, purpose, step, index) -> number.
+
+Everything random in a run comes from the counter-based generator Philox 4x32-10 (Salmon, Moraes,
+Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011). There is no state to save:
+the position in the run *is* the state, so a resumed run continues exactly, and the number of
+threads or the engine changes nothing.
+
+A counter of four 32-bit words is laid out as (block low, block high, step, stream << 8 | purpose),
+where block number b holds the numbers 4b .. 4b+3; the key is the 64-bit seed.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+UInt32Array = NDArray[np.uint32]
+UInt64Array = NDArray[np.uint64]
+Int64Array = NDArray[np.int64]
+Float64Array = NDArray[np.float64]
+
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
+_WEYL = (0x9E3779B9, 0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+class Purpose(IntEnum):
+    """What a number is for. Numbers of different purposes are independent."""
+
+    SHUFFLE = 1
+    SPLIT = 2
+    INITIALISATION = 3
+    MODULE = 4  # modules that draw from torch's own generator
+
+
+def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:
+    """Four random 32-bit words for each counter.
+
+    counter: (..., 4) uint32. key: two 32-bit words. Returns (..., 4) uint32.
+    """
+    c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
+    k0, k1 = key
+    for _ in range(rounds):
+        p0, p1 = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
+        c0 = (p1 >> _32) ^ c1 ^ np.uint64(k0)
+        c2 = (p0 >> _32) ^ c3 ^ np.uint64(k1)
+        c1, c3 = p1 & _LOW, p0 & _LOW
+        k0, k1 = (k0 + _WEYL[0]) & 0xFFFFFFFF, (k1 + _WEYL[1]) & 0xFFFFFFFF
+    return np.stack([c0, c1, c2, c3], axis=-1).astype(np.uint32)
+
+
+def words(
+    seed: int, purpose: Purpose, step: int, count: int, *, first: int = 0, stream: int = 0
+) -> UInt32Array:
+    """The 32-bit words with the indices first .. first+count-1, (count,) uint32.
+
+    seed: 0 <= seed < 2**64. step: an epoch or a step, < 2**32. stream: tells users of one purpose
+    apart (a layer's number, say), < 2**24.
+    """
+    blocks = np.arange(first // 4, -(-(first + count) // 4), dtype=np.uint64)
+    counter = np.empty((len(blocks), 4), dtype=np.uint32)
+    counter[:, 0] = blocks & _LOW
+    counter[:, 1] = blocks >> _32
+    counter[:, 2] = step
+    counter[:, 3] = stream << 8 | purpose
+    numbers = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(-1)
+    return numbers[first % 4 : first % 4 + count]
+
+
+def keys(seed: int, purpose: Purpose, step: int, count: int, *, stream: int = 0) -> UInt64Array:
+    """One 64-bit word for each index below count, (count,) uint64: word 2i is its low half."""
+    pairs = words(seed, purpose, step, 2 * count, stream=stream).astype(np.uint64)
+    return pairs[0::2] | pairs[1::2] << _32
+
+
+def uniform(seed: int, purpose: Purpose, step: int, count: int, *, stream: int = 0) -> Float64Array:
+    """Numbers in [0, 1), (count,) float64: the upper 53 bits of `keys`."""
+    return (keys(seed, purpose, step, count, stream=stream) >> np.uint64(11)) * 2.0**-53
+
+
+def permutation(
+    size: int, seed: int, purpose: Purpose, step: int, *, stream: int = 0
+) -> Int64Array:
+    """The numbers 0 .. size-1 in random order, (size,) int64: the stable sort of their keys."""
+    return np.argsort(keys(seed, purpose, step, size, stream=stream), kind="stable")
+
+
+def torch_seed(seed: int, purpose: Purpose, step: int, *, stream: int = 0) -> int:
+    """A seed for a torch.Generator, below 2**63."""
+    return int(keys(seed, purpose, step, 1, stream=stream)[0] >> np.uint64(1))
