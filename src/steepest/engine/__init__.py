@@ -1,1 +1,12 @@
-"""."""
+"""Engines: what moves a model down its gradient, behind one contract."""
+
+from steepest.engine.choose import Choice as Choice
+from steepest.engine.choose import choose as choose
+from steepest.engine.contract import Engine as Engine
+from steepest.engine.contract import LayerStats as LayerStats
+from steepest.engine.contract import OptimiserState as OptimiserState
+from steepest.engine.contract import Plan as Plan
+from steepest.engine.contract import StepStats as StepStats
+from steepest.engine.forward import forward as forward
+from steepest.engine.forward import module_mode as module_mode
+from steepest.engine.torch import TorchEngine as TorchEngine

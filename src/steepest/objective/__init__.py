@@ -1,1 +1,11 @@
-"""."""
+"""What training makes small: the data losses."""
+
+from steepest.objective.losses import binary_cross_entropy as binary_cross_entropy
+from steepest.objective.losses import (
+    binary_cross_entropy_from_probabilities as binary_cross_entropy_from_probabilities,
+)
+from steepest.objective.losses import cross_entropy as cross_entropy
+from steepest.objective.losses import (
+    cross_entropy_from_probabilities as cross_entropy_from_probabilities,
+)
+from steepest.objective.objective import Objective as Objective

@@ -1,0 +1,37 @@
+"""Which engine runs a plan, and why: never a silent fallback."""
+
+from dataclasses import dataclass
+
+from steepest.engine.contract import Engine, Plan
+from steepest.engine.torch import TorchEngine
+from steepest.errors import EngineError
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The engine for a plan and, in one line, why it is this one."""
+
+    engine: Engine
+    reason: str
+
+
+def choose(plan: Plan) -> Choice:
+    """The engine that the recipe asks for; "auto" takes the native one wherever it can run.
+
+    Raises EngineError with the reason if the native engine is asked for and cannot run the plan.
+    """
+    if plan.recipe.engine == "torch":
+        return Choice(TorchEngine(), "the recipe asks for it")
+    obstacle = native_obstacle(plan)
+    if obstacle is None:
+        raise NotImplementedError
+    if plan.recipe.engine == "native":
+        raise EngineError(
+            f"the native engine cannot run this plan: {obstacle}; set engine to 'torch' or 'auto'"
+        )
+    return Choice(TorchEngine(), obstacle)
+
+
+def native_obstacle(plan: Plan) -> str | None:
+    """What keeps the native engine from running this plan, in one line; None if nothing does."""
+    return "this version of steepest has no native engine yet"

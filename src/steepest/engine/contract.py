@@ -1,0 +1,126 @@
+"""What an engine promises: load a plan, advance by steps, export what it learned. Nothing else."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepest.data import Inputs
+from steepest.objective import Objective
+from steepest.random import Purpose, permutation
+from steepest.recipe import Recipe
+
+# By parameter name, then by what is kept of it: {"1.weight": {"momentum": tensor}}.
+OptimiserState = dict[str, dict[str, Tensor]]
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be trained: everything an engine needs, and nothing about files or screens.
+
+    inputs: the training rows, N of them. targets: (N,) int64 class indices, checked.
+    The model's parameters are the user's own tensors: an engine changes them in place.
+    """
+
+    model: nn.Module
+    objective: Objective
+    inputs: Inputs
+    targets: NDArray[np.int64]
+    recipe: Recipe
+
+    @property
+    def rows(self) -> int:
+        return len(self.targets)
+
+    @property
+    def batch_size(self) -> int:
+        """Rows in a minibatch; the last one of an epoch may be shorter."""
+        size = self.recipe.batch_size
+        return self.rows if size == "full" else min(size, self.rows)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_size)
+
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """The order of the training rows in an epoch, (N,) int64; each row occurs once."""
+        return permutation(self.rows, self.recipe.seed, Purpose.SHUFFLE, epoch)
+
+
+@dataclass(frozen=True)
+class LayerStats:
+    """One layer at one step, before its update.
+
+    weight_norm, gradient_norm: Euclidean norms of W and dL/dW. update_ratio: |dW| / |W|, where dW
+    is what the step added to W. activation_mean, activation_std: over all rows and units of what
+    follows the layer (its activation function, or the layer itself if none does). idle: the
+    share of these activations that are exactly 0 (rectifiers) or within 1 % of a bound (tanh,
+    sigmoid).
+    """
+
+    name: str
+    weight_norm: float
+    gradient_norm: float
+    update_ratio: float
+    activation_mean: float
+    activation_std: float
+    idle: float
+
+
+@dataclass(frozen=True)
+class StepStats:
+    """What some consecutive steps did: sums, so that any number of them can be added up.
+
+    loss_sum: the sum over rows of the loss, each row at the weights of its own step.
+    correct: rows whose likeliest class was the true one. layers: of the last step, if asked for.
+    """
+
+    steps: int
+    rows: int
+    loss_sum: float
+    correct: int
+    layers: tuple[LayerStats, ...] = ()
+
+    def __add__(self, later: "StepStats") -> "StepStats":
+        return StepStats(
+            self.steps + later.steps,
+            self.rows + later.rows,
+            self.loss_sum + later.loss_sum,
+            self.correct + later.correct,
+            later.layers or self.layers,
+        )
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of a row."""
+        return self.loss_sum / self.rows
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.rows
+
+
+class Engine(Protocol):
+    """Moves one model down its gradient. Owns the speed, never the meaning.
+
+    Between `load` and `export` the model belongs to the engine; `export` makes its parameters and
+    buffers current. The batches of a step are a function of the plan and the step's number, so
+    how many steps one call takes changes nothing.
+    """
+
+    name: str
+
+    def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
+        """Make ready for the step with this number (0 is the first of a run)."""
+        ...
+
+    def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
+        """Take len(rates) steps, one at each learning rate."""
+        ...
+
+    def export(self) -> OptimiserState:
+        """Make the model current and return a copy of the optimiser's state."""
+        ...

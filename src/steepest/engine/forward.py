@@ -1,0 +1,45 @@
+"""A model's outputs for many rows, without a trace: for evaluation and prediction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from steepest.data import Inputs
+from steepest.engine.rows import Rows
+
+_BYTES_A_BLOCK = 16 * 2**20
+
+
+def forward(model: nn.Module, inputs: Inputs) -> Tensor:
+    """The outputs in evaluation mode, (N, ...), on the CPU and without a graph."""
+    like = reference_parameter(model)
+    rows = Rows(inputs, like)
+    block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * inputs.array[:1].size)))
+    with module_mode(model, training=False), torch.no_grad():
+        outputs = [
+            model(rows[torch.arange(start, min(start + block, len(rows)), device=like.device)])
+            for start in range(0, len(rows), block)
+        ]
+    return torch.cat(outputs).cpu()
+
+
+def reference_parameter(model: nn.Module) -> Tensor:
+    """The tensor whose device and floating type the inputs follow: the first floating one."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.is_floating_point():
+            return tensor
+    return torch.empty(0)
+
+
+@contextmanager
+def module_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put all modules in training or evaluation mode; afterwards each has its own mode again."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, was_training in before:
+            module.training = was_training

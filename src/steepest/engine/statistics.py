@@ -1,0 +1,84 @@
+"""Per-layer statistics of one training step, taken with hooks that are removed again."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from steepest.engine.contract import LayerStats
+
+# Activations and where they stand still: exactly 0, or within 1 % of a bound.
+_ZERO_IS_IDLE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.Softplus, nn.ReLU6)
+_BOUNDS_ARE_IDLE: dict[type[nn.Module], tuple[float, float]] = {
+    nn.Tanh: (-0.99, 0.99),
+    nn.Sigmoid: (0.01, 0.99),
+}
+
+
+@dataclass
+class _Layer:
+    name: str
+    weight: Tensor
+    weight_before: Tensor
+    outputs: dict[str, float] = field(default_factory=dict)
+
+
+class LayerProbe:
+    """Watches one step: make it before the step, `finish()` after it and before the next.
+
+    A layer is a leaf module with a trainable weight of two dimensions or more.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._layers: list[_Layer] = []
+        self._latest: _Layer | None = None
+        self._handles: list[RemovableHandle] = []
+        for name, module in model.named_modules():
+            weight = getattr(module, "weight", None)
+            if isinstance(weight, nn.Parameter) and weight.ndim >= 2 and weight.requires_grad:
+                layer = _Layer(name, weight, weight.detach().clone())
+                self._layers.append(layer)
+                self._watch(module, layer)
+            elif isinstance(module, (*_ZERO_IS_IDLE, *_BOUNDS_ARE_IDLE)):
+                self._watch(module, None)
+
+    def finish(self) -> tuple[LayerStats, ...]:
+        """The statistics of each layer, in the order of the model's modules."""
+        for handle in self._handles:
+            handle.remove()
+        return tuple(_summary(layer) for layer in self._layers)
+
+    def _watch(self, module: nn.Module, layer: _Layer | None) -> None:
+        def hook(module: nn.Module, _: Any, output: Any) -> None:
+            # An activation module speaks for the layer before it, from whose output it came.
+            self._latest = layer or self._latest
+            if self._latest is not None and isinstance(output, Tensor):
+                self._latest.outputs = _output_summary(module, output.detach())
+
+        self._handles.append(module.register_forward_hook(hook))
+
+
+def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:
+    low, high = _BOUNDS_ARE_IDLE.get(type(module), (None, None))
+    idle = output == 0 if low is None else (output < low) | (output > high)
+    std, mean = torch.std_mean(output.float(), correction=0)
+    return {
+        "activation_mean": float(mean),
+        "activation_std": float(std),
+        "idle": float(idle.float().mean()),
+    }
+
+
+def _summary(layer: _Layer) -> LayerStats:
+    before, gradient = layer.weight_before, layer.weight.grad
+    norm = float(before.norm())
+    change = float((layer.weight.detach() - before).norm())
+    return LayerStats(
+        name=layer.name,
+        weight_norm=norm,
+        gradient_norm=0.0 if gradient is None else float(gradient.norm()),
+        update_ratio=change / norm if norm else float("inf") if change else 0.0,
+        **(layer.outputs or {"activation_mean": 0.0, "activation_std": 0.0, "idle": 0.0}),
+    )

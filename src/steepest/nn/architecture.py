@@ -1,0 +1,80 @@
+"""A module's architecture as plain data, so that opening a saved model runs no foreign code.
+
+Only the classes in the table below are ever built from a file. A model that holds any other class
+is saved with its weights alone, and its owner passes the module when opening it.
+"""
+
+import inspect
+from typing import Any
+
+from torch import nn
+
+from steepest.errors import ModelError
+from steepest.nn.linear import LinearLayer
+
+_LEAVES: tuple[type[nn.Module], ...] = (
+    LinearLayer,
+    *(nn.Linear, nn.Bilinear, nn.Embedding, nn.Flatten, nn.Unflatten, nn.Identity),
+    *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU),
+    *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm),
+    *(nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
+    *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
+)
+_BY_NAME = {leaf.__name__: leaf for leaf in _LEAVES}
+_NOT_SETTINGS = {"device", "dtype", "generator"}
+
+
+def describe(module: nn.Module) -> dict[str, Any] | None:
+    """The architecture as JSON-able data, or None if it holds a class outside the table."""
+    if type(module) is nn.Sequential:
+        # Not named_children(), which leaves out the second use of one activation module.
+        used = {name: child for name, child in module._modules.items() if child is not None}
+        children = {name: describe(child) for name, child in used.items()}
+        if any(child is None for child in children.values()):
+            return None
+        return {"type": "Sequential", "children": children}
+    if type(module) not in _LEAVES or _is_changed(module):
+        return None
+    settings = {}
+    for name in inspect.signature(type(module)).parameters:
+        if name in _NOT_SETTINGS or not hasattr(module, name):
+            continue
+        value = getattr(module, name)
+        settings[name] = value is not None if name == "bias" else _plain(value)
+    return {"type": type(module).__name__, "settings": settings}
+
+
+def build(description: dict[str, Any]) -> nn.Module:
+    """The module that `describe` described, with fresh weights.
+
+    Raises ModelError if the description is malformed or names a class outside the table.
+    """
+    kind = description.get("type") if isinstance(description, dict) else None
+    if kind == "Sequential" and isinstance(description.get("children"), dict):
+        module = nn.Sequential()
+        for name, child in description["children"].items():
+            module.add_module(name, build(child))
+        return module
+    settings = description.get("settings") if kind in _BY_NAME else None
+    if not isinstance(settings, dict):
+        raise ModelError(f"the saved architecture names a module that steepest does not build: {kind!r}")
+    leaf = _BY_NAME[kind]
+    try:
+        return leaf(**{name: _from_plain(value) for name, value in settings.items()})
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(f"the saved architecture has a {kind} that cannot be built: {error}") from None
+
+
+def _is_changed(module: nn.Module) -> bool:
+    """Whether the module carries what its constructor would not give: a hook or a new forward."""
+    return bool(module._forward_hooks or module._forward_pre_hooks or "forward" in vars(module))
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, (tuple, list)) else value
+
+
+def _from_plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
