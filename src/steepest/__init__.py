@@ -1,1 +1,54 @@
 """Train neural-network classifiers by gradient descent, and see why when they do not learn."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from steepest.classifier import Classifier as Classifier
+    from steepest.classifier import Evaluation as Evaluation
+    from steepest.data import Dataset as Dataset
+    from steepest.data import Samples as Samples
+    from steepest.data import load as load
+    from steepest.data import split as split
+    from steepest.errors import SteepestError as SteepestError
+    from steepest.nn import LinearLayer as LinearLayer
+    from steepest.nn import mlp as mlp
+    from steepest.objective import binary_cross_entropy as binary_cross_entropy
+    from steepest.objective import cross_entropy as cross_entropy
+    from steepest.recipe import Recipe as Recipe
+    from steepest.run import Run as Run
+    from steepest.run import open_run as open  # noqa: A004, F401
+    from steepest.training import train as train
+
+# Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
+_PUBLIC = {
+    "Classifier": "steepest.classifier",
+    "Dataset": "steepest.data",
+    "Evaluation": "steepest.classifier",
+    "LinearLayer": "steepest.nn",
+    "Recipe": "steepest.recipe",
+    "Run": "steepest.run",
+    "Samples": "steepest.data",
+    "SteepestError": "steepest.errors",
+    "binary_cross_entropy": "steepest.objective",
+    "cross_entropy": "steepest.objective",
+    "load": "steepest.data",
+    "mlp": "steepest.nn",
+    "open": "steepest.run:open_run",
+    "split": "steepest.data",
+    "train": "steepest.training",
+}
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'steepest' has no attribute {name!r}")
+    module, _, attribute = _PUBLIC[name].partition(":")
+    value = getattr(import_module(module), attribute or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -208,8 +208,10 @@ _TOGETHER: list[tuple[Callable[[Recipe], bool], str]] = [
         "nesterov is a form of the momentum, so it needs momentum above 0",
     ),
     (
-        lambda r: not (isinstance(r.validation, float) and isinstance(r.test, float))
-        or r.validation + r.test < 1,
+        lambda r: (
+            not (isinstance(r.validation, float) and isinstance(r.test, float))
+            or r.validation + r.test < 1
+        ),
         "validation and test together must leave rows to train on: their sum must be below 1",
     ),
 ]

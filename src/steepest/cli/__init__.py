@@ -1,1 +1,3 @@
-"""."""
+"""The command line: one file per command, thin."""
+
+from steepest.cli.main import main as main

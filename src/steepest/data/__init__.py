@@ -1,1 +1,11 @@
-"""."""
+"""Data: from any source to the rows that a net takes."""
+
+from steepest.data.classes import Classes as Classes
+from steepest.data.load import load as load
+from steepest.data.load import load_rows as load_rows
+from steepest.data.preprocessing import Inputs as Inputs
+from steepest.data.preprocessing import Preprocessing as Preprocessing
+from steepest.data.samples import Dataset as Dataset
+from steepest.data.samples import Samples as Samples
+from steepest.data.scaling import Scaler as Scaler
+from steepest.data.split import split as split

@@ -2,6 +2,7 @@
 
 from steepest.engine.choose import Choice as Choice
 from steepest.engine.choose import choose as choose
+from steepest.engine.contract import NO_STEPS as NO_STEPS
 from steepest.engine.contract import Engine as Engine
 from steepest.engine.contract import LayerStats as LayerStats
 from steepest.engine.contract import OptimiserState as OptimiserState
@@ -9,4 +10,6 @@ from steepest.engine.contract import Plan as Plan
 from steepest.engine.contract import StepStats as StepStats
 from steepest.engine.forward import forward as forward
 from steepest.engine.forward import module_mode as module_mode
+from steepest.engine.forward import reference_parameter as reference_parameter
+from steepest.engine.rows import Rows as Rows
 from steepest.engine.torch import TorchEngine as TorchEngine

@@ -103,6 +103,9 @@ class StepStats:
         return self.correct / self.rows
 
 
+NO_STEPS = StepStats(steps=0, rows=0, loss_sum=0.0, correct=0)
+
+
 class Engine(Protocol):
     """Moves one model down its gradient. Owns the speed, never the meaning.
 

@@ -1,13 +1,15 @@
 """Per-layer statistics of one training step, taken with hooks that are removed again."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from steepest.engine.contract import LayerStats
+
+if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
 
 # Activations and where they stand still: exactly 0, or within 1 % of a bound.
 _ZERO_IS_IDLE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.Softplus, nn.ReLU6)

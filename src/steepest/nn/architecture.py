@@ -59,12 +59,16 @@ def build(description: dict[str, Any]) -> nn.Module:
         return module
     settings = description.get("settings") if kind in _BY_NAME else None
     if not isinstance(settings, dict):
-        raise ModelError(f"the saved architecture names a module that steepest does not build: {kind!r}")
+        raise ModelError(
+            f"the saved architecture names a module that steepest does not build: {kind!r}"
+        )
     leaf = _BY_NAME[kind]
     try:
         return leaf(**{name: _from_plain(value) for name, value in settings.items()})
     except (TypeError, ValueError, RuntimeError) as error:
-        raise ModelError(f"the saved architecture has a {kind} that cannot be built: {error}") from None
+        raise ModelError(
+            f"the saved architecture has a {kind} that cannot be built: {error}"
+        ) from None
 
 
 def _is_changed(module: nn.Module) -> bool:

@@ -1,5 +1,6 @@
 """mlp(): the multilayer perceptron as an ordinary torch.nn.Sequential."""
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -48,10 +49,13 @@ def mlp(
         init = "he" if activation in _RECTIFIERS else "xavier"
     widths = [inputs, *hidden, outputs]
     layers: list[nn.Module] = [nn.Flatten()]
-    for i, (fan_in, fan_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         generator = None
         if seed is not None:
             layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=i)
             generator = torch.Generator().manual_seed(layer_seed)
-        layers += [LinearLayer(fan_in, fan_out, init, generator=generator), ACTIVATIONS[activation]()]
+        layers += [
+            LinearLayer(fan_in, fan_out, init, generator=generator),
+            ACTIVATIONS[activation](),
+        ]
     return nn.Sequential(*layers[:-1])

@@ -30,7 +30,7 @@ class Objective:
         log p is p. Raises ModelError if the width does not fit the number of classes.
         """
         width = 1 if outputs.ndim == 1 else outputs.shape[1]
-        if outputs.ndim > 2 or width != classes and not (width == 1 and classes == 2):
+        if outputs.ndim > 2 or (width != classes and not (width == 1 and classes == 2)):
             wanted = "(N, 2) or (N, 1)" if classes == 2 else f"(N, {classes})"
             found = "(" + ", ".join(["N", *map(str, outputs.shape[1:])]) + ")"
             raise ModelError(
@@ -76,6 +76,10 @@ class Objective:
 def _last_operation(outputs: Tensor) -> str:
     """The name of the operation that gave the outputs; a change of shape is looked through."""
     node = outputs.grad_fn
-    while node is not None and node.name() in ("SqueezeBackward1", "ViewBackward0", "SelectBackward0"):
+    while node is not None and node.name() in (
+        "SqueezeBackward1",
+        "ViewBackward0",
+        "SelectBackward0",
+    ):
         node = node.next_functions[0][0]
     return node.name() if node is not None else ""

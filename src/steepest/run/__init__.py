@@ -1,1 +1,13 @@
-"""."""
+"""A run: its events, its record, its folder."""
+
+from steepest.run.events import EpochFinished as EpochFinished
+from steepest.run.events import Event as Event
+from steepest.run.events import IntervalFinished as IntervalFinished
+from steepest.run.events import Observer as Observer
+from steepest.run.events import RunStarted as RunStarted
+from steepest.run.events import RunStopped as RunStopped
+from steepest.run.record import Record as Record
+from steepest.run.run import RECORD as RECORD
+from steepest.run.run import Run as Run
+from steepest.run.run import begin_run_folder as begin_run_folder
+from steepest.run.run import open_run as open_run

@@ -1,0 +1,8 @@
+"""The trained classifier: predict, evaluate, save and open."""
+
+from steepest.classifier.classifier import Classifier as Classifier
+from steepest.classifier.classifier import Score as Score
+from steepest.classifier.evaluation import ClassScore as ClassScore
+from steepest.classifier.evaluation import Evaluation as Evaluation
+from steepest.classifier.storage import open_classifier as open_classifier
+from steepest.classifier.storage import save_classifier as save_classifier

@@ -1,0 +1,86 @@
+"""Classifier: a trained net with its preprocessing and class names; what a run gives back."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepest.classifier.evaluation import Evaluation, evaluate_probabilities
+from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
+from steepest.engine import forward
+from steepest.errors import TargetError
+from steepest.objective import Objective
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean loss (nats) and accuracy over some rows, in evaluation mode."""
+
+    rows: int
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Rows in, class labels out: encoder, scaler, net and class names in one.
+
+    `model` is the user's own torch.nn.Module, trained in place.
+    """
+
+    model: nn.Module
+    objective: Objective
+    preprocessing: Preprocessing
+    classes: Classes
+
+    def predict(self, rows: Any) -> NDArray[Any]:
+        """The likeliest class of each row, as the labels were given, (N,).
+
+        rows: an array (N, ...), a data frame, a path, or Samples; prepared as in training.
+        """
+        return self.classes.decode(self.predict_proba(rows).argmax(axis=1))
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float64]:
+        """The probability of each class, (N, C), columns in the order of `classes`."""
+        inputs = self.preprocessing.prepare(load_rows(rows))
+        probabilities: NDArray[np.float64] = self.objective.probabilities(
+            forward(self.model, inputs)
+        ).numpy()
+        return probabilities
+
+    def evaluate(self, samples: Any, *, target: str | None = None) -> Evaluation:
+        """Loss, accuracy and the rest on labelled rows. samples: Samples, (X, y), a path, a frame.
+
+        Raises TargetError if there are no labels, or one that training never saw.
+        """
+        samples = load_rows(samples, target=target, labelled=True)
+        inputs, targets = self.prepare(samples)
+        outputs = forward(self.model, inputs)
+        return evaluate_probabilities(
+            self.objective.probabilities(outputs).numpy(),
+            targets,
+            self._loss(outputs, targets),
+            self.classes.names,
+        )
+
+    def score(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
+        """Loss and accuracy alone, on prepared rows: what training asks after each epoch."""
+        outputs = forward(self.model, inputs)
+        right = self.objective.predictions(outputs).numpy() == targets
+        return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
+
+    def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:
+        """The rows as the net takes them, and their class indices, (N,)."""
+        return self.preprocessing.prepare(samples), self.targets(samples)
+
+    def targets(self, samples: Samples) -> NDArray[np.int64]:
+        """The class indices of labelled rows, (N,). Raises TargetError for a label unseen."""
+        if samples.labels is None:
+            raise TargetError(f"{samples.source} has no labels, and they are needed here")
+        return self.classes.encode(samples.labels, samples.source)
+
+    def _loss(self, outputs: Tensor, targets: NDArray[np.int64]) -> float:
+        return float(self.objective.loss(outputs.double(), torch.from_numpy(targets)))

@@ -1,0 +1,104 @@
+"""Evaluation: how well a classifier does on labelled rows, by scikit-learn's metrics."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Float64Array = NDArray[np.float64]
+Int64Array = NDArray[np.int64]
+
+CALIBRATION_BINS = 15
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: precision TP / (TP + FP), recall TP / (TP + FN), their harmonic mean, its rows."""
+
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a classifier did on some rows.
+
+    loss: mean cross entropy, in nats. balanced_accuracy: mean recall of the classes that occur.
+    roc_auc: area under the ROC curve, the mean of one-versus-rest for more than two classes; None
+    if no class occurs beside another. expected_calibration_error: mean gap between the confidence
+    in the likeliest class and its accuracy, weighted over 15 equal bins of confidence (Guo et al.,
+    "On calibration of modern neural networks", ICML 2017). confusion: rows are true classes,
+    columns are predictions.
+    """
+
+    rows: int
+    loss: float
+    accuracy: float
+    balanced_accuracy: float
+    roc_auc: float | None
+    expected_calibration_error: float
+    classes: tuple[ClassScore, ...]
+    confusion: tuple[tuple[int, ...], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def evaluate_probabilities(
+    probabilities: Float64Array, targets: Int64Array, loss: float, names: tuple[str, ...]
+) -> Evaluation:
+    """The evaluation of predicted probabilities.
+
+    probabilities: (N, C). targets: (N,) in [0, C). names: the C classes.
+    """
+    from sklearn import metrics
+
+    predictions = probabilities.argmax(axis=1)
+    indices = np.arange(len(names))
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        targets, predictions, labels=indices, zero_division=0.0
+    )
+    confusion = metrics.confusion_matrix(targets, predictions, labels=indices)
+    occurring = support > 0
+    return Evaluation(
+        rows=len(targets),
+        loss=loss,
+        accuracy=float((predictions == targets).mean()),
+        balanced_accuracy=float(recall[occurring].mean()),
+        roc_auc=_roc_auc(probabilities, targets),
+        expected_calibration_error=_calibration_error(probabilities, targets),
+        classes=tuple(
+            ClassScore(name, float(p), float(r), float(f), int(n))
+            for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
+        ),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+    )
+
+
+def _roc_auc(probabilities: Float64Array, targets: Int64Array) -> float | None:
+    from sklearn.metrics import roc_auc_score
+
+    # One column tells all about two classes; for more, each class against the rest.
+    columns = [1] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
+    areas = [
+        roc_auc_score(targets == c, probabilities[:, c])
+        for c in columns
+        if 0 < (targets == c).sum() < len(targets)
+    ]
+    return float(np.mean(areas)) if areas else None
+
+
+def _calibration_error(probabilities: Float64Array, targets: Int64Array) -> float:
+    from sklearn.calibration import calibration_curve
+
+    confidence = probabilities.max(axis=1).clip(0.0, 1.0)
+    right = probabilities.argmax(axis=1) == targets
+    accuracy, mean_confidence = calibration_curve(right, confidence, n_bins=CALIBRATION_BINS)
+    # calibration_curve leaves out empty bins and keeps the counts to itself.
+    edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
+    counts = np.bincount(np.searchsorted(edges[1:-1], confidence), minlength=CALIBRATION_BINS)
+    return float(np.abs(accuracy - mean_confidence) @ counts[counts > 0] / len(targets))

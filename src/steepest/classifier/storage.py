@@ -1,0 +1,101 @@
+"""A classifier as two files: model.safetensors and classifier.json. No pickle, no code.
+
+model.safetensors is the model's state_dict and nothing else, so any PyTorch program can load it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from steepest.classifier.classifier import Classifier
+from steepest.data import Classes, Preprocessing
+from steepest.errors import RunError
+from steepest.files import write_atomically
+from steepest.nn import build, describe
+from steepest.objective import Objective
+
+WEIGHTS, DESCRIPTION = "model.safetensors", "classifier.json"
+
+
+def save_classifier(classifier: Classifier, folder: Path) -> None:
+    """Write both files into an existing folder; each is whole or not there.
+
+    Raises RunError if they cannot be written (no space, no permission).
+    """
+    model = classifier.model
+    # Tied parameters share memory, which the format does not allow: each name gets a copy.
+    state = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    description = {
+        "architecture": describe(model),
+        "module": f"{type(model).__module__}.{type(model).__qualname__}",
+        "objective": {"kind": classifier.objective.kind, "outputs": classifier.objective.outputs},
+        "classes": classifier.classes.to_json(),
+        "preprocessing": classifier.preprocessing.to_json(),
+    }
+    write_atomically(folder / WEIGHTS, save(state))
+    write_atomically(folder / DESCRIPTION, json.dumps(description, indent=1).encode())
+
+
+def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
+    """The classifier saved in this folder.
+
+    model: needed for a module of the user's own class, whose code a file does not bring; its
+    weights are replaced. Raises RunError if a file is missing or damaged, or the model differs.
+    """
+    description = _read_description(folder / DESCRIPTION)
+    try:
+        weights = load_file(folder / WEIGHTS)
+        objective = Objective(**description["objective"])
+        classes = Classes.from_json(description["classes"])
+        preprocessing = Preprocessing.from_json(description["preprocessing"])
+        architecture, name = description["architecture"], description["module"]
+    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+        raise RunError(f"{folder} holds a damaged classifier: {error}") from None
+    if model is None:
+        if architecture is None:
+            raise RunError(
+                f"{folder} holds the weights of {name}, a class of your own whose code no file "
+                f"brings; pass a module: steepest.open({str(folder)!r}, model=...)"
+            )
+        with torch.device("meta"):  # shapes only: nothing is allocated before they are compared
+            model = build(architecture)
+    _load_weights(model, weights, folder)
+    return Classifier(model.eval(), objective, preprocessing, classes)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RunError(
+            f"{path.parent} holds no trained classifier: {path.name} is missing"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}") from None
+    if not isinstance(description, dict):
+        raise RunError(f"{path} is not the description of a classifier")
+    return description
+
+
+def _load_weights(model: nn.Module, weights: dict[str, torch.Tensor], folder: Path) -> None:
+    expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
+    found = {name: tuple(t.shape) for name, t in weights.items()}
+    if expected != found:
+        name = min(expected.keys() ^ found.keys(), default=None) or next(
+            n for n in expected if expected[n] != found[n]
+        )
+        raise RunError(
+            f"the weights in {folder} do not fit the model: {name} has shape "
+            f"{found.get(name, 'nothing')} in the file and {expected.get(name, 'nothing')} in the "
+            "model"
+        )
+    on_meta = any(p.is_meta for p in (*model.parameters(), *model.buffers()))
+    model.load_state_dict(weights, assign=on_meta)

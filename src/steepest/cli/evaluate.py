@@ -1,0 +1,50 @@
+"""`steepest evaluate`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from steepest.cli.options import as_json, print_json
+
+
+@click.command("evaluate")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source")
+@click.option("--target", help="Column that holds the class [the one trained on].")
+@as_json
+def command(run: Path, source: str, target: str | None, as_json: bool) -> None:
+    r"""Measure the classifier in the folder RUN on the labelled rows of SOURCE.
+
+    \b
+    steepest evaluate runs/churn test.csv
+    """
+    from steepest.run import open_run
+
+    evaluation = open_run(run).evaluate(source, target=target)
+    if as_json:
+        print_json(evaluation.to_dict())
+    else:
+        _print_tables(evaluation)
+
+
+def _print_tables(evaluation: Any) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    summary = Table("measure", "value")
+    summary.add_row("rows", str(evaluation.rows))
+    for name in ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calibration_error"):
+        value = getattr(evaluation, name)
+        summary.add_row(name.replace("_", " "), "-" if value is None else f"{value:.4f}")
+    classes = Table("class", "precision", "recall", "f1", "rows")
+    for score in evaluation.classes:
+        numbers = (f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}")
+        classes.add_row(score.name, *numbers, str(score.support))
+    console = Console()
+    console.print(summary, classes)
+    if len(evaluation.classes) <= 12:
+        confusion = Table("true \\ predicted", *(score.name for score in evaluation.classes))
+        for score, row in zip(evaluation.classes, evaluation.confusion, strict=True):
+            confusion.add_row(score.name, *map(str, row))
+        console.print(confusion)

@@ -1,0 +1,66 @@
+"""`steepest`: finds the command, imports it only then, and turns errors into exit codes.
+
+Exit codes: 0 success, 2 a user's mistake (one message, no traceback), 130 Ctrl-C.
+"""
+
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from steepest.errors import SteepestError
+
+# Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
+_COMMANDS = {
+    "train": "Train a classifier on a file, a folder or a data set by name.",
+    "evaluate": "Measure a trained run on labelled rows.",
+    "predict": "Predict the class of new rows.",
+    "runs": "List the runs in a folder.",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command = import_module(f"steepest.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """As click does it, but from the table: listing the commands imports none."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="steepest")
+def _steepest() -> None:
+    r"""Train neural-network classifiers by gradient descent.
+
+    \b
+    steepest train fashion-mnist --hidden 100 --activation tanh --lr 0.1 --epochs 3
+    steepest train customers.csv --target churned --out runs/churn
+    steepest evaluate runs/churn test.csv
+    steepest predict runs/churn new.csv -o predictions.csv
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    try:
+        code = _steepest.main(arguments, prog_name="steepest", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except SteepestError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+        code = 130
+    sys.exit(code or 0)

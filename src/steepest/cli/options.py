@@ -1,0 +1,102 @@
+"""The recipe's fields as options, and output as JSON: what several commands share."""
+
+import json
+import math
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from steepest.recipe import ACTIVATIONS, ENGINES, FIELDS, INITS, SCALINGS
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+)
+
+
+class _Parsed(click.ParamType):
+    """A value that a function reads; ValueError means that it does not fit."""
+
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._parse(value)
+        except ValueError:
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split(",")) if text.strip() else ()
+
+
+def _share_or_file(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+_WIDTHS = _Parsed("widths", _widths)
+_NAMES = _Parsed("names", lambda text: tuple(name.strip() for name in text.split(",")))
+_SHARE = _Parsed("share or file", _share_or_file)
+_BATCH = _Parsed("a whole number or full", lambda text: "full" if text == "full" else int(text))
+
+_TYPES: dict[str, click.ParamType | type] = {
+    "target": str,
+    "ignore": _NAMES,
+    "image_size": int,
+    "validation": _SHARE,
+    "test": _SHARE,
+    "scaling": click.Choice(SCALINGS),
+    "hidden": _WIDTHS,
+    "activation": click.Choice(ACTIVATIONS),
+    "init": click.Choice(INITS),
+    "lr": float,
+    "momentum": float,
+    "nesterov": bool,
+    "weight_decay": float,
+    "batch_size": _BATCH,
+    "epochs": int,
+    "steps": int,
+    "seed": int,
+    "engine": click.Choice(ENGINES),
+    "threads": int,
+    "device": str,
+    "log_every": int,
+}
+
+
+def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each field of the recipe but `data`; one that is not given is None."""
+    for name in reversed([name for name in FIELDS if name != "data"]):
+        flag = "--" + name.replace("_", "-")
+        if _TYPES[name] is bool:
+            option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=FIELDS[name])
+        else:
+            metavar = name.upper() if isinstance(_TYPES[name], _Parsed) else None
+            option = click.option(
+                flag, name, type=_TYPES[name], metavar=metavar, default=None, help=FIELDS[name]
+            )
+        command = option(command)
+    return command
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on standard output; numbers that JSON lacks (NaN, inf) become null."""
+    click.echo(json.dumps(_finite(value), indent=1, default=str))
+
+
+def _finite(value: Any) -> Any:
+    match value:
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case float() if not math.isfinite(value):
+            return None
+    return value

@@ -1,0 +1,42 @@
+"""`steepest predict`."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from steepest.cli.options import as_json, print_json
+
+
+@click.command("predict")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file [standard output].")
+@click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
+@as_json
+def command(run: Path, source: str, output: Path | None, proba: bool, as_json: bool) -> None:
+    r"""Predict the class of each row of SOURCE with the classifier in the folder RUN.
+
+    \b
+    steepest predict runs/churn new.csv -o predictions.csv --proba
+    """
+    import polars as pl
+
+    from steepest.files import write_atomically
+    from steepest.run import open_run
+
+    classifier = open_run(run).classifier
+    probabilities = classifier.predict_proba(source)
+    frame = pl.DataFrame({"prediction": classifier.classes.decode(probabilities.argmax(axis=1))})
+    if proba:
+        columns = zip(classifier.classes.names, probabilities.T, strict=True)
+        frame = frame.with_columns(pl.Series(f"p({name})", column) for name, column in columns)
+    if output is not None:
+        write_atomically(output, frame.write_csv().encode())
+    if as_json:
+        result = {"rows": frame.height, "output": None if output is None else str(output)}
+        print_json(result if output else result | frame.to_dict(as_series=False))
+    elif output is None:
+        sys.stdout.write(frame.write_csv())
+    else:
+        click.echo(f"{frame.height} predictions in {output}", err=True)

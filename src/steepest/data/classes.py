@@ -1,0 +1,128 @@
+"""Classes: the labels of a data set, what they are called, and the class indices they map to."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.data.samples import Samples
+from steepest.errors import ModelError, TargetError, did_you_mean
+
+Label = bool | int | float | str
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Classes:
+    """C classes: class index i stands for the label values[i] and is shown as names[i].
+
+    notes: what was decided, in plain sentences.
+    """
+
+    values: tuple[Label, ...]
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Samples, *, outputs: int | None = None) -> Self:
+        """The classes of training samples. outputs: the width of the model, if there is one yet.
+
+        They are the distinct labels in sorted order. But integers below `outputs` of a wider model
+        are class indices already and stay what they are. Raises TargetError for missing labels, a
+        single class, or more classes than outputs; ModelError for a model that is too wide.
+        """
+        if samples.labels is None:
+            raise TargetError(f"{samples.source} has no labels, and training needs them")
+        values = tuple(np.unique(samples.labels).tolist())
+        if len(values) < 2:
+            raise TargetError(
+                f"all {len(samples)} training rows of {samples.source} are of one class, "
+                f"{values[0]!r}; a classifier needs at least two"
+            )
+        notes: tuple[str, ...] = ()
+        if outputs is not None and outputs != _width(outputs, values):
+            values, notes = _as_indices(values, outputs)
+        return cls(values, _names(values, samples.class_names), notes)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def encode(self, labels: NDArray[Any], source: str) -> NDArray[np.int64]:
+        """The class index of each label, (N,) int64.
+
+        "1" and 1 are one label where only one of them is known. Raises TargetError naming a label
+        that training never saw, and its row.
+        """
+        known: dict[Label, int] = {str(value): i for i, value in enumerate(self.values)}
+        known |= {value: i for i, value in enumerate(self.values)}
+        distinct, inverse = np.unique(labels, return_inverse=True)
+        indices = [known.get(label, known.get(str(label), -1)) for label in distinct.tolist()]
+        encoded = np.array(indices, dtype=np.int64)[inverse]
+        if -1 in indices:
+            row = int(np.flatnonzero(encoded < 0)[0])
+            label = labels.tolist()[row]
+            hint = did_you_mean(label, self.names) if isinstance(label, str) else ""
+            raise TargetError(
+                f"{source}: row {row} has the label {label!r}, which no training row has{hint or ';'}"
+                f" the classes are {shorten(self.names)}"
+            )
+        return encoded
+
+    def decode(self, indices: NDArray[np.int64]) -> NDArray[Any]:
+        """The label of each class index, (N,), of the type in which the labels were given."""
+        return np.array(self.values)[indices]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"values": list(self.values), "names": list(self.names)}
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        values, names = tuple(state["values"]), tuple(map(str, state["names"]))
+        if len(values) != len(names) or not all(isinstance(v, Label) for v in values):
+            raise ValueError("the saved classes are not labels with names")
+        return cls(values, names)
+
+
+def shorten(names: tuple[str, ...]) -> str:
+    """The names with commas between them, the first ten of many."""
+    return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)})" if len(names) > _SHOWN else "")
+
+
+def _width(outputs: int, values: tuple[Label, ...]) -> int:
+    """How many outputs these labels ask for: two classes may have one."""
+    return 1 if outputs == 1 and len(values) == 2 else len(values)
+
+
+def _are_indices(values: tuple[Label, ...]) -> bool:
+    return all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in values)
+
+
+def _as_indices(
+    values: tuple[Label, ...], outputs: int
+) -> tuple[tuple[Label, ...], tuple[str, ...]]:
+    """Labels that are class indices of a model with more outputs than they have values."""
+    if len(values) > outputs:
+        raise TargetError(
+            f"the labels have {len(values)} classes but the model gives {outputs} "
+            f"output{'s' * (outputs != 1)}: make its last layer {len(values)} wide"
+        )
+    if not _are_indices(values):
+        raise ModelError(
+            f"the labels have {len(values)} classes but the model gives {outputs} outputs: make "
+            f"its last layer {len(values)} wide"
+        )
+    if max(values) >= outputs:  # type: ignore[type-var]
+        raise TargetError(
+            f"the label {max(values)} is no class index of a model with {outputs} outputs, whose "  # type: ignore[type-var]
+            f"classes are 0 .. {outputs - 1}: number the classes from 0, or make the model wider"
+        )
+    absent = tuple(str(i) for i in range(outputs) if i not in values)
+    return tuple(range(outputs)), (f"no training rows of the classes {shorten(absent)}",)
+
+
+def _names(values: tuple[Label, ...], given: tuple[str, ...] | None) -> tuple[str, ...]:
+    """What the source calls its class indices, or the labels themselves."""
+    if given is not None and _are_indices(values) and max(values) < len(given):  # type: ignore[type-var]
+        return tuple(given[value] for value in values)  # type: ignore[index]
+    return tuple(str(value) for value in values)

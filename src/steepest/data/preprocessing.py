@@ -1,0 +1,163 @@
+"""Preprocessing: from samples as they came to the rows that a net takes. Part of the saved model."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from steepest.data.blocks import blocks, require_finite
+from steepest.data.encoding import TableEncoder
+from steepest.data.samples import Samples
+from steepest.data.scaling import Scaler
+from steepest.errors import DataError, did_you_mean
+
+SCALINGS = ("auto", "standardise", "minmax", "pixels", "none")
+# Bytes that reach above this are pixels; below it they may be counts.
+_MOST_COUNT = 100
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """Prepared rows. A net is fed (x - offset) * factor + shift of `scaler`, x a row of `array`.
+
+    array: (M, ...) uint8, float32 or int64, perhaps memory-mapped. rows: (N,) the rows of the
+    array that are meant, in order; None for all. scaler: the identity where it has been applied.
+    """
+
+    array: NDArray[Any]
+    rows: NDArray[np.int64] | None
+    scaler: Scaler
+
+    def __len__(self) -> int:
+        return len(self.array) if self.rows is None else len(self.rows)
+
+    def block(self, start: int, stop: int) -> NDArray[np.float32]:
+        """The scaled rows start .. stop-1, (stop - start, ...) float32."""
+        some = slice(start, stop) if self.rows is None else self.rows[start:stop]
+        return self.scaler.apply(self.array[some])
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessing:
+    """What the training rows taught about their inputs.
+
+    encoder: of a table, None for arrays. scaler: of an array; a table's is in its encoder. shape:
+    of one prepared row.
+    """
+
+    encoder: TableEncoder | None
+    scaler: Scaler
+    shape: tuple[int, ...]
+
+    @classmethod
+    def fit(cls, train: Samples, scaling: str = "auto") -> Self:
+        """The preprocessing of these training samples.
+
+        scaling: "standardise", "minmax", "pixels" (/255), "none" (integers stay integers), or
+        "auto": pixels for images of bytes, standardise for tables and matrices; other arrays are
+        standardised by one mean and deviation unless they lie in [-1, 1] already. Raises DataError.
+        """
+        if scaling not in SCALINGS:
+            hint = did_you_mean(scaling, SCALINGS) or f": choose one of {', '.join(SCALINGS)}"
+            raise DataError(f"unknown scaling {scaling!r}{hint}")
+        if not len(train):
+            raise DataError(f"{train.source} has no rows to train on")
+        if isinstance(train.inputs, pl.DataFrame):
+            frame = _frame(train)
+            encoder = TableEncoder.fit(
+                frame, "standardise" if scaling == "auto" else scaling, train.source
+            )
+            return cls(encoder, Scaler(), (len(encoder.feature_names),))
+        inputs = train.inputs
+        if inputs.ndim < 2 or 0 in inputs.shape:
+            raise DataError(
+                f"{train.source} has the shape {inputs.shape}; (N, n) or (N, ...) with at least one "
+                "feature is needed"
+            )
+        require_finite(inputs, train.rows, train.source)
+        kind = _auto(train) if scaling == "auto" else scaling
+        return cls(None, Scaler.fit(kind, inputs, train.rows), inputs.shape[1:])
+
+    def prepare(self, samples: Samples) -> Inputs:
+        """The rows as the net takes them.
+
+        uint8 and float32 arrays are neither copied nor read through, only checked: they are scaled
+        on the way. All else becomes one float32 array, scaled in float64. Raises DataError.
+        """
+        if self.encoder is not None:
+            if not isinstance(samples.inputs, pl.DataFrame):
+                raise DataError(
+                    f"{samples.source} is an array, but training had a table with named columns"
+                )
+            encoded = self.encoder.transform(_frame(samples), samples.source)
+            return Inputs(encoded, None, Scaler())
+        inputs = self._array(samples)
+        require_finite(inputs, samples.rows, samples.source)
+        if inputs.dtype in (np.uint8, np.float32) and inputs.dtype.isnative:
+            return Inputs(inputs, samples.rows, self.scaler)
+        if self.scaler.is_identity and inputs.dtype.kind in "iu":
+            taken = inputs if samples.rows is None else inputs[samples.rows]
+            return Inputs(taken.astype(np.int64), None, self.scaler)
+        prepared = np.empty((len(samples), *self.shape), dtype=np.float32)
+        start = 0
+        for block in blocks(inputs, samples.rows):
+            prepared[start : start + len(block)] = self.scaler.apply(block)
+            start += len(block)
+        return Inputs(prepared, None, Scaler())
+
+    def summary(self) -> tuple[str, ...]:
+        """What is done with the inputs, in plain lines."""
+        if self.encoder is not None:
+            return (f"{self.shape[0]} features from a table:", *self.encoder.summary())
+        lines = [f"inputs of shape {self.shape}, scaling: {self.scaler.kind}"]
+        if self.scaler.constant.size and self.scaler.offset.ndim:
+            lines.append(f"{self.scaler.constant.size} constant columns carry no information")
+        return tuple(lines)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "encoder": None if self.encoder is None else self.encoder.to_json(),
+            "scaler": self.scaler.to_json(),
+            "shape": list(self.shape),
+        }
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        encoder = state["encoder"]
+        return cls(
+            None if encoder is None else TableEncoder.from_json(encoder),
+            Scaler.from_json(state["scaler"]),
+            tuple(map(int, state["shape"])),
+        )
+
+    def _array(self, samples: Samples) -> NDArray[Any]:
+        inputs = samples.inputs
+        if isinstance(inputs, pl.DataFrame):
+            # A table of numbers alone stands for the matrix that training had.
+            try:
+                inputs = inputs.cast(pl.Float64).to_numpy()
+            except pl.exceptions.PolarsError as error:
+                raise DataError(
+                    f"{samples.source} is a table, but training had an array of numbers: {error}"
+                ) from None
+        if inputs.shape[1:] != self.shape:
+            raise DataError(
+                f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had {self.shape}"
+            )
+        return inputs
+
+
+def _frame(samples: Samples) -> pl.DataFrame:
+    assert isinstance(samples.inputs, pl.DataFrame)
+    return samples.inputs if samples.rows is None else samples.inputs[samples.rows]
+
+
+def _auto(train: Samples) -> str:
+    inputs = train.inputs
+    assert isinstance(inputs, np.ndarray)
+    largest = max(float(np.abs(block).max()) for block in blocks(inputs, train.rows))
+    if inputs.dtype == np.uint8 and (inputs.ndim > 2 or largest > _MOST_COUNT):
+        return "pixels"
+    return "none" if inputs.ndim > 2 and largest <= 1 else "standardise"

@@ -1,0 +1,122 @@
+"""Scaler: x' = (x - offset) * factor + shift, fitted on the training rows alone."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from steepest.data.blocks import blocks
+
+Float64Array = NDArray[np.float64]
+
+# What 8-bit images are divided by.
+_WHITE = 255.0
+
+
+@dataclass(frozen=True, eq=False)
+class Scaler:
+    """An affine map of each feature.
+
+    kind: "none"; "pixels", x / 255; "standardise", (x - mean) / sigma with the N-1 standard
+    deviation; "minmax", (x - min) / (max - min) * (high - low) + low. A constant feature becomes 0
+    ("standardise") or low ("minmax"). offset, factor: (n,) float64 for n columns, () for all alike.
+    """
+
+    kind: str = "none"
+    offset: Float64Array = np.zeros(())
+    factor: Float64Array = np.ones(())
+    shift: float = 0.0
+
+    @classmethod
+    def fit(
+        cls,
+        kind: str,
+        inputs: NDArray[Any],
+        rows: NDArray[np.int64] | None = None,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> Self:
+        """The scaler of these rows of an array, (M, n) by column, more dimensions by one number.
+
+        Read by blocks and in float64, so a memory-mapped array may be larger than memory.
+        """
+        if kind == "none":
+            return cls()
+        if kind == "pixels":
+            return cls(kind, np.zeros(()), np.array(1 / _WHITE))
+        if kind == "minmax":
+            smallest, largest = _extremes(inputs, rows)
+            return cls(kind, smallest, _inverse(largest - smallest) * (high - low), low)
+        mean, sigma = _moments(inputs, rows)
+        return cls(kind, mean, _inverse(sigma))
+
+    @property
+    def is_identity(self) -> bool:
+        return self.kind == "none"
+
+    @property
+    def constant(self) -> NDArray[np.int64]:
+        """The columns that do not vary in the training rows."""
+        return np.flatnonzero(self.factor == 0)
+
+    def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
+        """The scaled values, computed in float64. x: (N, n) or (N, ...)."""
+        if self.is_identity:
+            return np.asarray(x, dtype=np.float32)
+        scaled = (np.asarray(x, dtype=np.float64) - self.offset) * self.factor + self.shift
+        return scaled.astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "offset": self.offset.tolist(),
+            "factor": self.factor.tolist(),
+            "shift": self.shift,
+        }
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        offset, factor = (np.array(state[name], dtype=np.float64) for name in ("offset", "factor"))
+        return cls(str(state["kind"]), offset, factor, float(state["shift"]))
+
+
+def _axes(inputs: NDArray[Any]) -> tuple[int, ...] | None:
+    return (0,) if inputs.ndim == 2 else None
+
+
+def _inverse(spread: Float64Array) -> Float64Array:
+    """1 / spread, and 0 where there is none."""
+    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+
+
+def _extremes(
+    inputs: NDArray[Any], rows: NDArray[np.int64] | None
+) -> tuple[Float64Array, Float64Array]:
+    axes = _axes(inputs)
+    pairs = [(block.min(axis=axes), block.max(axis=axes)) for block in blocks(inputs, rows)]
+    smallest = np.min([low for low, _ in pairs], axis=0)
+    largest = np.max([high for _, high in pairs], axis=0)
+    return smallest.astype(np.float64), largest.astype(np.float64)
+
+
+def _moments(
+    inputs: NDArray[Any], rows: NDArray[np.int64] | None
+) -> tuple[Float64Array, Float64Array]:
+    """Mean and N-1 standard deviation, merged block by block (Chan, Golub and LeVeque 1983)."""
+    axes = _axes(inputs)
+    count, mean, squares = 0, np.zeros(()), np.zeros(())
+    for block in blocks(inputs, rows):
+        x = block.astype(np.float64)
+        n = x.shape[0] if axes else x.size
+        block_mean = x.mean(axis=axes)
+        delta = block_mean - mean
+        squares = squares + ((x - block_mean) ** 2).sum(axis=axes)
+        squares = squares + delta**2 * (count * n / (count + n))
+        mean = mean + delta * (n / (count + n))
+        count += n
+    sigma = np.sqrt(squares / max(count - 1, 1))
+    # Rounding can leave a constant column with a tiny spread, which would be blown up.
+    smallest, largest = _extremes(inputs, rows)
+    return np.asarray(mean), np.where(smallest == largest, 0.0, sigma)

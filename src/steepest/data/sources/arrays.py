@@ -1,0 +1,61 @@
+"""Arrays, tensors, lists and series, as samples."""
+
+import sys
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from steepest.data.labels import as_labels
+from steepest.data.samples import Samples
+from steepest.errors import DataError
+
+
+def make_samples(inputs: Any, labels: Any, source: str, class_names: Any = None) -> Samples:
+    """Samples of inputs and labels that have one length. labels: None if there are none."""
+    rows = inputs if isinstance(inputs, pl.DataFrame) else as_array(inputs, source)
+    if len(rows) == 0:
+        raise DataError(f"{source} has no rows")
+    names = None if class_names is None else tuple(map(str, class_names))
+    if labels is None:
+        return Samples(rows, None, source, class_names=names)
+    known = as_labels(as_plain(labels), source)
+    if len(known) != len(rows):
+        raise DataError(f"{source}: {len(rows)} rows of inputs, but {len(known)} labels")
+    return Samples(rows, known, source, class_names=names)
+
+
+def as_array(values: Any, source: str) -> NDArray[Any]:
+    """Numbers as an array that torch can hold; no copy where none is needed."""
+    values = as_plain(values)
+    if hasattr(values, "toarray") and hasattr(values, "nnz"):
+        raise DataError(f"{source} is a sparse matrix; pass X.toarray() if it fits in memory")
+    try:
+        array = np.asanyarray(values)
+    except ValueError as error:
+        raise DataError(f"{source}: rows of one length are needed: {error}") from None
+    if array.dtype == object:
+        try:
+            array = array.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{source}: an array of numbers is needed ({error}); pass a data frame for columns "
+                "of words"
+            ) from None
+    if array.dtype == bool:
+        return array.view(np.uint8)
+    if array.dtype.kind not in "iuf":
+        raise DataError(f"{source}: an array of numbers is needed, not of {array.dtype}")
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+
+
+def as_plain(values: Any) -> Any:
+    """A torch tensor as an array that shares its memory, a series as an array; others as they are."""
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(values, torch.Tensor):
+        tensor = values.detach().cpu()
+        return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    if hasattr(values, "to_numpy") and not hasattr(values, "columns"):
+        return values.to_numpy()
+    return values

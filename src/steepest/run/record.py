@@ -1,0 +1,173 @@
+"""The record of a run: one SQLite file with its metrics, layer statistics and events.
+
+Tables (layout 1): facts (key, value as JSON), epochs, intervals, layers, events. Readers never
+block the writer (write-ahead log); a closed record is one plain file that can be copied.
+"""
+
+import json
+import math
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict, astuple, fields
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from steepest.engine import LayerStats
+from steepest.errors import RunError
+from steepest.run.events import EpochFinished, Event, IntervalFinished, RunStarted, RunStopped
+
+LAYOUT = 1
+_SECONDS_BETWEEN_COMMITS = 0.25
+
+_LAYER_FIELDS = tuple(field.name for field in fields(LayerStats))
+# Table -> column -> type; the order is that of the events' fields.
+_TABLES: dict[str, dict[str, type]] = {
+    "epochs": {
+        "epoch": int,
+        "step": int,
+        "train_loss": float,
+        "train_acc": float,
+        "val_loss": float,
+        "val_acc": float,
+        "lr": float,
+        "seconds": float,
+    },
+    "intervals": {
+        "epoch": int,
+        "i": int,
+        "step": int,
+        "lr": float,
+        "rows": int,
+        "loss": float,
+        "accuracy": float,
+    },
+    "layers": {"step": int, **{name: str if name == "name" else float for name in _LAYER_FIELDS}},
+    "events": {"time": float, "kind": str, "text": str},
+}
+_SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
+_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
+
+
+class Record:
+    """Takes events in and gives data frames out. Itself an observer: `record(event)`."""
+
+    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+        self._connection = connection
+        self._where = where
+        self._committed = -math.inf
+
+    @classmethod
+    def create(cls, path: Path | None) -> "Record":
+        """A new record in a file, or in memory if there is no path."""
+        connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
+        record = cls(connection, str(path or "memory"))
+        with _reasons(record._where):
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA user_version = {LAYOUT}")
+            connection.execute("CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
+            for table, columns in _TABLES.items():
+                typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
+                connection.execute(f"CREATE TABLE {table} ({typed})")
+            connection.commit()
+        return record
+
+    @classmethod
+    def open(cls, path: Path) -> "Record":
+        """The record in a file, to read. Raises RunError if it is not one, or of a later layout."""
+        try:
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            layout = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute("SELECT count(*) FROM facts")
+        except sqlite3.Error as error:
+            raise RunError(f"{path} is not the record of a run: {error}") from None
+        if layout != LAYOUT:
+            raise RunError(
+                f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
+                "open it with the version that wrote it"
+            )
+        return cls(connection, str(path))
+
+    def __call__(self, event: Event) -> None:
+        """Write down what happened; on disk within a quarter of a second, or at `close`."""
+        with _reasons(self._where):
+            match event:
+                case RunStarted():
+                    for key in ("engine", "reason", "rows", "initial_loss", "chance_loss"):
+                        self._set(key, getattr(event, key))
+                    for line in event.summary:
+                        self._insert("events", (time.time(), "note", line))
+                    self._insert("events", (time.time(), "started", event.reason))
+                case IntervalFinished(stats=stats):
+                    row = (event.epoch, event.i, event.step, event.lr, stats.rows)
+                    self._insert("intervals", (*row, stats.loss, stats.accuracy))
+                    for layer in stats.layers:
+                        self._insert("layers", (event.step, *astuple(layer)))
+                case EpochFinished():
+                    self._insert("epochs", astuple(event))
+                case RunStopped():
+                    self._set("status", event.status)
+                    self._set("seconds", event.seconds)
+                    self._set("scores", {name: asdict(s) for name, s in event.scores.items()})
+                    self._insert("events", (time.time(), event.status, event.reason))
+            if time.monotonic() > self._committed + _SECONDS_BETWEEN_COMMITS:
+                self._connection.commit()
+                self._committed = time.monotonic()
+
+    def facts(self) -> dict[str, Any]:
+        """What is known of the run as a whole: engine, reason, status, seconds, losses at start."""
+        rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
+        return {key: json.loads(value) for key, value in rows}
+
+    def table(self, name: str) -> pl.DataFrame:
+        """One table as a data frame, in the order of writing."""
+        columns = _TABLES[name]
+        rows = self._connection.execute(f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid")
+        values = [[_from_sql(value) for value in row] for row in rows]
+        schema = {column: _POLARS[kind] for column, kind in columns.items()}
+        return pl.DataFrame(values, schema=schema, orient="row")
+
+    def copy_to(self, path: Path) -> None:
+        """Write the record as it is now into a new file of its own."""
+        with _reasons(str(path)), closing(sqlite3.connect(path)) as copy:
+            self._connection.backup(copy)
+            copy.execute("PRAGMA journal_mode = DELETE")
+
+    def close(self) -> None:
+        """Fold the log into the one file, so that it can be moved and read from read-only disks."""
+        with _reasons(self._where):
+            self._connection.commit()
+            self._connection.execute("PRAGMA journal_mode = DELETE")
+
+    def _set(self, key: str, value: Any) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, json.dumps(value))
+        )
+
+    def _insert(self, table: str, row: Iterable[Any]) -> None:
+        values = [_to_sql(value) for value in row]
+        places = ", ".join("?" * len(values))
+        self._connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
+
+
+@contextmanager
+def _reasons(where: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        reason = "the disk is full; make room or choose another folder" if full else str(error)
+        raise RunError(f"cannot write {where}: {reason}") from None
+
+
+def _to_sql(value: Any) -> Any:
+    # SQLite would turn NaN into NULL, and a loss that is not a number must not look like no loss.
+    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _from_sql(value: Any) -> Any:
+    return math.nan if value == "NaN" else value

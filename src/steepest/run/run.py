@@ -1,0 +1,164 @@
+"""Run: what training gives back, and what a run folder holds.
+
+A folder of layout 1 is self-contained and can be moved:
+    layout.json        the version of the layout, and of steepest
+    recipe.toml        every setting
+    record.sqlite      metrics, layer statistics, events
+    model.safetensors  the model's state_dict
+    classifier.json    architecture, class names, encoder, scaler
+"""
+
+import json
+import shutil
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from torch import nn
+
+from steepest.classifier import (
+    Classifier,
+    Evaluation,
+    Score,
+    open_classifier,
+    save_classifier,
+)
+from steepest.data import Dataset
+from steepest.errors import RunError
+from steepest.files import make_run_folder, write_atomically, write_failure
+from steepest.recipe import Recipe
+from steepest.run.record import LAYOUT, Record
+
+RECORD = "record.sqlite"
+
+
+class Run:
+    """A training that was run.
+
+    recipe: its settings. classifier: the trained net with preprocessing and class names. dataset:
+    its parts, if the run was not read from a folder. folder: where it lies, None if only in memory.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        classifier: Classifier,
+        record: Record,
+        *,
+        dataset: Dataset | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.classifier = classifier
+        self.record = record
+        self.dataset = dataset
+        self.folder = folder
+
+    @property
+    def model(self) -> nn.Module:
+        """The trained module: the user's own, in place."""
+        return self.classifier.model
+
+    @property
+    def history(self) -> pl.DataFrame:
+        """One row an epoch: epoch, step, train_loss, train_acc, val_loss, val_acc, lr, seconds."""
+        return self.record.table("epochs")
+
+    @property
+    def intervals(self) -> pl.DataFrame:
+        """One row each `log_every` steps: epoch, i, step, lr, rows, loss, accuracy."""
+        return self.record.table("intervals")
+
+    @property
+    def layers(self) -> pl.DataFrame:
+        """Per-layer statistics, one row a layer each `log_every` steps (see LayerStats)."""
+        return self.record.table("layers")
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """engine, reason, rows, initial_loss, chance_loss, status, seconds, scores."""
+        return self.record.facts()
+
+    @property
+    def status(self) -> str:
+        """Finished, interrupted (Ctrl-C) or diverged; "running" while neither is written."""
+        return str(self.facts.get("status", "running"))
+
+    @property
+    def scores(self) -> dict[str, Score]:
+        """Loss and accuracy of train, validation and test at the last weights, by part."""
+        return {name: Score(**score) for name, score in self.facts.get("scores", {}).items()}
+
+    def evaluate(self, samples: Any = None, *, target: str | None = None) -> Evaluation:
+        """Loss, accuracy and the rest on labelled rows; by default on the best held-out part.
+
+        samples: Samples, (X, y), a path or a frame; None for the run's own test part, else its
+        validation part. Raises RunError if there is neither.
+        """
+        if samples is None:
+            held_out = self.dataset and (self.dataset.test or self.dataset.validation)
+            if not held_out:
+                raise RunError("this run has no test or validation part; pass the rows to evaluate")
+            samples = held_out
+        return self.classifier.evaluate(samples, target=target or self.recipe.target)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the run into a new folder, whole or not at all. Raises RunError if it cannot."""
+        path = Path(path)
+        if self.folder is not None and path.absolute() == self.folder.absolute():
+            return path
+        make_run_folder(path)
+        # Built beside its place and renamed: a full disk leaves no half of a run.
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        try:
+            begin_run_folder(work, self.recipe)
+            self.record.copy_to(work / RECORD)
+            save_classifier(self.classifier, work)
+            work.chmod(path.stat().st_mode)
+            path.rmdir()
+            work.rename(path)
+        except OSError as error:
+            raise RunError(write_failure(path, error)) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        return path
+
+    def __repr__(self) -> str:
+        facts = self.facts
+        where = "in memory" if self.folder is None else f"in {self.folder}"
+        engine, epochs = facts.get("engine"), self.history.height
+        return f"<Run {where}: {self.status}, {engine} engine, {epochs} epochs>"
+
+
+def begin_run_folder(folder: Path, recipe: Recipe) -> None:
+    """Write what is known before training: the layout's version and the recipe."""
+    layout = {"layout": LAYOUT, "steepest": version("steepest")}
+    write_atomically(folder / "layout.json", json.dumps(layout).encode())
+    write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
+
+
+def open_run(path: str | Path, model: nn.Module | None = None) -> Run:
+    """The run in a folder.
+
+    model: needed only if the run trained a module of the user's own class; its weights are
+    replaced by the trained ones. Raises RunError if the folder holds no finished run.
+    """
+    folder = Path(path)
+    try:
+        layout = json.loads((folder / "layout.json").read_text(encoding="utf-8"))["layout"]
+    except FileNotFoundError:
+        raise RunError(f"{folder} is not a run folder: it has no layout.json") from None
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{folder} has a damaged layout.json: {error}") from None
+    if layout != LAYOUT:
+        raise RunError(
+            f"{folder} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
+            "open it with the version that wrote it"
+        )
+    recipe = Recipe.read(folder / "recipe.toml")
+    record = Record.open(folder / RECORD)
+    return Run(recipe, open_classifier(folder, model), record, folder=folder)

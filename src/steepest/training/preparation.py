@@ -1,0 +1,166 @@
+"""From a model, data and a recipe to a plan: every check that can be made before any work."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from steepest.classifier import Classifier
+from steepest.data import Classes, Dataset, Inputs, Preprocessing, load, split
+from steepest.engine import Choice, Plan, Rows, choose, module_mode, reference_parameter
+from steepest.errors import ModelError, RecipeError
+from steepest.nn import mlp
+from steepest.objective import Objective
+from steepest.recipe import Recipe
+
+# The net that is built where the recipe leaves it open.
+_HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
+
+Part = tuple[Inputs, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """All that the loop needs. parts: train and, where they exist, validation and test, prepared.
+
+    summary: what was decided, in plain sentences.
+    """
+
+    plan: Plan
+    choice: Choice
+    classifier: Classifier
+    dataset: Dataset
+    parts: dict[str, Part]
+    summary: tuple[str, ...]
+
+    def some_training_rows(self, most: int) -> Part:
+        """At most this many training rows, evenly spread."""
+        inputs, targets = self.parts["train"]
+        some = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
+        rows = some if inputs.rows is None else inputs.rows[some]
+        return replace(inputs, rows=rows), targets[some]
+
+
+def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
+    """Load, split, fit the preprocessing on the training rows, and check that all fits together.
+
+    model: None builds one from the recipe. data: anything `load` takes; None takes recipe.data.
+    Raises the SteepestError of whatever does not fit.
+    """
+    _check_model(model, recipe)
+    dataset = _load(data, recipe)
+    train = dataset.train
+    preprocessing = Preprocessing.fit(train, recipe.scaling)
+    inputs = preprocessing.prepare(train)
+    if model is None:
+        model = _build(recipe, preprocessing, Classes.of(train))
+    if recipe.device is not None:
+        model.to(_device(recipe.device))
+    outputs = _trial(model, inputs)
+    classes = Classes.of(train, outputs=1 if outputs.ndim == 1 else outputs.shape[1])
+    objective = Objective.of_outputs(outputs, len(classes))
+    classifier = Classifier(model, objective, preprocessing, classes)
+    parts: dict[str, Part] = {"train": (inputs, classifier.targets(train))}
+    for name, part in dataset.parts():
+        if name != "train":
+            parts[name] = classifier.prepare(part)
+    plan = Plan(model, objective, *parts["train"], recipe)
+    summary = (*_summary(parts, classifier), *dataset.notes, *classes.notes)
+    return Preparation(plan, choose(plan), classifier, dataset, parts, summary)
+
+
+def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
+    if model is None:
+        return
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"the model must be a torch.nn.Module, but is a {type(model).__name__}")
+    settings = [
+        name for name in ("hidden", "activation", "init") if getattr(recipe, name) is not None
+    ]
+    if settings:
+        raise RecipeError(
+            f"{' and '.join(settings)} describe the net that steepest builds, but a model was "
+            "given; leave out one of the two"
+        )
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ModelError("the model has no parameter that requires a gradient: nothing to train")
+
+
+def _load(data: Any, recipe: Recipe) -> Dataset:
+    source = recipe.data if data is None else data
+    if source is None:
+        raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
+    dataset = load(
+        source,
+        target=recipe.target,
+        validation=recipe.validation if isinstance(recipe.validation, str) else None,
+        test=recipe.test if isinstance(recipe.test, str) else None,
+        ignore=recipe.ignore,
+        image_size=recipe.image_size,
+    )
+    return split(
+        dataset,
+        validation=0.0 if isinstance(recipe.validation, str) else recipe.validation,
+        test=0.0 if isinstance(recipe.test, str) else recipe.test,
+        seed=recipe.seed,
+    )
+
+
+def _build(recipe: Recipe, preprocessing: Preprocessing, classes: Classes) -> nn.Module:
+    return mlp(
+        int(np.prod(preprocessing.shape)),
+        _HIDDEN if recipe.hidden is None else recipe.hidden,
+        1 if len(classes) == 2 else len(classes),
+        activation=recipe.activation or _ACTIVATION,
+        init=recipe.init or _INIT,
+        seed=recipe.seed,
+    )
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise RecipeError(f"device {name!r} cannot be used: {reason}") from None
+    return device
+
+
+def _trial(model: nn.Module, inputs: Inputs) -> Tensor:
+    """The outputs for two rows, with their graph; the model is left as it was."""
+    like = reference_parameter(model)
+    rows = Rows(replace(inputs, rows=np.arange(2) % len(inputs)), like)
+    batch = rows[torch.arange(2, device=like.device)]
+    try:
+        with module_mode(model, training=False), torch.random.fork_rng():
+            outputs = model(batch)
+    except Exception as error:
+        raise ModelError(
+            f"the model cannot take a batch of shape {tuple(batch.shape)}, {batch.dtype}: {error}"
+        ) from error
+    if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != len(batch):
+        found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise ModelError(
+            f"the model must give one row of logits for each row of its batch, (2, C) for two "
+            f"rows, but it gives {found}"
+        )
+    return outputs
+
+
+def _summary(parts: dict[str, Part], classifier: Classifier) -> tuple[str, ...]:
+    sizes = ", ".join(f"{name} {len(targets)}" for name, (_, targets) in parts.items())
+    names = classifier.classes.names
+    shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
+    parameters = sum(p.numel() for p in classifier.model.parameters())
+    objective = classifier.objective
+    return (
+        f"rows: {sizes}",
+        f"{len(names)} classes: {shown}",
+        *classifier.preprocessing.summary(),
+        f"model: {type(classifier.model).__name__}, {parameters:,} parameters; "
+        f"{objective.kind} cross entropy from {objective.outputs}",
+    )

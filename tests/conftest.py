@@ -1,0 +1,62 @@
+"""What many tests use: small data, a small table, the command line."""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def blobs():
+    """Three clouds in four dimensions that a straight cut tells apart: (X, y)."""
+    rng = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], 60)
+    centres = rng.normal(0, 6, (3, 4))
+    return (centres[y] + rng.normal(0, 1, (180, 4))).astype(np.float32), y
+
+
+TABLE_HEADER = "age,income,member,city,churned"
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A CSV of 300 rows with numbers, gaps, booleans and words, and the class `churned`."""
+    rng = np.random.default_rng(1)
+    lines = [TABLE_HEADER]
+    for i in range(300):
+        age, member = rng.integers(18, 80), rng.random() < 0.5
+        income = "" if i % 11 == 0 else f"{rng.normal(50_000, 9_000):.2f}"
+        city = rng.choice(["Prague", "Brno", '"Ústí, nad Labem"'])
+        churned = "yes" if age + 20 * member + rng.normal(0, 4) > 55 else "no"
+        lines.append(f"{age},{income},{str(bool(member)).lower()},{city},{churned}")
+    path = tmp_path / "customers.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def steepest(tmp_path):
+    """Runs the real command in a process of its own, in tmp_path."""
+
+    def run(*arguments, cwd=tmp_path, timeout=120):
+        command = [sys.executable, "-m", "steepest", *map(str, arguments)]
+        ended = subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=timeout)
+        return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+    return run
