@@ -33,7 +33,7 @@ def pixels() -> tuple[np.ndarray, np.ndarray, str]:
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (60_000, 1, 28, 28), dtype=np.uint8)
         return images, rng.integers(0, 10, 60_000), "random pixels"
-    return np.asarray(train.inputs), np.asarray(train.labels, dtype=np.int64), "Fashion-MNIST"
+    return np.array(train.inputs), np.array(train.labels, dtype=np.int64), "Fashion-MNIST"
 
 
 def net() -> nn.Sequential:

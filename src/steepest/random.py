@@ -76,7 +76,8 @@ def keys(seed: int, purpose: Purpose, step: int, count: int, *, stream: int = 0)
 
 def uniform(seed: int, purpose: Purpose, step: int, count: int, *, stream: int = 0) -> Float64Array:
     """Numbers in [0, 1), (count,) float64: the upper 53 bits of `keys`."""
-    return (keys(seed, purpose, step, count, stream=stream) >> np.uint64(11)) * 2.0**-53
+    upper = keys(seed, purpose, step, count, stream=stream) >> np.uint64(11)
+    return upper.astype(np.float64) * 2.0**-53
 
 
 def permutation(

@@ -204,7 +204,7 @@ class TestRefusals:
 
     def test_a_folder_that_cannot_be_written(self, blobs, tmp_path):
         (tmp_path / "file").write_text("")
-        with pytest.raises(RunError, match="cannot write .*file/run: Not a directory; choose"):
+        with pytest.raises(RunError, match=r"cannot write .*file/run: Not a directory; choose"):
             train(blobs, out=tmp_path / "file" / "run")
 
     def test_an_unknown_display(self, blobs):

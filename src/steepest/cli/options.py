@@ -14,7 +14,7 @@ as_json = click.option(
 )
 
 
-class _Parsed(click.ParamType):
+class _Parsed(click.ParamType[Any]):
     """A value that a function reads; ValueError means that it does not fit."""
 
     def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
@@ -46,7 +46,7 @@ _NAMES = _Parsed("names", lambda text: tuple(name.strip() for name in text.split
 _SHARE = _Parsed("share or file", _share_or_file)
 _BATCH = _Parsed("a whole number or full", lambda text: "full" if text == "full" else int(text))
 
-_TYPES: dict[str, click.ParamType | type] = {
+_TYPES: dict[str, click.ParamType[Any] | type] = {
     "target": str,
     "ignore": _NAMES,
     "image_size": int,

@@ -1,6 +1,5 @@
 """`steepest train`."""
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,10 +21,7 @@ from steepest.recipe import Recipe
     help="How the training shows itself on standard error.",
 )
 @as_json
-@click.pass_context
-def command(
-    ctx: click.Context, source: str, out: Path | None, progress: str, as_json: bool, **options: Any
-) -> None:
+def command(source: str, out: Path | None, progress: str, as_json: bool, **options: Any) -> None:
     r"""Train a classifier on SOURCE: a file, a folder, a data set by name, or a recipe.toml.
 
     \b
@@ -50,7 +46,7 @@ def command(
     else:
         _print_table(run, out)
     if run.status == "interrupted":
-        ctx.exit(130)
+        raise KeyboardInterrupt
 
 
 def _result(run: Any, out: Path) -> dict[str, Any]:
@@ -79,4 +75,4 @@ def _print_table(run: Any, out: Path) -> None:
     for name, score in run.scores.items():
         table.add_row(name, f"{score.rows}", f"{score.loss:.4f}", f"{score.accuracy:.4f}")
     Console().print(table)
-    print(f"run: {out}", file=sys.stdout)
+    click.echo(f"run: {out}")

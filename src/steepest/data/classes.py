@@ -64,8 +64,8 @@ class Classes:
             label = labels.tolist()[row]
             hint = did_you_mean(label, self.names) if isinstance(label, str) else ""
             raise TargetError(
-                f"{source}: row {row} has the label {label!r}, which no training row has{hint or ';'}"
-                f" the classes are {shorten(self.names)}"
+                f"{source}: row {row} has the label {label!r}, which no training row has"
+                f"{hint or ';'} the classes are {shorten(self.names)}"
             )
         return encoded
 
@@ -94,35 +94,39 @@ def _width(outputs: int, values: tuple[Label, ...]) -> int:
     return 1 if outputs == 1 and len(values) == 2 else len(values)
 
 
-def _are_indices(values: tuple[Label, ...]) -> bool:
-    return all(isinstance(v, int) and not isinstance(v, bool) and v >= 0 for v in values)
+def _indices(values: tuple[Label, ...]) -> list[int] | None:
+    """The labels, if they can be class indices: integers from 0."""
+    indices = [v for v in values if isinstance(v, int) and not isinstance(v, bool) and v >= 0]
+    return indices if len(indices) == len(values) else None
 
 
 def _as_indices(
     values: tuple[Label, ...], outputs: int
 ) -> tuple[tuple[Label, ...], tuple[str, ...]]:
     """Labels that are class indices of a model with more outputs than they have values."""
+    indices = _indices(values)
     if len(values) > outputs:
         raise TargetError(
             f"the labels have {len(values)} classes but the model gives {outputs} "
             f"output{'s' * (outputs != 1)}: make its last layer {len(values)} wide"
         )
-    if not _are_indices(values):
+    if indices is None:
         raise ModelError(
             f"the labels have {len(values)} classes but the model gives {outputs} outputs: make "
             f"its last layer {len(values)} wide"
         )
-    if max(values) >= outputs:  # type: ignore[type-var]
+    if max(indices) >= outputs:
         raise TargetError(
-            f"the label {max(values)} is no class index of a model with {outputs} outputs, whose "  # type: ignore[type-var]
+            f"the label {max(indices)} is no class index of a model with {outputs} outputs, whose "
             f"classes are 0 .. {outputs - 1}: number the classes from 0, or make the model wider"
         )
-    absent = tuple(str(i) for i in range(outputs) if i not in values)
+    absent = tuple(str(i) for i in range(outputs) if i not in indices)
     return tuple(range(outputs)), (f"no training rows of the classes {shorten(absent)}",)
 
 
 def _names(values: tuple[Label, ...], given: tuple[str, ...] | None) -> tuple[str, ...]:
     """What the source calls its class indices, or the labels themselves."""
-    if given is not None and _are_indices(values) and max(values) < len(given):  # type: ignore[type-var]
-        return tuple(given[value] for value in values)  # type: ignore[index]
+    indices = _indices(values)
+    if given is not None and indices is not None and max(indices) < len(given):
+        return tuple(given[index] for index in indices)
     return tuple(str(value) for value in values)

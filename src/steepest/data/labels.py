@@ -47,7 +47,8 @@ def _from_one_hot(rows: NDArray[Any], source: str) -> NDArray[np.int64]:
             f"{source}: labels of shape {rows.shape} must be one-hot rows, with one 1 and else 0, "
             f"but row {row} is {rows[row].tolist()}"
         )
-    return ones.argmax(axis=1).astype(np.int64)
+    indices: NDArray[np.int64] = ones.argmax(axis=1).astype(np.int64)
+    return indices
 
 
 def _require_present(array: NDArray[Any], source: str) -> None:

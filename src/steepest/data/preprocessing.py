@@ -1,4 +1,4 @@
-"""Preprocessing: from samples as they came to the rows that a net takes. Part of the saved model."""
+"""Preprocessing: from samples as they came to the rows that a net takes; saved with the model."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -73,8 +73,8 @@ class Preprocessing:
         inputs = train.inputs
         if inputs.ndim < 2 or 0 in inputs.shape:
             raise DataError(
-                f"{train.source} has the shape {inputs.shape}; (N, n) or (N, ...) with at least one "
-                "feature is needed"
+                f"{train.source} has the shape {inputs.shape}; (N, n) or (N, ...) with at least "
+                "one feature is needed"
             )
         require_finite(inputs, train.rows, train.source)
         kind = _auto(train) if scaling == "auto" else scaling
@@ -144,7 +144,8 @@ class Preprocessing:
                 ) from None
         if inputs.shape[1:] != self.shape:
             raise DataError(
-                f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had {self.shape}"
+                f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had "
+                f"{self.shape}"
             )
         return inputs
 

@@ -1,6 +1,6 @@
 """Scaler: x' = (x - offset) * factor + shift, fitted on the training rows alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -24,8 +24,8 @@ class Scaler:
     """
 
     kind: str = "none"
-    offset: Float64Array = np.zeros(())
-    factor: Float64Array = np.ones(())
+    offset: Float64Array = field(default_factory=lambda: np.zeros(()))
+    factor: Float64Array = field(default_factory=lambda: np.ones(()))
     shift: float = 0.0
 
     @classmethod

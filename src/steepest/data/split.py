@@ -40,7 +40,7 @@ def split(
     part_of = np.zeros(len(train), dtype=np.int64)  # 0 stays in training
     free = np.array([len(rows) - 1 for rows in by_class])
     taken = np.zeros(len(values), dtype=np.int64)
-    for number, (_name, share) in enumerate(shares.items(), start=1):
+    for number, share in enumerate(shares.values(), start=1):
         counts = _allocate(share, np.bincount(classes, minlength=len(values)), free - taken)
         for rows, start, count in zip(by_class, taken, counts, strict=True):
             part_of[rows[start : start + count]] = number
@@ -59,7 +59,7 @@ def split(
 def _allocate(share: float, sizes: Int64Array, free: Int64Array) -> Int64Array:
     """How many rows each class gives: its share, rounded so that the sum is right."""
     exact = share * sizes
-    counts = np.minimum(np.floor(exact).astype(np.int64), free)
+    counts: Int64Array = np.minimum(np.floor(exact).astype(np.int64), free)
     missing = min(round(share * sizes.sum()), int(free.sum())) - int(counts.sum())
     # Largest remainders first; the stable sort keeps equal ones in the order of the classes.
     for c in np.argsort(-(exact - np.floor(exact)), kind="stable"):

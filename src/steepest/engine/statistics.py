@@ -43,7 +43,7 @@ class LayerProbe:
                 layer = _Layer(name, weight, weight.detach().clone())
                 self._layers.append(layer)
                 self._watch(module, layer)
-            elif isinstance(module, (*_ZERO_IS_IDLE, *_BOUNDS_ARE_IDLE)):
+            elif type(module) in (*_ZERO_IS_IDLE, *_BOUNDS_ARE_IDLE):
                 self._watch(module, None)
 
     def finish(self) -> tuple[LayerStats, ...]:
@@ -63,8 +63,11 @@ class LayerProbe:
 
 
 def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:
-    low, high = _BOUNDS_ARE_IDLE.get(type(module), (None, None))
-    idle = output == 0 if low is None else (output < low) | (output > high)
+    if type(module) in _BOUNDS_ARE_IDLE:
+        low, high = _BOUNDS_ARE_IDLE[type(module)]
+        idle = (output < low) | (output > high)
+    else:
+        idle = output == 0
     std, mean = torch.std_mean(output.float(), correction=0)
     return {
         "activation_mean": float(mean),

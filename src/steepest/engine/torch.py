@@ -10,10 +10,16 @@ from steepest.engine.contract import OptimiserState, Plan, StepStats
 from steepest.engine.forward import module_mode
 from steepest.engine.rows import Rows
 from steepest.engine.statistics import LayerProbe
+from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
 
 # Modules of torch.nn that draw random numbers while they train, by a part of their name.
 _DRAWING = ("Dropout", "RReLU", "Fractional", "Attention", "Transformer", "RNN", "LSTM", "GRU")
+
+_LINEAR = (nn.Linear, LinearLayer)
+# Below this a step of a net of linear layers takes longer on two threads than on one (measured:
+# the two are equal between 60 and 100 million).
+_FLOPS_WORTH_SHARING = 64e6
 
 
 class TorchEngine:
@@ -30,6 +36,7 @@ class TorchEngine:
         self._device = next(iter(trainable.values())).device
         self._rows = Rows(plan.inputs, like=next(iter(trainable.values())))
         self._targets = torch.from_numpy(plan.targets).to(self._device)
+        self._threads = plan.recipe.threads or _threads_worth(plan)
         self._draws = any(_may_draw(module) for module in plan.model.modules())
         recipe = plan.recipe
         self._sgd = torch.optim.SGD(
@@ -45,26 +52,34 @@ class TorchEngine:
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         losses: list[Tensor] = []
-        correct: list[Tensor] = []
-        sizes: list[int] = []
+        outputs: list[Tensor] = []
+        targets: list[Tensor] = []
         probe = None
-        with module_mode(self._plan.model, training=True), self._generator_kept():
+        with (
+            module_mode(self._plan.model, training=True),
+            self._generator_kept(),
+            _torch_threads(self._threads),
+        ):
             for i, rate in enumerate(rates):
                 if statistics and i == len(rates) - 1:
                     probe = LayerProbe(self._plan.model)
                 batch = self._next_batch()
-                targets = self._targets.index_select(0, batch)
-                loss, outputs = self._take_step(self._rows[batch], targets, rate)
+                targets.append(self._targets.index_select(0, batch))
+                loss, output = self._take_step(self._rows[batch], targets[-1], rate)
                 losses.append(loss)
-                correct.append(self._plan.objective.predictions(outputs).eq(targets).sum())
-                sizes.append(len(batch))
+                outputs.append(output)
         layers = probe.finish() if probe else ()
         self._sgd.zero_grad()
-        # Read once a call and not once a step: each .item() waits for the device.
-        per_row = torch.stack(losses).double().cpu()
-        loss_sum = float(per_row @ torch.tensor(sizes, dtype=torch.double))
-        hits = int(torch.stack(correct).sum())
-        return StepStats(len(sizes), sum(sizes), loss_sum, hits, layers)
+        # Counted once a call and not once a step: that is dearer than a small net's own work.
+        sizes = torch.tensor([len(target) for target in targets], dtype=torch.double)
+        hits = self._plan.objective.predictions(torch.cat(outputs)) == torch.cat(targets)
+        return StepStats(
+            steps=len(losses),
+            rows=len(hits),
+            loss_sum=float(torch.stack(losses).double().cpu() @ sizes),
+            correct=int(hits.sum()),
+            layers=layers,
+        )
 
     def export(self) -> OptimiserState:
         state: OptimiserState = {}
@@ -101,6 +116,24 @@ class TorchEngine:
         devices = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices, enabled=self._draws):
             yield
+
+
+def _threads_worth(plan: Plan) -> int:
+    """One thread where a step is too short to share: there a second one only slows it down."""
+    weights = [m.weight.numel() for m in plan.model.modules() if isinstance(m, _LINEAR)]
+    others = sum(p.numel() for p in plan.model.parameters()) > 2 * sum(weights)
+    flops = 6 * plan.batch_size * sum(weights)
+    return 1 if weights and not others and flops < _FLOPS_WORTH_SHARING else torch.get_num_threads()
+
+
+@contextmanager
+def _torch_threads(threads: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _may_draw(module: nn.Module) -> bool:

@@ -57,12 +57,12 @@ def build(description: dict[str, Any]) -> nn.Module:
         for name, child in description["children"].items():
             module.add_module(name, build(child))
         return module
-    settings = description.get("settings") if kind in _BY_NAME else None
-    if not isinstance(settings, dict):
+    leaf = _BY_NAME.get(str(kind))
+    settings = description.get("settings") if leaf else None
+    if leaf is None or not isinstance(settings, dict):
         raise ModelError(
             f"the saved architecture names a module that steepest does not build: {kind!r}"
         )
-    leaf = _BY_NAME[kind]
     try:
         return leaf(**{name: _from_plain(value) for name, value in settings.items()})
     except (TypeError, ValueError, RuntimeError) as error:

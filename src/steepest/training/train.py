@@ -4,12 +4,10 @@ import math
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from steepest.classifier import save_classifier
@@ -78,7 +76,6 @@ def train(
         with (
             shown_progress(progress) as shown,
             stop_request() as stop,
-            _torch_threads(recipe.threads),
         ):
             _descend(ready, _announcer(record, shown, *observers), stop)
         record.close()
@@ -215,13 +212,3 @@ def _rescue(run: Run) -> str:
         return f"nothing is lost: the run was saved in {run.save(place)}"
     except RunError:
         return "it could not be saved elsewhere either; the trained weights are in the model"
-
-
-@contextmanager
-def _torch_threads(threads: int | None) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

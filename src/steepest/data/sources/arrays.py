@@ -32,7 +32,7 @@ def as_array(values: Any, source: str) -> NDArray[Any]:
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         raise DataError(f"{source} is a sparse matrix; pass X.toarray() if it fits in memory")
     try:
-        array = np.asanyarray(values)
+        array: NDArray[Any] = np.asanyarray(values)
     except ValueError as error:
         raise DataError(f"{source}: rows of one length are needed: {error}") from None
     if array.dtype == object:
@@ -44,14 +44,16 @@ def as_array(values: Any, source: str) -> NDArray[Any]:
                 "of words"
             ) from None
     if array.dtype == bool:
-        return array.view(np.uint8)
+        array = array.view(np.dtype(np.uint8))
     if array.dtype.kind not in "iuf":
         raise DataError(f"{source}: an array of numbers is needed, not of {array.dtype}")
-    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
+    if not array.dtype.isnative:
+        array = array.astype(array.dtype.newbyteorder("="))
+    return array
 
 
 def as_plain(values: Any) -> Any:
-    """A torch tensor as an array that shares its memory, a series as an array; others as they are."""
+    """A tensor as an array that shares its memory, a series as an array; others as they are."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
         tensor = values.detach().cpu()

@@ -3,12 +3,14 @@
 import csv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from steepest.errors import DataError
 
 _MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?"]
+_ROWS_TO_GUESS_FROM = 10_000
 _SEPARATORS = ",;\t|"
 # A column in which at most this share of the values is no number was meant to be one.
 _MOST_STRAYS = 0.01
@@ -24,13 +26,7 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
     header, separator = _read_header(path)
     has_header = not all(_is_number(field) for field in header)
     try:
-        frame = pl.read_csv(
-            path,
-            separator=separator,
-            has_header=has_header,
-            null_values=_MISSING,
-            infer_schema_length=None,
-        )
+        frame = _parse(path, separator, has_header)
     except pl.exceptions.PolarsError as error:
         _require_even_rows(path, separator, len(header))
         reason = str(error).splitlines()[0]
@@ -45,6 +41,27 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
         return frame, []
     names = f"{frame.columns[0]} .. {frame.columns[-1]}"
     return frame, [f"{path.name} has no header, so its columns are called {names}"]
+
+
+def _parse(path: Path, separator: str, has_header: bool) -> pl.DataFrame:
+    """The frame with types that fit all rows: guessed from some, as reading all costs ten times."""
+    options: dict[str, Any] = {"separator": separator, "has_header": has_header}
+    options["null_values"] = _MISSING
+    try:
+        frame = pl.read_csv(path, infer_schema_length=_ROWS_TO_GUESS_FROM, **options)
+    except pl.exceptions.PolarsError:
+        return pl.read_csv(path, infer_schema_length=None, **options)
+    # A column that is empty in those rows was taken for words, whatever came later.
+    return frame.with_columns(_retyped(series) for series in frame if series.dtype == pl.String)
+
+
+def _retyped(series: pl.Series) -> pl.Series:
+    numbers = series.str.strip_chars().cast(pl.Float64, strict=False)
+    if numbers.null_count() == series.null_count():
+        return numbers
+    if series.drop_nulls().is_in(["true", "false"]).all():
+        return series == "true"
+    return series
 
 
 def _read_header(path: Path) -> tuple[list[str], str]:
@@ -83,8 +100,8 @@ def _require_even_rows(path: Path, separator: str, width: int) -> None:
         for fields in reader:
             if fields and len(fields) != width:
                 raise DataError(
-                    f"{path}, line {start} has {len(fields)} fields, but the first line has {width}; "
-                    "mend the row, or quote a field that holds the separator"
+                    f"{path}, line {start} has {len(fields)} fields, but the first line has "
+                    f"{width}; mend the row, or quote a field that holds the separator"
                 )
             start = reader.line_num + 1
     except csv.Error as error:
@@ -103,8 +120,8 @@ def _require_no_strays(frame: pl.DataFrame, path: Path, separator: str, has_head
             line = _line_of(path, separator, index, strays[0], has_header)
             raise DataError(
                 f"{path}, line {line}: column {series.name!r} holds {strays[0]!r} where "
-                f"{len(words) - len(strays)} other rows hold numbers; mend the value, leave it empty "
-                f"to count as missing, or name the column in ignore"
+                f"{len(words) - len(strays)} other rows hold numbers; mend the value, leave it "
+                "empty to count as missing, or name the column in ignore"
             )
 
 

@@ -14,14 +14,11 @@ _USUAL_TARGETS = ("target", "label", "class", "y")
 
 
 def is_frame(value: Any) -> bool:
-    """Whether this is a data frame: something with named columns."""
-    return hasattr(value, "columns") and (
-        hasattr(value, "iloc")
-        or hasattr(value, "__dataframe__")
-        or isinstance(value, pl.DataFrame)
-        or hasattr(value, "__narwhals_dataframe__")
-        or hasattr(value, "column_names")
-    )
+    """Whether this is a data frame of some library: it has named columns and is no estimator."""
+    import narwhals as nw
+
+    native = nw.from_native(value, pass_through=True)
+    return isinstance(native, (nw.DataFrame, nw.LazyFrame))
 
 
 def as_polars(frame: Any, source: str) -> pl.DataFrame:
@@ -37,9 +34,10 @@ def as_polars(frame: Any, source: str) -> pl.DataFrame:
         frame = frame.rename(columns=str)
         native = nw.from_native(frame, eager_only=True)
     try:
-        return native.to_polars()
+        converted: pl.DataFrame = native.to_polars()
     except Exception as error:
         raise DataError(f"{source}: this frame cannot be read: {error}") from error
+    return converted
 
 
 def table_samples(
@@ -90,5 +88,5 @@ def _guess_target(frame: pl.DataFrame, source: str) -> tuple[str, str]:
 
 
 def _no_column(source: str, name: str, columns: Sequence[str], what: str) -> str:
-    hint = did_you_mean(name, columns)
-    return f"{source} has no column {name!r} ({what}){hint or ';'} its columns are {', '.join(columns)}"
+    hint = did_you_mean(name, columns) or f"; its columns are {', '.join(columns)}"
+    return f"{source} has no column {name!r} ({what}){hint}"

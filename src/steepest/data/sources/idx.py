@@ -79,7 +79,7 @@ def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) ->
             parts[name] = _read_part(images, labels, class_names)
     if "train" not in parts:
         raise DataError(f"{folder} has no train-labels-idx1-ubyte beside its images")
-    return Dataset(**parts)
+    return Dataset(parts["train"], test=parts.get("test"))
 
 
 def read_idx_images(path: Path) -> Dataset:

@@ -33,7 +33,7 @@ def read_image_folder(path: Path, size: int | None) -> Dataset:
         for folder, part in _PARTS.items()
         if folder in children
     }
-    return Dataset(**parts)
+    return Dataset(parts["train"], parts.get("validation"), parts.get("test"))
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -49,7 +49,8 @@ def _read_classes(folder: Path, size: int | None) -> Samples:
     for name in names:
         found = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in _ENDINGS)
         if not found:
-            raise DataError(f"{folder / name} holds no images ({', '.join(sorted(_ENDINGS))})")
+            endings = ", ".join(sorted(_ENDINGS))
+            raise DataError(f"{folder / name} holds no images ({endings})")
         paths += found
         labels += [name] * len(found)
     if not paths:
@@ -87,8 +88,8 @@ def _stack(images: list[NDArray[np.uint8]], paths: list[Path]) -> NDArray[np.uin
     for image, path in zip(images, paths, strict=True):
         if image.shape[1:] != images[0].shape[1:]:
             raise DataError(
-                f"the images have different sizes: {paths[0]} has {_size(images[0])} pixels, {path} "
-                f"has {_size(image)}; set image_size to resize them all"
+                f"the images have different sizes: {paths[0]} has {_size(images[0])} pixels, "
+                f"{path} has {_size(image)}; set image_size to resize them all"
             )
     channels = max(len(image) for image in images)
     stacked = np.empty((len(images), channels, *images[0].shape[1:]), dtype=np.uint8)

@@ -32,13 +32,8 @@ def _from_sklearn(name: str) -> Callable[[Path | None], Dataset]:
 
 def _fashion_mnist(root: Path | None) -> Dataset:
     places = [*_places("FashionMNIST", root), _DEBIAN]
-    return _find(
-        "fashion-mnist",
-        "FashionMNIST",
-        places,
-        _FASHION,
-        "install Debian's package dataset-fashion-mnist, or ",
-    )
+    hint = "install Debian's package dataset-fashion-mnist, or "
+    return _find("fashion-mnist", "FashionMNIST", places, _FASHION, hint)
 
 
 def _mnist(root: Path | None) -> Dataset:
@@ -77,6 +72,6 @@ def _find(
     looked = ", ".join(map(str, places))
     raise DataError(
         f"{name} is not on this machine (looked in {looked}); {hint}download it with "
-        f"torchvision.datasets.{torchvision}('datasets', download=True), or set STEEPEST_DATA to the "
-        "folder that holds it"
+        f"torchvision.datasets.{torchvision}('datasets', download=True), or set STEEPEST_DATA to "
+        "the folder that holds it"
     )

@@ -91,21 +91,22 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDAr
         if info.compress_type != zipfile.ZIP_STORED:
             array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
             return array
-        version = npy.read_magic(file)  # type: ignore[no-untyped-call]
+        version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
         shape, fortran, dtype = read_header[version](file)
         header_size = file.tell()
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
     if 0 in shape or shape == ():
-        return npy.read_array(archive.open(info), allow_pickle=False)  # type: ignore[no-any-return]
+        return npy.read_array(archive.open(info), allow_pickle=False)
     with open(path, "rb") as raw:
         raw.seek(info.header_offset)
         local = raw.read(30)  # the fixed part of a local file header; names of two lengths follow
         names = int.from_bytes(local[26:28], "little") + int.from_bytes(local[28:30], "little")
     offset = info.header_offset + 30 + names + header_size
-    order = "F" if fortran else "C"
-    return np.memmap(path, dtype=dtype, mode="r", offset=offset, shape=shape, order=order)
+    if fortran:
+        return np.memmap(path, dtype, mode="r", offset=offset, shape=shape[::-1]).T
+    return np.memmap(path, dtype, mode="r", offset=offset, shape=shape)
 
 
 def _refusal(path: Path, error: Exception) -> str:

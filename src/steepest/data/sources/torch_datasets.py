@@ -24,8 +24,8 @@ def read_torch_dataset(dataset: Any) -> Dataset:
     """
     if hasattr(dataset, "batch_size") and hasattr(dataset, "dataset"):
         raise DataError(
-            "this is a DataLoader; pass loader.dataset: steepest keeps the rows in memory and makes "
-            "the minibatches itself"
+            "this is a DataLoader; pass loader.dataset: steepest keeps the rows in memory and "
+            "makes the minibatches itself"
         )
     if not is_map_style(dataset):
         raise DataError(f"a {type(dataset).__name__} has no length or cannot be indexed")
