@@ -6,6 +6,7 @@ Run by `make demo`. Prints a table of the result, saves the curves, and tells wh
 import time
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 from torch.nn import Flatten, Linear, Sequential, Tanh
@@ -17,11 +18,15 @@ from steepest.report import save_curves
 def main() -> None:
     try:
         data = sp.load("fashion-mnist")
-        name, pixels, recipe = "fashion-mnist", 784, sp.Recipe(lr=0.1, batch_size=32, epochs=5)
+        name, pixels, epochs = "fashion-mnist", 784, 5
     except sp.SteepestError as error:
         print(f"{error}\nTraining on scikit-learn's digits instead.")
         data = sp.load("digits")
-        name, pixels, recipe = "digits", 64, sp.Recipe(lr=0.1, batch_size=32, epochs=20, test=0.2)
+        name, pixels, epochs = "digits", 64, 20
+    recipe = sp.Recipe(
+        lr=0.01, momentum=0.9, batch_size=64, epochs=epochs, scaling="standardise", test=0.2
+    )
+    torch.manual_seed(0)
     model = Sequential(Flatten(), Linear(pixels, 100), Tanh(), Linear(100, 10))
 
     folder = Path("runs", f"demo-{name}-{time.strftime('%Y%m%d-%H%M%S')}")

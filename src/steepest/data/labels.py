@@ -18,6 +18,8 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     indices. Raises TargetError for missing labels, with the first row, and for other shapes.
     """
     array = np.asarray(labels)
+    if array.ndim == 1 and isinstance(labels, (list, tuple)):
+        array = np.array(labels, dtype=object)  # numpy would turn 1 beside "a" into "1"
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:

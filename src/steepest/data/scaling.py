@@ -87,8 +87,8 @@ def _axes(inputs: NDArray[Any]) -> tuple[int, ...] | None:
 
 
 def _inverse(spread: Float64Array) -> Float64Array:
-    """1 / spread, and 0 where there is none."""
-    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 0)
+    """1 / spread, and 0 where there is none, or so little that its inverse overflows."""
+    return np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-300)
 
 
 def _extremes(

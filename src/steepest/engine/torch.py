@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from steepest.engine.contract import OptimiserState, Plan, StepStats
 from steepest.engine.forward import module_mode
 from steepest.engine.rows import Rows
+from steepest.engine.sgd import SGD
 from steepest.engine.statistics import LayerProbe
 from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
@@ -32,23 +33,19 @@ class TorchEngine:
         self._plan = plan
         self._step = step
         self._epoch = -1
-        self._parameters = trainable
         self._device = next(iter(trainable.values())).device
         self._rows = Rows(plan.inputs, like=next(iter(trainable.values())))
         self._targets = torch.from_numpy(plan.targets).to(self._device)
         self._threads = plan.recipe.threads or _threads_worth(plan)
         self._draws = any(_may_draw(module) for module in plan.model.modules())
         recipe = plan.recipe
-        self._sgd = torch.optim.SGD(
-            trainable.values(),
-            lr=recipe.lr,
+        self._sgd = SGD(
+            trainable,
             momentum=recipe.momentum,
             nesterov=recipe.nesterov,
             weight_decay=recipe.weight_decay,
-            fused=True,
         )
-        for name, state in (optimiser or {}).items():
-            self._sgd.state[trainable[name]]["momentum_buffer"] = state["momentum"].clone()
+        self._sgd.load(optimiser or {})
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         losses: list[Tensor] = []
@@ -82,21 +79,16 @@ class TorchEngine:
         )
 
     def export(self) -> OptimiserState:
-        state: OptimiserState = {}
-        for name, parameter in self._parameters.items():
-            buffer = self._sgd.state[parameter].get("momentum_buffer")
-            if buffer is not None:
-                state[name] = {"momentum": buffer.clone()}
-        return state
+        return self._sgd.state()
 
     def _next_batch(self) -> Tensor:
         """The rows of the minibatch of the step to come, (B,) int64."""
-        plan = self._plan
-        epoch, i = divmod(self._step, plan.steps_per_epoch)
+        epoch, i = divmod(self._step, self._plan.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = torch.from_numpy(plan.order(epoch)).to(self._device)
+            order = torch.from_numpy(self._plan.order(epoch)).to(self._device)
+            self._batches: tuple[Tensor, ...] = torch.split(order, self._plan.batch_size)
             self._epoch = epoch
-        return self._order[i * plan.batch_size : (i + 1) * plan.batch_size]
+        return self._batches[i]
 
     def _take_step(self, inputs: Tensor, targets: Tensor, rate: float) -> tuple[Tensor, Tensor]:
         if self._draws:
@@ -105,8 +97,7 @@ class TorchEngine:
         loss = self._plan.objective.loss(outputs, targets)
         self._sgd.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        self._sgd.param_groups[0]["lr"] = rate
-        self._sgd.step()
+        self._sgd.step(rate)
         self._step += 1
         return loss.detach(), outputs.detach()
 

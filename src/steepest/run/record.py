@@ -143,6 +143,9 @@ class Record:
             self._connection.commit()
             self._connection.execute("PRAGMA journal_mode = DELETE")
 
+    def __del__(self) -> None:
+        self._connection.close()
+
     def _set(self, key: str, value: Any) -> None:
         self._connection.execute(
             "INSERT OR REPLACE INTO facts VALUES (?, ?)", (key, json.dumps(value))

@@ -209,6 +209,7 @@ def _rescue(run: Run) -> str:
     place = Path(tempfile.gettempdir(), f"steepest-rescued-{os.getpid()}-{time.time_ns()}")
     run.folder = None
     try:
-        return f"nothing is lost: the run was saved in {run.save(place)}"
+        run.save(place)
     except RunError:
         return "it could not be saved elsewhere either; the trained weights are in the model"
+    return f"nothing is lost: the run was saved in {place}"

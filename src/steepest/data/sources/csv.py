@@ -39,6 +39,7 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
     _require_no_strays(frame, path, separator, has_header)
     if has_header:
         return frame, []
+    frame.columns = [f"column_{number}" for number in range(1, frame.width + 1)]
     names = f"{frame.columns[0]} .. {frame.columns[-1]}"
     return frame, [f"{path.name} has no header, so its columns are called {names}"]
 

@@ -26,7 +26,7 @@ _LABEL_KEYS = ("y", "target", "targets", "labels", "label")
 def read_npy(path: Path) -> NDArray[Any]:
     """The array in an NPY file, memory-mapped."""
     try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        array: NDArray[Any] = npy.open_memmap(path, mode="r")
     except (ValueError, OSError, EOFError) as error:
         raise DataError(_refusal(path, error)) from None
     return array
@@ -110,7 +110,7 @@ def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDAr
 
 
 def _refusal(path: Path, error: Exception) -> str:
-    if "allow_pickle" in str(error):
+    if "allow_pickle" in str(error) or "Python objects" in str(error):
         return (
             f"{path} holds pickled objects, which can run code when they are read; save numbers or "
             "strings: array.astype(float) or array.astype(str)"
