@@ -143,8 +143,12 @@ class Record:
             self._connection.commit()
             self._connection.execute("PRAGMA journal_mode = DELETE")
 
-    def __del__(self) -> None:
+    def abandon(self) -> None:
+        """Let go of the file as it is; nothing can be read or written afterwards."""
         self._connection.close()
+
+    def __del__(self) -> None:
+        self.abandon()
 
     def _set(self, key: str, value: Any) -> None:
         self._connection.execute(

@@ -82,7 +82,9 @@ def train(
         if folder is not None:
             save_classifier(run.classifier, folder)
     except RunError as error:
-        raise RunError(f"{error}; {_rescue(run)}") from error
+        rescued = _rescue(run)
+        record.abandon()
+        raise RunError(f"{error}; {rescued}") from error
     return run
 
 
