@@ -26,6 +26,10 @@ from steepest.errors import RecipeError
         ({"seed": -1}, "seed must be a whole number from 0 to 2**63 - 1, but is -1"),
         ({"hidden": (64, 0)}, "hidden must be a list of widths of at least 1, but is (64, 0)"),
         ({"engine": "fast"}, "engine must be one of auto, native, torch, but is 'fast'"),
+        (
+            {"scaling_range": (1, 0)},
+            "scaling_range must be two numbers, the lower first, but is (1, 0)",
+        ),
         ({"nesterov": True}, "nesterov is a form of the momentum, so it needs momentum above 0"),
         (
             {"validation": 0.5, "test": 0.5},

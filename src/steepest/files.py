@@ -30,7 +30,7 @@ def make_run_folder(path: Path) -> None:
 
     Raises RunError if something is there already or nothing can be written.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.exists() and not is_empty_folder(path):
         raise RunError(
             f"{path} exists already and a run never overwrites; choose another folder or remove it"
         )
@@ -38,6 +38,13 @@ def make_run_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path):
             pass
+
+
+def is_empty_folder(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    with os.scandir(path) as entries:
+        return next(entries, None) is None
 
 
 def require_space(folder: Path, needed: int) -> None:

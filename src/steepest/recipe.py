@@ -52,6 +52,7 @@ class Recipe:
     validation: float | str = _setting(0.1, "share of the training rows, or a file")
     test: float | str = _setting(0.0, "share of the training rows, or a file")
     scaling: str = _setting("auto", "auto, standardise, minmax, pixels (/255) or none")
+    scaling_range: tuple[float, ...] = _setting((0.0, 1.0), "what minmax scales to, l,u [0,1]")
 
     hidden: tuple[int, ...] | None = _setting(None, "widths of the hidden layers, 64,64 [100]")
     activation: str | None = _setting(None, ", ".join(ACTIVATIONS) + " [relu]")
@@ -77,7 +78,7 @@ class Recipe:
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
-        for name in ("ignore", "hidden"):
+        for name in ("ignore", "hidden", "scaling_range"):
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))
         mistakes = []
@@ -155,6 +156,11 @@ def _is_names(value: object) -> bool:
     return isinstance(value, tuple) and all(isinstance(name, str) for name in value)
 
 
+def _is_interval(value: object) -> bool:
+    pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
+    return pair and value[0] < value[1]  # type: ignore[index,no-any-return]
+
+
 def _none_or(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return lambda value: value is None or holds(value)
 
@@ -179,6 +185,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "validation": _SHARE,
     "test": _SHARE,
     "scaling": _one_of(SCALINGS),
+    "scaling_range": (_is_interval, "two numbers, the lower first"),
     "hidden": (
         _none_or(lambda v: isinstance(v, tuple) and all(_is_int(n, 1) for n in v)),
         "a list of widths of at least 1",

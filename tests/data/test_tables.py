@@ -309,6 +309,12 @@ def test_a_saved_preprocessing_gives_the_same_numbers(rows, scaling):
     assert encoded.dtype == np.float32
 
 
+def test_minmax_fills_the_interval_asked_for():
+    frame = pl.DataFrame({"a": [1.0, 2.0, 5.0], "b": [7, 7, 7], "y": [0, 1, 0]})
+    fitted = Preprocessing.fit(load(frame).train, "minmax", (-1, 3))
+    assert fitted.prepare(load(frame).train).array.T.tolist() == [[-1, 0, 3], [-1, -1, -1]]
+
+
 def test_splitting_a_table_leaves_no_row_out(table):
     data = split(load(table, target="churned"), validation=0.2, test=0.1, seed=1)
     sizes = {name: len(part) for name, part in data.parts()}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from steepest.classifier.evaluation import Evaluation, evaluate_probabilities
 from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
 from steepest.engine import forward
-from steepest.errors import TargetError
+from steepest.errors import ModelError, TargetError
 from steepest.objective import Objective
 
 
@@ -59,6 +59,12 @@ class Classifier:
         samples = load_rows(samples, target=target, labelled=True)
         inputs, targets = self.prepare(samples)
         outputs = forward(self.model, inputs)
+        broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
+        if broken:
+            raise ModelError(
+                f"the model's outputs are not finite for {broken} of {len(outputs)} rows: its "
+                "training has diverged, or its weights are damaged"
+            )
         return evaluate_probabilities(
             self.objective.probabilities(outputs).numpy(),
             targets,

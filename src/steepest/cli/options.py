@@ -43,6 +43,7 @@ def _share_or_file(text: str) -> float | str:
 
 _WIDTHS = _Parsed("widths", _widths)
 _NAMES = _Parsed("names", lambda text: tuple(name.strip() for name in text.split(",")))
+_RANGE = _Parsed("two numbers", lambda text: tuple(float(part) for part in text.split(",")))
 _SHARE = _Parsed("share or file", _share_or_file)
 _BATCH = _Parsed("a whole number or full", lambda text: "full" if text == "full" else int(text))
 
@@ -53,6 +54,7 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     "validation": _SHARE,
     "test": _SHARE,
     "scaling": click.Choice(SCALINGS),
+    "scaling_range": _RANGE,
     "hidden": _WIDTHS,
     "activation": click.Choice(ACTIVATIONS),
     "init": click.Choice(INITS),

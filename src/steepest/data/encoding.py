@@ -56,7 +56,15 @@ class TableEncoder:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, frame: pl.DataFrame, scaling: str, source: str) -> Self:
+    def fit(
+        cls,
+        frame: pl.DataFrame,
+        scaling: str,
+        source: str,
+        *,
+        low: float = 0.0,
+        high: float = 1.0,
+    ) -> Self:
         """The encoder of the training rows. Raises DataError for what cannot be a feature."""
         if frame.height and all(series.null_count() == frame.height for series in _cleaned(frame)):
             raise DataError(f"{source}: all {frame.height} training rows are empty in every column")
@@ -71,7 +79,7 @@ class TableEncoder:
         values = np.empty((frame.height, len(numbers)))
         for i, column in enumerate(numbers):
             values[:, i] = _numbers(frame[column.name], source).fill_null(column.mean).to_numpy()
-        scaler = Scaler.fit(scaling, values) if numbers else Scaler()
+        scaler = Scaler.fit(scaling, values, low=low, high=high) if numbers else Scaler()
         return cls(tuple(columns), scaler, tuple(notes))
 
     @property

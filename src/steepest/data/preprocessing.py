@@ -52,23 +52,29 @@ class Preprocessing:
     shape: tuple[int, ...]
 
     @classmethod
-    def fit(cls, train: Samples, scaling: str = "auto") -> Self:
+    def fit(
+        cls,
+        train: Samples,
+        scaling: str = "auto",
+        scaling_range: tuple[float, ...] = (0.0, 1.0),
+    ) -> Self:
         """The preprocessing of these training samples.
 
         scaling: "standardise", "minmax", "pixels" (/255), "none" (integers stay integers), or
         "auto": pixels for images of bytes, standardise for tables and matrices; other arrays are
-        standardised by one mean and deviation unless they lie in [-1, 1] already. Raises DataError.
+        standardised by one mean and deviation unless they lie in [-1, 1] already. scaling_range:
+        the interval [l, u] of "minmax". Raises DataError.
         """
         if scaling not in SCALINGS:
             hint = did_you_mean(scaling, SCALINGS) or f": choose one of {', '.join(SCALINGS)}"
             raise DataError(f"unknown scaling {scaling!r}{hint}")
+        low, high = scaling_range
         if not len(train):
             raise DataError(f"{train.source} has no rows to train on")
         if isinstance(train.inputs, pl.DataFrame):
             frame = _frame(train)
-            encoder = TableEncoder.fit(
-                frame, "standardise" if scaling == "auto" else scaling, train.source
-            )
+            kind = "standardise" if scaling == "auto" else scaling
+            encoder = TableEncoder.fit(frame, kind, train.source, low=low, high=high)
             return cls(encoder, Scaler(), (len(encoder.feature_names),))
         inputs = train.inputs
         if inputs.ndim < 2 or 0 in inputs.shape:
@@ -78,7 +84,8 @@ class Preprocessing:
             )
         require_finite(inputs, train.rows, train.source)
         kind = _auto(train) if scaling == "auto" else scaling
-        return cls(None, Scaler.fit(kind, inputs, train.rows), inputs.shape[1:])
+        scaler = Scaler.fit(kind, inputs, train.rows, low=low, high=high)
+        return cls(None, scaler, inputs.shape[1:])
 
     def prepare(self, samples: Samples) -> Inputs:
         """The rows as the net takes them.

@@ -23,7 +23,7 @@ def plot_curves(history: pl.DataFrame, quantity: str, ax: Axes) -> Axes:
     ax.plot(epochs, history[f"train_{quantity}"], "o-", color=TRAIN, label="train")
     if history[f"val_{quantity}"].null_count() < history.height:
         ax.plot(epochs, history[f"val_{quantity}"], "s--", color=VALIDATION, label="validation")
-    ax.set_xlabel("epoch")
+    ax.set_xlabel("epochs done")
     ax.set_ylabel({"loss": "cross entropy (nats)", "acc": "accuracy"}[quantity])
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)

@@ -27,7 +27,7 @@ from steepest.classifier import (
 )
 from steepest.data import Dataset
 from steepest.errors import RunError
-from steepest.files import make_run_folder, write_atomically, write_failure
+from steepest.files import is_empty_folder, make_run_folder, write_atomically, write_failure
 from steepest.recipe import Recipe
 from steepest.run.record import LAYOUT, Record
 
@@ -123,7 +123,7 @@ class Run:
             raise RunError(write_failure(path, error)) from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
-            if path.is_dir() and not any(path.iterdir()):
+            if is_empty_folder(path):
                 path.rmdir()
         return path
 

@@ -53,7 +53,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     _check_model(model, recipe)
     dataset = _load(data, recipe)
     train = dataset.train
-    preprocessing = Preprocessing.fit(train, recipe.scaling)
+    preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
     inputs = preprocessing.prepare(train)
     if model is None:
         model = _build(recipe, preprocessing, Classes.of(train))

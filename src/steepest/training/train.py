@@ -13,7 +13,7 @@ from torch import nn
 from steepest.classifier import save_classifier
 from steepest.engine import NO_STEPS, Engine, Plan, StepStats
 from steepest.errors import RunError
-from steepest.files import make_run_folder, require_space
+from steepest.files import is_empty_folder, make_run_folder, require_space
 from steepest.recipe import Recipe
 from steepest.run import (
     RECORD,
@@ -202,7 +202,7 @@ def _begin_record(folder: Path | None, ready: Preparation) -> Record:
 
 
 def _remove_if_empty(folder: Path | None) -> None:
-    if folder is not None and folder.is_dir() and not any(folder.iterdir()):
+    if folder is not None and is_empty_folder(folder):
         folder.rmdir()
 
 
