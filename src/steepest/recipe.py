@@ -158,7 +158,7 @@ def _is_names(value: object) -> bool:
 
 def _is_interval(value: object) -> bool:
     pair = isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value))
-    return pair and value[0] < value[1]  # type: ignore[index,no-any-return]
+    return pair and value[0] < value[1]  # type: ignore[index]
 
 
 def _none_or(holds: Callable[[Any], bool]) -> Callable[[Any], bool]:
