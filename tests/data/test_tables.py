@@ -315,6 +315,15 @@ def test_minmax_fills_the_interval_asked_for():
     assert fitted.prepare(load(frame).train).array.T.tolist() == [[-1, 0, 3], [-1, -1, -1]]
 
 
+def test_words_never_seen_are_told_when_predicting():
+    import steepest as sp
+
+    frame = pl.DataFrame({"w": ["x", "y"] * 20, "y": [0, 1] * 20})
+    run = sp.train(None, frame, epochs=1, validation=0.0, progress="none")
+    with pytest.warns(UserWarning, match="w"):
+        run.classifier.predict(pl.DataFrame({"w": ["x", "zebra"]}))
+
+
 def test_splitting_a_table_leaves_no_row_out(table):
     data = split(load(table, target="churned"), validation=0.2, test=0.1, seed=1)
     sizes = {name: len(part) for name, part in data.parts()}

@@ -1,5 +1,6 @@
 """Classifier: a trained net with its preprocessing and class names; what a run gives back."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ class Classifier:
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, (N, C), columns in the order of `classes`."""
         inputs = self.preprocessing.prepare(load_rows(rows))
+        _warn(inputs)
         probabilities: NDArray[np.float64] = self.objective.probabilities(
             forward(self.model, inputs)
         ).numpy()
@@ -58,6 +60,7 @@ class Classifier:
         """
         samples = load_rows(samples, target=target, labelled=True)
         inputs, targets = self.prepare(samples)
+        _warn(inputs)
         outputs = forward(self.model, inputs)
         broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
         if broken:
@@ -90,3 +93,9 @@ class Classifier:
 
     def _loss(self, outputs: Tensor, targets: NDArray[np.int64]) -> float:
         return float(self.objective.loss(outputs.double(), torch.from_numpy(targets)))
+
+
+def _warn(inputs: Inputs) -> None:
+    """Tell of what was met in these rows and not in training."""
+    for note in inputs.notes:
+        warnings.warn(note, stacklevel=3)

@@ -4,8 +4,9 @@ Exit codes: 0 success, 2 a user's mistake (one message, no traceback), 130 Ctrl-
 """
 
 import sys
+import warnings
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -52,6 +53,7 @@ def _steepest() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    warnings.showwarning = _show_warning
     try:
         code = _steepest.main(arguments, prog_name="steepest", standalone_mode=False)
     except click.ClickException as error:
@@ -64,3 +66,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         print("interrupted", file=sys.stderr)
         code = 130
     sys.exit(code or 0)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """One plain line instead of a place in our code."""
+    print(f"note: {message}", file=sys.stderr)

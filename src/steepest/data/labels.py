@@ -1,4 +1,4 @@
-"""Labels as sources give them, made an array of integers, strings or booleans."""
+"""Labels as sources give them, made an array of integers, strings, booleans or floats."""
 
 from typing import Any
 
@@ -7,37 +7,74 @@ from numpy.typing import NDArray
 
 from steepest.errors import TargetError
 
-# A target with more distinct fractional values than this is a quantity, not a class.
+# A target with more distinct fractional values than this, or than half its rows, is a quantity.
 _MOST_FRACTIONAL_CLASSES = 20
+# Longer than any name of a class; text of this length comes from a column of another kind.
+_LONGEST_NAME = 1000
+_EXACT_FLOAT = 2.0**53
 
 
 def as_labels(labels: Any, source: str) -> NDArray[Any]:
-    """Labels as an (N,) array of integers, strings or booleans.
+    """Labels as an (N,) array: int64, strings, booleans, or a few distinct floats.
 
-    labels: class indices, strings, booleans, whole floats, or one-hot rows (N, C), which become
-    indices. Raises TargetError for missing labels, with the first row, and for other shapes.
+    labels: class indices, strings, booleans, floats (whole ones become int64), or one-hot rows
+    (N, C), which become indices. Raises TargetError for missing labels, with the first row, for
+    a quantity (regression), and for other shapes.
     """
-    array = np.asarray(labels)
-    if array.ndim == 1 and isinstance(labels, (list, tuple)):
-        array = np.array(labels, dtype=object)  # numpy would turn 1 beside "a" into "1"
+    try:
+        array = np.asarray(labels)
+    except ValueError as error:
+        raise TargetError(f"{source}: labels of one length are needed: {error}") from None
+    # numpy turns 1 or NaN beside "a" into strings; text of StringDType is made plain.
+    if array.dtype.kind == "T" or (array.dtype.kind == "U" and isinstance(labels, (list, tuple))):
+        array = np.array(labels, dtype=object)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:
         return _from_one_hot(array, source)
     if array.ndim != 1:
         raise TargetError(f"{source}: the labels must be (N,) or one-hot (N, C), not {array.shape}")
-    _require_present(array, source)
     if array.dtype == object:
+        require_labels(np.array([_is_missing(label) for label in array], dtype=bool), source)
         array = _from_objects(array, source)
-    if np.issubdtype(array.dtype, np.floating):
+    if array.dtype.kind == "f":
+        require_labels(np.isnan(array), source)
         array = _from_floats(array, source)
     if array.dtype.kind in "iu":
+        if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
+            raise TargetError(f"{source}: a label is above 2**63; pass such labels as strings")
         return array.astype(np.int64)
-    if array.dtype.kind not in "bUT":
+    if array.dtype.kind not in "bUf":
         raise TargetError(
             f"{source}: labels must be integers, strings or booleans, not {array.dtype}"
         )
     return array
+
+
+def require_labels(missing: NDArray[np.bool_], source: str, where: str = "") -> None:
+    """Raise TargetError naming the first row that has no label. missing: (N,)."""
+    if not missing.any():
+        return
+    remedy = "is it the right target?" if missing.all() else "leave these rows out"
+    raise TargetError(
+        f"{source}: {int(missing.sum())} of {len(missing)} rows have no label{where}, the first is "
+        f"row {int(missing.argmax())}; {remedy}"
+    )
+
+
+def require_short(longest: int, source: str) -> None:
+    """Raise TargetError for labels of so many characters that they cannot be names of classes."""
+    if longest > _LONGEST_NAME:
+        raise TargetError(
+            f"{source}: a label has {longest} characters, which is no name of a class; is it the "
+            "right target?"
+        )
+
+
+def _is_missing(label: Any) -> bool:
+    # pandas' NA and NaT are told by name: pandas itself is not needed to read labels.
+    nothing = label is None or type(label).__name__ in ("NAType", "NaTType")
+    return nothing or (isinstance(label, (float, np.floating)) and bool(np.isnan(label)))
 
 
 def _from_one_hot(rows: NDArray[Any], source: str) -> NDArray[np.int64]:
@@ -53,23 +90,8 @@ def _from_one_hot(rows: NDArray[Any], source: str) -> NDArray[np.int64]:
     return indices
 
 
-def _require_present(array: NDArray[Any], source: str) -> None:
-    if array.dtype == object:
-        missing = np.array([value is None or value != value for value in array], dtype=bool)
-    elif np.issubdtype(array.dtype, np.floating):
-        missing = np.isnan(array)
-    else:
-        return
-    if missing.any():
-        count, row = int(missing.sum()), int(np.flatnonzero(missing)[0])
-        raise TargetError(
-            f"{source}: {count} of {len(array)} rows have no label, the first is row {row}; "
-            "leave these rows out"
-        )
-
-
 def _from_objects(array: NDArray[Any], source: str) -> NDArray[Any]:
-    kinds = {type(value) for value in array.tolist()}
+    kinds = {type(label) for label in array}
     if kinds <= {bool, np.bool_}:
         return array.astype(bool)
     if all(issubclass(kind, (int, np.integer)) for kind in kinds):
@@ -77,18 +99,24 @@ def _from_objects(array: NDArray[Any], source: str) -> NDArray[Any]:
     if all(issubclass(kind, (int, float, np.number)) for kind in kinds):
         return array.astype(np.float64)
     if all(issubclass(kind, str) for kind in kinds):
+        require_short(max(map(len, array)), source)
         return array.astype(str)
     names = ", ".join(sorted(kind.__name__ for kind in kinds))
     raise TargetError(f"{source}: labels must be of one kind, but are of the kinds {names}")
 
 
 def _from_floats(array: NDArray[Any], source: str) -> NDArray[Any]:
-    if np.isfinite(array).all() and (array == np.floor(array)).all():
+    if np.isinf(array).any():
+        row = int(np.isinf(array).argmax())
+        raise TargetError(f"{source}: the label of row {row} is {array[row]}, which is no class")
+    exact = (np.abs(array) < _EXACT_FLOAT) & (array == np.floor(array))
+    if exact.all():
         return array.astype(np.int64)
-    distinct = len(np.unique(array))
-    if distinct > _MOST_FRACTIONAL_CLASSES:
+    distinct = np.unique(array)
+    if len(distinct) > min(_MOST_FRACTIONAL_CLASSES, max(5, len(array) // 2)):
+        example = array[~exact][0]
         raise TargetError(
-            f"{source}: the target has {distinct} distinct values such as {array[0]:g}, which is a "
-            "quantity (regression); steepest learns classes, so cut it into ranges first"
+            f"{source}: the target has {len(distinct)} distinct values such as {example:g}, which "
+            "is a quantity (regression); steepest learns classes, so cut it into ranges first"
         )
-    return array.astype(str)
+    return array.astype(np.float64)

@@ -9,25 +9,36 @@ import polars as pl
 
 from steepest.data.samples import Dataset, Samples
 from steepest.data.sources.arrays import make_samples
-from steepest.data.sources.csv import read_csv
-from steepest.data.sources.frames import as_polars, is_frame, table_samples
+from steepest.data.sources.csv import read_csv, require_no_strays
+from steepest.data.sources.frames import (
+    as_label_array,
+    as_polars,
+    drop_ignored,
+    is_frame,
+    table_samples,
+)
 from steepest.data.sources.idx import find_idx_folder, is_idx, read_idx_folder, read_idx_images
 from steepest.data.sources.images import read_image_folder
 from steepest.data.sources.named import NAMED, canonical
 from steepest.data.sources.npz import read_npy, read_npz
 from steepest.data.sources.torch_datasets import read_torch_dataset
-from steepest.errors import DataError, did_you_mean
+from steepest.errors import DataError, TargetError, did_you_mean
 
 
 @dataclass(frozen=True)
 class _Options:
-    """How a source is to be read. labels_needed: whether rows without labels are refused."""
+    """How a source is to be read.
+
+    labels_needed: whether a table must have its target. training: whether the rows are to be
+    learned from, so that a word among numbers is a mistake of the file.
+    """
 
     target: str | None
     ignore: Sequence[str] = ()
-    image_size: int | None = None
+    image_size: int | tuple[int, int] | None = None
     root: Path | None = None
     labels_needed: bool = True
+    training: bool = False
 
 
 def load(
@@ -37,7 +48,7 @@ def load(
     validation: Any = None,
     test: Any = None,
     ignore: Sequence[str] = (),
-    image_size: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     root: str | Path | None = None,
 ) -> Dataset:
     """The labelled rows of any source; nothing is encoded, scaled or copied yet.
@@ -47,15 +58,26 @@ def load(
     (X, y) of arrays, tensors or frames, a data frame, a torch map-style dataset, or Samples.
     target: the column (or the array of an NPZ file, or the NPY file) that holds the classes.
     validation, test: further sources of the same columns. ignore: columns to leave out.
-    image_size: pixels of each side to which the images of a folder are resized. root: where
-    mnist and fashion_mnist lie. Raises DataError or TargetError naming file, row and column.
+    image_size: pixels of each side, or (height, width), to which the images of a folder are
+    resized. root: where mnist and fashion_mnist lie. Raises DataError or TargetError naming file,
+    row and column.
     """
-    options = _Options(target, ignore, image_size, None if root is None else Path(root))
+    folder = None if root is None else Path(root)
+    ignore = (ignore,) if isinstance(ignore, str) else tuple(map(str, ignore))
+    options = _Options(_name(target), ignore, image_size, folder, training=True)
     dataset = _read(source, options)
+    if ignore and not isinstance(dataset.train.inputs, pl.DataFrame):
+        raise DataError(f"{dataset.train.source} has no named columns, so ignore cannot be used")
     for name, other in (("validation", validation), ("test", test)):
         if other is not None:
-            part = _read(other, options)
-            dataset = replace(dataset, notes=(*dataset.notes, *part.notes), **{name: part.train})
+            # What is ignored may be missing here; words among numbers are found when it is encoded.
+            part = _read(other, replace(options, ignore=(), training=False))
+            more = _require_fit(dataset.train, part, name, ignore)
+            notes = (*dataset.notes, *part.notes, *more)
+            dataset = replace(dataset, notes=notes, **{name: part.train})
+    for _, samples in dataset.parts():
+        if samples.labels is None:
+            raise TargetError(f"{samples.source} has no labels, and training needs them")
     return dataset
 
 
@@ -64,8 +86,33 @@ def load_rows(source: Any, *, target: str | None = None, labelled: bool = False)
 
     A source with several parts gives its test part.
     """
-    dataset = _read(source, _Options(target, labels_needed=labelled))
+    dataset = _read(source, _Options(_name(target), labels_needed=labelled))
     return dataset.test or dataset.train
+
+
+def _name(target: Any) -> str | None:
+    """A column of a pandas frame may be called 3, which is "3" here as in polars."""
+    return None if target is None else str(target)
+
+
+def _require_fit(train: Samples, part: Dataset, name: str, ignore: Sequence[str]) -> list[str]:
+    """Raise DataError unless this is one part with the columns of the training rows; notes."""
+    found = part.train
+    if part.validation is not None or part.test is not None:
+        raise DataError(
+            f"{found.source} has several parts; pass one: {name}=load(...).test, for example"
+        )
+    if not (isinstance(train.inputs, pl.DataFrame) and isinstance(found.inputs, pl.DataFrame)):
+        return []
+    expected, columns = train.inputs.columns, found.inputs.columns
+    if lacking := [column for column in expected if column not in columns]:
+        raise DataError(
+            f"{found.source} ({name}) lacks columns of {train.source}: {', '.join(lacking)}"
+        )
+    further = [column for column in columns if column not in (*expected, *ignore)]
+    if not further:
+        return []
+    return [f"{name}: columns that training lacks are left out: {', '.join(further)}"]
 
 
 def _read(source: Any, options: _Options) -> Dataset:
@@ -83,20 +130,24 @@ def _read(source: Any, options: _Options) -> Dataset:
         return _read_pair(source[0], source[1], options)
     if hasattr(source, "shape") or isinstance(source, (tuple, list)):
         if options.labels_needed:
-            raise DataError("an array alone has no labels; pass (X, y)")
+            raise DataError(f"a {type(source).__name__} alone has no labels; pass (X, y)")
         return Dataset(make_samples(source, None, "the array"))
     return read_torch_dataset(source)
 
 
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
-    if is_frame(inputs):
-        frame = as_polars(inputs, "X").drop(*options.ignore)
-        plain = as_polars(labels, "y").to_numpy() if is_frame(labels) else labels
-        return Dataset(make_samples(frame, plain, "(X, y)"))
     if isinstance(inputs, (str, Path)):
         inputs = read_npy(_existing(inputs))
     if isinstance(labels, (str, Path)):
         labels = read_npy(_existing(labels))
+    if is_frame(inputs):
+        inputs = drop_ignored(as_polars(inputs, "X"), "X", options.ignore)
+    if is_frame(labels):
+        frame = as_polars(labels, "y")
+        one = frame.width == 1
+        labels = as_label_array(frame.to_series(), "y") if one else frame.to_numpy()
+    elif isinstance(labels, pl.Series):
+        labels = as_label_array(labels, "y")
     return Dataset(make_samples(inputs, labels, "(X, y)"))
 
 
@@ -107,9 +158,9 @@ def _read_path(source: str | Path, options: _Options) -> Dataset:
     if path.is_dir():
         folder = find_idx_folder(path)
         return read_idx_folder(folder) if folder else read_image_folder(path, options.image_size)
-    if is_idx(path):
-        return read_idx_images(path)
     ending = path.suffix.lower()
+    if ending not in _READERS and is_idx(path):
+        return read_idx_images(path)
     if ending not in _READERS:
         raise DataError(
             f"{path}: steepest does not read files that end in {ending or 'nothing'}; it reads "
@@ -130,22 +181,24 @@ def _existing(source: str | Path) -> Path:
     raise DataError(f"there is no file or data set {str(source)!r}{hint or names}")
 
 
-def _read_table(
-    frame: pl.DataFrame, source: str, options: _Options, notes: Sequence[str] = ()
-) -> Dataset:
-    samples, more = table_samples(
+def _read_table(frame: pl.DataFrame, source: str, options: _Options) -> Dataset:
+    samples, notes = table_samples(
         frame,
         source,
         target=options.target,
         ignore=options.ignore if options.labels_needed else (),
         labels_needed=options.labels_needed,
     )
-    return Dataset(samples, notes=(*notes, *more))
+    return Dataset(samples, notes=tuple(notes))
 
 
 def _read_delimited(path: Path, options: _Options) -> Dataset:
     frame, notes = read_csv(path)
-    return _read_table(frame, str(path), options, notes)
+    dataset = _read_table(frame, str(path), options)
+    if options.training:
+        assert isinstance(dataset.train.inputs, pl.DataFrame)
+        require_no_strays(dataset.train.inputs, path)
+    return replace(dataset, notes=(*notes, *dataset.notes))
 
 
 def _read_parquet(path: Path, options: _Options) -> Dataset:

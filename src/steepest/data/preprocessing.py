@@ -8,6 +8,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from steepest.data.blocks import blocks, require_finite
+from steepest.data.classes import shorten
+from steepest.data.columns import Place
 from steepest.data.encoding import TableEncoder
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
@@ -24,11 +26,13 @@ class Inputs:
 
     array: (M, ...) uint8, float32 or int64, perhaps memory-mapped. rows: (N,) the rows of the
     array that are meant, in order; None for all. scaler: the identity where it has been applied.
+    notes: what in these rows training never saw.
     """
 
     array: NDArray[Any]
     rows: NDArray[np.int64] | None
     scaler: Scaler
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.array) if self.rows is None else len(self.rows)
@@ -74,7 +78,9 @@ class Preprocessing:
         if isinstance(train.inputs, pl.DataFrame):
             frame = _frame(train)
             kind = "standardise" if scaling == "auto" else scaling
-            encoder = TableEncoder.fit(frame, kind, train.source, low=low, high=high)
+            encoder = TableEncoder.fit(
+                frame, kind, Place(train.source, train.rows), low=low, high=high
+            )
             return cls(encoder, Scaler(), (len(encoder.feature_names),))
         inputs = train.inputs
         if inputs.ndim < 2 or 0 in inputs.shape:
@@ -98,11 +104,12 @@ class Preprocessing:
                 raise DataError(
                     f"{samples.source} is an array, but training had a table with named columns"
                 )
-            encoded = self.encoder.transform(_frame(samples), samples.source)
-            return Inputs(encoded, None, Scaler())
+            frame = _frame(samples)
+            encoded = self.encoder.transform(frame, Place(samples.source, samples.rows))
+            return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame))
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
-        if inputs.dtype in (np.uint8, np.float32) and inputs.dtype.isnative:
+        if inputs.dtype in (np.uint8, np.float32) and inputs.flags.c_contiguous:
             return Inputs(inputs, samples.rows, self.scaler)
         if self.scaler.is_identity and inputs.dtype.kind in "iu":
             taken = inputs if samples.rows is None else inputs[samples.rows]
@@ -119,8 +126,8 @@ class Preprocessing:
         if self.encoder is not None:
             return (f"{self.shape[0]} features from a table:", *self.encoder.summary())
         lines = [f"inputs of shape {self.shape}, scaling: {self.scaler.kind}"]
-        if self.scaler.constant.size and self.scaler.offset.ndim:
-            lines.append(f"{self.scaler.constant.size} constant columns carry no information")
+        if constant := tuple(map(str, self.scaler.constant)):
+            lines.append(f"constant columns, which carry no information: {shorten(constant)}")
         return tuple(lines)
 
     def to_json(self) -> dict[str, Any]:

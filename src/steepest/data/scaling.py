@@ -1,5 +1,6 @@
 """Scaler: x' = (x - offset) * factor + shift, fitted on the training rows alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -52,14 +53,25 @@ class Scaler:
         mean, sigma = _moments(inputs, rows)
         return cls(kind, mean, _inverse(sigma))
 
+    @classmethod
+    def joined(cls, scalers: Sequence[Self]) -> Self:
+        """One scaler of several columns from those of each, which are of one kind."""
+        if not scalers:
+            return cls()
+        offset, factor = (
+            np.array([getattr(scaler, name).item() for scaler in scalers])
+            for name in ("offset", "factor")
+        )
+        return cls(scalers[0].kind, offset, factor, scalers[0].shift)
+
     @property
     def is_identity(self) -> bool:
         return self.kind == "none"
 
     @property
     def constant(self) -> NDArray[np.int64]:
-        """The columns that do not vary in the training rows."""
-        return np.flatnonzero(self.factor == 0)
+        """The columns that do not vary in the training rows; none where one number is for all."""
+        return np.flatnonzero(self.factor == 0) if self.factor.ndim else np.empty(0, np.int64)
 
     def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
         """The scaled values, computed in float64. x: (N, n) or (N, ...)."""

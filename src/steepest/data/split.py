@@ -1,6 +1,7 @@
 """split(): validation and test parts, seeded and stratified by label."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,59 +23,68 @@ def split(
     as it is. Each class gives its share, rounded by largest remainders, and keeps at least one
     row for training; rows stay in their order. Raises DataError if the shares leave nothing.
     """
-    shares = {
-        name: share
-        for name, share in (("test", test), ("validation", validation))
-        if share and getattr(dataset, name) is None
-    }
-    if not all(0 <= share < 1 for share in shares.values()) or sum(shares.values()) >= 1:
-        raise DataError(f"shares of at least 0 that add up to less than 1 are needed, not {shares}")
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            "the shares must be at least 0 and add up to less than 1, but are "
+            f"validation={validation}, test={test}"
+        )
+    wanted = {"test": test, "validation": validation}
+    shares = {name: s for name, s in wanted.items() if s and getattr(dataset, name) is None}
+    train = dataset.train
     if not shares:
         return dataset
-    train = dataset.train
     if train.labels is None:
         raise TargetError(f"{train.source} has no labels, and a stratified split needs them")
-    values, classes = np.unique(train.labels, return_inverse=True)
+    values, classes = _by_appearance(train.labels)
+    sizes = np.bincount(classes)
     order = permutation(len(train), seed, Purpose.SPLIT, 0)
-    by_class = [order[classes[order] == c] for c in range(len(values))]
-    part_of = np.zeros(len(train), dtype=np.int64)  # 0 stays in training
-    free = np.array([len(rows) - 1 for rows in by_class])
-    taken = np.zeros(len(values), dtype=np.int64)
-    for number, share in enumerate(shares.values(), start=1):
-        counts = _allocate(share, np.bincount(classes, minlength=len(values)), free - taken)
-        for rows, start, count in zip(by_class, taken, counts, strict=True):
-            part_of[rows[start : start + count]] = number
-        taken += counts
-    parts = {
-        name: train.take(np.flatnonzero(part_of == number))
-        for number, name in enumerate(shares, start=1)
-    }
-    empty = [name for name, part in parts.items() if not len(part)]
-    notes = _notes(np.array([len(rows) for rows in by_class]), tuple(map(str, values)), empty)
-    rest = train.take(np.flatnonzero(part_of == 0))
-    kept = {name: part for name, part in parts.items() if len(part)}
-    return replace(dataset, train=rest, notes=(*dataset.notes, *notes), **kept)
+    grouped = order[np.argsort(classes[order], kind="stable")]
+    # The rank of each of these rows among the rows of its class, in random order.
+    ranks = np.arange(len(grouped)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    parts, taken, notes = {}, np.zeros_like(sizes), _notes(sizes, values)
+    for name, share in shares.items():
+        counts = _allocate(share, sizes, sizes - 1 - taken)
+        first, last = np.repeat(taken, sizes), np.repeat(taken + counts, sizes)
+        rows = np.sort(grouped[(first <= ranks) & (ranks < last)])
+        if len(rows):
+            parts[name] = train.take(rows)
+        else:
+            notes.append(f"too few rows for a {name} part")
+        taken = taken + counts
+    kept = train.take(np.sort(grouped[ranks >= np.repeat(taken, sizes)]))
+    return replace(dataset, train=kept, notes=(*dataset.notes, *notes), **parts)
+
+
+def _by_appearance(labels: NDArray[Any]) -> tuple[tuple[str, ...], Int64Array]:
+    """The classes in the order in which they first occur, and the place there of each label.
+
+    This order does not depend on what the labels are called, so neither does the split.
+    """
+    values, first, classes = np.unique(labels, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return tuple(map(str, values[order])), place[classes]
 
 
 def _allocate(share: float, sizes: Int64Array, free: Int64Array) -> Int64Array:
-    """How many rows each class gives: its share, rounded so that the sum is right."""
+    """How many rows each class gives: its share, rounded so that the sum is round(share * N)."""
     exact = share * sizes
     counts: Int64Array = np.minimum(np.floor(exact).astype(np.int64), free)
-    missing = min(round(share * sizes.sum()), int(free.sum())) - int(counts.sum())
-    # Largest remainders first; the stable sort keeps equal ones in the order of the classes.
-    for c in np.argsort(-(exact - np.floor(exact)), kind="stable"):
-        if missing <= 0:
-            break
-        if counts[c] < free[c]:
-            counts[c] += 1
-            missing -= 1
+    total = min(round(share * int(sizes.sum())), int(free.sum()))
+    # Largest remainders first; the stable sort keeps equal ones in the order of the classes. What
+    # small classes cannot give without losing their last row, the others give in further rounds.
+    by_remainder = np.argsort(np.floor(exact) - exact, kind="stable")
+    while (lacking := total - int(counts.sum())) > 0:
+        able = by_remainder[counts[by_remainder] < free[by_remainder]]
+        step, giving = max(1, lacking // len(able)), able[:lacking]
+        counts[giving] += np.minimum(step, free[giving] - counts[giving])
     return counts
 
 
-def _notes(sizes: Int64Array, names: tuple[str, ...], empty: list[str]) -> list[str]:
-    notes = [
+def _notes(sizes: Int64Array, names: tuple[str, ...]) -> list[str]:
+    return [
         f"classes with {count} row{'s' * (count > 1)}, {outcome}: {shorten(rare)}"
         for count, outcome in ((1, "kept for training"), (2, "of which at least one is trained on"))
         if (rare := tuple(n for n, size in zip(names, sizes, strict=True) if size == count))
     ]
-    return notes + [f"too few rows for a {name} part" for name in empty]

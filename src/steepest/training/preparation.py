@@ -68,7 +68,8 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         if name != "train":
             parts[name] = classifier.prepare(part)
     plan = Plan(model, objective, *parts["train"], recipe)
-    summary = (*_summary(parts, classifier), *dataset.notes, *classes.notes)
+    unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
+    summary = (*_summary(parts, classifier), *dataset.notes, *classes.notes, *unseen)
     return Preparation(plan, choose(plan), classifier, dataset, parts, summary)
 
 

@@ -13,10 +13,21 @@ from steepest.errors import DataError
 
 
 def make_samples(inputs: Any, labels: Any, source: str, class_names: Any = None) -> Samples:
-    """Samples of inputs and labels that have one length. labels: None if there are none."""
+    """Samples of inputs and labels that have one length. labels: None if there are none.
+
+    Raises DataError for inputs without rows or features or that are no numbers; TargetError for
+    labels that are missing or no classes.
+    """
     rows = inputs if isinstance(inputs, pl.DataFrame) else as_array(inputs, source)
-    if len(rows) == 0:
-        raise DataError(f"{source} has no rows")
+    shape = rows.shape
+    if len(shape) < 2:
+        raise DataError(
+            f"{source}: the inputs have the shape {shape}, but (N, n) or (N, ...) is needed; "
+            "one feature is x.reshape(-1, 1)"
+        )
+    if 0 in shape:
+        lacking = "rows" if shape[0] == 0 else "features"
+        raise DataError(f"{source} has no {lacking}: the inputs have the shape {shape}")
     names = None if class_names is None else tuple(map(str, class_names))
     if labels is None:
         return Samples(rows, None, source, class_names=names)
@@ -43,9 +54,7 @@ def as_array(values: Any, source: str) -> NDArray[Any]:
                 f"{source}: an array of numbers is needed ({error}); pass a data frame for columns "
                 "of words"
             ) from None
-    if array.dtype == bool:
-        array = array.view(np.dtype(np.uint8))
-    if array.dtype.kind not in "iuf":
+    if array.dtype.kind not in "biuf":
         raise DataError(f"{source}: an array of numbers is needed, not of {array.dtype}")
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
@@ -56,6 +65,10 @@ def as_plain(values: Any) -> Any:
     """A tensor as an array that shares its memory, a series as an array; others as they are."""
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(values, torch.Tensor):
+        if values.layout != torch.strided:
+            raise DataError(
+                "a sparse tensor cannot be read; pass X.to_dense() if it fits in memory"
+            )
         tensor = values.detach().cpu()
         return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
     if hasattr(values, "to_numpy") and not hasattr(values, "columns"):

@@ -5,38 +5,36 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
+from steepest.data.labels import require_labels, require_short
 from steepest.data.samples import Samples
 from steepest.data.sources.arrays import make_samples
-from steepest.errors import DataError, TargetError, did_you_mean
+from steepest.errors import DataError, did_you_mean
 
 _USUAL_TARGETS = ("target", "label", "class", "y")
+_NAMES = (pl.String, pl.Categorical, pl.Enum)
 
 
 def is_frame(value: Any) -> bool:
-    """Whether this is a data frame of some library: it has named columns and is no estimator."""
+    """Whether this is a data frame of some library that narwhals knows."""
     import narwhals as nw
 
-    native = nw.from_native(value, pass_through=True)
-    return isinstance(native, (nw.DataFrame, nw.LazyFrame))
+    return nw.dependencies.is_into_dataframe(value) or isinstance(value, pl.LazyFrame)
 
 
 def as_polars(frame: Any, source: str) -> pl.DataFrame:
     """The frame as polars holds it."""
     import narwhals as nw
 
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    native = nw.from_native(frame, eager_only=True)
-    if not all(isinstance(name, str) for name in native.columns):
-        frame = frame.rename(columns=str)
-        native = nw.from_native(frame, eager_only=True)
     try:
-        converted: pl.DataFrame = native.to_polars()
+        native = nw.from_native(frame)
+        eager = native.collect() if isinstance(native, nw.LazyFrame) else native
+        if not all(isinstance(name, str) for name in eager.columns):
+            eager = nw.from_native(frame.rename(columns=str), eager_only=True)
+        converted: pl.DataFrame = eager.to_polars()
     except Exception as error:
-        raise DataError(f"{source}: this frame cannot be read: {error}") from error
+        raise DataError(f"{source} cannot be read: {error}") from error
     return converted
 
 
@@ -52,39 +50,44 @@ def table_samples(
 
     Raises DataError for a column that is not there.
     """
-    for name in ignore:
-        if name not in frame.columns:
-            raise DataError(_no_column(source, name, frame.columns, "ignore"))
-    notes = []
+    features, notes = drop_ignored(frame, source, ignore), []
     if target is None and labels_needed:
-        target, note = _guess_target(frame, source)
-        notes.append(note)
-    features = frame.drop(*ignore)
+        target = _guess_target(frame, source)
+        notes.append(f"the column {target!r} is taken as the target")
     if target is None or (target not in frame.columns and not labels_needed):
         return make_samples(features, None, source), notes
     if target not in frame.columns:
         raise DataError(_no_column(source, target, frame.columns, "target"))
-    labels = frame[target]
-    if labels.null_count():
-        row = int(labels.is_null().arg_true()[0])
-        raise TargetError(
-            f"{source}: {labels.null_count()} of {len(labels)} rows have no label in column "
-            f"{target!r}, the first is row {row}; leave these rows out"
-        )
-    if labels.dtype in (pl.Categorical, pl.Enum):
+    labels = as_label_array(frame[target], source, f" in column {target!r}")
+    return make_samples(features.drop(target, strict=False), labels, source), notes
+
+
+def drop_ignored(frame: pl.DataFrame, source: str, ignore: Sequence[str]) -> pl.DataFrame:
+    """The frame without these columns. Raises DataError for one that is not there."""
+    for name in ignore:
+        if name not in frame.columns:
+            raise DataError(_no_column(source, name, frame.columns, "ignore"))
+    return frame.drop(ignore)
+
+
+def as_label_array(labels: pl.Series, source: str, where: str = "") -> NDArray[Any]:
+    """A column of labels as an array; dates and the like as text. Raises TargetError for nulls."""
+    require_labels(labels.is_null().to_numpy(), source, where)
+    if labels.dtype in _NAMES or labels.dtype.is_temporal() or labels.dtype == pl.Int128:
         labels = labels.cast(pl.String)
-    values = np.array(labels.to_list()) if labels.dtype == pl.String else labels.to_numpy()
-    return make_samples(features.drop(target, strict=False), values, source), notes
+        require_short(int(labels.str.len_chars().max() or 0), source)  # type: ignore[arg-type]
+        return np.array(labels.to_list(), dtype=str)
+    return labels.to_numpy()
 
 
-def _guess_target(frame: pl.DataFrame, source: str) -> tuple[str, str]:
+def _guess_target(frame: pl.DataFrame, source: str) -> str:
     usual = [name for name in frame.columns if name.casefold() in _USUAL_TARGETS]
     if len(usual) != 1:
         raise DataError(
             f"{source}: which column holds the class? Name it as target; the columns are "
             f"{', '.join(frame.columns)}"
         )
-    return usual[0], f"the column {usual[0]!r} is taken as the target"
+    return usual[0]
 
 
 def _no_column(source: str, name: str, columns: Sequence[str], what: str) -> str:

@@ -41,6 +41,8 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
                     f"{_WHAT[magic]} begins with 0x{magic:08x}"
                 )
             shape = tuple(words[1:])
+            if 0 in shape:
+                raise DataError(f"{path} is empty: its header promises the shape {shape}")
             size = int(np.prod(shape, dtype=object))
             if zipped and size > _MOST_DEFLATION * path.stat().st_size:
                 raise DataError(
@@ -84,14 +86,16 @@ def read_idx_folder(folder: Path, class_names: tuple[str, ...] | None = None) ->
 
 def read_idx_images(path: Path) -> Dataset:
     """One file of images with the file of labels beside it."""
-    labels = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    if labels == path or not labels.exists():
-        raise DataError(f"{path} needs its labels beside it, in {labels.name}")
+    name = path.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
+    beside = [path.with_name(name), path.with_name(f"{name}.gz")]
+    labels = next((file for file in beside if file.is_file() and file != path), None)
+    if labels is None:
+        raise DataError(f"{path} needs its labels beside it, in {name}")
     return Dataset(_read_part(path, labels, None))
 
 
 def is_idx(path: Path) -> bool:
-    return any(mark in path.name for mark in ("idx1-ubyte", "idx3-ubyte", "idx1", "idx3"))
+    return "idx1" in path.name or "idx3" in path.name
 
 
 def _read_part(images: Path, labels: Path, class_names: tuple[str, ...] | None) -> Samples:

@@ -1,6 +1,7 @@
 """A folder of images, one folder a class, read with Pillow."""
 
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,16 +21,21 @@ _PARTS = {
 }
 
 
-def read_image_folder(path: Path, size: int | None) -> Dataset:
+def read_image_folder(path: Path, size: int | tuple[int, int] | None) -> Dataset:
     """The images below a folder: CLASS/*.png, or train/CLASS/*.png and test, val likewise.
 
-    size: pixels of each side after resizing; None asks that all images have one size.
+    size: pixels of each side after resizing, or (height, width); None asks that all images have
+    one size. Raises DataError naming a file that is no image or of another size.
     """
+    shape = (size, size) if isinstance(size, int) else size
+    if shape is not None and (len(shape) != 2 or min(shape) < 1):
+        raise DataError(f"image_size must be a number of pixels or (height, width), not {size!r}")
     children = {child.name.lower(): child for child in path.iterdir() if child.is_dir()}
-    if "train" not in children:
-        return Dataset(_read_classes(path, size))
+    # A folder `train` that holds images itself is a class: pictures of trains.
+    if "train" not in children or not _class_folders(children["train"]):
+        return Dataset(_read_classes(path, shape))
     parts = {
-        part: _read_classes(children[folder], size)
+        part: _read_classes(children[folder], shape)
         for folder, part in _PARTS.items()
         if folder in children
     }
@@ -42,7 +48,7 @@ def _class_folders(folder: Path) -> list[str]:
     )
 
 
-def _read_classes(folder: Path, size: int | None) -> Samples:
+def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
     names = _class_folders(folder)
     paths: list[Path] = []
     labels: list[str] = []
@@ -58,15 +64,31 @@ def _read_classes(folder: Path, size: int | None) -> Samples:
             f"{folder} holds no data: a folder for each class with images in it, or IDX files, "
             "is needed"
         )
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        images = list(pool.map(lambda path: _read_image(path, size), paths))
-    return Samples(_stack(images, paths), np.array(labels), str(folder))
+    return Samples(_stack(_read_images(paths, size), paths), np.array(labels), str(folder))
 
 
-def _read_image(path: Path, size: int | None) -> NDArray[np.uint8]:
-    """(1, H, W) for a grey image, (3, H, W) for one in colour."""
+def _read_images(paths: list[Path], size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
+    from PIL import Image
+
+    with (
+        warnings.catch_warnings(),
+        ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
+    ):
+        # Pillow only warns of an image of 90 to 180 million pixels; here it is refused.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        futures = [pool.submit(_read_image, path, size) for path in paths]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _read_image(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
+    """(1, H, W) for a grey image, (3, H, W) for one in colour. size: (H, W) to resize to."""
     from PIL import Image, ImageOps
 
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -77,9 +99,9 @@ def _read_image(path: Path, size: int | None) -> NDArray[np.uint8]:
             grey = image.mode in ("1", "L", "LA")
             image = image.convert("L" if grey else "RGB")
             if size is not None:
-                image = image.resize((size, size), Image.Resampling.BILINEAR)
+                image = image.resize(size[::-1], Image.Resampling.BILINEAR)
             pixels = np.asarray(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, *bombs) as error:
         raise DataError(f"{path} cannot be read as an image: {error}") from None
     return pixels[None] if grey else np.moveaxis(pixels, -1, 0)
 

@@ -72,6 +72,6 @@ def _find(
     looked = ", ".join(map(str, places))
     raise DataError(
         f"{name} is not on this machine (looked in {looked}); {hint}download it with "
-        f"torchvision.datasets.{torchvision}('datasets', download=True), or set STEEPEST_DATA to "
-        "the folder that holds it"
+        f"torchvision.datasets.{torchvision}('datasets', download=True), or name the folder that "
+        "holds it: root=..., or STEEPEST_DATA in the environment"
     )

@@ -41,6 +41,10 @@ def read_npz(path: Path, target: str | None) -> Dataset:
     arrays = _members(path)
     for keys in _SPLIT_KEYS:
         if keys[0] in arrays and keys[1] in arrays:
+            for x, y in zip(keys[::2], keys[1::2], strict=True):
+                if (x in arrays) != (y in arrays):
+                    lone, other = (x, y) if x in arrays else (y, x)
+                    raise DataError(f"{path} has the array {lone}, but no {other}")
             parts = [
                 make_samples(arrays[x], arrays[y], str(path)) if {x, y} <= arrays.keys() else None
                 for x, y in zip(keys[::2], keys[1::2], strict=True)

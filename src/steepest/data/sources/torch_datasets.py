@@ -10,9 +10,7 @@ from steepest.errors import DataError
 
 
 def is_map_style(value: Any) -> bool:
-    return (
-        hasattr(value, "__getitem__") and hasattr(value, "__len__") and not isinstance(value, str)
-    )
+    return hasattr(value, "__getitem__") and hasattr(value, "__len__")
 
 
 def read_torch_dataset(dataset: Any) -> Dataset:
@@ -27,19 +25,39 @@ def read_torch_dataset(dataset: Any) -> Dataset:
             "this is a DataLoader; pass loader.dataset: steepest keeps the rows in memory and "
             "makes the minibatches itself"
         )
-    if not is_map_style(dataset):
-        raise DataError(f"a {type(dataset).__name__} has no length or cannot be indexed")
-    if hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
-        whole = read_torch_dataset(dataset.dataset)
-        rows = np.asarray(dataset.indices, dtype=np.int64)
-        return Dataset(whole.train.take(rows), notes=whole.notes)
     source = type(dataset).__name__
+    if _is_iterable_only(dataset):
+        raise DataError(
+            f"a {source} has no length or cannot be indexed; steepest needs a map-style dataset, "
+            "with __len__ and __getitem__, or arrays"
+        )
+    if not is_map_style(dataset):
+        raise DataError(
+            f"cannot load a {source}; pass a path, a name, (X, y), a data frame, a torch dataset, "
+            "or Samples"
+        )
+    samples = _in_memory(dataset, source)
+    return _item_by_item(dataset, source) if samples is None else Dataset(samples)
+
+
+def _in_memory(dataset: Any, source: str) -> Samples | None:
+    """The samples of a dataset that holds its rows as arrays; None for any other."""
     tensors = getattr(dataset, "tensors", None)
     if isinstance(tensors, tuple) and len(tensors) == 2:
-        return Dataset(make_samples(*tensors, source))
+        return make_samples(*tensors, source)
     if hasattr(dataset, "data") and hasattr(dataset, "targets") and _untransformed(dataset):
-        return Dataset(_images_in_memory(dataset, source))
-    return _item_by_item(dataset, source)
+        return _images_in_memory(dataset, source)
+    if hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
+        whole = _in_memory(dataset.dataset, type(dataset.dataset).__name__)
+        return whole and whole.take(np.asarray(dataset.indices, dtype=np.int64))
+    return None
+
+
+def _is_iterable_only(dataset: Any) -> bool:
+    # torch's IterableDataset inherits a __getitem__ that only raises.
+    from torch.utils.data import IterableDataset
+
+    return isinstance(dataset, IterableDataset)
 
 
 def _untransformed(dataset: Any) -> bool:
@@ -65,7 +83,10 @@ def _images_in_memory(dataset: Any, source: str) -> Samples:
 def _item_by_item(dataset: Any, source: str) -> Dataset:
     inputs, labels = [], []
     for i in range(len(dataset)):
-        item = dataset[i]
+        try:
+            item = dataset[i]
+        except Exception as error:
+            raise DataError(f"{source}: item {i} cannot be read: {error!r}") from error
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise DataError(f"{source}: item {i} must be (x, y), but is a {type(item).__name__}")
         inputs.append(_as_row(item[0]))
