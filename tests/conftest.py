@@ -9,6 +9,14 @@ import numpy as np
 import pytest
 
 
+@pytest.fixture(autouse=True)
+def seeded_torch():
+    """Modules that a test makes have the same first weights in every order of the tests."""
+    import torch
+
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def blobs():
     """Three clouds in four dimensions that a straight cut tells apart: (X, y)."""

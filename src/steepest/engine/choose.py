@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from steepest.engine.contract import Engine, Plan
+from steepest.engine.native import NativeEngine, native_obstacle
 from steepest.engine.torch import TorchEngine
 from steepest.errors import EngineError
 
@@ -24,14 +25,12 @@ def choose(plan: Plan) -> Choice:
         return Choice(TorchEngine(), "the recipe asks for it")
     obstacle = native_obstacle(plan)
     if obstacle is None:
-        raise NotImplementedError
+        asked = plan.recipe.engine == "native"
+        return Choice(
+            NativeEngine(), "the recipe asks for it" if asked else "it runs all of this net"
+        )
     if plan.recipe.engine == "native":
         raise EngineError(
             f"the native engine cannot run this plan: {obstacle}; set engine to 'torch' or 'auto'"
         )
-    return Choice(TorchEngine(), obstacle)
-
-
-def native_obstacle(plan: Plan) -> str | None:
-    """What keeps the native engine from running this plan, in one line; None if nothing does."""
-    return "this version of steepest has no native engine yet"
+    return Choice(TorchEngine(), f"not native: {obstacle}")

@@ -1,0 +1,38 @@
+// Vectors of floats by GCC's and Clang's vector extensions: one source for every instruction set.
+// Included inside a namespace by each kernels_<isa>.cpp, which defines STEEPEST_WIDTH.
+
+constexpr int W = STEEPEST_WIDTH;
+typedef float Vec __attribute__((vector_size(W * 4)));
+typedef int32_t Int __attribute__((vector_size(W * 4)));
+// The same, where nothing is known of the address.
+typedef float LooseVec __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE Vec load(const float* p) { return *reinterpret_cast<const LooseVec*>(p); }
+INLINE void store(float* p, Vec v) { *reinterpret_cast<LooseVec*>(p) = v; }
+INLINE Vec splat(float x) { return x - Vec{}; }
+INLINE Int splat_int(int32_t x) { return x - Int{}; }
+INLINE Vec as_float(Int i) { return reinterpret_cast<Vec>(i); }
+INLINE Int as_int(Vec v) { return reinterpret_cast<Int>(v); }
+INLINE Vec select(Int mask, Vec yes, Vec no) {
+  return as_float((mask & as_int(yes)) | (~mask & as_int(no)));
+}
+INLINE Vec maximum(Vec a, Vec b) { return select(a > b, a, b); }
+INLINE Vec minimum(Vec a, Vec b) { return select(a < b, a, b); }
+INLINE Vec absolute(Vec v) { return as_float(as_int(v) & splat_int(0x7fffffff)); }
+INLINE Vec to_float(Int i) { return __builtin_convertvector(i, Vec); }
+INLINE Int to_int(Vec v) { return __builtin_convertvector(v, Int); }
+
+// Sums and maxima over the lanes, always in the order of the lanes.
+INLINE float lane_sum(Vec v) {
+  float sum = 0;
+  for (int i = 0; i < W; ++i) sum += v[i];
+  return sum;
+}
+INLINE double lane_sum_double(Vec v) {
+  double sum = 0;
+  for (int i = 0; i < W; ++i) sum += v[i];
+  return sum;
+}
+INLINE int padded(int n) { return (n + W - 1) / W * W; }

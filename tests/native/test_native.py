@@ -1,0 +1,102 @@
+"""The extension's own arithmetic: the order of rows, and its functions to 4 units in the last place."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import erf
+
+from steepest.engine.native import extension
+from steepest.random import Purpose, permutation
+
+native = extension()
+pytestmark = pytest.mark.skipif(native is None, reason="the native engine is not built here")
+
+
+def instruction_sets():
+    """Those that this machine runs."""
+    names = []
+    for name in ("x86-64-v2", "x86-64-v3", "x86-64-v4", "neon") if native else ():
+        try:
+            names.append(native.isa(name))
+        except RuntimeError:
+            continue
+    return names
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 3000), st.integers(0, 2**64 - 1), st.integers(0, 2**32 - 1))
+def test_the_order_of_rows_is_that_of_the_random_module(size, seed, step):
+    order = np.empty(size, dtype=np.uint32)
+    native.permutation(size, seed, int(Purpose.SHUFFLE), step, order)
+    assert np.array_equal(order, permutation(size, seed, Purpose.SHUFFLE, step))
+
+
+def test_equal_upper_halves_of_keys_are_put_in_order_by_the_lower():
+    # Among two million keys some hundred pairs share their upper 32 bits.
+    order = np.empty(2_000_000, dtype=np.uint32)
+    native.permutation(len(order), 5, int(Purpose.SHUFFLE), 1, order)
+    assert np.array_equal(order, permutation(len(order), 5, Purpose.SHUFFLE, 1))
+
+
+def units_in_the_last_place(found, exact):
+    rounded = exact.astype(np.float32)
+    return np.abs(found.astype(np.float64) - exact) / np.spacing(np.abs(rounded)).astype(np.float64)
+
+
+GRID = np.concatenate(
+    [
+        np.linspace(-110, 95, 200_000),
+        np.linspace(-5, 5, 200_000),
+        np.geomspace(1e-40, 1, 50_000),
+        -np.geomspace(1e-40, 1, 50_000),
+    ]
+).astype(np.float32)
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize(("which", "exact"), [(0, np.exp), (1, np.tanh), (2, erf)])
+def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
+    found = np.empty_like(GRID)
+    native.function(which, GRID, found, isa)
+    with np.errstate(over="ignore", under="ignore"):
+        reference = exact(GRID.astype(np.float64))
+        representable = np.abs(reference) < np.finfo(np.float32).max
+        errors = units_in_the_last_place(found[representable], reference[representable])
+    assert errors.max() <= 4
+    assert np.isinf(found[~representable]).all()
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_what_is_not_a_number_stays_so(isa, which):
+    x, y = np.full(16, np.nan, dtype=np.float32), np.zeros(16, dtype=np.float32)
+    native.function(which, x, y, isa)
+    assert np.isnan(y).all()
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+def test_infinities_have_their_limits(isa):
+    x = np.array([np.inf, -np.inf] * 8, dtype=np.float32)
+    for which, expected in ((0, [np.inf, 0]), (1, [1, -1]), (2, [1, -1])):
+        y = np.zeros(16, dtype=np.float32)
+        native.function(which, x, y, isa)
+        assert y[:2].tolist() == expected
+
+
+def test_the_environment_forces_an_instruction_set():
+    code = "import steepest.engine.native as n; print(n.extension().isa(n._forced_isa()))"
+    lowest = instruction_sets()[0]
+    for asked in (lowest, "z80"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            env={"STEEPEST_ISA": asked, "PATH": ""},
+            check=False,
+        )
+        assert ended.stdout.strip() == (lowest if asked == lowest else "")
+        assert (asked == lowest) or "not z80" in ended.stderr
