@@ -6,8 +6,12 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <optional>
 #include <nanobind/stl/optional.h>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <thread>
 
 #include "trainer.h"
 
@@ -59,6 +63,22 @@ NB_MODULE(_native, m) {
   m.def("function", [](int which, Array1<float> x, Out<float> y, std::optional<std::string> forced) {
     choose_kernels(forced ? forced->c_str() : nullptr).function(which, x.data(), y.data(), int(x.size()));
   }, nb::arg("which"), nb::arg("x"), nb::arg("y"), nb::arg("forced").none() = nb::none());
+  m.def("fma_peak", [](int threads) {
+    const Kernels& kernels = choose_kernels(nullptr);
+    nb::gil_scoped_release released;
+    double best = 0;
+    for (int repeat = 0; repeat < 5; ++repeat) {
+      std::vector<std::thread> all;
+      const auto since = std::chrono::steady_clock::now();
+      for (int t = 0; t < threads; ++t) {
+        all.emplace_back([&] { kernels.fma_rounds(4'000'000); });
+      }
+      for (std::thread& thread : all) thread.join();
+      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - since;
+      best = std::max(best, threads * kernels.fma_rounds(1) * 4e6 / seconds.count());
+    }
+    return best;
+  }, nb::arg("threads"));
   m.def("permutation", [](uint64_t size, uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to) {
     Shuffle shuffle(seed, purpose, size);
     const uint32_t* order = shuffle.order(step);

@@ -90,6 +90,10 @@ struct Kernels {
 
   // y[i] = f(x[i]), to be tested: 0 exp, 1 tanh, 2 erf. n is a multiple of the width.
   void (*function)(int which, const float* x, float* y, int n);
+
+  // That many rounds of fused multiply-adds in registers; gives the operations done. For measuring
+  // what the processor can do at most.
+  double (*fma_rounds)(int64_t rounds);
 };
 
 // The best table that this processor runs, or the one that STEEPEST_ISA names.

@@ -6,12 +6,6 @@ INLINE Int lanes() {
   return numbers;
 }
 
-INLINE float lane_max(Vec v) {
-  float most = v[0];
-  for (int i = 1; i < W; ++i) most = v[i] > most ? v[i] : most;
-  return most;
-}
-
 // loss = log sum_j exp(z_j) - z_c, shifted by the largest logit; dL/dZ = (softmax(z) - y) scale.
 static void softmax_loss(const Layer& layer, const int64_t* targets, float scale, int begin, int end,
                          float* loss, int32_t* correct) {

@@ -45,6 +45,7 @@ struct SparseForward {
   INLINE_MEMBER void sweep(int column, int word, int i) {
     float* z = layer.pre.row(i) + column;
     Vec sums[N];
+#pragma GCC unroll 8
     for (int j = 0; j < N; ++j) {
       const Vec start = layer.bias ? load(layer.bias + column + j * W) : Vec{};
       sums[j] = word == 0 ? start : load(z + j * W);
@@ -59,6 +60,7 @@ struct SparseForward {
         sums[j] += element * load(w + static_cast<size_t>(k) * layer.weight.stride + j * W);
       }
     }
+#pragma GCC unroll 8
     for (int j = 0; j < N; ++j) store(z + j * W, sums[j]);
   }
 };
@@ -81,7 +83,9 @@ struct SparseUpdate {
     const int chunks = (batch + 31) / 32, vectors = (end - begin + W - 1) / W;
     for (int k = begin; k < end; ++k) {
       const int vector = (k - begin) / W, lane = (k - begin) % W;
-      Vec gradient[N] = {};
+      Vec gradient[N];
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) gradient[i] = Vec{};
       uint32_t any = 0;
       for (int chunk = 0; chunk < chunks; ++chunk) {
         const int32_t* lanes = reinterpret_cast<const int32_t*>(masks + chunk * vectors + vector);
@@ -111,6 +115,7 @@ struct SparseRankOne {
   template <int N>
   void run(int j) {
     Vec gradient[N];
+#pragma GCC unroll 8
     for (int i = 0; i < N; ++i) gradient[i] = load(layer.gradient.row(0) + (j + i) * W);
     for (int word = begin / 64; word * 64 < end; ++word) {
       for (uint64_t left = bits[word]; left; left &= left - 1) {

@@ -73,12 +73,16 @@ struct ProductRows {
   template <int M>
   void run(int i) {
     Vec sums[M][N];
+#pragma GCC unroll 8
     for (int j = 0; j < N; ++j) {
       const Vec start = bias ? load(bias + j * W) : Vec{};
+#pragma GCC unroll 16
       for (int r = 0; r < M; ++r) sums[r][j] = start;
     }
     multiply<M, N>(a.row(i), a.stride, 1, b, b_stride, depth, sums);
+#pragma GCC unroll 16
     for (int r = 0; r < M; ++r) {
+#pragma GCC unroll 8
       for (int j = 0; j < N; ++j) store(c + (i + r) * c_stride + j * W, sums[r][j]);
     }
   }

@@ -253,6 +253,7 @@ void Trainer::forward_and_back(const Step& step, int thread) {
   const auto [begin, end] = share(step.batch, thread, threads_, threads_ == 1 ? 1 : 4);
   for (int m = begin; m < end; ++m) {
     const int64_t sample = order_[step.first + m];
+    prefetch(step.first + m + settings_.batch_size);
     kernels_.gather(data_.source, data_.rows ? data_.rows[sample] : sample, inputs_.row(m));
     if (sparse_) kernels_.nonzero_bits(inputs_.row(m), words_, &bits_[size_t(m) * words_]);
     targets_[m] = data_.targets[sample];
@@ -272,6 +273,17 @@ void Trainer::forward_and_back(const Step& step, int thread) {
   for (size_t i = layers_.size() - 1; i > 0; --i) {
     kernels_.backward(layers_[i], layers_[i - 1], begin, end);
   }
+}
+
+// Brings the row of a step to come into the cache: rows lie anywhere in memory.
+void Trainer::prefetch(int64_t place) const {
+  if (place >= int64_t(data_.samples)) return;
+  const int64_t sample = order_[place];
+  const char* row = static_cast<const char*>(data_.source.data) +
+                    size_t(data_.rows ? data_.rows[sample] : sample) * data_.source.row_bytes;
+  const size_t bytes = size_t(data_.source.features) * (data_.source.bytes ? 1 : 4);
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
+  __builtin_prefetch(&data_.targets[sample]);
 }
 
 // By rows of the weights: each is read, given its gradient and written once.

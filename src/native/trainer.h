@@ -69,6 +69,7 @@ class Trainer {
   void begin_epoch(int64_t epoch);
   void take_steps(int thread, const double* rates, int64_t steps, bool statistics, struct Barrier&);
   void forward_and_back(const Step&, int thread);
+  void prefetch(int64_t place) const;
   void update(const Step&, int thread, float rate, bool statistics);
   std::vector<LayerSums> statistics() const;
 

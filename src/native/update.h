@@ -45,9 +45,15 @@ struct UpdateRows {
 
   template <int M>
   void run(int k) {
-    Vec gradient[M][N] = {};
+    Vec gradient[M][N];
+#pragma GCC unroll 16
+    for (int i = 0; i < M; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < N; ++j) gradient[i][j] = Vec{};
+    }
     const Matrix g = layer.gradient;
     multiply<M, N>(a.data + k, 1, a.stride, g.data + column, g.stride, batch, gradient);
+#pragma GCC unroll 16
     for (int i = 0; i < M; ++i) apply<N>(layer, u, k + i, column, gradient[i], sums);
   }
 };

@@ -24,11 +24,26 @@ INLINE Vec absolute(Vec v) { return as_float(as_int(v) & splat_int(0x7fffffff));
 INLINE Vec to_float(Int i) { return __builtin_convertvector(i, Vec); }
 INLINE Int to_int(Vec v) { return __builtin_convertvector(v, Int); }
 
-// Sums and maxima over the lanes, always in the order of the lanes.
+// Sums and maxima over the lanes, by halves.
+template <int N>
+struct Lanes {
+  typedef float type __attribute__((vector_size(N * 4)));
+};
+template <int N, class F>
+INLINE float fold(typename Lanes<N>::type v, F f) {
+  if constexpr (N == 2) {
+    return f(v[0], v[1]);
+  } else {
+    typename Lanes<N / 2>::type half[2];
+    __builtin_memcpy(half, &v, sizeof v);
+    return fold<N / 2>(f(half[0], half[1]), f);
+  }
+}
 INLINE float lane_sum(Vec v) {
-  float sum = 0;
-  for (int i = 0; i < W; ++i) sum += v[i];
-  return sum;
+  return fold<W>(v, [](auto a, auto b) { return a + b; });
+}
+INLINE float lane_max(Vec v) {
+  return fold<W>(v, [](auto a, auto b) { return a > b ? a : b; });
 }
 INLINE double lane_sum_double(Vec v) {
   double sum = 0;

@@ -1,0 +1,63 @@
+"""steepest's native engine, on as many threads as it chooses."""
+
+from collections.abc import Callable
+
+import torch
+from peers.torch_loops import net
+from workloads import Workload
+
+import steepest as sp
+from steepest.data import Preprocessing
+from steepest.engine import Plan
+from steepest.engine.native import NativeEngine, advance_many
+from steepest.objective import Objective
+
+
+def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
+    samples = sp.Samples(workload.inputs, workload.targets, "benchmark")
+    inputs = Preprocessing.fit(samples, "pixels").prepare(samples)
+    recipe = sp.Recipe(
+        lr=workload.lr,
+        momentum=workload.momentum,
+        batch_size=workload.batch_size,
+        threads=threads,
+        seed=seed,
+    )
+    return Plan(net(workload), Objective("multiclass"), inputs, workload.targets, recipe)
+
+
+def epoch(workload: Workload, threads: int | None = None) -> Callable[[], float]:
+    def run() -> float:
+        ready = plan(workload, threads)
+        engine = NativeEngine()
+        engine.load(ready)
+        stats = engine.advance([workload.lr] * ready.steps_per_epoch)
+        engine.export()
+        return stats.loss
+
+    return run
+
+
+def epoch_of_many(workload: Workload, models: int) -> Callable[[], float]:
+    """That many trainings at once, one thread each."""
+
+    def run() -> float:
+        engines = []
+        for seed in range(models):
+            engines.append(NativeEngine())
+            engines[-1].load(plan(workload, 1, seed))
+        steps = [workload.lr] * plan(workload, 1).steps_per_epoch
+        stats = advance_many(engines, [steps] * models)
+        for engine in engines:
+            engine.export()
+        return sum(s.loss for s in stats) / models
+
+    return run
+
+
+def on_one_thread(workload: Workload) -> Callable[[], float]:
+    return epoch(workload, 1)
+
+
+def on_two_threads(workload: Workload) -> Callable[[], float]:
+    return epoch(workload, min(2, torch.get_num_threads()))
