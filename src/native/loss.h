@@ -1,11 +1,5 @@
 // Softmax, loss, correct rows and dL/dZ in one pass over the logits.
 
-INLINE Int lanes() {
-  Int numbers;
-  for (int i = 0; i < W; ++i) numbers[i] = i;
-  return numbers;
-}
-
 // loss = log sum_j exp(z_j) - z_c, shifted by the largest logit; dL/dZ = (softmax(z) - y) scale.
 static void softmax_loss(const Layer& layer, const int64_t* targets, float scale, int begin, int end,
                          float* loss, int32_t* correct) {

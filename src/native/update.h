@@ -72,24 +72,36 @@ struct UpdatePanels {
   }
 };
 
-// Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W, in square blocks.
+// Transposes W rows of W floats in log2(W) rounds of exchanging ever larger blocks.
+template <int Block>
+INLINE void exchange_blocks(Vec (&rows)[W]) {
+  if constexpr (Block < W) {
+    const Int upper = (lanes() & Block) != 0;
+    const Int from_first = lanes() + (upper & (W - Block)), from_second = lanes() + (upper & (W - Block)) + Block;
+#pragma GCC unroll 16
+    for (int i = 0; i < W; ++i) {
+      if (i & Block) continue;
+      const Vec first = rows[i], second = rows[i + Block];
+      rows[i] = shuffle(first, second, from_first);
+      rows[i + Block] = shuffle(first, second, from_second);
+    }
+    exchange_blocks<2 * Block>(rows);
+  }
+}
+
+// Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W. `begin` is a multiple of
+// the width, and so is `end` unless W ends there; what lies behind W is zero.
 INLINE void write_transpose(const Layer& layer, int begin, int end) {
   for (int n = 0; n < layer.out; n += W) {
     const int columns = layer.out - n < W ? layer.out - n : W;
     for (int k = begin; k < end; k += W) {
-      const int rows = end - k < W ? end - k : W;
-      float block[W][W];
-      for (int i = 0; i < rows; ++i) {
-        const Vec row = load(layer.weight.row(k + i) + n);
-        for (int j = 0; j < W; ++j) block[j][i] = row[j];
-      }
-      for (int j = 0; j < columns; ++j) {
-        float* to = layer.transpose.row(n + j) + k;
-        if (rows == W) {
-          store(to, load(block[j]));
-        } else {
-          for (int i = 0; i < rows; ++i) to[i] = block[j][i];
-        }
+      Vec block[W];
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) block[i] = load(layer.weight.row(k + i) + n);
+      exchange_blocks<1>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < W; ++i) {
+        if (i < columns) store(layer.transpose.row(n + i) + k, block[i]);
       }
     }
   }

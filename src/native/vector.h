@@ -50,4 +50,19 @@ INLINE double lane_sum_double(Vec v) {
   for (int i = 0; i < W; ++i) sum += v[i];
   return sum;
 }
+INLINE Int lanes() {
+  Int numbers;
+  for (int i = 0; i < W; ++i) numbers[i] = i;
+  return numbers;
+}
+// Lane i of the result is lane which[i] of the two vectors, the second counted from W.
+INLINE Vec shuffle(Vec first, Vec second, Int which) {
+#if defined(__clang__)
+  Vec result;
+  for (int i = 0; i < W; ++i) result[i] = which[i] < W ? first[which[i]] : second[which[i] - W];
+  return result;
+#else
+  return __builtin_shuffle(first, second, which);
+#endif
+}
 INLINE int padded(int n) { return (n + W - 1) / W * W; }
