@@ -2,7 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint format bench clean
+CXX ?= c++
+
+.PHONY: setup demo test sanitize lint format bench clean
 
 setup: .venv/ready
 
@@ -18,6 +20,15 @@ demo: setup  ## Train on real data and show the result
 test: setup  ## The whole suite
 	$(BIN)/python -m pytest
 
+sanitize: setup  ## The native engine's tests under the address and undefined-behaviour sanitizers
+	$(BIN)/pip install --quiet --constraint constraints.txt nanobind cmake
+	$(BIN)/cmake -S . -B build/sanitize -DSTEEPEST_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
+	$(BIN)/cmake --build build/sanitize --parallel 2
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	STEEPEST_TEST_NATIVE=$$(ls build/sanitize/_native*.so) \
+	$(BIN)/python -m pytest tests/native tests/parity -k "not fork and not environment and not seeds"
+
 lint: setup  ## What .ci/run checks beside the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -28,8 +39,8 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## The training loop against plain PyTorch, as ratios in one run
-	$(BIN)/python benchmarks/torch_engine.py
+bench: setup  ## Workloads A to F against every peer that is installed, as ratios in one run
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

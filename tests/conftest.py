@@ -1,12 +1,24 @@
 """What many tests use: small data, a small table, the command line."""
 
+import importlib.util
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+
+
+def pytest_configure():
+    """`make sanitize` tests another build of the extension than the installed one."""
+    path = os.environ.get("STEEPEST_TEST_NATIVE")
+    if path:
+        spec = importlib.util.spec_from_file_location("steepest._native", path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules["steepest._native"] = module
 
 
 @pytest.fixture(autouse=True)

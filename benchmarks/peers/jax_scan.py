@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from workloads import Workload
 
 _ACTIVATIONS = {"tanh": jnp.tanh, "relu": jax.nn.relu}

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
+
 from workloads import Workload
 
 

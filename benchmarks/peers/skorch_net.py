@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import torch
-from peers.torch_loops import net
 from skorch import NeuralNetClassifier
 from torch import nn
+
+from peers.torch_loops import net
 from workloads import Workload
 
 

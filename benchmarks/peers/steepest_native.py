@@ -1,16 +1,17 @@
 """steepest's native engine, on as many threads as it chooses."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
-from peers.torch_loops import net
-from workloads import Workload
 
 import steepest as sp
+from peers.torch_loops import net
 from steepest.data import Preprocessing
 from steepest.engine import Plan
 from steepest.engine.native import NativeEngine, advance_many
 from steepest.objective import Objective
+from workloads import Workload
 
 
 def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
@@ -27,8 +28,10 @@ def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
 
 
 def epoch(workload: Workload, threads: int | None = None) -> Callable[[], float]:
+    first = plan(workload, threads)
+
     def run() -> float:
-        ready = plan(workload, threads)
+        ready = replace(first, model=net(workload))
         engine = NativeEngine()
         engine.load(ready)
         stats = engine.advance([workload.lr] * ready.steps_per_epoch)
@@ -40,13 +43,14 @@ def epoch(workload: Workload, threads: int | None = None) -> Callable[[], float]
 
 def epoch_of_many(workload: Workload, models: int) -> Callable[[], float]:
     """That many trainings at once, one thread each."""
+    plans = [plan(workload, 1, seed) for seed in range(models)]
 
     def run() -> float:
         engines = []
-        for seed in range(models):
+        for each in plans:
             engines.append(NativeEngine())
-            engines[-1].load(plan(workload, 1, seed))
-        steps = [workload.lr] * plan(workload, 1).steps_per_epoch
+            engines[-1].load(replace(each, model=net(workload)))
+        steps = [workload.lr] * plans[0].steps_per_epoch
         stats = advance_many(engines, [steps] * models)
         for engine in engines:
             engine.export()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
+
 from workloads import Workload
 
 _ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
@@ -62,9 +63,7 @@ def compiled(workload: Workload) -> Callable[[], float]:
     return _indexed(workload, restarted)
 
 
-def _indexed(
-    workload: Workload, prepare: Callable[[nn.Module], nn.Module]
-) -> Callable[[], float]:
+def _indexed(workload: Workload, prepare: Callable[[nn.Module], nn.Module]) -> Callable[[], float]:
     x, y = _tensors(workload)
 
     def run() -> float:

@@ -66,7 +66,6 @@ class Trainer {
 
  private:
   struct Step;
-  void begin_epoch(int64_t epoch);
   void take_steps(int thread, const double* rates, int64_t steps, bool statistics, struct Barrier&);
   void forward_and_back(const Step&, int thread);
   void prefetch(int64_t place) const;
