@@ -30,9 +30,10 @@ Epoch = Callable[[], float]
 
 # Contestant -> module in peers/, function.
 CONTESTANTS = {
-    "steepest": ("steepest_native", "epoch"),
-    "steepest, 1 thread": ("steepest_native", "on_one_thread"),
-    "steepest, 2 threads": ("steepest_native", "on_two_threads"),
+    "steepest": ("steepest_engines", "epoch"),
+    "steepest, 1 thread": ("steepest_engines", "on_one_thread"),
+    "steepest, 2 threads": ("steepest_engines", "on_two_threads"),
+    "steepest, torch engine": ("steepest_engines", "on_the_torch_engine"),
     "PyTorch, DataLoader": ("torch_loops", "with_loader"),
     "PyTorch, indexed": ("torch_loops", "indexed"),
     "torch.compile": ("torch_loops", "compiled"),
@@ -41,7 +42,7 @@ CONTESTANTS = {
     "JAX, scan": ("jax_scan", "epoch"),
 }
 MANY = {
-    "steepest": ("steepest_native", "epoch_of_many"),
+    "steepest": ("steepest_engines", "epoch_of_many"),
     "JAX, vmap and scan": ("jax_scan", "epoch_of_many"),
 }
 MODELS = 16

@@ -28,7 +28,7 @@ class Workload:
 
     @property
     def flops(self) -> float:
-        """Of one epoch: two for each weight and row forwards, four backwards, none to the inputs."""
+        """Of one epoch: two for each weight and row forwards, four backwards, not to the inputs."""
         weights = [a * b for a, b in pairwise(self.widths)]
         return float(len(self.inputs)) * (6 * sum(weights) - 2 * weights[0])
 

@@ -51,7 +51,7 @@ def indexed(workload: Workload) -> Callable[[], float]:
 
 
 def compiled(workload: Workload) -> Callable[[], float]:
-    """The forward and backward pass compiled by inductor; compiled once, before the clock starts."""
+    """Forward and backward pass compiled by inductor, once, before the clock starts."""
     model = net(workload)
     fast = torch.compile(model)
     first = {name: tensor.clone() for name, tensor in model.state_dict().items()}

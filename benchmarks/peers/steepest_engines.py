@@ -1,4 +1,4 @@
-"""steepest's native engine, on as many threads as it chooses."""
+"""steepest's engines; the native one on as many threads as it chooses, or as it is told."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -8,7 +8,7 @@ import torch
 import steepest as sp
 from peers.torch_loops import net
 from steepest.data import Preprocessing
-from steepest.engine import Plan
+from steepest.engine import Engine, Plan, TorchEngine
 from steepest.engine.native import NativeEngine, advance_many
 from steepest.objective import Objective
 from workloads import Workload
@@ -27,12 +27,16 @@ def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
     return Plan(net(workload), Objective("multiclass"), inputs, workload.targets, recipe)
 
 
-def epoch(workload: Workload, threads: int | None = None) -> Callable[[], float]:
+def epoch(
+    workload: Workload,
+    threads: int | None = None,
+    kind: Callable[[], Engine] = NativeEngine,
+) -> Callable[[], float]:
     first = plan(workload, threads)
 
     def run() -> float:
         ready = replace(first, model=net(workload))
-        engine = NativeEngine()
+        engine = kind()
         engine.load(ready)
         stats = engine.advance([workload.lr] * ready.steps_per_epoch)
         engine.export()
@@ -57,6 +61,10 @@ def epoch_of_many(workload: Workload, models: int) -> Callable[[], float]:
         return sum(s.loss for s in stats) / models
 
     return run
+
+
+def on_the_torch_engine(workload: Workload) -> Callable[[], float]:
+    return epoch(workload, kind=TorchEngine)
 
 
 def on_one_thread(workload: Workload) -> Callable[[], float]:
