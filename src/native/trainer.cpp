@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <numeric>
 #include <thread>
 
 #if defined(__x86_64__)
@@ -99,17 +100,37 @@ std::pair<int, int> share(int total, int thread, int threads, int unit) {
 constexpr double kMostDense = 0.75;
 constexpr int kMostSparseBatch = 1024;
 
-// Share of inputs that are not zero, in rows spread over the data.
-double density(const Data& data, const Kernels& kernels, size_t stride) {
+// Share of values that are not zero in each input, from rows spread over the data.
+std::vector<double> densities(const Data& data, const Kernels& kernels, size_t stride) {
   std::vector<float> x(stride + 16);
+  std::vector<double> found(data.source.features);
   const size_t probes = std::min<size_t>(data.samples, 256);
-  size_t nonzero = 0;
   for (size_t i = 0; i < probes; ++i) {
     const size_t sample = i * (data.samples / probes);
     kernels.gather(data.source, data.rows ? data.rows[sample] : sample, x.data());
-    for (int j = 0; j < data.source.features; ++j) nonzero += x[j] != 0.0f;
+    for (int j = 0; j < data.source.features; ++j) found[j] += (x[j] != 0.0f) / double(probes);
   }
-  return double(nonzero) / (double(probes) * data.source.features);
+  return found;
+}
+
+// What the update of one row of W costs beside its sum over the batch, in rows of the batch.
+constexpr double kUpdateCost = 2.5;
+
+// Where each thread's rows of W begin, in multiples of 16, for about equal work.
+std::vector<int> equal_work(const std::vector<double>& densities, int batch, int threads) {
+  const int inputs = int(densities.size());
+  std::vector<double> done{0.0};
+  for (int k = 0; k < inputs; k += 16) {
+    double work = 0;
+    for (int i = k; i < std::min(k + 16, inputs); ++i) work += kUpdateCost + batch * densities[i];
+    done.push_back(done.back() + work);
+  }
+  std::vector<int> begins;
+  for (int t = 0; t <= threads; ++t) {
+    const auto at = std::lower_bound(done.begin(), done.end(), done.back() * t / threads);
+    begins.push_back(std::min(inputs, int(at - done.begin()) * 16));
+  }
+  return begins;
 }
 
 }  // namespace
@@ -167,7 +188,11 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
     if (!layer.pre.data) layer.pre = layer.post;
     if (layer.activation == Activation::kIdentity) layer.post = layer.pre;
   }
-  sparse_ = batch <= kMostSparseBatch && density(data_, kernels_, inputs_.stride) < kMostDense;
+  const std::vector<double> found = densities(data_, kernels_, inputs_.stride);
+  const double share_found = std::accumulate(found.begin(), found.end(), 0.0) / double(found.size());
+  sparse_ = batch <= kMostSparseBatch && share_found < kMostDense;
+  const std::vector<double> dense(found.size(), 1.0);
+  first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_);
   targets_.resize(batch);
   losses_.resize(batch);
   correct_.resize(batch);
@@ -292,7 +317,8 @@ void Trainer::update(const Step& step, int thread, float rate, bool statistics) 
   for (size_t i = 0; i < layers_.size(); ++i) {
     const Layer& layer = layers_[i];
     RowSums* sums = statistics ? sums_[i].data() : nullptr;
-    const auto [begin, end] = share(layer.in, thread, threads_, 16);
+    const auto [begin, end] = i == 0 ? std::pair(first_rows_[thread], first_rows_[thread + 1])
+                                     : share(layer.in, thread, threads_, 16);
     if (i == 0 && sparse_) {
       kernels_.update_sparse(layer, inputs_, bits_.data(), words_, step.batch, u, begin, end, sums,
                              scratch_[thread]);

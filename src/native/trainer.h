@@ -80,6 +80,7 @@ class Trainer {
   Matrix inputs_;
   std::vector<uint64_t> bits_;
   std::vector<void*> scratch_;
+  std::vector<int> first_rows_;  // where each thread's rows of the first layer begin
   std::vector<int64_t> targets_;
   std::vector<float> losses_;
   std::vector<int32_t> correct_;

@@ -53,14 +53,18 @@ def _row(folder: Path) -> dict[str, Any]:
 
 
 def _print_table(runs: list[dict[str, Any]]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     columns = ("run", "status", "engine", "epochs", "seconds", "train_acc", "val_acc", "test_acc")
-    table = Table(*columns)
+    table = Table(box=SIMPLE_HEAD)
+    for column in columns:
+        table.add_column(column, no_wrap=True)
     for run in runs:
         table.add_row(*(_shown(run.get(column)) for column in columns))
-    Console().print(table)
+    # As wide as it needs: a name cut short is of no use, and terminals wrap.
+    Console(width=1000).print(table)
 
 
 def _shown(value: Any) -> str:
