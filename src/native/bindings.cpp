@@ -115,6 +115,5 @@ NB_MODULE(_native, m) {
         t.read(layer, velocity, weight.data(), bias ? bias->data() : nullptr);
       }, nb::arg("layer"), nb::arg("velocity"), nb::arg("weight"), nb::arg("bias").none())
       .def("advance", &advance, nb::arg("rates"), nb::arg("statistics"))
-      .def_prop_ro("description", &Trainer::description)
-      .def_prop_ro("threads", &Trainer::threads);
+      .def_prop_ro("description", &Trainer::description);
 }

@@ -84,8 +84,8 @@ struct Kernels {
   void (*update)(const Layer&, Matrix a, int batch, const Update&, int begin, int end, RowSums* sums);
   // The same where most inputs are zero. scratch: 64-byte aligned, 4 (batch / 32 + 1) (end - begin +
   // 16) bytes. Batches of at most 1024 rows.
-  void (*update_sparse)(const Layer&, Matrix a, const uint64_t* bits, int words, int batch,
-                        const Update&, int begin, int end, RowSums* sums, void* scratch);
+  void (*update_sparse)(const Layer&, Matrix a, const uint64_t* bits, int batch, const Update&,
+                        int begin, int end, RowSums* sums, void* scratch);
   void (*update_bias)(const Layer&, int batch, const Update&);
 
   // y[i] = f(x[i]), to be tested: 0 exp, 1 tanh, 2 erf. n is a multiple of the width.

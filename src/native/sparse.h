@@ -65,8 +65,6 @@ struct SparseForward {
   }
 };
 
-constexpr int kMostSparseBatch = 1024;
-
 // The batch is walked in chunks of 32 rows, whose zeros in one input are the bits of one word.
 struct SparseUpdate {
   const Layer& layer;
@@ -130,7 +128,7 @@ struct SparseRankOne {
   }
 };
 
-static void update_sparse(const Layer& layer, Matrix a, const uint64_t* bits, int words, int batch,
+static void update_sparse(const Layer& layer, Matrix a, const uint64_t* bits, int batch,
                           const Update& u, int begin, int end, RowSums* sums, void* scratch) {
   if (begin >= end) return;
   const bool plain = !layer.velocity.data && u.weight_decay == 0.0f && !sums;
@@ -139,7 +137,6 @@ static void update_sparse(const Layer& layer, Matrix a, const uint64_t* bits, in
     SparseRankOne panels{layer, a.row(0), bits, u.rate, begin, end};
     return for_panels<kSparseVectors>(vectors, panels);
   }
-  (void)words;
   Int* masks = static_cast<Int*>(scratch);
   const int groups = (end - begin + W - 1) / W;
   for (int group = 0; group < groups; ++group) {

@@ -320,7 +320,7 @@ void Trainer::update(const Step& step, int thread, float rate, bool statistics) 
     const auto [begin, end] = i == 0 ? std::pair(first_rows_[thread], first_rows_[thread + 1])
                                      : share(layer.in, thread, threads_, 16);
     if (i == 0 && sparse_) {
-      kernels_.update_sparse(layer, inputs_, bits_.data(), words_, step.batch, u, begin, end, sums,
+      kernels_.update_sparse(layer, inputs_, bits_.data(), step.batch, u, begin, end, sums,
                              scratch_[thread]);
     } else {
       kernels_.update(layer, i == 0 ? inputs_ : layers_[i - 1].post, step.batch, u, begin, end, sums);

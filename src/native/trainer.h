@@ -62,7 +62,6 @@ class Trainer {
   Result advance(const double* rates, int64_t steps, bool statistics);
 
   std::string description() const;
-  int threads() const { return threads_; }
 
  private:
   struct Step;

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -109,10 +109,6 @@ class Recipe:
             settings = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
             raise RecipeError(f"{source} is not valid TOML: {error}") from None
-        return cls.from_mapping(settings, source)
-
-    @classmethod
-    def from_mapping(cls, settings: Mapping[str, Any], source: str = "recipe") -> "Recipe":
         try:
             return cls(**settings)
         except RecipeError as error:

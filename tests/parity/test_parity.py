@@ -316,6 +316,23 @@ def test_many_trainings_at_once_are_those_of_each_alone():
     assert [bits(p.model) for p in together] == [bits(p.model) for p in alone]
 
 
+def test_row_numbers_of_any_kind_are_kept_as_long_as_they_are_needed():
+    model = build([9, 8, 3], nn.ReLU(), 0)
+    array = make_data("floats", 400, 9, 0)
+    every_second = np.arange(400, dtype=np.int64)[::2]
+    spread = make_plan(copy.deepcopy(model), array, 3, 0, rows=every_second)
+    plain = replace(spread, model=copy.deepcopy(model))
+    plain = replace(plain, inputs=replace(plain.inputs, rows=every_second.copy()))
+    for each in (spread, plain):
+        engine = NativeEngine()
+        engine.load(each)
+        litter = [np.full(200, 2**40 + i) for i in range(100)]  # would lie where a copy was freed
+        engine.advance([0.1] * 20)
+        engine.export()
+        del litter
+    assert bits(spread.model) == bits(plain.model)
+
+
 def test_rows_that_do_not_touch_are_read_where_they_lie():
     model = build([9, 8, 3], nn.ReLU(), 0)
     plan = make_plan(model, make_data("floats", 40, 9, 0), 3, 0)

@@ -66,11 +66,12 @@ class NativeEngine:
         self._plan, self._layers = plan, layers
         recipe, inputs = plan.recipe, plan.inputs
         array = inputs.array
-        # The extension borrows these: they must live as long as the trainer does.
+        # The extension borrows these: they must live as long as the trainer does, so they have its
+        # types already; what the binding converts is gone when the constructor returns.
         self._borrowed = (
             array,
-            inputs.rows,
-            np.ascontiguousarray(plan.targets),
+            None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
+            np.ascontiguousarray(plan.targets, dtype=np.int64),
             *_padded(inputs.scaler, int(np.prod(array.shape[1:]))),
         )
         _, rows, targets, offset, factor = self._borrowed
@@ -165,7 +166,7 @@ def advance_many(
     Each gives what it would give alone, bit for bit.
     """
     with ThreadPoolExecutor(workers or _usual_threads()) as pool:
-        return list(pool.map(lambda engine, own: engine.advance(own), engines, rates, timeout=None))
+        return list(pool.map(lambda engine, own: engine.advance(own), engines, rates))
 
 
 def _usual_threads() -> int:
