@@ -79,11 +79,12 @@ NB_MODULE(_native, m) {
     }
     return best;
   }, nb::arg("threads"));
-  m.def("permutation", [](uint64_t size, uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to) {
-    Shuffle shuffle(seed, purpose, size);
+  m.def("permutation", [](uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to,
+                          std::optional<std::string> forced) {
+    Shuffle shuffle(choose_kernels(forced ? forced->c_str() : nullptr), seed, purpose, to.size());
     const uint32_t* order = shuffle.order(step);
-    std::copy(order, order + size, to.data());
-  });
+    std::copy(order, order + to.size(), to.data());
+  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("step"), nb::arg("to"), nb::arg("forced").none() = nb::none());
 
   nb::class_<Trainer>(m, "Trainer")
       .def("__init__",

@@ -88,6 +88,11 @@ struct Kernels {
                         int begin, int end, RowSums* sums, void* scratch);
   void (*update_bias)(const Layer&, int batch, const Update&);
 
+  // The random words of blocks first .. first+blocks-1, four each (src/steepest/random.py). `words` has
+  // room for 4 (blocks + 8).
+  void (*random_words)(uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first, int blocks,
+                       uint32_t* words);
+
   // y[i] = f(x[i]), to be tested: 0 exp, 1 tanh, 2 erf. n is a multiple of the width.
   void (*function)(int which, const float* x, float* y, int n);
 

@@ -1,58 +1,76 @@
 #include "random.h"
 
-#include <array>
+#include <algorithm>
+#include <bit>
+#include <cstring>
 #include <utility>
 
 namespace steepest {
 namespace {
 
-// Four words from a counter and a key (Salmon et al., SC 2011).
-inline std::array<uint32_t, 4> philox(std::array<uint32_t, 4> c, uint32_t k0, uint32_t k1) {
-  for (int round = 0; round < 10; ++round) {
-    const uint64_t p0 = uint64_t{0xD2511F53u} * c[0], p1 = uint64_t{0xCD9E8D57u} * c[2];
-    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
-         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(p0)};
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return c;
-}
-
-constexpr int kDigitBits = 11;  // three passes over 32 bits
-constexpr int kDigits = 1 << kDigitBits;
+constexpr int kBlocks = 256;       // two keys each
+constexpr int kRowsInABucket = 16;
 
 }  // namespace
 
-Shuffle::Shuffle(uint64_t seed, uint32_t purpose, std::size_t size)
-    : seed_(seed), purpose_(purpose), keys_(size + 1), items_(size), spare_(size), order_(size) {}
+Shuffle::Shuffle(const Kernels& kernels, uint64_t seed, uint32_t purpose, std::size_t size)
+    : kernels_(kernels), seed_(seed), purpose_(purpose), items_(size) {
+  const int digits = std::bit_width(size / kRowsInABucket);
+  shift_ = 32 - digits;
+  starts_.resize(std::size_t{1} << digits);
+}
 
+// Calls f(index, upper half of its key) for each index.
+template <class F>
+void Shuffle::for_each_key(uint32_t step, F f) const {
+  alignas(64) uint32_t words[4 * (kBlocks + 8)];
+  const std::size_t size = items_.size();
+  for (std::size_t first = 0; first < size; first += 2 * kBlocks) {
+    const int count = static_cast<int>(std::min<std::size_t>(2 * kBlocks, size - first));
+    kernels_.random_words(seed_, step, purpose_, first / 2, (count + 1) / 2, words);
+    for (int i = 0; i < count; ++i) f(static_cast<uint32_t>(first + i), words[2 * i + 1]);
+  }
+}
+
+uint32_t Shuffle::lower_half(uint32_t step, uint32_t index) const {
+  uint32_t words[4 * (1 + 8)];
+  kernels_.random_words(seed_, step, purpose_, index / 2, 1, words);
+  return words[2 * (index % 2)];
+}
+
+// Keys are spread evenly, so buckets by their upper digits hold few, which an insertion sort orders.
+// Drawing the keys twice, to count and to place, is cheaper than the memory to move them.
 const uint32_t* Shuffle::order(uint32_t step) {
-  const std::size_t size = order_.size();
-  for (std::size_t i = 0; i < size; i += 2) {
-    const uint64_t block = i / 2;
-    const auto word = philox({static_cast<uint32_t>(block), static_cast<uint32_t>(block >> 32), step,
-                              purpose_},
-                             static_cast<uint32_t>(seed_), static_cast<uint32_t>(seed_ >> 32));
-    keys_[i] = word[0] | uint64_t{word[1]} << 32;
-    keys_[i + 1] = word[2] | uint64_t{word[3]} << 32;
-  }
-  // Radix sort by the upper halves; the few that are equal there are put right below.
-  for (std::size_t i = 0; i < size; ++i) items_[i] = {static_cast<uint32_t>(keys_[i] >> 32), static_cast<uint32_t>(i)};
-  for (int shift = 0; shift < 32; shift += kDigitBits) {
-    std::array<std::size_t, kDigits> start{};
-    for (const Item& item : items_) ++start[(item.key >> shift) & (kDigits - 1)];
-    std::size_t total = 0;
-    for (std::size_t& place : start) total += std::exchange(place, total);
-    for (const Item& item : items_) spare_[start[(item.key >> shift) & (kDigits - 1)]++] = item;
-    items_.swap(spare_);
-  }
-  for (std::size_t i = 0; i < size; ++i) {
-    const uint32_t index = items_[i].index;
+  const auto bucket = [this](uint32_t key) { return shift_ == 32 ? 0 : key >> shift_; };
+  std::fill(starts_.begin(), starts_.end(), 0);
+  for_each_key(step, [&](uint32_t, uint32_t key) { ++starts_[bucket(key)]; });
+  uint32_t total = 0;
+  for (uint32_t& start : starts_) total += std::exchange(start, total);
+  for_each_key(step, [&](uint32_t index, uint32_t key) {
+    items_[starts_[bucket(key)]++] = uint64_t{key} << 32 | index;
+  });
+  const std::size_t size = items_.size();
+  for (std::size_t i = 1; i < size; ++i) {
+    const uint64_t item = items_[i];
     std::size_t to = i;
-    for (; to > 0 && keys_[order_[to - 1]] > keys_[index]; --to) order_[to] = order_[to - 1];
-    order_[to] = index;
+    for (; to > 0 && items_[to - 1] > item; --to) items_[to] = items_[to - 1];
+    items_[to] = item;
   }
-  return order_.data();
+  for (std::size_t i = 0, end; i < size; i = end) {  // the few whose upper halves are equal
+    for (end = i + 1; end < size && items_[end] >> 32 == items_[i] >> 32;) ++end;
+    if (end - i == 1) continue;
+    std::sort(items_.begin() + i, items_.begin() + end, [&](uint64_t a, uint64_t b) {
+      const auto first = static_cast<uint32_t>(a), second = static_cast<uint32_t>(b);
+      return std::pair(lower_half(step, first), first) < std::pair(lower_half(step, second), second);
+    });
+  }
+  // The order replaces the items from the front: each is read before its place is written.
+  char* memory = reinterpret_cast<char*>(items_.data());
+  for (std::size_t i = 0; i < size; ++i) {
+    const auto index = static_cast<uint32_t>(items_[i]);
+    std::memcpy(memory + 4 * i, &index, 4);
+  }
+  return reinterpret_cast<const uint32_t*>(memory);
 }
 
 }  // namespace steepest

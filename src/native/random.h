@@ -1,4 +1,4 @@
-// Philox 4x32-10, as in src/steepest/random.py, and the order of the rows made of it.
+// The order of the rows of an epoch, from the random words of the kernels.
 
 #pragma once
 
@@ -6,25 +6,30 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels.h"
+
 namespace steepest {
 
-// The numbers 0 .. size-1 in the order of an epoch: the stable sort of their 64-bit keys.
-// `order` keeps its memory between calls.
+// The numbers 0 .. size-1 in the order of an epoch: the stable sort of their 64-bit keys. Eight and a
+// quarter bytes a row, kept between calls; fewer than 2^32 rows.
 class Shuffle {
  public:
-  Shuffle(uint64_t seed, uint32_t purpose, std::size_t size);
+  Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size);
+
+  // Valid until the next call.
   const uint32_t* order(uint32_t step);
 
  private:
-  struct Item {
-    uint32_t key, index;
-  };
+  template <class F>
+  void for_each_key(uint32_t step, F) const;
+  uint32_t lower_half(uint32_t step, uint32_t index) const;
 
+  const Kernels& kernels_;
   uint64_t seed_;
   uint32_t purpose_;
-  std::vector<uint64_t> keys_;
-  std::vector<Item> items_, spare_;
-  std::vector<uint32_t> order_;
+  int shift_;
+  std::vector<uint32_t> starts_;  // of each bucket of keys
+  std::vector<uint64_t> items_;   // upper half of the key, index
 };
 
 }  // namespace steepest

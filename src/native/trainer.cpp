@@ -148,7 +148,7 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
       kernels_(kernels),
       arena_(std::make_unique<Arena>()),
       layers_(settings.layers.size()),
-      shuffle_(settings.seed, settings.shuffle_purpose, data.samples),
+      shuffle_(kernels, settings.seed, settings.shuffle_purpose, data.samples),
       step_(first_step) {
   const int batch = settings_.batch_size;
   const bool moving = settings_.momentum != 0.0f;
