@@ -14,8 +14,8 @@ from steepest.errors import RecipeError
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"lr": -0.1}, "lr must be a number above 0, but is -0.1"),
-        ({"lr": float("nan")}, "lr must be a number above 0, but is nan"),
+        ({"lr": -0.1}, "lr must be a number above 0, or 'auto', but is -0.1"),
+        ({"lr": float("nan")}, "lr must be a number above 0, or 'auto', but is nan"),
         ({"batch_size": 0}, "batch_size must be a whole number of at least 1, or 'full', but is 0"),
         (
             {"batch_size": "all"},

@@ -1,4 +1,4 @@
-"""Lightning's Trainer without logger, checkpoints and bars, over the loader that its users write."""
+"""Lightning's Trainer without logger, checkpoints and bars, over a DataLoader."""
 
 import logging
 import warnings

@@ -2,7 +2,7 @@
 // value alone, so that Z need not be kept.
 
 template <Activation kind>
-INLINE Vec activate(Vec z, float slope) {
+INLINE Vec value(Vec z, float slope) {
   if constexpr (kind == Activation::kTanh) return tanh(z);
   if constexpr (kind == Activation::kSigmoid) return sigmoid(z);
   if constexpr (kind == Activation::kRelu) return select(z <= 0.0f, Vec{}, z);  // NaN stays

@@ -60,3 +60,7 @@ static void gather(const Source& source, size_t row, float* x) {
     store(x + i, select(lanes() < left, scaled(source, v, i), Vec{}));
   }
 }
+
+static void mix(float* x, const float* other, float share, int n) {
+  for (int i = 0; i < n; i += W) store(x + i, share * load(x + i) + (1.0f - share) * load(other + i));
+}

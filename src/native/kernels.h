@@ -11,39 +11,96 @@
 
 namespace steepest {
 
-enum class Activation : int { kIdentity, kTanh, kSigmoid, kRelu, kLeakyRelu, kGelu, kGeluTanh, kSilu };
-
 // A row-major matrix; `stride` is the distance of two rows in floats. Rows begin on 64 bytes and are
-// padded with zeros to a whole number of vectors, so that kernels never meet a remainder.
+// padded to a whole number of vectors, so that kernels never meet a remainder.
 struct Matrix {
-  float* data;
-  size_t stride;
+  float* data = nullptr;
+  size_t stride = 0;
   float* row(size_t i) const { return data + i * stride; }
 };
 
-// One linear layer with its activation, Z = A W + b, and what its step needs.
-struct Layer {
-  int in, out;
-  Activation activation;
-  float slope;       // of LeakyReLU
-  Matrix weight;     // (in, out): W of the formula, the transpose of PyTorch's
-  Matrix transpose;  // (out, in), for the gradient of A; data is null in the first layer
-  Matrix velocity;   // (in, out); data is null without momentum
-  float* bias;       // (out), null if there is none
-  float* bias_velocity;
-  Matrix pre;     // Z (batch, out); shares `post` where the derivative needs A alone
-  Matrix post;    // A (batch, out)
-  Matrix gradient;  // dL/dZ (batch, out)
+// What is learned: a matrix, or a vector as its one row, and what the optimiser keeps of it, in
+// memory of the same form. Null where it is not kept.
+struct Parameter {
+  int rows = 0, columns = 0;
+  Matrix value;
+  float* first = nullptr;     // SGD's and RMSprop's momentum, Adam's mean of g
+  float* second = nullptr;    // Adam's and RMSprop's mean of g squared
+  float* average = nullptr;   // of the weights, over the steps
+  float* gradient = nullptr;  // of the data loss, where it must be whole before it is used
 };
 
+enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop };
+
+// How a parameter moves in one step (steepest/engine/optimizers.py has the formulas).
 struct Update {
-  float rate, momentum, weight_decay;
+  Optimizer optimizer;
+  float rate, momentum, weight_decay, l1, l2;
   bool nesterov;
+  float beta2, rest1, rest2, eps;  // rest: 1 - beta
+  float correction1, correction2;  // Adam's 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)
+  float average;                   // share of the new weight in the average; 0 keeps none
+  float clip_value;                // 0 for none
+  float scale;                     // of the gradient, after clip_norm
 };
 
-// Sums over one row of W, for the statistics of a step.
+// Sums over one row of a parameter, for the statistics of a step.
 struct RowSums {
   double weight, gradient, change;  // of squares
+};
+
+enum class Activation : int { kIdentity, kTanh, kSigmoid, kRelu, kLeakyRelu, kGelu, kGeluTanh, kSilu };
+
+// Z = X W + b. W is (in, out): the transpose of PyTorch's.
+struct Linear {
+  int in, out;
+  Parameter weight, bias;    // a bias without memory is none
+  Matrix transpose;          // W (out, in), for the gradient of X; without memory if none is needed
+  Matrix x, z, dx, dz;       // (batch, in) and (batch, out), and the gradients of the loss for them
+};
+
+struct Activate {
+  Activation kind;
+  float slope;  // of LeakyReLU
+  int width;
+  Matrix z, a, dz, da;  // a may be z's memory where the derivative needs A alone
+};
+
+// One mask a row and step: words width rounded up to 4, times the row of the minibatch.
+struct Dropout {
+  int width;
+  uint32_t threshold;  // a number is kept if its word is not below this
+  float scale;         // 1 / (1 - p)
+  uint32_t purpose;    // stream << 8 | purpose
+  Matrix x, y, dx, dy, mask;
+};
+
+// Over the minibatch (1-d). Two rows or more; of one row the running statistics are used.
+struct BatchNorm {
+  int width;
+  float eps, momentum;
+  Parameter gamma, beta, mean, variance;  // mean and variance: running, not moved by the optimiser
+  float* inverse;                         // (width) 1 / sqrt(variance + eps) of this step
+  Matrix x, normalised, y, dx, dy;
+};
+
+struct LayerNorm {
+  int width;
+  float eps;
+  Parameter gamma, beta;  // without memory where there are none
+  float* inverse;         // (batch)
+  Matrix x, normalised, y, dx, dy;
+};
+
+// y = x + scale f(x): where a residual block begins and ends. `scale` (batch) is 0 for the rows that
+// stochastic depth leaves out.
+struct Join {
+  int width;
+  uint32_t threshold;
+  float kept;        // 1 / (1 - p)
+  uint32_t purpose;
+  float* scale;
+  Matrix x, f, y, dx, df, dy;
 };
 
 // Where the rows of the data lie, and how a value becomes an input: (x - offset) factor + shift.
@@ -57,36 +114,70 @@ struct Source {
   float shift;
 };
 
+// The data loss of rows whose target is `share` of class first[m] and the rest of second[m].
+struct Loss {
+  int classes;
+  const int64_t *first, *second;
+  float share;
+  float smoothing;       // share of a target spread over all classes
+  const float* weights;  // (classes, padded) of the loss of each class, null if one
+  float weight_sum;      // over the classes
+  float scale;           // of the gradient: 1 over the sum of the rows' weights
+  float loss_scale;      // of the losses that are reported
+};
+
 struct Kernels {
   const char* name;
   int width;  // floats in a vector
 
   // x (features, padded) = scaled row of the source.
   void (*gather)(const Source&, size_t row, float* x);
+  // x = share x + (1 - share) other, n of them, padded.
+  void (*mix)(float* x, const float* other, float share, int n);
   // One bit for each of 64 inputs that is not zero, (words) of them.
   void (*nonzero_bits)(const float* x, int words, uint64_t* bits);
 
-  // Z = A W + b for rows begin .. end-1, then A' = activation(Z).
-  void (*forward)(const Layer&, Matrix a, int begin, int end);
+  // Rows begin .. end-1 of the minibatch, forwards and backwards.
+  void (*linear)(const Linear&, int begin, int end);
   // The same where the bits of `bits` (rows, words) say which inputs are not zero.
-  void (*forward_sparse)(const Layer&, Matrix a, const uint64_t* bits, int words, int begin, int end);
+  void (*linear_sparse)(const Linear&, const uint64_t* bits, int words, int begin, int end);
+  void (*linear_back)(const Linear&, int begin, int end);
+  void (*activate)(const Activate&, int begin, int end);
+  void (*activate_back)(const Activate&, int begin, int end);
+  void (*dropout)(const Dropout&, uint64_t seed, uint32_t step, int begin, int end);
+  void (*dropout_back)(const Dropout&, int begin, int end);
+  void (*layer_norm)(const LayerNorm&, int begin, int end);
+  void (*layer_norm_back)(const LayerNorm&, int begin, int end);
+  void (*join)(const Join&, uint64_t seed, uint32_t step, int begin, int end);
+  void (*join_back)(const Join&, int begin, int end);    // df
+  void (*branch_back)(const Join&, int begin, int end);  // dx += dy
+  // Columns begin .. end-1, whole vectors, of all rows. The way back writes (or adds to) the gradients
+  // of gamma and beta.
+  void (*batch_norm)(const BatchNorm&, int batch, int begin, int end);
+  void (*batch_norm_back)(const BatchNorm&, int batch, bool add, int begin, int end);
 
-  // From logits to dL/dZ = (softmax(Z) - Y) / batch; writes each row's loss and whether it is right.
-  void (*softmax_loss)(const Layer&, const int64_t* targets, float scale, int begin, int end,
-                       float* loss, int32_t* correct);
-  // The binary case, one logit a row: dL/dZ = (sigmoid(z) - y) / batch.
-  void (*sigmoid_loss)(const Layer&, const int64_t* targets, float scale, int begin, int end,
-                       float* loss, int32_t* correct);
-  // dL/dZ of the layer below: (dL/dZ W^T) * activation'(Z), for rows begin .. end-1.
-  void (*backward)(const Layer& above, const Layer& below, int begin, int end);
+  // From logits (batch, classes) to dL/dZ; writes each row's loss and whether `first` is predicted.
+  void (*softmax_loss)(const Loss&, Matrix z, Matrix dz, int begin, int end, float* loss, int32_t* correct);
+  // The binary case, one logit a row: the softmax of (0, z).
+  void (*sigmoid_loss)(const Loss&, Matrix z, Matrix dz, int begin, int end, float* loss, int32_t* correct);
 
-  // W -= update(A^T dL/dZ) for the rows begin .. end-1 of W, and its transpose. `sums` may be null.
-  void (*update)(const Layer&, Matrix a, int batch, const Update&, int begin, int end, RowSums* sums);
-  // The same where most inputs are zero. scratch: 64-byte aligned, 4 (batch / 32 + 1) (end - begin +
-  // 16) bytes. Batches of at most 1024 rows.
-  void (*update_sparse)(const Layer&, Matrix a, const uint64_t* bits, int batch, const Update&,
-                        int begin, int end, RowSums* sums, void* scratch);
-  void (*update_bias)(const Layer&, int batch, const Update&);
+  // W and its transpose moved by the gradient X^T dL/dZ, for rows begin .. end-1 of W. `bits` null:
+  // no zeros are looked for. scratch: 64-byte aligned, 4 (batch / 32 + 1) (end - begin + 16) bytes,
+  // for batches of at most 1024 rows. `sums` (rows) may be null.
+  void (*update)(const Linear&, const uint64_t* bits, int batch, const Update&, int begin, int end,
+                 RowSums* sums, void* scratch);
+  // In two steps, where the gradient must be whole before it is used: the first writes it or adds to
+  // it, and the squares of its rows, penalties included, to `norms` (rows), which may be null.
+  void (*collect)(const Linear&, const uint64_t* bits, int batch, const Update&, bool add, int begin,
+                  int end, double* norms, void* scratch);
+  void (*finish)(const Linear&, const Update&, int begin, int end, RowSums* sums);
+  // The gradient of a bias: the sum of dL/dZ over the batch, written or added.
+  void (*collect_bias)(const Linear&, int batch, bool add);
+  void (*collect_layer_norm)(const LayerNorm&, int batch, bool add);
+  // A vector moved by its gradient.
+  void (*finish_vector)(const Parameter&, const Update&);
+  // The square of its gradient's norm, penalties included.
+  double (*vector_norm)(const Parameter&, const Update&);
 
   // The random words of blocks first .. first+blocks-1, four each (src/steepest/random.py). `words` has
   // room for 4 (blocks + 8).

@@ -1,48 +1,84 @@
 // Softmax, loss, correct rows and dL/dZ in one pass over the logits.
+//
+// A row's target puts the mass t_j on class j: (1 - smoothing) w_j on its class (shared between two
+// classes by mixup), and smoothing w_j / C on each. loss = sum_j t_j (log sum_i exp(z_i) - z_j), and
+// dL/dZ = (sum_j t_j) softmax(z) - t. Without weights and smoothing that is -log p_c and p - y.
 
-// loss = log sum_j exp(z_j) - z_c, shifted by the largest logit; dL/dZ = (softmax(z) - y) scale.
-static void softmax_loss(const Layer& layer, const int64_t* targets, float scale, int begin, int end,
+struct Masses {
+  float first, second, each;  // `each` is still to be multiplied by the weight of the class
+};
+
+INLINE Masses masses(const Loss& loss, int64_t first, int64_t second) {
+  const float kept = 1.0f - loss.smoothing;
+  Masses found{kept * loss.share, kept * (1.0f - loss.share), loss.smoothing / float(loss.classes)};
+  if (loss.weights) {
+    found.first *= loss.weights[first];
+    found.second *= loss.weights[second];
+  }
+  return found;
+}
+
+static void softmax_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end,
                          float* loss, int32_t* correct) {
   const Vec lowest = splat(-__builtin_huge_valf());
   for (int m = begin; m < end; ++m) {
-    const float* z = layer.post.row(m);
-    float* g = layer.gradient.row(m);
-    const int target = static_cast<int>(targets[m]);
+    const float* z = logits.row(m);
+    float* g = gradient.row(m);
+    const int first = static_cast<int>(what.first[m]), second = static_cast<int>(what.second[m]);
     Vec largest = lowest;
-    for (int n = 0; n < layer.out; n += W) {
-      const Int inside = lanes() + n < layer.out;
+    for (int n = 0; n < what.classes; n += W) {
+      const Int inside = lanes() + n < what.classes;
       largest = maximum(largest, select(inside, load(z + n), lowest));
     }
     const float top = lane_max(largest);
     Vec sums = {};
-    for (int n = 0; n < layer.out; n += W) {
-      const Int inside = lanes() + n < layer.out;
+    for (int n = 0; n < what.classes; n += W) {
+      const Int inside = lanes() + n < what.classes;
       const Vec e = select(inside, exp(load(z + n) - top), Vec{});
       store(g + n, e);
       sums += e;
     }
-    const float sum = lane_sum(sums);
-    for (int n = 0; n < layer.out; n += W) store(g + n, load(g + n) * (scale / sum));
-    g[target] -= scale;
-    loss[m] = __builtin_logf(sum) + (top - z[target]);
+    const float sum = lane_sum(sums), log_sum = __builtin_logf(sum);
+    const Masses t = masses(what, first, second);
+    const float total = t.first + t.second + t.each * what.weight_sum;
+    for (int n = 0; n < what.classes; n += W) store(g + n, load(g + n) * (total * what.scale / sum));
+    float value = t.first * (log_sum + (top - z[first]));
+    g[first] -= t.first * what.scale;
+    if (t.second != 0.0f) {
+      value += t.second * (log_sum + (top - z[second]));
+      g[second] -= t.second * what.scale;
+    }
+    for (int n = 0; t.each != 0.0f && n < what.classes; ++n) {
+      const float mass = t.each * (what.weights ? what.weights[n] : 1.0f);
+      value += mass * (log_sum + (top - z[n]));
+      g[n] -= mass * what.scale;
+    }
+    loss[m] = value * what.loss_scale;
     // Of equal logits the first one is the prediction.
-    int right = z[target] == top;
-    for (int n = 0; right && n < target; ++n) right = z[n] != top;
+    int right = z[first] == top;
+    for (int n = 0; right && n < first; ++n) right = z[n] != top;
     correct[m] = right;
   }
 }
 
-// loss = max(z, 0) - z y + log(1 + exp(-|z|)); dL/dz = (sigmoid(z) - y) scale.
-static void sigmoid_loss(const Layer& layer, const int64_t* targets, float scale, int begin, int end,
+// With the masses t_0 and t_1: loss = t_1 log(1 + e^-z) + t_0 log(1 + e^z).
+static void sigmoid_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end,
                          float* loss, int32_t* correct) {
   for (int m = begin; m < end; ++m) {
-    const float z = layer.post.row(m)[0], y = static_cast<float>(targets[m]);
-    const float e = __builtin_expf(-__builtin_fabsf(z));
+    const float z = logits.row(m)[0];
+    const float e = __builtin_expf(-__builtin_fabsf(z)), tail = __builtin_log1pf(e);
     const float probability = (z >= 0.0f ? 1.0f : e) / (1.0f + e);
-    store(layer.gradient.row(m), Vec{});
-    layer.gradient.row(m)[0] = (probability - y) * scale;
-    loss[m] = (z > 0.0f ? z : 0.0f) - z * y + __builtin_log1pf(e);
-    if (z != z) loss[m] = z;
-    correct[m] = (z > 0.0f) == (targets[m] == 1);
+    const Masses t = masses(what, what.first[m], what.second[m]);
+    float mass[2] = {0.0f, 0.0f};
+    mass[what.first[m]] += t.first;
+    mass[what.second[m]] += t.second;
+    for (int c = 0; c < 2; ++c) mass[c] += t.each * (what.weights ? what.weights[c] : 1.0f);
+    store(gradient.row(m), Vec{});
+    gradient.row(m)[0] = ((mass[0] + mass[1]) * probability - mass[1]) * what.scale;
+    float value = 0.0f;
+    if (mass[1] != 0.0f) value += mass[1] * ((z < 0.0f ? -z : 0.0f) + tail);
+    if (mass[0] != 0.0f) value += mass[0] * ((z > 0.0f ? z : 0.0f) + tail);
+    loss[m] = z != z ? z : value * what.loss_scale;
+    correct[m] = (z > 0.0f) == (what.first[m] == 1);
   }
 }

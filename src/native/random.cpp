@@ -13,14 +13,19 @@ constexpr int kRowsInABucket = 16;
 
 }  // namespace
 
-Shuffle::Shuffle(const Kernels& kernels, uint64_t seed, uint32_t purpose, std::size_t size)
-    : kernels_(kernels), seed_(seed), purpose_(purpose), items_(size) {
+Shuffle::Shuffle(const Kernels& kernels, uint64_t seed, uint32_t purpose, std::size_t size,
+                 std::vector<double> cumulative)
+    : kernels_(kernels),
+      seed_(seed),
+      purpose_(purpose),
+      cumulative_(std::move(cumulative)),
+      items_(size) {
   const int digits = std::bit_width(size / kRowsInABucket);
   shift_ = 32 - digits;
   starts_.resize(std::size_t{1} << digits);
 }
 
-// Calls f(index, upper half of its key) for each index.
+// Calls f(index, lower and upper half of its key) for each index.
 template <class F>
 void Shuffle::for_each_key(uint32_t step, F f) const {
   alignas(64) uint32_t words[4 * (kBlocks + 8)];
@@ -28,7 +33,9 @@ void Shuffle::for_each_key(uint32_t step, F f) const {
   for (std::size_t first = 0; first < size; first += 2 * kBlocks) {
     const int count = static_cast<int>(std::min<std::size_t>(2 * kBlocks, size - first));
     kernels_.random_words(seed_, step, purpose_, first / 2, (count + 1) / 2, words);
-    for (int i = 0; i < count; ++i) f(static_cast<uint32_t>(first + i), words[2 * i + 1]);
+    for (int i = 0; i < count; ++i) {
+      f(static_cast<uint32_t>(first + i), words[2 * i], words[2 * i + 1]);
+    }
   }
 }
 
@@ -38,15 +45,28 @@ uint32_t Shuffle::lower_half(uint32_t step, uint32_t index) const {
   return words[2 * (index % 2)];
 }
 
+const uint32_t* Shuffle::order(uint32_t step) { return cumulative_.empty() ? sort(step) : draw(step); }
+
+// The first row whose cumulative weight is above u times the total, u the key's upper 53 bits.
+const uint32_t* Shuffle::draw(uint32_t step) {
+  uint32_t* order = reinterpret_cast<uint32_t*>(items_.data());
+  for_each_key(step, [&](uint32_t index, uint32_t low, uint32_t high) {
+    const double u = double((uint64_t{high} << 32 | low) >> 11) * 0x1p-53 * cumulative_.back();
+    const auto at = std::upper_bound(cumulative_.begin(), cumulative_.end(), u);
+    order[index] = static_cast<uint32_t>(std::min(at, cumulative_.end() - 1) - cumulative_.begin());
+  });
+  return order;
+}
+
 // Keys are spread evenly, so buckets by their upper digits hold few, which an insertion sort orders.
 // Drawing the keys twice, to count and to place, is cheaper than the memory to move them.
-const uint32_t* Shuffle::order(uint32_t step) {
+const uint32_t* Shuffle::sort(uint32_t step) {
   const auto bucket = [this](uint32_t key) { return shift_ == 32 ? 0 : key >> shift_; };
   std::fill(starts_.begin(), starts_.end(), 0);
-  for_each_key(step, [&](uint32_t, uint32_t key) { ++starts_[bucket(key)]; });
+  for_each_key(step, [&](uint32_t, uint32_t, uint32_t key) { ++starts_[bucket(key)]; });
   uint32_t total = 0;
   for (uint32_t& start : starts_) total += std::exchange(start, total);
-  for_each_key(step, [&](uint32_t index, uint32_t key) {
+  for_each_key(step, [&](uint32_t index, uint32_t, uint32_t key) {
     items_[starts_[bucket(key)]++] = uint64_t{key} << 32 | index;
   });
   const std::size_t size = items_.size();

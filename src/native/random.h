@@ -10,11 +10,13 @@
 
 namespace steepest {
 
-// The numbers 0 .. size-1 in the order of an epoch: the stable sort of their 64-bit keys. Eight and a
-// quarter bytes a row, kept between calls; fewer than 2^32 rows.
+// The numbers 0 .. size-1 in the order of an epoch: the stable sort of their 64-bit keys; or, if there
+// are cumulative weights, each drawn by its weight, with replacement. Eight and a quarter bytes a row,
+// kept between calls; fewer than 2^32 rows.
 class Shuffle {
  public:
-  Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size);
+  Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size,
+          std::vector<double> cumulative = {});
 
   // Valid until the next call.
   const uint32_t* order(uint32_t step);
@@ -22,12 +24,15 @@ class Shuffle {
  private:
   template <class F>
   void for_each_key(uint32_t step, F) const;
+  const uint32_t* sort(uint32_t step);
+  const uint32_t* draw(uint32_t step);
   uint32_t lower_half(uint32_t step, uint32_t index) const;
 
   const Kernels& kernels_;
   uint64_t seed_;
   uint32_t purpose_;
   int shift_;
+  std::vector<double> cumulative_;
   std::vector<uint32_t> starts_;  // of each bucket of keys
   std::vector<uint64_t> items_;   // upper half of the key, index
 };

@@ -28,8 +28,7 @@ static void nonzero_bits(const float* x, int words, uint64_t* bits) {
 }
 
 struct SparseForward {
-  const Layer& layer;
-  Matrix a;
+  const Linear& layer;
   const uint64_t* bits;
   int words, begin, end;
 
@@ -43,21 +42,21 @@ struct SparseForward {
 
   template <int N>
   INLINE_MEMBER void sweep(int column, int word, int i) {
-    float* z = layer.pre.row(i) + column;
+    float* z = layer.z.row(i) + column;
     Vec sums[N];
 #pragma GCC unroll 8
     for (int j = 0; j < N; ++j) {
-      const Vec start = layer.bias ? load(layer.bias + column + j * W) : Vec{};
+      const Vec start = layer.bias.value.data ? load(layer.bias.value.data + column + j * W) : Vec{};
       sums[j] = word == 0 ? start : load(z + j * W);
     }
-    const float* x = a.row(i) + word * 64;
-    const float* w = layer.weight.row(word * 64) + column;
+    const float* x = layer.x.row(i) + word * 64;
+    const float* w = layer.weight.value.row(word * 64) + column;
     for (uint64_t left = bits[static_cast<size_t>(i) * words + word]; left; left &= left - 1) {
       const int k = __builtin_ctzll(left);
       const Vec element = splat(x[k]);
 #pragma GCC unroll 8
       for (int j = 0; j < N; ++j) {
-        sums[j] += element * load(w + static_cast<size_t>(k) * layer.weight.stride + j * W);
+        sums[j] += element * load(w + static_cast<size_t>(k) * layer.weight.value.stride + j * W);
       }
     }
 #pragma GCC unroll 8
@@ -66,19 +65,18 @@ struct SparseForward {
 };
 
 // The batch is walked in chunks of 32 rows, whose zeros in one input are the bits of one word.
-struct SparseUpdate {
-  const Layer& layer;
-  Matrix a;
-  const Update& u;
+template <class Sink>
+struct SparseGradient {
+  const Linear& layer;
   int batch, begin, end;
-  RowSums* sums;
-  bool plain;  // an input that is zero in all rows leaves its weights as they are
   const Int* masks;  // (chunks, vectors of inputs from `begin`)
+  const Sink& sink;
 
   template <int N>
   void run(int j) {
     const int column = j * W;
     const int chunks = (batch + 31) / 32, vectors = (end - begin + W - 1) / W;
+    const bool skips_zero = sink.skips_zero();
     for (int k = begin; k < end; ++k) {
       const int vector = (k - begin) / W, lane = (k - begin) % W;
       Vec gradient[N];
@@ -91,20 +89,20 @@ struct SparseUpdate {
         any |= rows;
         for (uint32_t left = rows; left; left &= left - 1) {
           const int m = chunk * 32 + __builtin_ctz(left);
-          const Vec element = splat(a.row(m)[k]);
-          const float* g = layer.gradient.row(m) + column;
+          const Vec element = splat(layer.x.row(m)[k]);
+          const float* g = layer.dz.row(m) + column;
 #pragma GCC unroll 8
           for (int i = 0; i < N; ++i) gradient[i] += element * load(g + i * W);
         }
       }
-      if (any || !plain) apply<N>(layer, u, k, column, gradient, sums);
+      if (any || !skips_zero) sink.template take<N>(k, column, gradient);
     }
   }
 };
 
 // A batch of one row and plain SGD: only the weights of inputs that are not zero move.
 struct SparseRankOne {
-  const Layer& layer;
+  const Linear& layer;
   const float* x;
   const uint64_t* bits;
   float rate;
@@ -114,13 +112,13 @@ struct SparseRankOne {
   void run(int j) {
     Vec gradient[N];
 #pragma GCC unroll 8
-    for (int i = 0; i < N; ++i) gradient[i] = load(layer.gradient.row(0) + (j + i) * W);
+    for (int i = 0; i < N; ++i) gradient[i] = load(layer.dz.row(0) + (j + i) * W);
     for (int word = begin / 64; word * 64 < end; ++word) {
       for (uint64_t left = bits[word]; left; left &= left - 1) {
         const int k = word * 64 + __builtin_ctzll(left);
         if (k < begin || k >= end) continue;
         const Vec element = splat(x[k]);
-        float* w = layer.weight.row(k) + j * W;
+        float* w = layer.weight.value.row(k) + j * W;
 #pragma GCC unroll 8
         for (int i = 0; i < N; ++i) store(w + i * W, load(w + i * W) - rate * (element * gradient[i]));
       }
@@ -128,15 +126,9 @@ struct SparseRankOne {
   }
 };
 
-static void update_sparse(const Layer& layer, Matrix a, const uint64_t* bits, int batch,
-                          const Update& u, int begin, int end, RowSums* sums, void* scratch) {
-  if (begin >= end) return;
-  const bool plain = !layer.velocity.data && u.weight_decay == 0.0f && !sums;
-  const int vectors = padded(layer.out) / W;
-  if (batch == 1 && plain) {
-    SparseRankOne panels{layer, a.row(0), bits, u.rate, begin, end};
-    return for_panels<kSparseVectors>(vectors, panels);
-  }
+template <class Sink>
+INLINE void gradient_sparse(const Linear& layer, int batch, int begin, int end, void* scratch,
+                            const Sink& sink) {
   Int* masks = static_cast<Int*>(scratch);
   const int groups = (end - begin + W - 1) / W;
   for (int group = 0; group < groups; ++group) {
@@ -145,11 +137,38 @@ static void update_sparse(const Layer& layer, Matrix a, const uint64_t* bits, in
       Int mask = {};
       for (int m = first; m < last; ++m) {
         const Int bit = splat_int(static_cast<int32_t>(1u << (m - first)));
-        mask |= (load(a.row(m) + begin + group * W) != 0.0f) & bit;
+        mask |= (load(layer.x.row(m) + begin + group * W) != 0.0f) & bit;
       }
       masks[first / 32 * groups + group] = mask;
     }
   }
-  SparseUpdate panels{layer, a, u, batch, begin, end, sums, plain, masks};
-  for_panels<kSparseVectors>(vectors, panels);
+  SparseGradient<Sink> panels{layer, batch, begin, end, masks, sink};
+  for_panels<kSparseVectors>(padded(layer.out) / W, panels);
+}
+
+template <class Sink>
+INLINE void gradient(const Linear& layer, const uint64_t* bits, int batch, int begin, int end,
+                     void* scratch, const Sink& sink) {
+  if (bits) return gradient_sparse(layer, batch, begin, end, scratch, sink);
+  gradient_dense(layer, batch, begin, end, sink);
+}
+
+static void update(const Linear& layer, const uint64_t* bits, int batch, const Update& u, int begin,
+                   int end, RowSums* sums, void* scratch) {
+  if (begin >= end) return;
+  if (!is_plain(u, sums)) {
+    gradient(layer, bits, batch, begin, end, scratch, AnyStep{layer.weight, u, sums});
+  } else if (const PlainStep step{layer.weight, u}; bits && batch == 1 && step.skips_zero()) {
+    SparseRankOne panels{layer, layer.x.row(0), bits, u.rate, begin, end};
+    for_panels<kSparseVectors>(padded(layer.out) / W, panels);
+  } else {
+    gradient(layer, bits, batch, begin, end, scratch, step);
+  }
+  if (layer.transpose.data) write_transpose(layer, begin, end);
+}
+
+static void collect(const Linear& layer, const uint64_t* bits, int batch, const Update& u, bool add,
+                    int begin, int end, double* norms, void* scratch) {
+  if (begin >= end) return;
+  gradient(layer, bits, batch, begin, end, scratch, ToMemory{layer.weight, u, add, norms});
 }

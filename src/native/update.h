@@ -1,47 +1,159 @@
-// The gradient of W finished in registers, and the optimiser applied there: no gradient is stored.
+// From the gradient of W in registers to the optimiser's step, or to memory where it must be whole.
 //
-// dL/dW[k][n] = sum over the batch of A[m][k] dL/dZ[m][n]. PyTorch's SGD: g += weight_decay W;
-// v = momentum v + g; W -= rate (v, or g + momentum v for Nesterov's form, or g without momentum).
+// dL/dW[k][n] = sum over the batch of X[m][k] dL/dZ[m][n]. The formulas are PyTorch's; they are written
+// out in steepest/engine/optimizers.py.
 
-// One row of W and N vectors of its columns, from its gradient g.
-template <int N>
-INLINE void apply(const Layer& layer, const Update& u, int k, int column, const Vec (&gradient)[N],
-                  RowSums* sums) {
-  float* w = layer.weight.row(k) + column;
-  float* v = layer.velocity.data ? layer.velocity.row(k) + column : nullptr;
-  Vec weights = {}, gradients = {}, changes = {};
-#pragma GCC unroll 8
-  for (int j = 0; j < N; ++j) {
-    const Vec old = load(w + j * W);
-    Vec g = gradient[j];
-    if (u.weight_decay != 0.0f) g += u.weight_decay * old;
-    if (v) {
-      const Vec velocity = u.momentum * load(v + j * W) + g;
-      store(v + j * W, velocity);
-      g = u.nesterov ? g + u.momentum * velocity : velocity;
-    }
-    const Vec now = old - u.rate * g;
-    store(w + j * W, now);
-    if (sums) {
-      weights += old * old;
-      gradients += gradient[j] * gradient[j];
-      changes += (now - old) * (now - old);
-    }
-  }
-  if (sums) {
-    sums[k].weight += lane_sum_double(weights);
-    sums[k].gradient += lane_sum_double(gradients);
-    sums[k].change += lane_sum_double(changes);
-  }
+INLINE Vec sign(Vec w) {
+  return select(w > 0.0f, splat(1.0f), select(w < 0.0f, splat(-1.0f), Vec{}));
 }
 
-template <int N>
-struct UpdateRows {
-  const Layer& layer;
-  Matrix a;
+// The gradient of the loss with its penalties l1 |w| + l2 w^2.
+INLINE Vec penalised(const Update& u, Vec g, Vec w) {
+  if (u.l2 != 0.0f) g += 2.0f * u.l2 * w;
+  if (u.l1 != 0.0f) g += u.l1 * sign(w);
+  return g;
+}
+
+// Moves a vector of weights that lies `at` floats behind the beginning of the parameter.
+INLINE Vec moved(const Parameter& p, const Update& u, size_t at, Vec g, Vec w) {
+  g = penalised(u, g, w) * u.scale;
+  if (u.clip_value != 0.0f) {
+    g = select(g > u.clip_value, splat(u.clip_value), select(g < -u.clip_value, splat(-u.clip_value), g));
+  }
+  const bool decoupled = u.optimizer == Optimizer::kAdamW;
+  Vec now = decoupled ? w - u.rate * u.weight_decay * w : w;
+  if (!decoupled && u.weight_decay != 0.0f) g += u.weight_decay * w;
+  switch (u.optimizer) {
+    case Optimizer::kSgd:
+      if (p.first) {
+        const Vec velocity = u.momentum * load(p.first + at) + g;
+        store(p.first + at, velocity);
+        g = u.nesterov ? g + u.momentum * velocity : velocity;
+      }
+      now -= u.rate * g;
+      break;
+    case Optimizer::kAdam:
+    case Optimizer::kAdamW: {
+      const Vec old = load(p.first + at);
+      const Vec mean = old + u.rest1 * (g - old);
+      const Vec square = u.beta2 * load(p.second + at) + u.rest2 * g * g;
+      store(p.first + at, mean);
+      store(p.second + at, square);
+      now -= u.rate * u.correction1 * mean / (square_root(square) * u.correction2 + u.eps);
+      break;
+    }
+    case Optimizer::kRmsprop: {
+      const Vec square = u.beta2 * load(p.second + at) + u.rest2 * g * g;
+      store(p.second + at, square);
+      Vec step = g / (square_root(square) + u.eps);
+      if (p.first) {
+        step += u.momentum * load(p.first + at);
+        store(p.first + at, step);
+      }
+      now -= u.rate * step;
+      break;
+    }
+  }
+  if (u.average != 0.0f) {
+    const Vec average = load(p.average + at);
+    store(p.average + at, average + u.average * (now - average));
+  }
+  return now;
+}
+
+// A sink takes N vectors of the gradient of row k of W, from `column` on.
+
+// SGD, perhaps with momentum and weight decay, and nothing else: the step that most people take.
+struct PlainStep {
+  const Parameter& p;
   const Update& u;
-  int batch, column;
+
+  // Whether a row without gradient stays as it is.
+  bool skips_zero() const { return !p.first && u.weight_decay == 0.0f; }
+
+  template <int N>
+  INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
+    float* w = p.value.row(k) + column;
+    float* v = p.first ? p.first + k * p.value.stride + column : nullptr;
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) {
+      const Vec old = load(w + j * W);
+      Vec g = gradient[j];
+      if (u.weight_decay != 0.0f) g += u.weight_decay * old;
+      if (v) {
+        const Vec velocity = u.momentum * load(v + j * W) + g;
+        store(v + j * W, velocity);
+        g = u.nesterov ? g + u.momentum * velocity : velocity;
+      }
+      store(w + j * W, old - u.rate * g);
+    }
+  }
+};
+
+struct AnyStep {
+  const Parameter& p;
+  const Update& u;
   RowSums* sums;
+
+  bool skips_zero() const { return false; }
+
+  template <int N>
+  INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
+    const size_t at = k * p.value.stride + column;
+    Vec weights = {}, gradients = {}, changes = {};
+    for (int j = 0; j < N; ++j) {
+      const Vec old = load(p.value.data + at + j * W);
+      const Vec now = moved(p, u, at + j * W, gradient[j], old);
+      store(p.value.data + at + j * W, now);
+      if (sums) {
+        weights += old * old;
+        gradients += gradient[j] * gradient[j];
+        changes += (now - old) * (now - old);
+      }
+    }
+    if (sums) {
+      sums[k].weight += lane_sum_double(weights);
+      sums[k].gradient += lane_sum_double(gradients);
+      sums[k].change += lane_sum_double(changes);
+    }
+  }
+};
+
+struct ToMemory {
+  const Parameter& p;
+  const Update& u;
+  bool add;
+  double* norms;
+
+  bool skips_zero() const { return add && !norms; }
+
+  template <int N>
+  INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
+    const size_t at = k * p.value.stride + column;
+    Vec squares = {};
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) {
+      const Vec g = add ? load(p.gradient + at + j * W) + gradient[j] : gradient[j];
+      store(p.gradient + at + j * W, g);
+      if (norms) {
+        const Vec whole = penalised(u, g, load(p.value.data + at + j * W));
+        squares += whole * whole;
+      }
+    }
+    if (norms) norms[k] += lane_sum_double(squares);
+  }
+};
+
+INLINE bool is_plain(const Update& u, const RowSums* sums) {
+  return !sums && u.optimizer == Optimizer::kSgd && u.l1 == 0.0f && u.l2 == 0.0f && u.average == 0.0f &&
+         u.clip_value == 0.0f && u.scale == 1.0f;
+}
+
+template <int N, class Sink>
+struct GradientRows {
+  const Linear& layer;
+  int batch, column;
+  const Sink& sink;
 
   template <int M>
   void run(int k) {
@@ -51,26 +163,32 @@ struct UpdateRows {
 #pragma GCC unroll 8
       for (int j = 0; j < N; ++j) gradient[i][j] = Vec{};
     }
-    const Matrix g = layer.gradient;
-    multiply<M, N>(a.data + k, 1, a.stride, g.data + column, g.stride, batch, gradient);
+    const Matrix x = layer.x, dz = layer.dz;
+    multiply<M, N>(x.data + k, 1, x.stride, dz.data + column, dz.stride, batch, gradient);
 #pragma GCC unroll 16
-    for (int i = 0; i < M; ++i) apply<N>(layer, u, k + i, column, gradient[i], sums);
+    for (int i = 0; i < M; ++i) sink.template take<N>(k + i, column, gradient[i]);
   }
 };
 
-struct UpdatePanels {
-  const Layer& layer;
-  Matrix a;
-  const Update& u;
+template <class Sink>
+struct GradientPanels {
+  const Linear& layer;
   int batch, begin, end;
-  RowSums* sums;
+  const Sink& sink;
 
   template <int N>
   void run(int j) {
-    UpdateRows<N> rows{layer, a, u, batch, j * W, sums};
+    GradientRows<N, Sink> rows{layer, batch, j * W, sink};
     for_rows<kTileRows<N>>(begin, end, rows);
   }
 };
+
+// The gradient of rows begin .. end-1 of W into a sink.
+template <class Sink>
+INLINE void gradient_dense(const Linear& layer, int batch, int begin, int end, const Sink& sink) {
+  GradientPanels<Sink> panels{layer, batch, begin, end, sink};
+  for_panels<kTileVectors>(padded(layer.out) / W, panels);
+}
 
 // Transposes W rows of W floats in log2(W) rounds of exchanging ever larger blocks.
 template <int Block>
@@ -91,13 +209,13 @@ INLINE void exchange_blocks(Vec (&rows)[W]) {
 
 // Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W. `begin` is a multiple of
 // the width, and so is `end` unless W ends there; what lies behind W is zero.
-INLINE void write_transpose(const Layer& layer, int begin, int end) {
+INLINE void write_transpose(const Linear& layer, int begin, int end) {
   for (int n = 0; n < layer.out; n += W) {
     const int columns = layer.out - n < W ? layer.out - n : W;
     for (int k = begin; k < end; k += W) {
       Vec block[W];
 #pragma GCC unroll 16
-      for (int i = 0; i < W; ++i) block[i] = load(layer.weight.row(k + i) + n);
+      for (int i = 0; i < W; ++i) block[i] = load(layer.weight.value.row(k + i) + n);
       exchange_blocks<1>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
@@ -107,26 +225,36 @@ INLINE void write_transpose(const Layer& layer, int begin, int end) {
   }
 }
 
-static void update(const Layer& layer, Matrix a, int batch, const Update& u, int begin, int end,
-                   RowSums* sums) {
-  if (begin >= end) return;
-  UpdatePanels panels{layer, a, u, batch, begin, end, sums};
-  for_panels<kTileVectors>(padded(layer.out) / W, panels);
+static void finish_rows(const Parameter& p, const Update& u, int begin, int end, RowSums* sums) {
+  const AnyStep step{p, u, sums};
+  for (int k = begin; k < end; ++k) {
+    for (int n = 0; n < p.columns; n += W) {
+      const Vec gradient[1] = {load(p.gradient + k * p.value.stride + n)};
+      step.take<1>(k, n, gradient);
+    }
+  }
+}
+
+static void finish(const Linear& layer, const Update& u, int begin, int end, RowSums* sums) {
+  finish_rows(layer.weight, u, begin, end, sums);
   if (layer.transpose.data) write_transpose(layer, begin, end);
 }
 
-static void update_bias(const Layer& layer, int batch, const Update& u) {
-  if (!layer.bias) return;
-  for (int n = 0; n < padded(layer.out); n += W) {
-    Vec g = {};
-    for (int m = 0; m < batch; ++m) g += load(layer.gradient.row(m) + n);
-    const Vec old = load(layer.bias + n);
-    if (u.weight_decay != 0.0f) g += u.weight_decay * old;
-    if (layer.bias_velocity) {
-      const Vec velocity = u.momentum * load(layer.bias_velocity + n) + g;
-      store(layer.bias_velocity + n, velocity);
-      g = u.nesterov ? g + u.momentum * velocity : velocity;
-    }
-    store(layer.bias + n, old - u.rate * g);
+static void finish_vector(const Parameter& p, const Update& u) { finish_rows(p, u, 0, 1, nullptr); }
+
+static double vector_norm(const Parameter& p, const Update& u) {
+  Vec squares = {};
+  for (int n = 0; n < p.columns; n += W) {
+    const Vec g = penalised(u, load(p.gradient + n), load(p.value.data + n));
+    squares += g * g;
+  }
+  return lane_sum_double(squares);
+}
+
+static void collect_bias(const Linear& layer, int batch, bool add) {
+  for (int n = 0; n < layer.out; n += W) {
+    Vec g = add ? load(layer.bias.gradient + n) : Vec{};
+    for (int m = 0; m < batch; ++m) g += load(layer.dz.row(m) + n);
+    store(layer.bias.gradient + n, g);
   }
 }

@@ -21,6 +21,18 @@ INLINE Vec select(Int mask, Vec yes, Vec no) {
 INLINE Vec maximum(Vec a, Vec b) { return select(a > b, a, b); }
 INLINE Vec minimum(Vec a, Vec b) { return select(a < b, a, b); }
 INLINE Vec absolute(Vec v) { return as_float(as_int(v) & splat_int(0x7fffffff)); }
+INLINE Vec square_root(Vec v) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(_mm512_sqrt_ps(reinterpret_cast<__m512>(v)));
+#elif defined(__AVX__)
+  return reinterpret_cast<Vec>(_mm256_sqrt_ps(reinterpret_cast<__m256>(v)));
+#elif defined(__SSE2__)
+  return reinterpret_cast<Vec>(_mm_sqrt_ps(reinterpret_cast<__m128>(v)));
+#else
+  for (int i = 0; i < W; ++i) v[i] = __builtin_sqrtf(v[i]);
+  return v;
+#endif
+}
 INLINE Vec to_float(Int i) { return __builtin_convertvector(i, Vec); }
 INLINE Int to_int(Vec v) { return __builtin_convertvector(v, Int); }
 

@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
     from steepest.nn import LinearLayer as LinearLayer
+    from steepest.nn import Residual as Residual
     from steepest.nn import mlp as mlp
     from steepest.objective import binary_cross_entropy as binary_cross_entropy
     from steepest.objective import cross_entropy as cross_entropy
     from steepest.recipe import Recipe as Recipe
     from steepest.run import Run as Run
     from steepest.run import open_run as open  # noqa: A004, F401
+    from steepest.training import find_lr as find_lr
     from steepest.training import train as train
 
 # Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
@@ -27,11 +29,13 @@ _PUBLIC = {
     "Evaluation": "steepest.classifier",
     "LinearLayer": "steepest.nn",
     "Recipe": "steepest.recipe",
+    "Residual": "steepest.nn",
     "Run": "steepest.run",
     "Samples": "steepest.data",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",
     "cross_entropy": "steepest.objective",
+    "find_lr": "steepest.training",
     "load": "steepest.data",
     "mlp": "steepest.nn",
     "open": "steepest.run:open_run",

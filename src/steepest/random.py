@@ -10,9 +10,14 @@ where block number b holds the numbers 4b .. 4b+3; the key is the 64-bit seed.
 """
 
 from enum import IntEnum
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# From so many words on the extension is quicker than NumPy; both give the same ones.
+_FEW = 64
 
 UInt32Array = NDArray[np.uint32]
 UInt64Array = NDArray[np.uint64]
@@ -32,6 +37,14 @@ class Purpose(IntEnum):
     SPLIT = 2
     INITIALISATION = 3
     MODULE = 4  # modules that draw from torch's own generator
+    DROPOUT = 5
+    STOCHASTIC_DEPTH = 6
+    MIX = 7  # what mixup and cutmix draw once a step
+    CUTOUT = 8
+    SHIFT = 9
+    CROP = 10
+    FLIP = 11
+    SAMPLE = 12  # rows drawn by weight
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:
@@ -58,14 +71,38 @@ def words(
     seed: 0 <= seed < 2**64. step: an epoch or a step, < 2**32. stream: tells users of one purpose
     apart (a layer's number, say), < 2**24.
     """
+    offset, use = first % 4, stream << 8 | purpose
+    native = _extension()
+    if native is not None and count > _FEW:
+        numbers = np.empty(offset + count, dtype=np.uint32)
+        native.random_words(seed, step, use, first // 4, numbers)
+        return numbers[offset:]
     blocks = np.arange(first // 4, -(-(first + count) // 4), dtype=np.uint64)
     counter = np.empty((len(blocks), 4), dtype=np.uint32)
     counter[:, 0] = blocks & _LOW
     counter[:, 1] = blocks >> _32
     counter[:, 2] = step
-    counter[:, 3] = stream << 8 | purpose
+    counter[:, 3] = use
     numbers = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(-1)
-    return numbers[first % 4 : first % 4 + count]
+    return numbers[offset : offset + count]
+
+
+def uniform_of_steps(seed: int, purpose: Purpose, steps: range, count: int) -> Float64Array:
+    """`uniform` for each of some steps, (S, count) float64."""
+    blocks = -(-count // 2)
+    counter = np.zeros((len(steps), blocks, 4), dtype=np.uint32)
+    counter[..., 0] = np.arange(blocks)
+    counter[..., 2] = np.asarray(steps, dtype=np.uint32)[:, None]
+    counter[..., 3] = int(purpose)
+    numbers = philox4x32(counter, (seed & 0xFFFFFFFF, seed >> 32)).astype(np.uint64)
+    pairs = numbers.reshape(len(steps), 2 * blocks, 2)
+    upper = (pairs[..., 0] | pairs[..., 1] << _32) >> np.uint64(11)
+    return (upper.astype(np.float64) * 2.0**-53)[:, :count]
+
+
+def below(numbers: UInt32Array, n: int) -> Int64Array:
+    """Whole numbers in [0, n) from random words: the upper half of word times n."""
+    return (numbers.astype(np.uint64) * np.uint64(n) >> _32).astype(np.int64)
 
 
 def keys(seed: int, purpose: Purpose, step: int, count: int, *, stream: int = 0) -> UInt64Array:
@@ -90,3 +127,23 @@ def permutation(
 def torch_seed(seed: int, purpose: Purpose, step: int, *, stream: int = 0) -> int:
     """A seed for a torch.Generator, below 2**63."""
     return int(keys(seed, purpose, step, 1, stream=stream)[0] >> np.uint64(1))
+
+
+def drawn(
+    weights: Float64Array, seed: int, purpose: Purpose, step: int, *, stream: int = 0
+) -> Int64Array:
+    """As many indices as there are weights, each drawn by its weight with replacement, (N,) int64.
+
+    An index is the first whose cumulative weight lies above u times the total, u of `uniform`.
+    """
+    cumulative = np.cumsum(weights)
+    places = uniform(seed, purpose, step, len(weights), stream=stream) * cumulative[-1]
+    found: Int64Array = np.searchsorted(cumulative, places, side="right")
+    return np.minimum(found, len(weights) - 1)
+
+
+def _extension() -> Any:
+    try:
+        return import_module("steepest._native")
+    except ImportError:
+        return None

@@ -84,7 +84,7 @@ def make_plan(model, array, outputs, seed, scaling="auto", rows=None, **recipe):
 
 def run(engine, plan, steps, *, rates=None, statistics=False):
     engine.load(plan)
-    stats = engine.advance(rates or [plan.recipe.lr] * steps, statistics=statistics)
+    stats = engine.advance(rates or [plan.recipe.base_lr] * steps, statistics=statistics)
     return stats, engine.export()
 
 
@@ -240,7 +240,7 @@ def test_a_run_moves_from_one_engine_to_the_other_in_mid_epoch(first, second):
     _, state = run(first(), halves, 8)
     engine = second()
     engine.load(halves, state, step=8)
-    engine.advance([halves.recipe.lr] * 12)
+    engine.advance([halves.recipe.base_lr] * 12)
     engine.export()
     if first is second:
         assert bits(whole.model) == bits(halves.model)
@@ -309,7 +309,7 @@ def test_many_trainings_at_once_are_those_of_each_alone():
     for plan in together:
         engines.append(NativeEngine())
         engines[-1].load(plan)
-    stats = advance_many(engines, [[plan.recipe.lr] * 20 for plan in together], workers=3)
+    stats = advance_many(engines, [[plan.recipe.base_lr] * 20 for plan in together], workers=3)
     for engine in engines:
         engine.export()
     assert [s.steps for s in stats] == [20] * 7
@@ -420,16 +420,20 @@ def tied():
             "module '0' (Mine) is not among the modules that the native engine knows",
         ),
         (
-            nn.Sequential(nn.Linear(6, 4), nn.Sequential(nn.Dropout(), nn.Linear(4, 3))),
-            "module '1.0' (Dropout) is not among",
+            nn.Sequential(nn.Linear(6, 4), nn.Sequential(nn.AlphaDropout(), nn.Linear(4, 3))),
+            "module '1.0' (AlphaDropout) is not among",
         ),
         (
-            nn.Sequential(nn.Tanh(), nn.Linear(6, 3)),
-            "module '0' (Tanh) does not follow a linear layer",
+            nn.Sequential(nn.Linear(6, 4), nn.BatchNorm1d(4, momentum=None), nn.Linear(4, 3)),
+            "module '1' (BatchNorm1d) keeps no running statistics, or their plain mean",
         ),
         (
-            nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Tanh(), nn.Linear(4, 3)),
-            "module '2' (Tanh) does not follow",
+            nn.Sequential(nn.Linear(6, 4), sp.Residual(nn.Linear(4, 5)), nn.Linear(5, 3)),
+            "module '1' (Residual) has a block that gives 5 numbers for 4",
+        ),
+        (
+            nn.Sequential(nn.Linear(6, 4), nn.LayerNorm(4, bias=False), nn.Linear(4, 3)),
+            "module '1' (LayerNorm) has a weight and no bias",
         ),
         (build([6, 3], nn.ReLU(), 0).double(), "module '1' (Linear) has a weight of torch.float64"),
         (frozen(), "module '1' (Linear) has a frozen bias"),

@@ -168,7 +168,7 @@ class TestRefusals:
             (nn.Flatten(), {}, ModelError, "no parameter that requires a gradient"),
             ("mlp", {}, ModelError, "must be a torch.nn.Module, but is a str"),
             (nn.Linear(4, 3), {"hidden": (3,)}, RecipeError, "hidden describe the net that"),
-            (None, {"lr": -1}, RecipeError, "lr must be a number above 0, but is -1"),
+            (None, {"lr": -1}, RecipeError, "lr must be a number above 0, or 'auto', but is -1"),
             (None, {"batch_size": 0}, RecipeError, "batch_size must be"),
             (None, {"epoch": 1}, RecipeError, "unknown setting 'epoch'; did you mean 'epochs'?"),
             (None, {"device": "cuda:99"}, RecipeError, "device 'cuda:99' cannot be used"),

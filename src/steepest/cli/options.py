@@ -7,7 +7,17 @@ from typing import Any
 
 import click
 
-from steepest.recipe import ACTIVATIONS, ENGINES, FIELDS, INITS, SCALINGS
+from steepest.recipe import (
+    ACTIVATIONS,
+    ENGINES,
+    FIELDS,
+    INITS,
+    LOSSES,
+    OPTIMIZERS,
+    SAMPLINGS,
+    SCALINGS,
+    SCHEDULES,
+)
 
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="One JSON object on standard output."
@@ -41,16 +51,30 @@ def _share_or_file(text: str) -> float | str:
         return text
 
 
-_WIDTHS = _Parsed("widths", _widths)
+def _rate(text: str) -> float | str:
+    return text if text == "auto" else float(text)
+
+
+def _steps_or_share(text: str) -> float:
+    return int(text) if text.isdigit() else float(text)
+
+
+def _class_weight(text: str) -> str | tuple[float, ...]:
+    return text if text == "balanced" else tuple(float(part) for part in text.split(","))
+
+
+_WIDTHS = _Parsed("whole numbers, a,b", _widths)
+_RATE = _Parsed("a number or auto", _rate)
+_STEPS = _Parsed("steps or a share", _steps_or_share)
+_CLASS_WEIGHT = _Parsed("balanced or numbers, a,b", _class_weight)
+_TABLE = _Parsed("a table in JSON", json.loads)
 _NAMES = _Parsed("names", lambda text: tuple(name.strip() for name in text.split(",")))
 _RANGE = _Parsed("two numbers", lambda text: tuple(float(part) for part in text.split(",")))
 _SHARE = _Parsed("share or file", _share_or_file)
 _BATCH = _Parsed("a whole number or full", lambda text: "full" if text == "full" else int(text))
 
 _TYPES: dict[str, click.ParamType[Any] | type] = {
-    "target": str,
     "ignore": _NAMES,
-    "image_size": int,
     "validation": _SHARE,
     "test": _SHARE,
     "scaling": click.Choice(SCALINGS),
@@ -58,18 +82,28 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     "hidden": _WIDTHS,
     "activation": click.Choice(ACTIVATIONS),
     "init": click.Choice(INITS),
-    "lr": float,
-    "momentum": float,
-    "nesterov": bool,
-    "weight_decay": float,
+    "optimizer": click.Choice(OPTIMIZERS),
+    "lr": _RATE,
+    "betas": _RANGE,
+    "groups": _TABLE,
+    "schedule": click.Choice(SCHEDULES),
+    "warmup": _STEPS,
+    "milestones": _WIDTHS,
+    "loss": click.Choice(LOSSES),
+    "class_weight": _CLASS_WEIGHT,
+    "sampling": click.Choice(SAMPLINGS),
     "batch_size": _BATCH,
-    "epochs": int,
-    "steps": int,
-    "seed": int,
     "engine": click.Choice(ENGINES),
-    "threads": int,
-    "device": str,
-    "log_every": int,
+    **dict.fromkeys(("target", "device"), str),
+    **dict.fromkeys(("image_size", "accumulate", "step_size", "restart_every"), int),
+    **dict.fromkeys(("plateau_patience", "patience", "cutout", "shift", "crop"), int),
+    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every"), int),
+    **dict.fromkeys(("dropout", "stochastic_depth", "momentum", "rms_decay", "eps"), float),
+    **dict.fromkeys(("weight_decay", "l1", "l2", "clip_norm", "clip_value", "gamma"), float),
+    **dict.fromkeys(("min_lr", "ema", "swa", "focal_gamma", "label_smoothing"), float),
+    **dict.fromkeys(("pos_weight", "mixup", "cutmix"), float),
+    **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
+    **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
 }
 
 

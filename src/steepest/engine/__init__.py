@@ -1,5 +1,6 @@
 """Engines: what moves a model down its gradient, behind one contract."""
 
+from steepest.engine.augment import Augmentation as Augmentation
 from steepest.engine.choose import Choice as Choice
 from steepest.engine.choose import choose as choose
 from steepest.engine.contract import NO_STEPS as NO_STEPS
@@ -11,5 +12,6 @@ from steepest.engine.contract import StepStats as StepStats
 from steepest.engine.forward import forward as forward
 from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
+from steepest.engine.groups import parameter_settings as parameter_settings
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.torch import TorchEngine as TorchEngine

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -9,11 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepest.data import Inputs
-from steepest.objective import Objective
-from steepest.random import Purpose, permutation
+from steepest.objective import Objective, TrainingLoss, class_weights
+from steepest.random import Purpose, drawn, permutation
 from steepest.recipe import Recipe
 
-# By parameter name, then by what is kept of it: {"1.weight": {"momentum": tensor}}.
+# By parameter name, then by what is kept of it: {"1.weight": {"momentum": tensor}}. What
+# torch.optim keeps has its names there; "average" is that of the weights over the steps.
 OptimiserState = dict[str, dict[str, Tensor]]
 
 
@@ -22,7 +24,8 @@ class Plan:
     """What is to be trained: everything an engine needs, and nothing about files or screens.
 
     inputs: the training rows, N of them. targets: (N,) int64 class indices, checked.
-    The model's parameters are the user's own tensors: an engine changes them in place.
+    class_names: None for 0, 1, ... The model's parameters are the user's own tensors: an engine
+    changes them in place.
     """
 
     model: nn.Module
@@ -30,6 +33,12 @@ class Plan:
     inputs: Inputs
     targets: NDArray[np.int64]
     recipe: Recipe
+    class_names: tuple[str, ...] | None = None
+
+    @cached_property
+    def loss(self) -> TrainingLoss:
+        """What is made small."""
+        return TrainingLoss.of(self.recipe, self.objective, self.targets, self.class_names)
 
     @property
     def rows(self) -> int:
@@ -45,8 +54,21 @@ class Plan:
     def steps_per_epoch(self) -> int:
         return -(-self.rows // self.batch_size)
 
+    @property
+    def row_weights(self) -> NDArray[np.float64] | None:
+        """What each row is drawn by, (N,), None if each row is taken once an epoch."""
+        if self.recipe.sampling == "shuffle":
+            return None
+        names = self.class_names or tuple(map(str, range(self.loss.classes)))
+        weights = class_weights(self.recipe, self.targets, names)
+        assert weights is not None
+        return np.asarray(weights, dtype=np.float64)[self.targets]
+
     def order(self, epoch: int) -> NDArray[np.int64]:
-        """The order of the training rows in an epoch, (N,) int64; each row occurs once."""
+        """The training rows of an epoch in their order, (N,) int64: each once, or as drawn."""
+        weights = self.row_weights
+        if weights is not None:
+            return drawn(weights, self.recipe.seed, Purpose.SAMPLE, epoch)
         return permutation(self.rows, self.recipe.seed, Purpose.SHUFFLE, epoch)
 
 
@@ -54,7 +76,8 @@ class Plan:
 class LayerStats:
     """One layer at one step, before its update.
 
-    weight_norm, gradient_norm: Euclidean norms of W and dL/dW. update_ratio: |dW| / |W|, where dW
+    weight_norm, gradient_norm: Euclidean norms of W and dL/dW, before
+    clipping and penalties. update_ratio: |dW| / |W|, where dW
     is what the step added to W. activation_mean, activation_std: over all rows and units of what
     follows the layer (its activation function, or the layer itself if none does). idle: the
     share of these activations that are exactly 0 (rectifiers) or within 1 % of a bound (tanh,

@@ -1,14 +1,19 @@
-"""A model as the native engine sees it: linear layers and activations, or what is in the way."""
+"""A model as the native engine sees it: a list of nodes, or what is in the way."""
 
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from steepest.nn import LinearLayer
+from steepest.engine.masks import streams
+from steepest.nn import LinearLayer, Residual
+from steepest.random import Purpose
 
-# The numbers are those of `Activation` in src/native/kernels.h.
+# The numbers are those of `NodeSpec::Kind` in src/native/network.h ...
+_LINEAR, _ACTIVATE, _DROPOUT, _BATCH_NORM, _LAYER_NORM, _BRANCH, _JOIN = range(7)
+# ... and those of `Activation` in src/native/kernels.h.
 _ACTIVATIONS: dict[type[nn.Module], int] = {
     nn.Tanh: 1,
     nn.Sigmoid: 2,
@@ -18,73 +23,171 @@ _ACTIVATIONS: dict[type[nn.Module], int] = {
     nn.SiLU: 7,
 }
 _GELU_TANH = 6
-_LINEAR = (nn.Linear, LinearLayer)
 _SHAPES_ONLY = (nn.Flatten, nn.Identity)
 
 
 @dataclass(frozen=True, eq=False)
-class NativeLayer:
-    """Z = X Wᵀ + b and an activation. name: of the linear module, as in `named_modules`."""
+class Node:
+    """One step of the forward pass. name: of its module, as in `named_modules`.
+
+    tensors: its parameters and buffers by their names in the model, in the engine's order; those
+    in `running` are moved by the forward pass and not by the optimiser. number: the slope of
+    LeakyReLU, eps of a normalisation, or the probability of dropout and stochastic depth.
+    """
 
     name: str
-    weight: nn.Parameter
-    bias: nn.Parameter | None
+    kind: int
+    inputs: int = 0
+    outputs: int = 0
     activation: int = 0
-    slope: float = 0.0
+    number: float = 0.0
+    momentum: float = 0.0
+    learned: bool = False
+    purpose: int = 0
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+    running: tuple[str, ...] = ()
+    batches: torch.Tensor | None = None
 
     @property
-    def parameters(self) -> dict[str, nn.Parameter]:
-        """Its parameters by their names in the model."""
-        prefix = f"{self.name}." if self.name else ""
-        named = {f"{prefix}weight": self.weight, f"{prefix}bias": self.bias}
-        return {name: p for name, p in named.items() if p is not None}
+    def is_linear(self) -> bool:
+        return self.kind == _LINEAR
+
+    @property
+    def spec(self) -> tuple[int, int, int, int, float, float, bool, int]:
+        """As the extension takes it."""
+        return (
+            self.kind,
+            self.inputs,
+            self.outputs,
+            self.activation,
+            self.number,
+            self.momentum,
+            self.learned,
+            self.purpose,
+        )
 
 
-def native_layers(model: nn.Module) -> tuple[NativeLayer, ...] | str:
-    """The layers of a model, or in one line which part of it the native engine cannot run."""
-    layers: list[NativeLayer] = []
-    activated = True
-    for name, module in _leaves(model):
-        kind = type(module)
-        where = f"module {name or 'model'!r} ({kind.__name__})"
-        if obstacle := _oddity(module):
-            return f"{where} {obstacle}"
-        if kind in _LINEAR:
-            if obstacle := _parameter_obstacle(module):
-                return f"{where} {obstacle}"
-            layers.append(NativeLayer(name, module.weight, module.bias))  # type: ignore[arg-type]
-            activated = False
-        elif isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) != (1, -1):
-            return f"{where} flattens other dimensions than 1 to the last"
-        elif kind in _ACTIVATIONS:
-            if activated:
-                return f"{where} does not follow a linear layer"
-            number, slope = _ACTIVATIONS[kind], 0.0
-            if isinstance(module, nn.GELU) and module.approximate == "tanh":
-                number = _GELU_TANH
-            if isinstance(module, nn.LeakyReLU):
-                slope = module.negative_slope
-            last = layers[-1]
-            layers[-1] = NativeLayer(last.name, last.weight, last.bias, number, slope)
-            activated = True
-        elif kind not in _SHAPES_ONLY:
-            return f"{where} is not among the modules that the native engine knows"
-    if not layers:
+class _Obstacle(Exception):  # noqa: N818
+    """What the native engine cannot run, in one line."""
+
+
+def native_nodes(model: nn.Module, features: int) -> tuple[Node, ...] | str:
+    """The nodes of a model whose rows have so many inputs, or in one line what is in the way."""
+    try:
+        nodes = tuple(_Reader(model, features).read(model, ""))
+    except _Obstacle as obstacle:
+        return str(obstacle)
+    if not any(node.is_linear for node in nodes):
         return "the model has no linear layer"
-    used = [id(parameter) for layer in layers for parameter in layer.parameters.values()]
+    used = [id(tensor) for node in nodes for tensor in node.tensors.values()]
     if len(set(used)) < len(used):
         return "a parameter is used by two layers"
-    return tuple(layers)
+    return nodes
 
 
-def _leaves(module: nn.Module, name: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """The modules that a Sequential runs, in order, nested ones too; any other module is a leaf."""
-    if type(module) is not nn.Sequential or _oddity(module):
-        yield name, module
-        return
-    for key, child in module._modules.items():
-        if child is not None:
-            yield from _leaves(child, f"{name}.{key}" if name else key)
+class _Reader:
+    """Walks a model in the order of its forward pass and keeps the width of what flows."""
+
+    def __init__(self, model: nn.Module, features: int) -> None:
+        self._width = features
+        self._streams = streams(model)
+        self._used: Counter[int] = Counter()
+
+    def read(self, module: nn.Module, name: str) -> Iterator[Node]:
+        where = f"module {name or 'model'!r} ({type(module).__name__})"
+        if oddity := _oddity(module):
+            raise _Obstacle(f"{where} {oddity}")
+        kind = type(module)
+        if kind is nn.Sequential:
+            for key, child in module._modules.items():
+                if child is not None:
+                    yield from self.read(child, f"{name}.{key}" if name else key)
+        elif kind is Residual:
+            yield from self._residual(module, name, where)  # type: ignore[arg-type]
+        elif kind in (nn.Linear, LinearLayer):
+            yield self._linear(module, name, where)
+        elif kind in _ACTIVATIONS:
+            yield self._activation(module, name)
+        elif kind is nn.Dropout:
+            if not 0 <= module.p < 1:  # type: ignore[operator]
+                raise _Obstacle(f"{where} drops everything")
+            if module.p:
+                purpose = self._purpose(module, Purpose.DROPOUT)
+                yield Node(name, _DROPOUT, number=float(module.p), purpose=purpose)  # type: ignore[arg-type]
+        elif kind is nn.BatchNorm1d:
+            yield self._batch_norm(module, name, where)
+        elif kind is nn.LayerNorm:
+            yield self._layer_norm(module, name, where)
+        elif kind is nn.Flatten:
+            if (module.start_dim, module.end_dim) != (1, -1):  # type: ignore[comparison-overlap]
+                raise _Obstacle(f"{where} flattens other dimensions than 1 to the last")
+        elif kind not in _SHAPES_ONLY:
+            raise _Obstacle(f"{where} is not among the modules that the native engine knows")
+
+    def _residual(self, module: Residual, name: str, where: str) -> Iterator[Node]:
+        width = self._width
+        yield Node(name, _BRANCH)
+        yield from self.read(module.block, f"{name}.block" if name else "block")
+        if self._width != width:
+            raise _Obstacle(f"{where} has a block that gives {self._width} numbers for {width}")
+        purpose = self._purpose(module, Purpose.STOCHASTIC_DEPTH)
+        yield Node(name, _JOIN, number=module.stochastic_depth, purpose=purpose)
+
+    def _linear(self, module: nn.Module, name: str, where: str) -> Node:
+        tensors = _tensors(module, name, ("weight", "bias"), where)
+        outputs, inputs = next(iter(tensors.values())).shape
+        if inputs != self._width:
+            raise _Obstacle(
+                f"{where} takes {inputs} numbers at once, but a row has {self._width} there"
+            )
+        self._width = outputs
+        return Node(name, _LINEAR, inputs, outputs, learned=len(tensors) > 1, tensors=tensors)
+
+    def _activation(self, module: nn.Module, name: str) -> Node:
+        number, slope = _ACTIVATIONS[type(module)], 0.0
+        if isinstance(module, nn.GELU) and module.approximate == "tanh":
+            number = _GELU_TANH
+        if isinstance(module, nn.LeakyReLU):
+            slope = module.negative_slope
+        return Node(name, _ACTIVATE, activation=number, number=slope)
+
+    def _batch_norm(self, module: nn.Module, name: str, where: str) -> Node:
+        if module.running_mean is None or module.momentum is None:
+            raise _Obstacle(f"{where} keeps no running statistics, or their plain mean")
+        learned = _tensors(module, name, ("weight", "bias"), where)
+        if len(learned) == 1:
+            raise _Obstacle(f"{where} has a weight and no bias")
+        running = _tensors(module, name, ("running_mean", "running_var"), where)
+        self._check_width(len(next(iter(running.values()))), where)
+        return Node(
+            name,
+            _BATCH_NORM,
+            number=module.eps,  # type: ignore[arg-type]
+            momentum=module.momentum,  # type: ignore[arg-type]
+            learned=bool(learned),
+            tensors=learned | running,
+            running=tuple(running),
+            batches=module.num_batches_tracked,  # type: ignore[arg-type]
+        )
+
+    def _layer_norm(self, module: nn.Module, name: str, where: str) -> Node:
+        learned = _tensors(module, name, ("weight", "bias"), where)
+        if len(learned) == 1:
+            raise _Obstacle(f"{where} has a weight and no bias")
+        shape: tuple[int, ...] = module.normalized_shape  # type: ignore[assignment]
+        if len(shape) != 1:
+            raise _Obstacle(f"{where} normalises over several dimensions")
+        self._check_width(shape[0], where)
+        return Node(name, _LAYER_NORM, number=module.eps, learned=bool(learned), tensors=learned)  # type: ignore[arg-type]
+
+    def _check_width(self, width: int, where: str) -> None:
+        if width != self._width:
+            raise _Obstacle(f"{where} takes {width} numbers, but a row has {self._width} there")
+
+    def _purpose(self, module: nn.Module, purpose: Purpose) -> int:
+        stream = self._streams[id(module)] + 256 * self._used[id(module)]
+        self._used[id(module)] += 1
+        return stream << 8 | purpose
 
 
 def _oddity(module: nn.Module) -> str | None:
@@ -95,14 +198,25 @@ def _oddity(module: nn.Module) -> str | None:
     return "has a forward of its own" if "forward" in vars(module) else None
 
 
-def _parameter_obstacle(module: nn.Module) -> str | None:
-    for name, parameter in module.named_parameters(recurse=False):
-        if parameter.device.type != "cpu":
-            return f"has its {name} on {parameter.device}"
-        if parameter.dtype != torch.float32:
-            return f"has a {name} of {parameter.dtype}, and the native engine computes in float32"
-        if not parameter.requires_grad:
-            return f"has a frozen {name}"
-        if parameter._backward_hooks or parameter._post_accumulate_grad_hooks:
-            return f"has hooks on its {name}"
-    return None
+def _tensors(
+    module: nn.Module, prefix: str, names: tuple[str, ...], where: str
+) -> dict[str, torch.Tensor]:
+    """Those of the module's tensors that are there, by their names in the model."""
+    found = {}
+    for name in names:
+        tensor = getattr(module, name)
+        if tensor is None:
+            continue
+        if tensor.device.type != "cpu":
+            raise _Obstacle(f"{where} has its {name} on {tensor.device}")
+        if tensor.dtype != torch.float32:
+            raise _Obstacle(
+                f"{where} has a {name} of {tensor.dtype}, and the native engine computes in float32"
+            )
+        if isinstance(tensor, nn.Parameter):
+            if not tensor.requires_grad:
+                raise _Obstacle(f"{where} has a frozen {name}")
+            if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
+                raise _Obstacle(f"{where} has hooks on its {name}")
+        found[f"{prefix}.{name}" if prefix else name] = tensor
+    return found

@@ -11,13 +11,20 @@ import torch
 from numpy.typing import NDArray
 
 from steepest.data import Scaler
+from steepest.engine.augment import Augmentation
 from steepest.engine.contract import LayerStats, OptimiserState, Plan, StepStats
-from steepest.engine.layers import NativeLayer, native_layers
+from steepest.engine.groups import ParameterSettings, parameter_settings
+from steepest.engine.layers import Node, native_nodes
 from steepest.errors import EngineError
 from steepest.random import Purpose
+from steepest.recipe import Recipe
 
 # A vector of the widest instruction set, in floats: what per-feature arrays are padded to.
 _LANES = 16
+# The numbers of `Optimizer` in src/native/kernels.h.
+_OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2, "rmsprop": 3}
+# The extension's number for the parameters themselves; the others are in `_kept`.
+_VALUE = 0
 
 
 def extension() -> Any:
@@ -37,19 +44,23 @@ def native_obstacle(plan: Plan) -> str | None:
         native.isa(_forced_isa())
     except RuntimeError as error:
         return str(error)
-    layers = native_layers(plan.model)
-    if isinstance(layers, str):
-        return layers
+    recipe, array = plan.recipe, plan.inputs.array
+    nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
+    if isinstance(nodes, str):
+        return nodes
     if plan.objective.outputs != "logits":
         return "the model ends in probabilities, and the native loss takes logits"
-    array = plan.inputs.array
+    if plan.loss.gamma is not None:
+        return "the focal loss runs on the torch engine alone"
+    if recipe.optimizer == "lbfgs":
+        return "lbfgs runs on the torch engine alone"
+    for name in ("crop", "flip"):
+        if getattr(recipe, name):
+            return f"{name} runs on the torch engine alone"
     if array.dtype not in (np.uint8, np.float32):
         return f"the inputs are {array.dtype}, and the native engine reads uint8 and float32"
     if len(array) and not array[0].flags.c_contiguous:
         return "the rows of the inputs do not lie in one piece in memory"
-    features = int(np.prod(array.shape[1:]))
-    if layers[0].weight.shape[1] != features:
-        return f"the first layer does not take the {features} inputs of a row at once"
     return None
 
 
@@ -61,60 +72,45 @@ class NativeEngine:
     def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
         if obstacle := native_obstacle(plan):
             raise EngineError(f"the native engine cannot run this plan: {obstacle}")
-        layers = native_layers(plan.model)
-        assert not isinstance(layers, str)
-        self._plan, self._layers = plan, layers
-        recipe, inputs = plan.recipe, plan.inputs
-        array = inputs.array
+        array, optimiser = plan.inputs.array, optimiser or {}
+        nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
+        assert not isinstance(nodes, str)
+        self._plan, self._nodes, self._step = plan, nodes, step
+        self._augmentation = Augmentation.of(plan.recipe, array.shape[1:])
+        self._tensors = [item for node in nodes for item in node.tensors.items()]
+        self._kept = _kept(plan.recipe)
+        updates = max((int(kept.get("step", 0)) for kept in optimiser.values()), default=0)
+        averaged = any("average" in kept for kept in optimiser.values())
         # The extension borrows these: they must live as long as the trainer does, so they have its
         # types already; what the binding converts is gone when the constructor returns.
         self._borrowed = (
             array,
-            None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
+            None
+            if plan.inputs.rows is None
+            else np.ascontiguousarray(plan.inputs.rows, dtype=np.int64),
             np.ascontiguousarray(plan.targets, dtype=np.int64),
-            *_padded(inputs.scaler, int(np.prod(array.shape[1:]))),
+            *_padded(plan.inputs.scaler, int(np.prod(array.shape[1:]))),
         )
         _, rows, targets, offset, factor = self._borrowed
         self._trainer = extension().Trainer(
-            layers=[
-                (
-                    *reversed(layer.weight.shape),
-                    layer.activation,
-                    layer.slope,
-                    layer.bias is not None,
-                )
-                for layer in layers
-            ],
-            binary=plan.objective.kind == "binary",
-            batch_size=plan.batch_size,
-            seed=recipe.seed,
-            purpose=int(Purpose.SHUFFLE),
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            threads=recipe.threads or 0,  # 0: as many as the work is worth
+            settings=_settings(plan, nodes, self._augmentation),
             data=array.ctypes.data,
             bytes=array.dtype == np.uint8,
             row_bytes=array.strides[0],
             features=int(np.prod(array.shape[1:])),
             offset=offset,
             factor=factor,
-            shift=inputs.scaler.shift,
+            shift=plan.inputs.scaler.shift,
             rows=rows,
             targets=targets,
-            first_step=step,
+            position=(step, updates, averaged),
             isa=_forced_isa(),
         )
-        for i, layer in enumerate(layers):
-            bias = None if layer.bias is None else _array(layer.bias)
-            self._trainer.write(i, False, _array(layer.weight), bias)
-            if optimiser and recipe.momentum:
-                velocity = [
-                    _array(optimiser[name]["momentum"]) if name in optimiser else np.zeros(p.shape)
-                    for name, p in layer.parameters.items()
-                ]
-                weight, *rest = (v.astype(np.float32) for v in velocity)
-                self._trainer.write(i, True, weight, rest[0] if rest else None)
+        for i, (name, tensor) in enumerate(self._tensors):
+            self._trainer.write(i, _VALUE, _array(tensor))
+            for key, what in self._kept.items():
+                if key in optimiser.get(name, {}):
+                    self._trainer.write(i, what, _array(optimiser[name][key]))
         self._stepped = bool(optimiser)
 
     @property
@@ -123,38 +119,112 @@ class NativeEngine:
         return str(self._trainer.description)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
-        steps = np.asarray(rates, dtype=np.float64)
-        rows, loss_sum, correct, layers = self._trainer.advance(steps, statistics)
-        self._stepped = self._stepped or len(steps) > 0
+        steps = range(self._step, self._step + len(rates))
+        mixes = self._augmentation.mixes(steps)
+        rows, loss_sum, correct, layers = self._trainer.advance(
+            np.asarray(rates, dtype=np.float64),
+            None if mixes is None else mixes.shares,
+            None if mixes is None or mixes.boxes is None else mixes.boxes.reshape(-1),
+            statistics,
+        )
+        self._step = steps.stop
+        for node in self._nodes:
+            if node.batches is not None:
+                node.batches.add_(len(steps))
+        self._stepped = self._stepped or self._trainer.updates > 0
+        linear = [node for node in self._nodes if node.is_linear]
         return StepStats(
             len(steps),
             rows,
             loss_sum,
             correct,
             tuple(
-                _layer_stats(layer, numbers)
-                for layer, numbers in zip(self._layers, layers, strict=False)
+                _layer_stats(node, numbers) for node, numbers in zip(linear, layers, strict=False)
             ),
         )
 
     def export(self) -> OptimiserState:
         state: OptimiserState = {}
-        for i, layer in enumerate(self._layers):
-            for parameter, values in zip(
-                layer.parameters.values(), self._read(i, layer, velocity=False), strict=True
-            ):
-                with torch.no_grad():
-                    parameter.copy_(values)
-            if self._plan.recipe.momentum and self._stepped:
-                velocities = self._read(i, layer, velocity=True)
-                for name, values in zip(layer.parameters, velocities, strict=True):
-                    state[name] = {"momentum": values}
+        running = {name for node in self._nodes for name in node.running}
+        for i, (name, tensor) in enumerate(self._tensors):
+            with torch.no_grad():
+                tensor.copy_(self._read(i, _VALUE, tensor))
+            if not self._stepped or name in running:
+                continue
+            kept = {key: self._read(i, what, tensor) for key, what in self._kept.items()}
+            if self._plan.recipe.optimizer != "sgd":
+                kept["step"] = torch.tensor(float(self._trainer.updates))
+            if kept:
+                state[name] = kept
         return state
 
-    def _read(self, i: int, layer: NativeLayer, *, velocity: bool) -> list[torch.Tensor]:
-        arrays = [np.empty(p.shape, dtype=np.float32) for p in layer.parameters.values()]
-        self._trainer.read(i, velocity, arrays[0], arrays[1] if len(arrays) > 1 else None)
-        return [torch.from_numpy(array) for array in arrays]
+    def _read(self, i: int, what: int, tensor: torch.Tensor) -> torch.Tensor:
+        array = np.empty(tensor.shape, dtype=np.float32)
+        self._trainer.read(i, what, array)
+        return torch.from_numpy(array)
+
+
+def _kept(recipe: Recipe) -> dict[str, int]:
+    """What is kept of a parameter: its name in torch.optim, and the extension's number for it."""
+    kept = {
+        "sgd": {},
+        "adam": {"exp_avg": 1, "exp_avg_sq": 2},
+        "adamw": {"exp_avg": 1, "exp_avg_sq": 2},
+        "rmsprop": {"square_avg": 2},
+    }[recipe.optimizer]
+    if recipe.momentum:
+        kept["momentum" if recipe.optimizer == "sgd" else "momentum_buffer"] = 1
+    return kept | ({"average": 3} if recipe.ema else {})
+
+
+def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> dict[str, Any]:
+    """The plan as the extension's `Settings` (src/native/trainer.h)."""
+    recipe, loss = plan.recipe, plan.loss
+    own = parameter_settings(recipe, plan.model)
+    names = [name for node in nodes for name in node.tensors]
+    weights = np.zeros(0, dtype=np.float32)
+    normalisers = weights
+    if loss.class_weights is not None or loss.pos_weight != 1.0:
+        normalisers = np.array(loss.class_weights or (1.0,) * loss.classes, dtype=np.float32)
+        weights = normalisers.copy()
+        if plan.objective.kind == "binary":
+            weights[1] *= loss.pos_weight
+    rows = plan.row_weights
+    return {
+        "nodes": [node.spec for node in nodes],
+        "binary": plan.objective.kind == "binary",
+        "batch_size": plan.batch_size,
+        "seed": recipe.seed,
+        "shuffle_purpose": int(Purpose.SHUFFLE),
+        "sample_purpose": int(Purpose.SAMPLE),
+        "optimizer": _OPTIMIZERS[recipe.optimizer],
+        "momentum": recipe.momentum,
+        "nesterov": recipe.nesterov,
+        "betas": (0.0, recipe.rms_decay) if recipe.optimizer == "rmsprop" else recipe.betas,
+        "eps": recipe.eps,
+        "clip_norm": recipe.clip_norm or 0.0,
+        "clip_value": recipe.clip_value or 0.0,
+        "accumulate": recipe.accumulate,
+        "average": recipe.ema,
+        "smoothing": loss.smoothing,
+        "parameters": [_parameter_tuple(own.get(name)) for name in names],
+        "class_weights": weights,
+        "class_weight_sum": float(weights.sum()) if len(weights) else float(loss.classes),
+        "normalisers": normalisers,
+        "sampling": np.zeros(0) if rows is None else np.cumsum(rows),
+        "image": augmentation.image or (0, 0, 0),
+        "shift": recipe.shift,
+        "shift_purpose": int(Purpose.SHIFT),
+        "cutout": recipe.cutout,
+        "cutout_purpose": int(Purpose.CUTOUT),
+        "mixes": augmentation.mixes_rows,
+        "threads": recipe.threads or 0,  # 0: as many as the work is worth
+    }
+
+
+def _parameter_tuple(own: ParameterSettings | None) -> tuple[float, float, float, float]:
+    own = own or ParameterSettings()  # of running statistics, which no optimiser moves
+    return own.lr_scale, own.weight_decay, own.l1, own.l2
 
 
 def advance_many(
@@ -195,7 +265,7 @@ def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
     return array
 
 
-def _layer_stats(layer: NativeLayer, numbers: tuple[float, ...]) -> LayerStats:
+def _layer_stats(layer: Node, numbers: tuple[float, ...]) -> LayerStats:
     weight, gradient, change, mean, std, idle = numbers
     ratio = change / weight if weight else float("inf") if change else 0.0
     return LayerStats(layer.name, weight, gradient, ratio, mean, std, idle)

@@ -24,11 +24,14 @@ class _Layer:
     name: str
     weight: Tensor
     weight_before: Tensor
+    gradient_norm: float = 0.0
     outputs: dict[str, float] = field(default_factory=dict)
 
 
 class LayerProbe:
     """Watches one step: make it before the step, `finish()` after it and before the next.
+
+    `take_gradients()` in between, when they are those of the data loss.
 
     A layer is a leaf module with a trainable weight of two dimensions or more.
     """
@@ -45,6 +48,12 @@ class LayerProbe:
                 self._watch(module, layer)
             elif type(module) in (*_ZERO_IS_IDLE, *_BOUNDS_ARE_IDLE):
                 self._watch(module, None)
+
+    def take_gradients(self) -> None:
+        """Note the norms of the gradients as they are now."""
+        for layer in self._layers:
+            if layer.weight.grad is not None:
+                layer.gradient_norm = float(layer.weight.grad.norm())
 
     def finish(self) -> tuple[LayerStats, ...]:
         """The statistics of each layer, in the order of the model's modules."""
@@ -77,13 +86,13 @@ def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:
 
 
 def _summary(layer: _Layer) -> LayerStats:
-    before, gradient = layer.weight_before, layer.weight.grad
+    before = layer.weight_before
     norm = float(before.norm())
     change = float((layer.weight.detach() - before).norm())
     return LayerStats(
         name=layer.name,
         weight_norm=norm,
-        gradient_norm=0.0 if gradient is None else float(gradient.norm()),
+        gradient_norm=layer.gradient_norm,
         update_ratio=change / norm if norm else float("inf") if change else 0.0,
         **(layer.outputs or {"activation_mean": 0.0, "activation_std": 0.0, "idle": 0.0}),
     )

@@ -6,15 +6,19 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from steepest.engine.augment import Augmentation
 from steepest.engine.contract import OptimiserState, Plan, StepStats
 from steepest.engine.forward import module_mode
+from steepest.engine.groups import parameter_settings
+from steepest.engine.masks import Masks
+from steepest.engine.optimizers import LBFGS, Average, add_penalties, make_optimizer
 from steepest.engine.rows import Rows
-from steepest.engine.sgd import SGD
 from steepest.engine.statistics import LayerProbe
 from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
 
-# Modules of torch.nn that draw random numbers while they train, by a part of their name.
+# Modules of torch.nn that draw random numbers while they train, by a part of their name. Dropout
+# and Residual take our masks instead.
 _DRAWING = ("Dropout", "RReLU", "Fractional", "Attention", "Transformer", "RNN", "LSTM", "GRU")
 
 _LINEAR = (nn.Linear, LinearLayer)
@@ -29,44 +33,59 @@ class TorchEngine:
     name = "torch"
 
     def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
-        trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
+        recipe = plan.recipe
+        self._trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
         self._plan = plan
         self._step = step
         self._epoch = -1
-        self._device = next(iter(trainable.values())).device
-        self._rows = Rows(plan.inputs, like=next(iter(trainable.values())))
+        self._probe: LayerProbe | None = None
+        self._device = next(iter(self._trainable.values())).device
+        self._rows = Rows(plan.inputs, like=next(iter(self._trainable.values())))
+        self._augmentation = Augmentation.of(recipe, plan.inputs.array.shape[1:])
         self._targets = torch.from_numpy(plan.targets).to(self._device)
-        self._threads = plan.recipe.threads or _threads_worth(plan)
+        self._threads = recipe.threads or _threads_worth(plan)
         self._draws = any(_may_draw(module) for module in plan.model.modules())
-        recipe = plan.recipe
-        self._sgd = SGD(
-            trainable,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
+        self._masks = Masks(plan.model, recipe.seed)
+        self._norms = [m for m in plan.model.modules() if isinstance(m, nn.BatchNorm1d)]
+        self._settings = parameter_settings(recipe, plan.model)
+        self._penalised = any(own.l1 or own.l2 for own in self._settings.values())
+        self._lbfgs = LBFGS(self._trainable) if recipe.optimizer == "lbfgs" else None
+        self._optimizer = (
+            None if self._lbfgs else make_optimizer(recipe, self._trainable, self._settings)
         )
-        self._sgd.load(optimiser or {})
+        self._average = Average(self._trainable, recipe.ema) if recipe.ema else None
+        for part in (self._optimizer, self._average):
+            if part is not None:
+                part.load(optimiser or {})
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         losses: list[Tensor] = []
         outputs: list[Tensor] = []
         targets: list[Tensor] = []
-        probe = None
+        mixes = self._augmentation.mixes(range(self._step, self._step + len(rates)))
         with (
             module_mode(self._plan.model, training=True),
             self._generator_kept(),
+            self._masks.installed(),
             _torch_threads(self._threads),
         ):
             for i, rate in enumerate(rates):
                 if statistics and i == len(rates) - 1:
-                    probe = LayerProbe(self._plan.model)
+                    self._probe = LayerProbe(self._plan.model)
                 batch = self._next_batch()
                 targets.append(self._targets.index_select(0, batch))
-                loss, output = self._take_step(self._rows[batch], targets[-1], rate)
+                inputs = self._augmentation.change(self._rows[batch], self._step)
+                mixed = None
+                if mixes is not None:
+                    inputs = self._augmentation.mix(inputs, mixes, i)
+                    mixed = (targets[-1].roll(-1), float(mixes.shares[i]))
+                loss, output = self._take_step(inputs, targets[-1], mixed, rate)
                 losses.append(loss)
                 outputs.append(output)
-        layers = probe.finish() if probe else ()
-        self._sgd.zero_grad()
+            layers = self._probe.finish() if self._probe else ()
+            self._probe = None
+        if self._window()[0]:  # an update is done; else its gradient is still being gathered
+            self._zero_grad()
         # Counted once a call and not once a step: that is dearer than a small net's own work.
         sizes = torch.tensor([len(target) for target in targets], dtype=torch.double)
         hits = self._plan.objective.predictions(torch.cat(outputs)) == torch.cat(targets)
@@ -79,7 +98,10 @@ class TorchEngine:
         )
 
     def export(self) -> OptimiserState:
-        return self._sgd.state()
+        state = self._optimizer.state() if self._optimizer else {}
+        for name, kept in (self._average.state() if self._average else {}).items():
+            state.setdefault(name, {}).update(kept)
+        return state
 
     def _next_batch(self) -> Tensor:
         """The rows of the minibatch of the step to come, (B,) int64."""
@@ -90,16 +112,83 @@ class TorchEngine:
             self._epoch = epoch
         return self._batches[i]
 
-    def _take_step(self, inputs: Tensor, targets: Tensor, rate: float) -> tuple[Tensor, Tensor]:
-        if self._draws:
-            torch.manual_seed(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
-        outputs = self._plan.model(inputs)
-        loss = self._plan.objective.loss(outputs, targets)
-        self._sgd.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self._sgd.step(rate)
+    def _take_step(
+        self, inputs: Tensor, targets: Tensor, mixed: tuple[Tensor, float] | None, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """One minibatch, and the update if it is the last one of it: loss and outputs."""
+        opens, closes, share = self._window()
+        first: list[tuple[Tensor, Tensor]] = []
+
+        def evaluate() -> Tensor:
+            if opens:
+                self._zero_grad()
+            if self._draws:
+                torch.manual_seed(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
+            self._masks.begin(self._step)
+            with self._single_row_kept_apart(len(inputs)):
+                outputs = self._plan.model(inputs)
+            loss = self._plan.loss(outputs, targets, *(mixed or ()))
+            first.append((loss.detach(), outputs.detach()))
+            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+            if self._probe:
+                self._probe.take_gradients()
+            if closes:
+                self._change_gradient()
+            return loss
+
+        if self._lbfgs is not None:
+            self._lbfgs.step(rate, evaluate)
+        else:
+            evaluate()
+            if closes and self._optimizer is not None:
+                self._optimizer.step(rate)
+        if closes and self._average is not None:
+            self._average.update()
         self._step += 1
-        return loss.detach(), outputs.detach()
+        return first[0]
+
+    def _window(self) -> tuple[bool, bool, float]:
+        """Whether this minibatch begins an update, ends it, and its share of the update's loss."""
+        size = self._plan.recipe.accumulate
+        if size == 1:
+            return True, True, 1.0
+        place = self._step % self._plan.steps_per_epoch
+        begin = place // size * size
+        weights = [
+            self._plan.loss.weight_of(self._targets[batch])
+            for batch in self._batches[begin : begin + size]
+        ]
+        total = sum(weights)
+        last = place == begin + len(weights) - 1
+        return place == begin, last, weights[place - begin] / total if total else 0.0
+
+    def _change_gradient(self) -> None:
+        recipe = self._plan.recipe
+        if self._penalised:
+            add_penalties(self._trainable, self._settings)
+        if recipe.clip_norm:
+            nn.utils.clip_grad_norm_(self._trainable.values(), recipe.clip_norm)
+        if recipe.clip_value:
+            nn.utils.clip_grad_value_(self._trainable.values(), recipe.clip_value)
+
+    def _zero_grad(self) -> None:
+        for parameter in self._trainable.values():
+            parameter.grad = None
+
+    @contextmanager
+    def _single_row_kept_apart(self, rows: int) -> Iterator[None]:
+        """Of one row there is no spread: batch norm then uses its running statistics, unchanged."""
+        if rows > 1:
+            yield
+            return
+        modes = [(norm, norm.training) for norm in self._norms]
+        for norm in self._norms:
+            norm.eval()
+        try:
+            yield
+        finally:
+            for norm, mode in modes:
+                norm.train(mode)
 
     @contextmanager
     def _generator_kept(self) -> Iterator[None]:
@@ -130,6 +219,8 @@ def _torch_threads(threads: int) -> Iterator[None]:
 def _may_draw(module: nn.Module) -> bool:
     """Whether a module may draw random numbers: torch.nn's drawing ones, and all foreign ones."""
     kind = type(module)
+    if kind is nn.Dropout:
+        return False
     if kind.__module__.startswith(("torch.nn.modules", "steepest.nn")):
         return any(part in kind.__name__ for part in _DRAWING)
     return True

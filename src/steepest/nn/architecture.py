@@ -11,6 +11,7 @@ from torch import nn
 
 from steepest.errors import ModelError
 from steepest.nn.linear import LinearLayer
+from steepest.nn.residual import Residual
 
 _LEAVES: tuple[type[nn.Module], ...] = (
     LinearLayer,
@@ -35,6 +36,10 @@ def describe(module: nn.Module) -> dict[str, Any] | None:
         if any(child is None for child in children.values()):
             return None
         return {"type": "Sequential", "children": children}
+    if type(module) is Residual and not _is_changed(module):
+        block = describe(module.block)
+        settings = {"stochastic_depth": module.stochastic_depth}
+        return block and {"type": "Residual", "block": block, "settings": settings}
     if type(module) not in _LEAVES or _is_changed(module):
         return None
     settings = {}
@@ -57,8 +62,12 @@ def build(description: dict[str, Any]) -> nn.Module:
         for name, child in description["children"].items():
             module.add_module(name, build(child))
         return module
+    settings = description.get("settings") if isinstance(description, dict) else None
+    if kind == "Residual" and isinstance(settings, dict):
+        depth = settings.get("stochastic_depth")
+        if isinstance(depth, (int, float)):
+            return Residual(build(description.get("block", {})), float(depth))
     leaf = _BY_NAME.get(str(kind))
-    settings = description.get("settings") if leaf else None
     if leaf is None or not isinstance(settings, dict):
         raise ModelError(
             f"the saved architecture names a module that steepest does not build: {kind!r}"

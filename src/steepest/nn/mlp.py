@@ -8,6 +8,7 @@ from torch import nn
 
 from steepest.errors import ModelError, did_you_mean
 from steepest.nn.linear import LinearLayer
+from steepest.nn.residual import Residual
 from steepest.random import Purpose, torch_seed
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -30,9 +31,19 @@ def mlp(
     *,
     activation: str = "relu",
     init: str = "auto",
+    dropout: float = 0.0,
+    batch_norm: bool = False,
+    layer_norm: bool = False,
+    residual: bool = False,
+    stochastic_depth: float = 0.0,
     seed: int | None = None,
 ) -> nn.Sequential:
-    """A feed-forward net that gives logits: Flatten, then LinearLayer and activation in turn.
+    """A feed-forward net that gives logits.
+
+    Flatten; for each hidden layer a LinearLayer, BatchNorm1d or LayerNorm if asked for, the
+    activation, Dropout if asked for; at last a LinearLayer. With `residual` each hidden layer as
+    wide as the one before it is a Residual block; stochastic_depth is what the last block is left
+    out with, the earlier ones less, in proportion to their depth (Huang et al., 2016).
 
     inputs: numbers in one row, images flattened. hidden: width of each hidden layer, () for none.
     outputs: C logits, or 1 for two classes. init: a scheme of LinearLayer, or "auto": he for
@@ -47,15 +58,27 @@ def mlp(
         raise ModelError(f"unknown activation {activation!r}{hint}")
     if init == "auto":
         init = "he" if activation in _RECTIFIERS else "xavier"
-    widths = [inputs, *hidden, outputs]
-    layers: list[nn.Module] = [nn.Flatten()]
-    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+
+    def linear(i: int, fan_in: int, fan_out: int) -> LinearLayer:
         generator = None
         if seed is not None:
             layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=i)
             generator = torch.Generator().manual_seed(layer_seed)
-        layers += [
-            LinearLayer(fan_in, fan_out, init, generator=generator),
-            ACTIVATIONS[activation](),
-        ]
-    return nn.Sequential(*layers[:-1])
+        return LinearLayer(fan_in, fan_out, init, generator=generator)
+
+    widths = [inputs, *hidden]
+    layers: list[nn.Module] = [nn.Flatten()]
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
+        block: list[nn.Module] = [linear(i, fan_in, fan_out)]
+        if batch_norm:
+            block.append(nn.BatchNorm1d(fan_out))
+        if layer_norm:
+            block.append(nn.LayerNorm(fan_out))
+        block.append(ACTIVATIONS[activation]())
+        if dropout:
+            block.append(nn.Dropout(dropout))
+        if residual and i > 0 and fan_in == fan_out:
+            layers.append(Residual(nn.Sequential(*block), stochastic_depth * i / (len(hidden) - 1)))
+        else:
+            layers += block
+    return nn.Sequential(*layers, linear(len(hidden), widths[-1], outputs))

@@ -9,3 +9,5 @@ from steepest.objective.losses import (
     cross_entropy_from_probabilities as cross_entropy_from_probabilities,
 )
 from steepest.objective.objective import Objective as Objective
+from steepest.objective.training_loss import TrainingLoss as TrainingLoss
+from steepest.objective.training_loss import class_weights as class_weights

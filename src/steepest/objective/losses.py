@@ -8,7 +8,7 @@ from torch import Tensor
 from steepest.errors import TargetError
 
 # torch.nn.BCELoss's bound: a probability of 0 for the true class costs 100, not infinity.
-_LEAST_LOG = -100.0
+LEAST_LOG = -100.0
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 
 def _multiclass_from_probabilities(probabilities: Tensor, targets: Tensor) -> Tensor:
-    return F.nll_loss(probabilities.log().clamp(min=_LEAST_LOG), targets)
+    return F.nll_loss(probabilities.log().clamp(min=LEAST_LOG), targets)
 
 
 def _binary_from_logits(logits: Tensor, targets: Tensor) -> Tensor:

@@ -1,4 +1,6 @@
 """Training: from data, a model and a recipe to a run."""
 
+from steepest.training.find_lr import RateTest as RateTest
+from steepest.training.find_lr import find_lr as find_lr
 from steepest.training.progress import PROGRESS as PROGRESS
 from steepest.training.train import train as train

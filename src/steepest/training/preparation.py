@@ -10,14 +10,29 @@ from torch import Tensor, nn
 
 from steepest.classifier import Classifier
 from steepest.data import Classes, Dataset, Inputs, Preprocessing, load, split
-from steepest.engine import Choice, Plan, Rows, choose, module_mode, reference_parameter
+from steepest.engine import (
+    Augmentation,
+    Choice,
+    Plan,
+    Rows,
+    choose,
+    module_mode,
+    parameter_settings,
+    reference_parameter,
+)
 from steepest.errors import ModelError, RecipeError
 from steepest.nn import mlp
 from steepest.objective import Objective
 from steepest.recipe import Recipe
+from steepest.training.find_lr import test_rates
 
 # The net that is built where the recipe leaves it open.
 _HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
+# What describes that net, and no model that is given.
+_OF_THE_NET = (
+    *("hidden", "activation", "init", "dropout"),
+    *("batch_norm", "layer_norm", "residual", "stochastic_depth"),
+)
 
 Part = tuple[Inputs, NDArray[np.int64]]
 
@@ -26,6 +41,7 @@ Part = tuple[Inputs, NDArray[np.int64]]
 class Preparation:
     """All that the loop needs. parts: train and, where they exist, validation and test, prepared.
 
+    lr: the learning rate that the schedule starts from, found by a range test where it is "auto".
     summary: what was decided, in plain sentences.
     """
 
@@ -34,6 +50,7 @@ class Preparation:
     classifier: Classifier
     dataset: Dataset
     parts: dict[str, Part]
+    lr: float
     summary: tuple[str, ...]
 
     def some_training_rows(self, most: int) -> Part:
@@ -67,10 +84,50 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     for name, part in dataset.parts():
         if name != "train":
             parts[name] = classifier.prepare(part)
-    plan = Plan(model, objective, *parts["train"], recipe)
+    plan = Plan(model, objective, *parts["train"], recipe, classes.names)
+    _check_plan(plan, parts)
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
-    summary = (*_summary(parts, classifier), *dataset.notes, *classes.notes, *unseen)
-    return Preparation(plan, choose(plan), classifier, dataset, parts, summary)
+    lr, found = _learning_rate(plan)
+    summary = (*_summary(parts, classifier), *found, *dataset.notes, *classes.notes, *unseen)
+    return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
+
+
+def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
+    """Everything that a recipe can ask and this model, data or split cannot give."""
+    recipe = plan.recipe
+    parameter_settings(recipe, plan.model)
+    Augmentation.of(recipe, plan.inputs.array.shape[1:])
+    _ = plan.loss, plan.row_weights
+    wanting = [
+        what
+        for what, asked in (
+            ("early_stopping", recipe.early_stopping),
+            ("schedule plateau", recipe.schedule == "plateau"),
+        )
+        if asked
+    ]
+    if wanting and "validation" not in parts:
+        raise RecipeError(
+            f"{' and '.join(wanting)} need a validation part: set validation to a share or a file"
+        )
+    norms = [name for name, m in plan.model.named_modules() if isinstance(m, nn.BatchNorm1d)]
+    if norms and plan.batch_size == 1:
+        raise RecipeError(
+            f"batch_size is 1, and module {norms[0]!r} (BatchNorm1d) needs the spread of several "
+            "rows: take a larger batch_size, or LayerNorm"
+        )
+    if recipe.penalise_biases and not (recipe.l1 or recipe.l2):
+        raise RecipeError("penalise_biases is about l1 and l2, and both are 0")
+
+
+def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
+    """The learning rate, and in a sentence how it was found if it was."""
+    if plan.recipe.lr != "auto":
+        return plan.recipe.base_lr, ()
+    test = test_rates(plan)
+    return test.suggestion, (
+        f"learning rate {test.suggestion:g}, found by a range test of {len(test.rates)} steps",
+    )
 
 
 def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
@@ -78,9 +135,7 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
         return
     if not isinstance(model, nn.Module):
         raise ModelError(f"the model must be a torch.nn.Module, but is a {type(model).__name__}")
-    settings = [
-        name for name in ("hidden", "activation", "init") if getattr(recipe, name) is not None
-    ]
+    settings = [name for name in _OF_THE_NET if getattr(recipe, name) not in (None, 0.0, False)]
     if settings:
         raise RecipeError(
             f"{' and '.join(settings)} describe the net that steepest builds, but a model was "
@@ -117,6 +172,11 @@ def _build(recipe: Recipe, preprocessing: Preprocessing, classes: Classes) -> nn
         1 if len(classes) == 2 else len(classes),
         activation=recipe.activation or _ACTIVATION,
         init=recipe.init or _INIT,
+        dropout=recipe.dropout,
+        batch_norm=recipe.batch_norm,
+        layer_norm=recipe.layer_norm,
+        residual=recipe.residual,
+        stochastic_depth=recipe.stochastic_depth,
         seed=recipe.seed,
     )
 

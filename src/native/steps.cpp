@@ -1,0 +1,360 @@
+// What a step does, by all threads together.
+//
+// Each thread takes rows of the minibatch, from their inputs to dL/dZ of every layer; a barrier; then
+// rows of the weights, each of which is read, given its gradient and written once. Batch
+// normalisation, which needs all rows, takes columns between two barriers of its own. Every sum runs
+// in one order, so no bit depends on the number of threads.
+
+#include <algorithm>
+#include <cmath>
+
+#include "trainer.h"
+
+namespace steepest {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+}  // namespace
+
+Trainer::Step Trainer::describe(int64_t number, const Steps& steps, int64_t i, bool statistics) const {
+  const int64_t place = number % steps_per_epoch_, size = settings_.batch_size;
+  const int64_t samples = int64_t(data_.samples), window = settings_.accumulate;
+  Step step{};
+  step.first = place * size;
+  step.batch = int(std::min(size, samples - step.first));
+  step.number = static_cast<uint32_t>(number);
+  step.rate = float(steps.rates[i]);
+  step.share = 1.0f;
+  if (steps.shares) {
+    step.mixed = true;
+    step.share = float(steps.shares[i]);
+    if (const int32_t* box = steps.boxes ? steps.boxes + 4 * i : nullptr; box && box[1] > box[0]) {
+      step.boxed = true;
+      step.box = {box[0], box[1], box[2], box[3]};
+    }
+  }
+  step.opens = place % window == 0;
+  step.closes = place % window == window - 1 || place == steps_per_epoch_ - 1;
+  step.statistics = statistics;
+  // The mean of an update's losses weighs its rows by class; mixing swaps rows within a minibatch, so
+  // the sum of the weights is that of the rows' own classes.
+  const auto weight_of = [&](int64_t begin, int64_t end) {
+    if (settings_.normalisers.empty()) return double(end - begin);
+    double sum = 0;
+    for (int64_t at = begin; at < end; ++at) sum += settings_.normalisers[data_.targets[order_[at]]];
+    return sum;
+  };
+  const int64_t begin = place / window * window * size;
+  const double own = weight_of(step.first, step.first + step.batch);
+  const double all = window == 1 ? own : weight_of(begin, std::min(samples, begin + window * size));
+  step.scale = all > 0 ? float(1 / all) : 0.0f;
+  step.loss_scale = own > 0 ? float(step.batch / own) : 0.0f;
+  return step;
+}
+
+void Trainer::take_step(const Step& step, int thread, Barrier& barrier) {
+  const auto [begin, end] = share(step.batch, thread, threads_, threads_ == 1 ? 1 : 4);
+  prepare(step, thread, begin, end);
+  forward(step, thread, begin, end, barrier);
+  back(step, thread, begin, end, barrier);
+  barrier.wait();
+  update(step, thread, barrier);
+  barrier.wait();
+}
+
+// The inputs and targets of rows begin .. end-1.
+void Trainer::prepare(const Step& step, int thread, int begin, int end) {
+  for (int m = begin; m < end; ++m) {
+    float* x = network_.inputs.row(m);
+    prefetch(step.first + m + settings_.batch_size);
+    input(step, m, x);
+    targets_[m] = second_targets_[m] = data_.targets[order_[step.first + m]];
+    if (step.mixed) {  // with the next row: the order is random already
+      const int partner = (m + 1) % step.batch;
+      float* other = other_[thread].data();
+      input(step, partner, other);
+      second_targets_[m] = data_.targets[order_[step.first + partner]];
+      if (step.boxed) {
+        paste(settings_.augmentation.image, step.box, other, x);
+      } else {
+        kernels_.mix(x, other, step.share, data_.source.features);
+      }
+    }
+    if (sparse_) kernels_.nonzero_bits(x, words_, &bits_[size_t(m) * words_]);
+  }
+}
+
+void Trainer::input(const Step& step, int m, float* x) const {
+  kernels_.gather(data_.source, data_.row(order_[step.first + m]), x);
+  augment(settings_.augmentation, kernels_, settings_.seed, step.number, m, x);
+}
+
+// Brings the row of a step to come into the cache: rows lie anywhere in memory.
+void Trainer::prefetch(int64_t place) const {
+  if (place >= int64_t(data_.samples)) return;
+  const int64_t sample = order_[place];
+  const char* row = static_cast<const char*>(data_.source.data) + data_.row(sample) * data_.source.row_bytes;
+  const size_t bytes = size_t(data_.source.features) * (data_.source.bytes ? 1 : 4);
+  for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
+  __builtin_prefetch(&data_.targets[sample]);
+}
+
+void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier& barrier) {
+  for (const Node& node : network_.nodes) {
+    std::visit(Overloaded{
+        [&](const Linear& layer) {
+          if (sparse_ && &node == &network_.nodes.front()) {
+            kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
+          } else {
+            kernels_.linear(layer, begin, end);
+          }
+        },
+        [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+        [&](const Dropout& layer) {
+          kernels_.dropout(layer, settings_.seed, step.number, begin, end);
+        },
+        [&](const BatchNorm& layer) {
+          barrier.wait();
+          const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
+          kernels_.batch_norm(layer, step.batch, first, last);
+          barrier.wait();
+        },
+        [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
+        [](const Branch&) {},
+        [&](const Join& layer) { kernels_.join(layer, settings_.seed, step.number, begin, end); },
+    }, node);
+  }
+  const Loss loss{network_.classes == 1 ? 2 : network_.classes,
+                  targets_.data(),
+                  second_targets_.data(),
+                  step.share,
+                  settings_.smoothing,
+                  settings_.class_weights.empty() ? nullptr : settings_.class_weights.data(),
+                  settings_.class_weight_sum,
+                  step.scale,
+                  step.loss_scale};
+  const auto compute = settings_.binary ? kernels_.sigmoid_loss : kernels_.softmax_loss;
+  compute(loss, network_.logits, network_.logits_gradient, begin, end, losses_.data(), correct_.data());
+}
+
+void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& barrier) {
+  for (auto node = network_.nodes.rbegin(); node != network_.nodes.rend(); ++node) {
+    std::visit(Overloaded{
+        [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
+        [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
+        [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
+        [&](const BatchNorm& layer) {
+          barrier.wait();
+          const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
+          kernels_.batch_norm_back(layer, step.batch, !step.opens, first, last);
+          barrier.wait();
+        },
+        [&](const LayerNorm& layer) { kernels_.layer_norm_back(layer, begin, end); },
+        [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
+        [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
+    }, *node);
+  }
+}
+
+// Of the weights and of the gradient so far, where nothing moves.
+static void sum_squares(const Parameter& p, int begin, int end, RowSums* sums) {
+  for (int k = begin; k < end; ++k) {
+    for (int n = 0; n < p.columns; ++n) {
+      const double w = p.value.row(k)[n], g = p.gradient[k * p.value.stride + n];
+      sums[k].weight += w * w;
+      sums[k].gradient += g * g;
+    }
+  }
+}
+
+// Calls f(node, index of its first parameter, index of the linear layer) for what is learned.
+template <class F>
+static void for_learned(const std::vector<Node>& nodes, F f) {
+  int parameter = 0, linear = 0;
+  for (const Node& node : nodes) {
+    std::visit(Overloaded{
+        [&](const Linear& layer) {
+          f(layer, parameter, linear++);
+          parameter += layer.bias.value.data ? 2 : 1;
+        },
+        [&](const BatchNorm& layer) {
+          f(layer, parameter, linear);
+          parameter += layer.gamma.value.data ? 4 : 2;
+        },
+        [&](const LayerNorm& layer) {
+          f(layer, parameter, linear);
+          parameter += layer.gamma.value.data ? 2 : 0;
+        },
+        [](const auto&) {},
+    }, node);
+  }
+}
+
+void Trainer::update(const Step& step, int thread, Barrier& barrier) {
+  if (unfused_) {
+    collect(step, thread);
+    barrier.wait();
+  }
+  const float scale = unfused_ && step.closes ? clipping(step) : 1.0f;
+  const bool moves = step.closes;
+  for_learned(network_.nodes, Overloaded{
+      [&](const Linear& layer, int parameter, int linear) {
+        const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
+        const auto [begin, end] = first ? std::pair(first_rows_[thread], first_rows_[thread + 1])
+                                        : share(layer.in, thread, threads_, 16);
+        RowSums* sums = step.statistics ? sums_[linear].data() : nullptr;
+        const Update u = update_of(step, parameter, scale);
+        if (!unfused_) {
+          const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+          kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
+        } else if (moves) {
+          kernels_.finish(layer, u, begin, end, sums);
+        } else if (sums) {
+          sum_squares(layer.weight, begin, end, sums);
+        }
+        if (parameter % threads_ != thread || !layer.bias.value.data) return;
+        if (!unfused_) kernels_.collect_bias(layer, step.batch, false);
+        if (moves) kernels_.finish_vector(layer.bias, update_of(step, parameter + 1, scale));
+      },
+      [&](const BatchNorm& layer, int parameter, int) {
+        if (parameter % threads_ != thread || !layer.gamma.value.data || !moves) return;
+        kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
+        kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+      },
+      [&](const LayerNorm& layer, int parameter, int) {
+        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+        if (!unfused_) kernels_.collect_layer_norm(layer, step.batch, false);
+        if (!moves) return;
+        kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
+        kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+      },
+  });
+  if (thread != 0) return;
+  for (int m = 0; m < step.batch; ++m) {
+    result_.loss_sum += losses_[m];
+    result_.correct += correct_[m];
+  }
+  result_.rows += step.batch;
+  last_batch_ = step.batch;
+}
+
+// Gradients into memory, and the squares of their norms where they are to be clipped.
+void Trainer::collect(const Step& step, int thread) {
+  const bool add = !step.opens;
+  const auto norms = [&](int parameter) {
+    const bool wanted = step.closes && settings_.clip_norm != 0.0f;
+    return wanted ? norms_[parameter].data() : nullptr;
+  };
+  const auto vector_norm = [&](const Parameter& p, int parameter) {
+    if (double* norm = norms(parameter)) *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
+  };
+  for_learned(network_.nodes, Overloaded{
+      [&](const Linear& layer, int parameter, int linear) {
+        const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
+        const auto [begin, end] = first ? std::pair(first_rows_[thread], first_rows_[thread + 1])
+                                        : share(layer.in, thread, threads_, 16);
+        const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+        if (double* norm = norms(parameter)) std::fill(norm + begin, norm + end, 0.0);
+        kernels_.collect(layer, bits, step.batch, update_of(step, parameter, 1.0f), add, begin, end,
+                         norms(parameter), bits ? scratch_[thread] : nullptr);
+        if (parameter % threads_ != thread || !layer.bias.value.data) return;
+        kernels_.collect_bias(layer, step.batch, add);
+        vector_norm(layer.bias, parameter + 1);
+      },
+      [&](const BatchNorm& layer, int parameter, int) {  // its gradients are there already
+        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+        vector_norm(layer.gamma, parameter);
+        vector_norm(layer.beta, parameter + 1);
+      },
+      [&](const LayerNorm& layer, int parameter, int) {
+        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+        kernels_.collect_layer_norm(layer, step.batch, add);
+        vector_norm(layer.gamma, parameter);
+        vector_norm(layer.beta, parameter + 1);
+      },
+  });
+}
+
+// The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
+float Trainer::clipping(const Step&) const {
+  if (settings_.clip_norm == 0.0f) return 1.0f;
+  double squares = 0;
+  for (const std::vector<double>& rows : norms_) {
+    for (const double square : rows) squares += square;
+  }
+  return std::min(1.0f, settings_.clip_norm / (float(std::sqrt(squares)) + 1e-6f));
+}
+
+Update Trainer::update_of(const Step& step, int parameter, float scale) const {
+  const ParameterSettings& own = settings_.parameters[parameter];
+  Update u{};
+  u.optimizer = settings_.optimizer;
+  u.rate = step.rate * own.lr_scale;
+  u.momentum = settings_.momentum;
+  u.weight_decay = own.weight_decay;
+  u.l1 = own.l1;
+  u.l2 = own.l2;
+  u.nesterov = settings_.nesterov;
+  u.beta2 = float(settings_.beta2);
+  u.rest1 = float(1 - settings_.beta1);
+  u.rest2 = float(1 - settings_.beta2);
+  u.eps = settings_.eps;
+  if (u.optimizer == Optimizer::kAdam || u.optimizer == Optimizer::kAdamW) {
+    u.correction1 = float(1 / (1 - std::pow(settings_.beta1, double(step.update))));
+    u.correction2 = float(1 / std::sqrt(1 - std::pow(settings_.beta2, double(step.update))));
+  }
+  if (settings_.average != 0.0) u.average = step.averaged ? float(1 - settings_.average) : 1.0f;
+  u.clip_value = settings_.clip_value;
+  u.scale = scale;
+  return u;
+}
+
+void Trainer::start_measuring(bool statistics) {
+  for (size_t i = 0; statistics && i < sums_.size(); ++i) {
+    sums_[i].assign(network_.watched[i].layer->in, RowSums{});
+  }
+}
+
+std::vector<LayerSums> Trainer::statistics() const {
+  std::vector<LayerSums> all;
+  for (size_t i = 0; i < network_.watched.size(); ++i) {
+    const auto& [layer, values, activation] = network_.watched[i];
+    RowSums total{};
+    for (const RowSums& row : sums_[i]) {
+      total.weight += row.weight;
+      total.gradient += row.gradient;
+      total.change += row.change;
+    }
+    const double count = double(last_batch_) * layer->out;
+    double sum = 0, squares = 0, idle = 0;
+    for (int m = 0; m < last_batch_; ++m) {
+      for (int n = 0; n < layer->out; ++n) {
+        const float a = values.row(m)[n];
+        sum += a;
+        switch (activation) {
+          case Activation::kTanh: idle += a < -0.99f || a > 0.99f; break;
+          case Activation::kSigmoid: idle += a < 0.01f || a > 0.99f; break;
+          default: idle += a == 0.0f;
+        }
+      }
+    }
+    const double mean = sum / count;
+    for (int m = 0; m < last_batch_; ++m) {
+      for (int n = 0; n < layer->out; ++n) {
+        const double d = values.row(m)[n] - mean;
+        squares += d * d;
+      }
+    }
+    all.push_back({std::sqrt(total.weight), std::sqrt(total.gradient), std::sqrt(total.change), mean,
+                   std::sqrt(squares / count), idle / count});
+  }
+  return all;
+}
+
+}  // namespace steepest

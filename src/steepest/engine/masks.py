@@ -1,0 +1,97 @@
+"""Dropout and stochastic depth by our own masks, so that both engines drop the same numbers.
+
+The mask of a step's minibatch comes from the words of (seed, purpose, step, stream). Row m of a
+layer of width n uses the words from m n' on, n' being n rounded up to a multiple of 4; a number is
+kept if its word is at least p 2^32. The stream is the layer's place among its kind in the model,
+plus 2^8 for each time that it was used before in the same forward pass.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from steepest.nn import Residual
+from steepest.random import Purpose, words
+
+_PURPOSES: dict[type[nn.Module], Purpose] = {
+    nn.Dropout: Purpose.DROPOUT,
+    Residual: Purpose.STOCHASTIC_DEPTH,
+}
+
+
+def streams(model: nn.Module) -> dict[int, int]:
+    """The stream of each module that draws masks, by its id()."""
+    seen: Counter[type[nn.Module]] = Counter()
+    found = {}
+    for module in model.modules():
+        if type(module) in _PURPOSES:
+            found[id(module)] = seen[type(module)]
+            seen[type(module)] += 1
+    return found
+
+
+def threshold(probability: float) -> int:
+    """A word below this means that its number is dropped."""
+    return int(probability * 2**32)
+
+
+class Masks:
+    """Makes a model's Dropout and Residual modules use the masks of `step`."""
+
+    def __init__(self, model: nn.Module, seed: int) -> None:
+        self._model = model
+        self._seed = seed
+        self._streams = streams(model)
+        self._used: Counter[int] = Counter()
+        self._step = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._streams)
+
+    def begin(self, step: int) -> None:
+        """The forward pass to come is that of this step (again, if it was so before)."""
+        self._step = step
+        self._used.clear()
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Within the block the modules draw from these masks; afterwards they are as before."""
+        changed: list[tuple[nn.Module, str]] = []
+        for module in self._model.modules():
+            if type(module) is nn.Dropout and "forward" not in vars(module):
+                module.forward = partial(self._dropout, module)  # type: ignore[method-assign]
+                changed.append((module, "forward"))
+            elif type(module) is Residual and "row_scales" not in vars(module):
+                module.row_scales = partial(self._row_scales, module)  # type: ignore[method-assign]
+                changed.append((module, "row_scales"))
+        try:
+            yield
+        finally:
+            for module, name in changed:
+                delattr(module, name)
+
+    def _dropout(self, module: nn.Dropout, x: Tensor) -> Tensor:
+        if not module.training or module.p == 0:
+            return x
+        if module.p == 1:
+            return x * 0.0
+        width = x[0].numel() if len(x) else 0
+        padded = -(-width // 4) * 4
+        kept = self._kept(module, module.p, len(x) * padded).reshape(len(x), padded)
+        mask = kept[:, :width].to(x.device, x.dtype) * (1 / (1 - module.p))
+        return x * mask.reshape(x.shape)
+
+    def _row_scales(self, module: Residual, y: Tensor) -> Tensor:
+        p = module.stochastic_depth
+        return self._kept(module, p, len(y)).to(y.device, y.dtype) * (1 / (1 - p))
+
+    def _kept(self, module: nn.Module, probability: float, count: int) -> Tensor:
+        stream = self._streams[id(module)] + 256 * self._used[id(module)]
+        self._used[id(module)] += 1
+        purpose = _PURPOSES[type(module)]
+        drawn = words(self._seed, purpose, self._step, count, stream=stream)
+        return torch.from_numpy(drawn >= threshold(probability))

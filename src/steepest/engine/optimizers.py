@@ -1,0 +1,215 @@
+"""How parameters move down their gradient g: what torch.optim computes, by parameter name.
+
+With the learning rate r and the weight decay d (both of the parameter), at update t:
+sgd:      g += d w;  v = m v + g;  w -= r v            (Nesterov: w -= r (g + m v))
+adam:     g += d w;  u = b1 u + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
+          w -= r u / (1 - b1^t) / (sqrt(v / (1 - b2^t)) + eps)         (Kingma and Ba, ICLR 2015)
+adamw:    w -= r d w, then adam without d                    (Loshchilov and Hutter, ICLR 2019)
+rmsprop:  g += d w;  v = a v + (1 - a) g^2;  s = g / (sqrt(v) + eps);  w -= r s
+          (with momentum: u = m u + s;  w -= r u)                        (Tieleman and Hinton, 2012)
+Before that the penalties are added to g (2 l2 w + l1 sign(w)), and g is clipped.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from steepest.engine.contract import OptimiserState
+from steepest.engine.groups import ParameterSettings
+from steepest.recipe import Recipe
+
+# Of what torch.optim keeps, what we save, by optimiser.
+_KEPT = {
+    "adam": ("exp_avg", "exp_avg_sq", "step"),
+    "adamw": ("exp_avg", "exp_avg_sq", "step"),
+    "rmsprop": ("square_avg", "momentum_buffer", "step"),
+}
+
+
+class Optimizer(Protocol):
+    """Moves named parameters by their gradients."""
+
+    def step(self, rate: float) -> None: ...
+    def state(self) -> OptimiserState: ...
+    def load(self, state: OptimiserState) -> None: ...
+
+
+def make_optimizer(
+    recipe: Recipe, parameters: Mapping[str, Tensor], settings: Mapping[str, ParameterSettings]
+) -> Optimizer:
+    """The optimiser that a recipe names, for these parameters. LBFGS is LBFGS below."""
+    if recipe.optimizer == "sgd":
+        return SGD(parameters, settings, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    return FromTorch(recipe, parameters, settings)
+
+
+@torch.no_grad()
+def add_penalties(
+    parameters: Mapping[str, Tensor], settings: Mapping[str, ParameterSettings]
+) -> None:
+    """Add the gradients of l1 sum |w| + l2 sum w^2 to those of the loss."""
+    for name, w in parameters.items():
+        own = settings[name]
+        if w.grad is None:
+            continue
+        if own.l2:
+            w.grad.add_(w, alpha=2 * own.l2)
+        if own.l1:
+            w.grad.add_(w.sign(), alpha=own.l1)
+
+
+class SGD:
+    """torch.optim.SGD without its overhead.
+
+    Of a small net's step that takes a sixth for bookkeeping (docs/decisions/0004). Parameters
+    without a gradient in a step stay as they are.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Tensor],
+        settings: Mapping[str, ParameterSettings] | None = None,
+        *,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        self._parameters = dict(parameters)
+        self._momentum = momentum
+        self._nesterov = nesterov
+        self._velocity: dict[str, Tensor] = {}
+        by_settings = defaultdict(list)
+        for name in parameters:
+            own = settings[name] if settings else ParameterSettings()
+            by_settings[own.lr_scale, own.weight_decay].append(name)
+        self._groups = list(by_settings.items())
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        """Update the parameters from their gradients. rate: the learning rate of this step."""
+        for (lr_scale, weight_decay), names in self._groups:
+            used = {n: p for n in names if (p := self._parameters[n]).grad is not None}
+            weights = list(used.values())
+            if not weights:
+                continue
+            directions = [w.grad for w in weights if w.grad is not None]
+            if weight_decay:
+                directions = list(torch._foreach_add(directions, weights, alpha=weight_decay))
+            if self._momentum:
+                directions = self._with_momentum(list(used), directions)
+            torch._foreach_add_(weights, directions, alpha=-rate * lr_scale)
+
+    def state(self) -> OptimiserState:
+        """A copy of the velocities, by parameter."""
+        return {name: {"momentum": v.clone()} for name, v in self._velocity.items()}
+
+    def load(self, state: OptimiserState) -> None:
+        self._velocity = {
+            name: kept["momentum"].clone() for name, kept in state.items() if "momentum" in kept
+        }
+
+    def _with_momentum(self, names: list[str], gradients: list[Tensor]) -> list[Tensor]:
+        for name, gradient in zip(names, gradients, strict=True):
+            if name not in self._velocity:  # zero makes the update below v = g, as PyTorch begins
+                self._velocity[name] = torch.zeros_like(gradient)
+        velocities = [self._velocity[name] for name in names]
+        torch._foreach_mul_(velocities, self._momentum)
+        torch._foreach_add_(velocities, gradients)
+        if not self._nesterov:
+            return velocities
+        return list(torch._foreach_add(gradients, velocities, alpha=self._momentum))
+
+
+class FromTorch:
+    """Adam, AdamW and RMSprop of torch.optim, with their state by parameter name."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        parameters: Mapping[str, Tensor],
+        settings: Mapping[str, ParameterSettings],
+    ) -> None:
+        self._parameters = dict(parameters)
+        self._kept = _KEPT[recipe.optimizer]
+        self._scales = [settings[name].lr_scale for name in parameters]
+        groups = [
+            {"params": [p], "weight_decay": settings[name].weight_decay}
+            for name, p in parameters.items()
+        ]
+        # The same decay and scale for all is the usual case, and one group is quicker than many.
+        if len(set(settings.values())) == 1:
+            groups = [{**groups[0], "params": list(parameters.values())}]
+        common: dict[str, Any] = {"lr": 1.0, "eps": recipe.eps, "foreach": True}
+        if recipe.optimizer == "rmsprop":
+            extra: dict[str, Any] = {"alpha": recipe.rms_decay, "momentum": recipe.momentum}
+            self._optimizer: torch.optim.Optimizer = torch.optim.RMSprop(groups, **common, **extra)
+        else:
+            kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+            self._optimizer = kind(groups, **common, betas=(recipe.betas[0], recipe.betas[1]))
+
+    def step(self, rate: float) -> None:
+        for group, scale in zip(self._optimizer.param_groups, self._scales, strict=False):
+            group["lr"] = rate * scale
+        self._optimizer.step()
+
+    def state(self) -> OptimiserState:
+        """A copy of what is kept of each parameter, in torch.optim's own names."""
+        return {
+            name: {key: state[key].clone() for key in self._kept if key in state}
+            for name, p in self._parameters.items()
+            if (state := self._optimizer.state.get(p))
+        }
+
+    def load(self, state: OptimiserState) -> None:
+        for name, kept in state.items():
+            self._optimizer.state[self._parameters[name]] = {
+                key: kept[key].clone() for key in self._kept if key in kept
+            }
+
+
+class LBFGS:
+    """torch.optim.LBFGS with its line search, for the gradient of all rows at once.
+
+    One step is one update; a step evaluates the loss several times. Its memory of past steps is
+    not saved: a run that is continued builds it anew.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._optimizer = torch.optim.LBFGS(
+            list(parameters.values()), max_iter=1, line_search_fn="strong_wolfe"
+        )
+
+    def step(self, rate: float, loss: Callable[[], Tensor]) -> None:
+        """One step. loss: computes the loss and its gradients anew."""
+        self._optimizer.param_groups[0]["lr"] = rate
+        self._optimizer.step(loss)  # type: ignore[no-untyped-call]
+
+
+class Average:
+    """The exponential moving average of the parameters: a = decay a + (1 - decay) w.
+
+    It begins with the parameters after the first update, as torch.optim.swa_utils.AveragedModel.
+    """
+
+    def __init__(self, parameters: Mapping[str, Tensor], decay: float) -> None:
+        self._parameters = dict(parameters)
+        self._decay = decay
+        self._values: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        if not self._values:
+            self._values = {name: p.detach().clone() for name, p in self._parameters.items()}
+            return
+        values = list(self._values.values())
+        torch._foreach_lerp_(values, list(self._parameters.values()), 1 - self._decay)
+
+    def state(self) -> OptimiserState:
+        return {name: {"average": value.clone()} for name, value in self._values.items()}
+
+    def load(self, state: OptimiserState) -> None:
+        self._values = {
+            name: kept["average"].clone() for name, kept in state.items() if "average" in kept
+        }

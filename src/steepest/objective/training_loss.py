@@ -1,0 +1,154 @@
+"""TrainingLoss: the loss whose gradient is followed, where it is more than the mean cross entropy.
+
+The target of a row puts the mass t_j on class j. Row i of class c, mixed with a row of class d:
+
+t = (1 - s) (m w_c e_c + (1 - m) w_d e_d) + s / C w,   L_i = -sum_j t_j log p_j,
+
+with label smoothing s, class weights w and the share m of the row's own target; the mean over a
+minibatch is sum_i L_i / sum_i w_(c_i), as torch.nn.CrossEntropyLoss has it. The binary case is the
+softmax of (0, z). Evaluation never uses this: there the loss is the plain cross entropy, which can
+be compared between recipes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from steepest.errors import RecipeError, did_you_mean
+from steepest.objective.losses import LEAST_LOG
+from steepest.objective.objective import Objective
+from steepest.recipe import Recipe
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingLoss:
+    """The loss of a minibatch in training.
+
+    smoothing: share of a target spread over all classes. class_weights: (C,), None for 1 each.
+    pos_weight: factor of the loss of rows of the second of two classes, outside the mean (as
+    torch.nn.BCEWithLogitsLoss). gamma: the focusing exponent of the focal loss (Lin et al., ICCV
+    2017), L_i = w_c (1 - p_c)^gamma (-log p_c), None for cross entropy.
+    """
+
+    objective: Objective
+    classes: int
+    smoothing: float = 0.0
+    class_weights: tuple[float, ...] | None = None
+    pos_weight: float = 1.0
+    gamma: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        objective: Objective,
+        targets: NDArray[np.int64],
+        names: tuple[str, ...] | None = None,
+    ) -> "TrainingLoss":
+        """The loss that a recipe asks for.
+
+        targets: (N,) of the training rows, for balanced weights. names: of the classes; None names
+        them 0, 1, ... Raises RecipeError if a class weight has no class, or a class no weight.
+        """
+        highest = int(targets.max(initial=0)) + 1
+        names = names or tuple(map(str, range(max(2, highest))))
+        if recipe.pos_weight is not None and objective.kind != "binary":
+            raise RecipeError(
+                "pos_weight weighs the second of two classes of a model with one logit; use "
+                "class_weight for this model"
+            )
+        by_class = recipe.sampling == "shuffle"
+        return cls(
+            objective,
+            len(names),
+            recipe.label_smoothing,
+            class_weights(recipe, targets, names) if by_class else None,
+            1.0 if recipe.pos_weight is None else recipe.pos_weight,
+            recipe.focal_gamma if recipe.loss == "focal" else None,
+        )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the objective's mean loss, as long as no rows are mixed."""
+        return (
+            self.smoothing == 0.0
+            and self.class_weights is None
+            and self.pos_weight == 1.0
+            and self.gamma is None
+        )
+
+    def weight_of(self, targets: Tensor) -> float:
+        """What the mean over these rows divides by. targets: (N,) int64."""
+        if self.class_weights is None:
+            return float(len(targets))
+        return float(torch.tensor(self.class_weights).double()[targets.cpu()].sum())
+
+    def __call__(
+        self, outputs: Tensor, first: Tensor, second: Tensor | None = None, share: float = 1.0
+    ) -> Tensor:
+        """The mean loss of a minibatch; a scalar.
+
+        outputs: (N, C), (N, 1) or (N,). first: (N,) int64, the classes of the rows. second: the
+        classes of the rows that are mixed in, of which 1 - share is taken.
+        """
+        if self.is_plain and second is None:
+            return self.objective.loss(outputs, first)
+        log_p = _log_probabilities(self.objective, outputs)
+        weights = log_p.new_tensor(self.class_weights or (1.0,) * self.classes)
+        norm = weights[first].sum().clamp(min=1e-30)  # of rows that all weigh 0: no loss
+        if self.objective.kind == "binary":
+            weights = weights * weights.new_tensor((1.0, self.pos_weight))
+        if self.gamma is not None:
+            log_p = log_p.gather(1, first[:, None])[:, 0]
+            focused = (1 - log_p.exp()) ** self.gamma * -log_p
+            return (weights[first] * focused).sum() / norm
+        mass = (self.smoothing / self.classes * weights).expand_as(log_p).clone()
+        kept = 1 - self.smoothing
+        mass.scatter_add_(1, first[:, None], (kept * share * weights[first])[:, None])
+        if second is not None:
+            mass.scatter_add_(1, second[:, None], (kept * (1 - share) * weights[second])[:, None])
+        return -(mass * log_p).sum() / norm
+
+
+def class_weights(
+    recipe: Recipe, targets: NDArray[np.int64], names: tuple[str, ...]
+) -> tuple[float, ...] | None:
+    """The weight of each class, (C,), None if the recipe asks for none.
+
+    "balanced" is N / (C n_c), as in scikit-learn. Raises RecipeError if weights and classes differ.
+    """
+    given = recipe.class_weight
+    if given is None:
+        return None
+    if given == "balanced":
+        counts = np.bincount(targets, minlength=len(names))
+        return tuple(float(len(targets) / (len(names) * n)) if n else 0.0 for n in counts)
+    if isinstance(given, dict):
+        for name in given:
+            if name not in names:
+                hint = did_you_mean(name, names) or f": the classes are {', '.join(names)}"
+                raise RecipeError(f"class_weight names {name!r}, which is no class{hint}")
+        return tuple(float(given.get(name, 1.0)) for name in names)
+    if len(given) != len(names):
+        raise RecipeError(
+            f"class_weight must have one number for each of the {len(names)} classes, but has "
+            f"{len(given)}"
+        )
+    return tuple(float(weight) for weight in given)
+
+
+def _log_probabilities(objective: Objective, outputs: Tensor) -> Tensor:
+    """Logarithms of the probability of each class, (N, C); two columns for a binary objective."""
+    from_logits = objective.outputs == "logits"
+    if objective.kind == "multiclass":
+        if from_logits:
+            return F.log_softmax(outputs, dim=1)
+        return outputs.log().clamp(min=LEAST_LOG)
+    flat = outputs.reshape(-1)
+    if from_logits:
+        return torch.stack([F.logsigmoid(-flat), F.logsigmoid(flat)], dim=1)
+    return torch.stack([(1 - flat).log(), flat.log()], dim=1).clamp(min=LEAST_LOG)

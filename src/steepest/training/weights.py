@@ -1,0 +1,113 @@
+"""Which weights are evaluated and kept: the last, their average, or those of the best epoch."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from steepest.data import Inputs
+from steepest.engine import OptimiserState, Rows, reference_parameter
+
+_ROWS_AT_ONCE = 1024
+
+
+def averages(state: OptimiserState) -> dict[str, Tensor]:
+    """The averages of the parameters, by name; empty if the engine keeps none."""
+    return {name: kept["average"] for name, kept in state.items() if "average" in kept}
+
+
+@contextmanager
+def averages_in(model: nn.Module, state: OptimiserState) -> Iterator[None]:
+    """Within the block the parameters are the engine's averages, if it keeps any."""
+    values = averages(state)
+    named = dict(model.named_parameters())
+    before = {name: named[name].detach().clone() for name in values}
+    put(model, values)
+    try:
+        yield
+    finally:
+        put(model, before)
+
+
+@torch.no_grad()
+def put(model: nn.Module, values: dict[str, Tensor]) -> None:
+    """Copy these values into the model's parameters and buffers, by name."""
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, value in values.items():
+        named[name].copy_(value)
+
+
+def snapshot(model: nn.Module) -> dict[str, Tensor]:
+    """A copy of all parameters and buffers, by name."""
+    named = (*model.named_parameters(), *model.named_buffers())
+    return {name: tensor.detach().clone() for name, tensor in named}
+
+
+class Best:
+    """The weights of the epoch with the lowest validation loss so far."""
+
+    def __init__(self) -> None:
+        self.epoch = -1
+        self._loss = math.inf
+        self._weights: dict[str, Tensor] = {}
+
+    def offer(self, epoch: int, val_loss: float, model: nn.Module) -> None:
+        """Keep the model's weights if this loss is the lowest yet."""
+        if val_loss < self._loss:
+            self.epoch, self._loss, self._weights = epoch, val_loss, snapshot(model)
+
+    def restore(self, model: nn.Module) -> None:
+        put(model, self._weights)
+
+
+class EpochAverage:
+    """Stochastic weight averaging: the mean of the weights after some epochs (Izmailov, 2018)."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+        self._means: dict[str, Tensor] = {}
+
+    def add(self, model: nn.Module) -> None:
+        """Take in the parameters as they are now."""
+        self.epochs += 1
+        for name, p in model.named_parameters():
+            value = p.detach().double()
+            if name in self._means:
+                self._means[name] += (value - self._means[name]) / self.epochs
+            else:
+                self._means[name] = value.clone()
+
+    def finish(self, model: nn.Module, inputs: Inputs) -> None:
+        """Give the model the mean, and batch normalisation the statistics that belong to it."""
+        if self.epochs:
+            put(model, self._means)
+            renew_statistics(model, inputs)
+
+
+@torch.no_grad()
+def renew_statistics(model: nn.Module, inputs: Inputs) -> None:
+    """Compute batch norm's running statistics anew from all rows, as swa_utils.update_bn does."""
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [norm for norm in norms if norm.running_mean is not None]
+    if not norms:
+        return
+    modes = [(module, module.training) for module in model.modules()]
+    momenta = [norm.momentum for norm in norms]
+    model.eval()
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # the plain mean over the minibatches
+    like = reference_parameter(model)
+    rows = Rows(inputs, like)
+    try:
+        for batch in torch.arange(len(rows), device=like.device).split(_ROWS_AT_ONCE):  # type: ignore[no-untyped-call]
+            if len(batch) > 1:
+                model(rows[batch])
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for module, mode in modes:
+            module.train(mode)
