@@ -40,7 +40,7 @@ struct Update {
   float beta2, rest1, rest2, eps;  // rest: 1 - beta
   float correction1, correction2;  // Adam's 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)
   float average;                   // share of the new weight in the average; 0 keeps none
-  float clip_value;                // 0 for none
+  float clip_value;                // infinity for none
   float scale;                     // of the gradient, after clip_norm
 };
 

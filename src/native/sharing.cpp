@@ -6,7 +6,8 @@ namespace steepest {
 namespace {
 
 constexpr size_t kProbes = 256;
-// What the update of one row of W costs beside its sum over the batch, in rows of the batch.
+// What moving one row of W costs beside its sum over the batch, in rows of the batch: for W and for each
+// matrix that is kept beside it.
 constexpr double kUpdateCost = 2.5;
 
 }  // namespace
@@ -28,12 +29,12 @@ std::vector<double> densities(const Data& data, const Kernels& kernels, size_t s
   return found;
 }
 
-std::vector<int> equal_work(const std::vector<double>& densities, int batch, int threads) {
+std::vector<int> equal_work(const std::vector<double>& densities, int batch, int threads, int matrices) {
   const int inputs = int(densities.size());
   std::vector<double> done{0.0};
   for (int k = 0; k < inputs; k += 16) {
     double work = 0;
-    for (int i = k; i < std::min(k + 16, inputs); ++i) work += kUpdateCost + batch * densities[i];
+    for (int i = k; i < std::min(k + 16, inputs); ++i) work += kUpdateCost * matrices + batch * densities[i];
     done.push_back(done.back() + work);
   }
   std::vector<int> begins;

@@ -24,7 +24,8 @@ std::pair<int, int> share(int total, int thread, int threads, int unit);
 // Share of values that are not zero in each input, from rows spread over the data.
 std::vector<double> densities(const Data&, const Kernels&, size_t stride);
 
-// Where each thread's rows of a weight matrix begin, in multiples of 16, for about equal work.
-std::vector<int> equal_work(const std::vector<double>& densities, int batch, int threads);
+// Where each thread's rows of a weight matrix begin, in multiples of 16, for about equal work. matrices:
+// how many are moved, W and what is kept beside it.
+std::vector<int> equal_work(const std::vector<double>& densities, int batch, int threads, int matrices);
 
 }  // namespace steepest

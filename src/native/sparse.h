@@ -1,8 +1,6 @@
 // Layer 1 where many inputs are exactly zero: their products are left out, which changes no bit of a
 // sum while the weights are finite (adding 0 w changes nothing).
 
-constexpr int kSparseVectors = 8;  // columns of one sweep: few, but all in registers
-
 // One bit for each of the W values that is not zero, the first lane lowest.
 INLINE uint64_t lane_bits(Vec x) {
 #if defined(__AVX512F__)
@@ -157,7 +155,7 @@ static void update(const Linear& layer, const uint64_t* bits, int batch, const U
                    int end, RowSums* sums, void* scratch) {
   if (begin >= end) return;
   if (!is_plain(u, sums)) {
-    gradient(layer, bits, batch, begin, end, scratch, AnyStep{layer.weight, u, sums});
+    gradient(layer, bits, batch, begin, end, scratch, AnyStep{layer.weight, u, choose_move(u), sums});
   } else if (const PlainStep step{layer.weight, u}; bits && batch == 1 && step.skips_zero()) {
     SparseRankOne panels{layer, layer.x.row(0), bits, u.rate, begin, end};
     for_panels<kSparseVectors>(padded(layer.out) / W, panels);

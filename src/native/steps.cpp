@@ -248,7 +248,7 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
 void Trainer::collect(const Step& step, int thread) {
   const bool add = !step.opens;
   const auto norms = [&](int parameter) {
-    const bool wanted = step.closes && settings_.clip_norm != 0.0f;
+    const bool wanted = step.closes && std::isfinite(settings_.clip_norm);
     return wanted ? norms_[parameter].data() : nullptr;
   };
   const auto vector_norm = [&](const Parameter& p, int parameter) {
@@ -283,7 +283,7 @@ void Trainer::collect(const Step& step, int thread) {
 
 // The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
 float Trainer::clipping(const Step&) const {
-  if (settings_.clip_norm == 0.0f) return 1.0f;
+  if (!std::isfinite(settings_.clip_norm)) return 1.0f;
   double squares = 0;
   for (const std::vector<double>& rows : norms_) {
     for (const double square : rows) squares += square;

@@ -28,7 +28,7 @@ Kept kept_of(const Settings& settings) {
   const bool adaptive = settings.optimizer != Optimizer::kSgd;
   const bool adam = settings.optimizer == Optimizer::kAdam || settings.optimizer == Optimizer::kAdamW;
   return {adam || settings.momentum != 0.0f, adaptive, settings.average != 0.0,
-          settings.clip_norm != 0.0f || settings.accumulate > 1};
+          std::isfinite(settings.clip_norm) || settings.accumulate > 1};
 }
 
 }  // namespace
@@ -58,14 +58,16 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   if (settings_.mixes) filled = 1 - (1 - filled) * (1 - filled);
   sparse_ = first && batch <= kMostSparseBatch && filled < kMostDense;
   const std::vector<double> dense(found.size(), 1.0);
-  first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_);
+  const Kept kept = kept_of(settings_);
+  const int matrices = 1 + kept.first + kept.second + kept.average + kept.gradient;
+  first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_, matrices);
   targets_.resize(batch);
   second_targets_.resize(batch);
   losses_.resize(batch);
   correct_.resize(batch);
   sums_.resize(network_.watched.size());
   norms_.resize(network_.parameters.size());
-  for (size_t i = 0; settings_.clip_norm != 0.0f && i < norms_.size(); ++i) {
+  for (size_t i = 0; std::isfinite(settings_.clip_norm) && i < norms_.size(); ++i) {
     norms_[i].resize(network_.parameters[i]->rows);
   }
   if (settings_.mixes) other_.assign(threads_, std::vector<float>(network_.inputs.stride + 16));

@@ -30,7 +30,7 @@ struct Settings {
   bool nesterov;
   double beta1, beta2;
   float eps;
-  float clip_norm, clip_value;  // 0 for none
+  float clip_norm, clip_value;  // infinity for none
   int accumulate;
   double average;  // decay of the average of the weights, 0 for none
   float smoothing;

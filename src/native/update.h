@@ -3,6 +3,8 @@
 // dL/dW[k][n] = sum over the batch of X[m][k] dL/dZ[m][n]. The formulas are PyTorch's; they are written
 // out in steepest/engine/optimizers.py.
 
+constexpr int kSparseVectors = 8;  // columns of one sweep: few, but all in registers
+
 INLINE Vec sign(Vec w) {
   return select(w > 0.0f, splat(1.0f), select(w < 0.0f, splat(-1.0f), Vec{}));
 }
@@ -14,51 +16,75 @@ INLINE Vec penalised(const Update& u, Vec g, Vec w) {
   return g;
 }
 
-// Moves a vector of weights that lies `at` floats behind the beginning of the parameter.
-INLINE Vec moved(const Parameter& p, const Update& u, size_t at, Vec g, Vec w) {
-  g = penalised(u, g, w) * u.scale;
-  if (u.clip_value != 0.0f) {
-    g = select(g > u.clip_value, splat(u.clip_value), select(g < -u.clip_value, splat(-u.clip_value), g));
-  }
-  const bool decoupled = u.optimizer == Optimizer::kAdamW;
-  Vec now = decoupled ? w - u.rate * u.weight_decay * w : w;
-  if (!decoupled && u.weight_decay != 0.0f) g += u.weight_decay * w;
-  switch (u.optimizer) {
-    case Optimizer::kSgd:
-      if (p.first) {
-        const Vec velocity = u.momentum * load(p.first + at) + g;
-        store(p.first + at, velocity);
+// Moves `vectors` vectors of weights that lie `at` floats behind the beginning of the parameter, by their
+// gradients g. One function for each optimiser, with and without what may be added, so that its
+// loop has no branches.
+template <Optimizer kind, bool kExtras, bool kAverage>
+static void move_row(const Parameter& p, const Update& u, size_t at, const float* gradient, int vectors) {
+  float *weights = p.value.data + at, *first = p.first + at, *second = p.second + at;
+  const bool moving = p.first != nullptr;
+  for (int n = 0; n < vectors * W; n += W) {
+    const Vec w = load(weights + n);
+    Vec g = load(gradient + n);
+    if constexpr (kExtras) {
+      g = penalised(u, g, w) * u.scale;
+      g = select(g > u.clip_value, splat(u.clip_value), select(g < -u.clip_value, splat(-u.clip_value), g));
+    }
+    Vec now = w;
+    if constexpr (kind == Optimizer::kAdamW) {
+      now -= u.rate * u.weight_decay * w;
+    } else {
+      g += u.weight_decay * w;
+    }
+    if constexpr (kind == Optimizer::kSgd) {
+      if (moving) {
+        const Vec velocity = u.momentum * load(first + n) + g;
+        store(first + n, velocity);
         g = u.nesterov ? g + u.momentum * velocity : velocity;
       }
       now -= u.rate * g;
-      break;
-    case Optimizer::kAdam:
-    case Optimizer::kAdamW: {
-      const Vec old = load(p.first + at);
-      const Vec mean = old + u.rest1 * (g - old);
-      const Vec square = u.beta2 * load(p.second + at) + u.rest2 * g * g;
-      store(p.first + at, mean);
-      store(p.second + at, square);
-      now -= u.rate * u.correction1 * mean / (square_root(square) * u.correction2 + u.eps);
-      break;
-    }
-    case Optimizer::kRmsprop: {
-      const Vec square = u.beta2 * load(p.second + at) + u.rest2 * g * g;
-      store(p.second + at, square);
+    } else if constexpr (kind == Optimizer::kRmsprop) {
+      const Vec square = u.beta2 * load(second + n) + u.rest2 * g * g;
+      store(second + n, square);
       Vec step = g / (square_root(square) + u.eps);
-      if (p.first) {
-        step += u.momentum * load(p.first + at);
-        store(p.first + at, step);
+      if (moving) {
+        step += u.momentum * load(first + n);
+        store(first + n, step);
       }
       now -= u.rate * step;
-      break;
+    } else {
+      const Vec old = load(first + n);
+      const Vec mean = old + u.rest1 * (g - old);
+      const Vec square = u.beta2 * load(second + n) + u.rest2 * g * g;
+      store(first + n, mean);
+      store(second + n, square);
+      now -= u.rate * u.correction1 * mean / (square_root(square) * u.correction2 + u.eps);
+    }
+    store(weights + n, now);
+    if constexpr (kAverage) {
+      float* average = p.average + at + n;
+      store(average, load(average) + u.average * (now - load(average)));
     }
   }
-  if (u.average != 0.0f) {
-    const Vec average = load(p.average + at);
-    store(p.average + at, average + u.average * (now - average));
+}
+
+using MoveRow = void (*)(const Parameter&, const Update&, size_t, const float*, int);
+
+template <Optimizer kind>
+INLINE MoveRow choose_move(bool extras, bool average) {
+  if (extras) return average ? move_row<kind, true, true> : move_row<kind, true, false>;
+  return average ? move_row<kind, false, true> : move_row<kind, false, false>;
+}
+
+INLINE MoveRow choose_move(const Update& u) {
+  const bool extras = u.l1 != 0.0f || u.l2 != 0.0f || u.scale != 1.0f || u.clip_value < __builtin_huge_valf();
+  const bool average = u.average != 0.0f;
+  switch (u.optimizer) {
+    case Optimizer::kAdam: return choose_move<Optimizer::kAdam>(extras, average);
+    case Optimizer::kAdamW: return choose_move<Optimizer::kAdamW>(extras, average);
+    case Optimizer::kRmsprop: return choose_move<Optimizer::kRmsprop>(extras, average);
+    default: return choose_move<Optimizer::kSgd>(extras, average);
   }
-  return now;
 }
 
 // A sink takes N vectors of the gradient of row k of W, from `column` on.
@@ -93,29 +119,36 @@ struct PlainStep {
 struct AnyStep {
   const Parameter& p;
   const Update& u;
+  MoveRow move;
   RowSums* sums;
 
   bool skips_zero() const { return false; }
 
   template <int N>
   INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
+    alignas(64) float g[N * W];
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) store(g + j * W, gradient[j]);
     const size_t at = k * p.value.stride + column;
+    if (sums) return measured(k, at, g, N);
+    move(p, u, at, g, N);
+  }
+
+  void measured(int k, size_t at, const float* g, int vectors) const {
+    const float* w = p.value.data + at;
+    Vec old[kSparseVectors];
+    for (int j = 0; j < vectors; ++j) old[j] = load(w + j * W);
+    move(p, u, at, g, vectors);
     Vec weights = {}, gradients = {}, changes = {};
-    for (int j = 0; j < N; ++j) {
-      const Vec old = load(p.value.data + at + j * W);
-      const Vec now = moved(p, u, at + j * W, gradient[j], old);
-      store(p.value.data + at + j * W, now);
-      if (sums) {
-        weights += old * old;
-        gradients += gradient[j] * gradient[j];
-        changes += (now - old) * (now - old);
-      }
+    for (int j = 0; j < vectors; ++j) {
+      const Vec change = load(w + j * W) - old[j], own = load(g + j * W);
+      weights += old[j] * old[j];
+      gradients += own * own;
+      changes += change * change;
     }
-    if (sums) {
-      sums[k].weight += lane_sum_double(weights);
-      sums[k].gradient += lane_sum_double(gradients);
-      sums[k].change += lane_sum_double(changes);
-    }
+    sums[k].weight += lane_sum_double(weights);
+    sums[k].gradient += lane_sum_double(gradients);
+    sums[k].change += lane_sum_double(changes);
   }
 };
 
@@ -140,13 +173,13 @@ struct ToMemory {
         squares += whole * whole;
       }
     }
-    if (norms) norms[k] += lane_sum_double(squares);
+    if (norms) norms[k] += lane_sum(squares);
   }
 };
 
 INLINE bool is_plain(const Update& u, const RowSums* sums) {
   return !sums && u.optimizer == Optimizer::kSgd && u.l1 == 0.0f && u.l2 == 0.0f && u.average == 0.0f &&
-         u.clip_value == 0.0f && u.scale == 1.0f;
+         u.scale == 1.0f && u.clip_value == __builtin_huge_valf();
 }
 
 template <int N, class Sink>
@@ -226,11 +259,17 @@ INLINE void write_transpose(const Linear& layer, int begin, int end) {
 }
 
 static void finish_rows(const Parameter& p, const Update& u, int begin, int end, RowSums* sums) {
-  const AnyStep step{p, u, sums};
+  const AnyStep step{p, u, choose_move(u), sums};
+  const int vectors = padded(p.columns) / W;
   for (int k = begin; k < end; ++k) {
-    for (int n = 0; n < p.columns; n += W) {
-      const Vec gradient[1] = {load(p.gradient + k * p.value.stride + n)};
-      step.take<1>(k, n, gradient);
+    for (int j = 0; j < vectors; j += kSparseVectors) {
+      const int some = vectors - j < kSparseVectors ? vectors - j : kSparseVectors;
+      const size_t at = k * p.value.stride + j * W;
+      if (sums) {
+        step.measured(k, at, p.gradient + at, some);
+      } else {
+        step.move(p, u, at, p.gradient + at, some);
+      }
     }
   }
 }

@@ -104,7 +104,10 @@ def test_without_json_a_table_and_the_place_of_the_run_are_printed(steepest):
     ("arguments", "message"),
     [
         (["train", "nothing.csv"], "nothing.csv"),
-        (["train", "digits", "--lr", "-1"], "error: lr must be a number above 0, or 'auto', but is -1.0\n"),
+        (
+            ["train", "digits", "--lr", "-1"],
+            "error: lr must be a number above 0, or 'auto', but is -1.0\n",
+        ),
         (
             ["train", "digits", "--batch-size", "0"],
             "error: batch_size must be a whole number of at least 1, or 'full', but is 0\n",

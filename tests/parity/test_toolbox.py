@@ -1,6 +1,5 @@
 """The toolbox on both engines: the native one is the torch one, which is PyTorch, over 100 steps."""
 
-
 import numpy as np
 import pytest
 import torch

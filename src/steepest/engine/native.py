@@ -1,5 +1,6 @@
 """The native engine: whole epochs in C++. The only Python that knows the extension."""
 
+import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -202,8 +203,8 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
         "nesterov": recipe.nesterov,
         "betas": (0.0, recipe.rms_decay) if recipe.optimizer == "rmsprop" else recipe.betas,
         "eps": recipe.eps,
-        "clip_norm": recipe.clip_norm or 0.0,
-        "clip_value": recipe.clip_value or 0.0,
+        "clip_norm": recipe.clip_norm or math.inf,
+        "clip_value": recipe.clip_value or math.inf,
         "accumulate": recipe.accumulate,
         "average": recipe.ema,
         "smoothing": loss.smoothing,

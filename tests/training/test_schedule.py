@@ -1,0 +1,174 @@
+"""Schedules give the numbers of torch.optim.lr_scheduler."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch.optim import lr_scheduler
+
+import steepest as sp
+from steepest import Recipe
+from steepest.errors import RecipeError
+from steepest.training.schedule import FromTorch, make_schedule
+
+EPOCHS, PER_EPOCH = 12, 5
+TOTAL = EPOCHS * PER_EPOCH
+
+
+def rates(recipe, val_losses=None):
+    schedule = make_schedule(recipe, recipe.base_lr, PER_EPOCH, TOTAL)
+    found = []
+    for epoch in range(EPOCHS):
+        found += [schedule.rate(i) for i in range(epoch * PER_EPOCH, (epoch + 1) * PER_EPOCH)]
+        schedule.epoch_done(None if val_losses is None else val_losses[epoch])
+    return found
+
+
+def torch_rates(make, *, each_step, val_losses=None, lr=0.1):
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = make(optimiser)
+    found = []
+    for step in range(TOTAL):
+        found.append(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        epoch_over = step % PER_EPOCH == PER_EPOCH - 1
+        if val_losses is not None and epoch_over:
+            scheduler.step(val_losses[step // PER_EPOCH])
+        elif val_losses is None and (each_step or epoch_over):
+            scheduler.step()
+    return found
+
+
+BY_EPOCH = {
+    "step": ({"step_size": 3, "gamma": 0.5}, lambda o: lr_scheduler.StepLR(o, 3, 0.5)),
+    "multistep": (
+        {"milestones": (2, 7), "gamma": 0.2},
+        lambda o: lr_scheduler.MultiStepLR(o, [2, 7], 0.2),
+    ),
+    "exponential": ({"gamma": 0.8}, lambda o: lr_scheduler.ExponentialLR(o, 0.8)),
+}
+BY_STEP = {
+    "cosine": ({"min_lr": 0.01}, lambda o: lr_scheduler.CosineAnnealingLR(o, TOTAL, 0.01)),
+    "one_cycle": (
+        {},
+        lambda o: lr_scheduler.OneCycleLR(o, 0.1, total_steps=TOTAL, cycle_momentum=False),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BY_EPOCH)
+def test_schedules_by_the_epoch(name):
+    settings, make = BY_EPOCH[name]
+    assert rates(Recipe(schedule=name, **settings)) == pytest.approx(
+        torch_rates(make, each_step=False), rel=1e-9
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Detected call of .lr_scheduler.step:UserWarning")
+@pytest.mark.parametrize("name", BY_STEP)
+def test_schedules_by_the_step(name):
+    settings, make = BY_STEP[name]
+
+    def one_short(optimiser):  # OneCycleLR may be asked for one rate less than there are calls
+        scheduler = make(optimiser)
+        step, scheduler.calls = scheduler.step, 0
+
+        def counted():
+            scheduler.calls += 1
+            if scheduler.calls < TOTAL:
+                step()
+
+        scheduler.step = counted
+        return scheduler
+
+    assert rates(Recipe(schedule=name, **settings)) == pytest.approx(
+        torch_rates(one_short, each_step=True), rel=1e-6
+    )
+
+
+def test_cosine_with_restarts():
+    expected = torch_rates(
+        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 4 * PER_EPOCH), each_step=True
+    )
+    assert rates(Recipe(schedule="cosine", restart_every=4)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("warmup", [10, 10 / TOTAL])
+def test_a_linear_warm_up_goes_before_any_schedule(warmup):
+    def make(optimiser):
+        rising = lr_scheduler.LinearLR(optimiser, 1 / 10, total_iters=9)
+        falling = lr_scheduler.CosineAnnealingLR(optimiser, TOTAL - 10)
+        return lr_scheduler.SequentialLR(optimiser, [rising, falling], [10])
+
+    expected = torch_rates(make, each_step=True)
+    found = rates(Recipe(schedule="cosine", warmup=warmup))
+    assert found == pytest.approx(expected, rel=1e-9)
+    assert rates(Recipe(warmup=warmup))[:11] == pytest.approx([*np.arange(1, 11) / 100, 0.1])
+
+
+def test_reduce_on_plateau():
+    val_losses = [1.0, 0.9, 0.95, 0.91, 0.92, 0.93, 0.94, 0.5, 0.6, 0.6, 0.6, 0.6]
+    expected = torch_rates(
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.3, patience=2),
+        each_step=False,
+        val_losses=val_losses,
+    )
+    recipe = Recipe(schedule="plateau", gamma=0.3, plateau_patience=2)
+    assert rates(recipe, val_losses) == pytest.approx(expected, rel=1e-9)
+    assert len(set(expected)) == 3
+
+
+@pytest.mark.parametrize("every", ["epoch", "step"])
+def test_any_scheduler_of_torch(blobs, every):
+    """`train` gives a scheduler's rates to the engine: the record has them."""
+    run = sp.train(
+        None,
+        blobs,
+        epochs=4,
+        log_every=1,
+        progress="none",
+        scheduler=lambda o: lr_scheduler.LambdaLR(o, lambda n: 1 / (1 + n)),
+        scheduler_every=every,
+    )
+    n = run.intervals["epoch"] if every == "epoch" else run.intervals["step"] - 1
+    assert run.intervals["lr"].to_list() == pytest.approx([0.1 / (1 + k) for k in n])
+
+
+def test_a_scheduler_that_looks_at_the_validation_loss():
+    schedule = FromTorch(
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.1, patience=0), 1.0, each_step=False
+    )
+    assert schedule.rate(0) == 1.0
+    schedule.epoch_done(0.5)
+    schedule.epoch_done(0.6)
+    assert schedule.rate(10) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"scheduler": lambda o: 3},
+            "scheduler must make a scheduler of torch.optim.lr_scheduler from an optimizer, but makes a int",
+        ),
+        (
+            {"scheduler": lambda o: lr_scheduler.StepLR(o, 1), "schedule": "cosine"},
+            "the recipe has a schedule and a scheduler was given; leave out one of the two",
+        ),
+        ({"scheduler_every": "day"}, "scheduler_every must be 'epoch' or 'step', but is 'day'"),
+        (
+            {"schedule": "plateau", "early_stopping": True, "validation": 0.0},
+            "early_stopping and schedule plateau need a validation part: set validation to a share or a file",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(blobs, arguments, message):
+    with pytest.raises(RecipeError) as error:
+        sp.train(None, blobs, progress="none", **arguments)
+    assert str(error.value) == message
+
+
+def test_a_warm_up_begins_near_zero_and_never_at_it():
+    assert 0 < rates(Recipe(warmup=20))[0] < 0.01
+    assert math.isclose(rates(Recipe(warmup=20))[19], 0.1)
