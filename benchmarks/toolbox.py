@@ -2,8 +2,8 @@
 
     python benchmarks/toolbox.py [--rounds 7] [--engine native] [--json toolbox.json]
 
-One epoch of 784-100-10 on Fashion-MNIST, batch 32; the settings take turns with the plain step, each
-after a pause, and the median of the ratios round by round is reported.
+One epoch of 784-100-10 on Fashion-MNIST, batch 32; the settings take turns with the plain step,
+each after a pause, and the median of the ratios round by round is reported.
 """
 
 import argparse
@@ -57,7 +57,9 @@ PAUSE = 0.1
 OF_THE_NET = ("dropout", "batch_norm", "layer_norm")
 
 
-def epoch(settings: dict[str, Any], engine: Callable[[], Any], threads: int | None) -> Callable[[], float]:
+def epoch(
+    settings: dict[str, Any], engine: Callable[[], Any], threads: int | None
+) -> Callable[[], float]:
     train = sp.load("fashion-mnist").train
     images, labels = np.asarray(train.inputs), np.asarray(train.labels, dtype=np.int64)
     samples = sp.Samples(images, labels, "benchmark")
@@ -91,8 +93,7 @@ def main() -> None:
     torch.manual_seed(0)
     wanted = arguments.only.split(",") if arguments.only else list(SETTINGS)
     epochs = {
-        name: epoch(SETTINGS.get(name, {}), engine, arguments.threads)
-        for name in (PLAIN, *wanted)
+        name: epoch(SETTINGS.get(name, {}), engine, arguments.threads) for name in (PLAIN, *wanted)
     }
     for run in epochs.values():
         run()

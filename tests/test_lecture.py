@@ -1,12 +1,14 @@
-"""Every number of the lecture on losses, softmax, the worked example and shapes (L2 to L4, L7)."""
+"""Every number of the lecture on losses, softmax, the worked example and shapes (L2 to L4, L7), regularisation (L18 to L20)."""
 
+import importlib.util
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn, tensor
 
-from steepest import cross_entropy, mlp
+from steepest import binary_cross_entropy, cross_entropy, mlp
 from steepest.objective import cross_entropy_from_probabilities
 
 # The worked example (L3, L5): four samples, their classes, and the softmax that the slides show.
@@ -100,3 +102,35 @@ def test_the_lectures_net_has_its_parameter_shapes():
     for model in (written, built):
         shapes = [tuple(p.shape) for p in model.parameters()]
         assert shapes == [(100, 784), (100,), (10, 100), (10,)]
+
+
+def example(name):
+    path = Path(__file__).parents[1] / "examples" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_a_linear_classifier_of_two_points_falls_off_a_cliff_and_l2_makes_it_cost_more():
+    overfitting = example("overfitting")
+    steep, gentle = overfitting.cliff(0.0), overfitting.cliff(0.01)
+    x, y = torch.from_numpy(overfitting.POINTS), torch.from_numpy(overfitting.CLASSES)
+    for model in (steep, gentle):
+        assert ((model(x)[:, 0] > 0) == (y == 1)).all()
+    assert binary_cross_entropy(steep(x), y).item() < 1e-3
+    w, v = steep.weight.item(), gentle.weight.item()
+    assert w > 15 > 5 > v
+    # The gentle one is where data loss + 0.01 w^2 has its minimum: its gradient there is 0.
+    slope = torch.tensor(v, dtype=torch.double, requires_grad=True)
+    (torch.log1p(torch.exp(-slope / 2)) + 0.01 * slope**2).backward()
+    assert abs(slope.grad.item()) < 1e-4
+
+
+def test_l2_prefers_the_spread_weights_and_l1_does_not_care():
+    w1, w2, x = tensor([1.0, 0, 0, 0]), tensor([0.25] * 4), torch.ones(4)
+    assert w1 @ x == w2 @ x == 1
+    assert (w1.square().sum().item(), w2.square().sum().item()) == (1, 0.25)
+    assert w1.abs().sum() == w2.abs().sum() == 1
+    end = example("overfitting").spread()[-1]
+    assert end == pytest.approx([end.mean()] * 4, abs=0.01)

@@ -149,3 +149,40 @@ def test_ctrl_c_ends_with_130_and_the_run_is_kept(steepest, tmp_path):
     assert process.returncode == 130
     assert json.loads(out)["status"] == "interrupted"
     assert steepest("evaluate", "kept", "digits", "--json").json["accuracy"] > 0.2
+
+
+def test_find_lr_suggests_a_rate_and_saves_its_curve(steepest, tmp_path):
+    found = steepest(
+        "find-lr", "digits", "--hidden", "16", "--plot", tmp_path / "r.png", "--json"
+    ).json
+    assert 1e-4 < found["suggestion"] < 1
+    assert len(found["rates"]) == len(found["losses"]) == len(found["smoothed"])
+    assert (tmp_path / "r.png").stat().st_size > 10_000
+
+
+def test_the_toolbox_has_flags_and_survives_the_recipe_file(steepest, tmp_path):
+    flags = {
+        "optimizer": "adamw",
+        "lr": "0.002",
+        "schedule": "cosine",
+        "warmup": "0.1",
+        "l2": "1e-4",
+        "dropout": "0.1",
+        "mixup": "0.2",
+        "label-smoothing": "0.1",
+        "class-weight": "balanced",
+        "clip-norm": "1",
+        "ema": "0.9",
+        "patience": "3",
+        "groups": '{"*.bias": {"weight_decay": 0}}',
+    }
+    arguments = [part for name, value in flags.items() for part in (f"--{name}", value)]
+    switches = ["--batch-norm", "--early-stopping"]
+    first = steepest(
+        "train", "digits", "--epochs", "2", "--out", "a", "--json", *arguments, *switches
+    )
+    assert first.json["engine"] == "native"
+    assert first.json["recipe"]["groups"] == {"*.bias": {"weight_decay": 0}}
+    again = steepest("train", tmp_path / "a" / "recipe.toml", "--out", "b", "--json")
+    assert again.json["test"] == first.json["test"]
+    assert again.json["train"] == first.json["train"]

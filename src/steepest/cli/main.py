@@ -15,6 +15,7 @@ from steepest.errors import SteepestError
 # Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
 _COMMANDS = {
     "train": "Train a classifier on a file, a folder or a data set by name.",
+    "find-lr": "Suggest a learning rate by a range test.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
     "runs": "List the runs in a folder.",
@@ -28,7 +29,7 @@ class _LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command = import_module(f"steepest.cli.{cmd_name}").command
+        command = import_module(f"steepest.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
         return command
 

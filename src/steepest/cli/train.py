@@ -29,11 +29,7 @@ def command(source: str, out: Path | None, progress: str, as_json: bool, **optio
     steepest train customers.csv --target churned --test 0.2 --out runs/churn
     steepest train recipe.toml --seed 1
     """
-    settings = {name: value for name, value in options.items() if value is not None}
-    if source.endswith(".toml"):
-        recipe = Recipe.read(source).replace(**settings)
-    else:
-        recipe = Recipe(data=source, **settings)
+    recipe = recipe_of(source, options)
     if out is None:
         name = Path(recipe.data or "data").stem
         out = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -47,6 +43,14 @@ def command(source: str, out: Path | None, progress: str, as_json: bool, **optio
         _print_table(run, out)
     if run.status == "interrupted":
         raise KeyboardInterrupt
+
+
+def recipe_of(source: str, options: dict[str, Any]) -> Recipe:
+    """The recipe of a command: a file changed by the options, or the options with their source."""
+    settings = {name: value for name, value in options.items() if value is not None}
+    if source.endswith(".toml"):
+        return Recipe.read(source).replace(**settings)
+    return Recipe(data=source, **settings)
 
 
 def _result(run: Any, out: Path) -> dict[str, Any]:

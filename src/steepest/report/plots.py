@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from steepest.run import Run
+from steepest.training import RateTest
 
 # Okabe and Ito's colours, which colour-blind people can tell apart.
 TRAIN, VALIDATION = "#0072B2", "#D55E00"
@@ -36,5 +37,27 @@ def save_curves(run: Run, path: str | Path) -> Path:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for ax, quantity in zip(figure.subplots(1, 2), ("loss", "acc"), strict=True):
         plot_curves(run.history, quantity, ax)
+    figure.savefig(path, dpi=150)
+    return Path(path)
+
+
+def plot_rate_test(test: RateTest, ax: Axes) -> Axes:
+    """The loss of each minibatch over the learning rate, its smoothed curve, the suggestion."""
+    ax.plot(test.rates, test.losses, ".", color="grey", alpha=0.5, label="minibatch")
+    ax.plot(test.rates, test.smoothed, color=TRAIN, label="smoothed")
+    ax.axvline(test.suggestion, ls="--", color=VALIDATION, label=f"suggestion {test.suggestion:g}")
+    ax.set_xscale("log")
+    ax.set_ylim(0, 1.1 * max(test.smoothed))
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("cross entropy (nats)")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def save_rate_test(test: RateTest, path: str | Path) -> Path:
+    """The curve of a range test in a picture file; its ending says the format."""
+    figure = Figure(figsize=(6, 3.6), layout="constrained")
+    plot_rate_test(test, figure.subplots())
     figure.savefig(path, dpi=150)
     return Path(path)
