@@ -27,7 +27,7 @@ sanitize: setup  ## The native engine's tests under the address and undefined-be
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	STEEPEST_TEST_NATIVE=$$(ls build/sanitize/_native*.so) \
-	$(BIN)/python -m pytest tests/native tests/parity -k "not fork and not environment and not seeds"
+	$(BIN)/python -m pytest tests/native tests/parity -k "not fork and not environment and not seeds and not peak"
 
 lint: setup  ## What .ci/run checks beside the tests
 	$(BIN)/ruff format --check .

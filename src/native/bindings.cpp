@@ -55,6 +55,7 @@ Settings settings_of(const nb::dict& from) {
   Settings s{};
   s.nodes = nodes_of(get<std::vector<NodeTuple>>(from, "nodes"));
   s.binary = get<bool>(from, "binary");
+  s.positive = get<float>(from, "positive");
   s.batch_size = get<int>(from, "batch_size");
   s.seed = get<uint64_t>(from, "seed");
   s.shuffle_purpose = get<uint32_t>(from, "shuffle_purpose");
@@ -153,19 +154,22 @@ NB_MODULE(_native, m) {
       .def("__init__",
            [](Trainer* self, const nb::dict& settings, Address data, bool bytes, size_t row_bytes,
               int features, std::optional<Array1<float>> offset, std::optional<Array1<float>> factor,
-              float shift, std::optional<Array1<int64_t>> rows, Array1<int64_t> targets,
+              float shift, std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
+              std::optional<Array1<uint8_t>> labels, size_t samples,
               const std::tuple<int64_t, int64_t, bool>& position, std::optional<std::string> isa) {
              const Source source{reinterpret_cast<const void*>(data), bytes, row_bytes, features,
                                  offset ? offset->data() : nullptr, factor ? factor->data() : nullptr,
                                  shift};
-             const Data given{source, rows ? rows->data() : nullptr, targets.data(), targets.size()};
+             const Data given{source, rows ? rows->data() : nullptr, targets ? targets->data() : nullptr,
+                              labels ? labels->data() : nullptr, samples};
              const auto [step, updates, averaged] = position;
              new (self) Trainer(settings_of(settings), given,
                                 choose_kernels(isa ? isa->c_str() : nullptr), {step, updates, averaged});
            },
            nb::arg("settings"), nb::arg("data"), nb::arg("bytes"), nb::arg("row_bytes"),
            nb::arg("features"), nb::arg("offset").none(), nb::arg("factor").none(), nb::arg("shift"),
-           nb::arg("rows").none(), nb::arg("targets"), nb::arg("position"), nb::arg("isa").none())
+           nb::arg("rows").none(), nb::arg("targets").none(), nb::arg("labels").none(),
+           nb::arg("samples"), nb::arg("position"), nb::arg("isa").none())
       // what: 0 the values, 1 and 2 the optimiser's means, 3 the average of the values
       .def("write", [](Trainer& t, int parameter, int what, Out<const float> values) {
         t.network().write(parameter, what, values.data());

@@ -114,9 +114,12 @@ struct Source {
   float shift;
 };
 
-// The data loss of rows whose target is `share` of class first[m] and the rest of second[m].
+// The data loss of rows whose target is `share` of class first[m] and the rest of second[m]; or, where a
+// row may have several classes, of the rows first[m] and second[m] of `labels`.
 struct Loss {
   int classes;
+  const uint8_t* labels;  // (samples, classes) of 0 and 1
+  float positive;         // factor of the loss of the labels that are 1
   const int64_t *first, *second;
   float share;
   float smoothing;       // share of a target spread over all classes
@@ -160,6 +163,8 @@ struct Kernels {
   void (*softmax_loss)(const Loss&, Matrix z, Matrix dz, int begin, int end, float* loss, int32_t* correct);
   // The binary case, one logit a row: the softmax of (0, z).
   void (*sigmoid_loss)(const Loss&, Matrix z, Matrix dz, int begin, int end, float* loss, int32_t* correct);
+  // Several classes in a row or none: the mean of a binary loss for each logit.
+  void (*label_loss)(const Loss&, Matrix z, Matrix dz, int begin, int end, float* loss, int32_t* correct);
 
   // W and its transpose moved by the gradient X^T dL/dZ, for rows begin .. end-1 of W. `bits` null:
   // no zeros are looked for. scratch: 64-byte aligned, 4 (batch / 32 + 1) (end - begin + 16) bytes,

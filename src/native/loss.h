@@ -82,3 +82,30 @@ static void sigmoid_loss(const Loss& what, Matrix logits, Matrix gradient, int b
     correct[m] = (z > 0.0f) == (what.first[m] == 1);
   }
 }
+
+// With y smoothed and mixed: loss = mean over the classes of w (pos y log(1 + e^-z) + (1 - y) log(1 + e^z)).
+static void label_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end, float* loss,
+                       int32_t* correct) {
+  for (int m = begin; m < end; ++m) {
+    const uint8_t* first = what.labels + what.first[m] * what.classes;
+    const uint8_t* second = what.labels + what.second[m] * what.classes;
+    const float* z = logits.row(m);
+    float* g = gradient.row(m);
+    float total = 0.0f;
+    int right = 1;
+    for (int n = 0; n < what.classes; ++n) {
+      const float mixed = what.share * first[n] + (1.0f - what.share) * second[n];
+      const float y = (1.0f - what.smoothing) * mixed + 0.5f * what.smoothing;
+      const float w = (what.weights ? what.weights[n] : 1.0f) / float(what.classes);
+      const float yes = w * what.positive * y, no = w * (1.0f - y);
+      const float e = __builtin_expf(-__builtin_fabsf(z[n])), tail = __builtin_log1pf(e);
+      const float probability = (z[n] >= 0.0f ? 1.0f : e) / (1.0f + e);
+      total += yes * ((z[n] < 0.0f ? -z[n] : 0.0f) + tail) + no * ((z[n] > 0.0f ? z[n] : 0.0f) + tail);
+      if (z[n] != z[n]) total = z[n];
+      g[n] = ((yes + no) * probability - yes) * what.scale;
+      right &= (z[n] > 0.0f) == (first[n] == 1);
+    }
+    loss[m] = total * what.loss_scale;
+    correct[m] = right;
+  }
+}

@@ -77,6 +77,7 @@ struct SparseGradient {
     const bool skips_zero = sink.skips_zero();
     for (int k = begin; k < end; ++k) {
       const int vector = (k - begin) / W, lane = (k - begin) % W;
+      prefetch_row<N>(layer.weight, k + 1, column);
       Vec gradient[N];
 #pragma GCC unroll 8
       for (int i = 0; i < N; ++i) gradient[i] = Vec{};

@@ -74,12 +74,12 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
     float* x = network_.inputs.row(m);
     prefetch(step.first + m + settings_.batch_size);
     input(step, m, x);
-    targets_[m] = second_targets_[m] = data_.targets[order_[step.first + m]];
+    targets_[m] = second_targets_[m] = target(step.first + m);
     if (step.mixed) {  // with the next row: the order is random already
       const int partner = (m + 1) % step.batch;
       float* other = other_[thread].data();
       input(step, partner, other);
-      second_targets_[m] = data_.targets[order_[step.first + partner]];
+      second_targets_[m] = target(step.first + partner);
       if (step.boxed) {
         paste(settings_.augmentation.image, step.box, other, x);
       } else {
@@ -88,6 +88,11 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
     }
     if (sparse_) kernels_.nonzero_bits(x, words_, &bits_[size_t(m) * words_]);
   }
+}
+
+// The class of the row at this place of the epoch, or which row of the labels is its own.
+int64_t Trainer::target(int64_t place) const {
+  return data_.labels ? int64_t(order_[place]) : data_.targets[order_[place]];
 }
 
 void Trainer::input(const Step& step, int m, float* x) const {
@@ -102,7 +107,7 @@ void Trainer::prefetch(int64_t place) const {
   const char* row = static_cast<const char*>(data_.source.data) + data_.row(sample) * data_.source.row_bytes;
   const size_t bytes = size_t(data_.source.features) * (data_.source.bytes ? 1 : 4);
   for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
-  __builtin_prefetch(&data_.targets[sample]);
+  if (!data_.labels) __builtin_prefetch(&data_.targets[sample]);
 }
 
 void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier& barrier) {
@@ -130,7 +135,9 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
         [&](const Join& layer) { kernels_.join(layer, settings_.seed, step.number, begin, end); },
     }, node);
   }
-  const Loss loss{network_.classes == 1 ? 2 : network_.classes,
+  const Loss loss{settings_.binary ? 2 : network_.classes,
+                  data_.labels,
+                  settings_.positive,
                   targets_.data(),
                   second_targets_.data(),
                   step.share,
@@ -139,7 +146,9 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
                   settings_.class_weight_sum,
                   step.scale,
                   step.loss_scale};
-  const auto compute = settings_.binary ? kernels_.sigmoid_loss : kernels_.softmax_loss;
+  const auto compute = data_.labels       ? kernels_.label_loss
+                       : settings_.binary ? kernels_.sigmoid_loss
+                                          : kernels_.softmax_loss;
   compute(loss, network_.logits, network_.logits_gradient, begin, end, losses_.data(), correct_.data());
 }
 

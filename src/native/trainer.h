@@ -22,6 +22,7 @@ struct ParameterSettings {
 struct Settings {
   std::vector<NodeSpec> nodes;
   bool binary;
+  float positive;  // factor of the loss of labels that are 1
   int batch_size;
   uint64_t seed;
   uint32_t shuffle_purpose, sample_purpose;
@@ -102,6 +103,7 @@ class Trainer {
   void take_step(const Step&, int thread, Barrier&);
   void prepare(const Step&, int thread, int begin, int end);
   void input(const Step&, int m, float* x) const;
+  int64_t target(int64_t place) const;
   void prefetch(int64_t place) const;
   void forward(const Step&, int thread, int begin, int end, Barrier&);
   void back(const Step&, int thread, int begin, int end, Barrier&);

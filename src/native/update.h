@@ -87,6 +87,19 @@ INLINE MoveRow choose_move(const Update& u) {
   }
 }
 
+// Brings what the step of a row needs nearer while the row before it is still being summed.
+template <int N>
+INLINE void prefetch_row(const Parameter& p, int k, int column) {
+  const size_t at = k * p.value.stride + column;
+#pragma GCC unroll 8
+  for (int j = 0; j < N; ++j) {
+    __builtin_prefetch(p.value.data + at + j * W, 1);
+    if (p.first) __builtin_prefetch(p.first + at + j * W, 1);
+    if (p.second) __builtin_prefetch(p.second + at + j * W, 1);
+    if (p.average) __builtin_prefetch(p.average + at + j * W, 1);
+  }
+}
+
 // A sink takes N vectors of the gradient of row k of W, from `column` on.
 
 // SGD, perhaps with momentum and weight decay, and nothing else: the step that most people take.

@@ -17,7 +17,7 @@ SCALINGS = ("auto", "standardise", "minmax", "pixels", "none")
 ENGINES = ("auto", "native", "torch")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lbfgs")
 SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
-LOSSES = ("cross_entropy", "focal")
+LOSSES = ("cross_entropy", "focal", "multilabel")
 SAMPLINGS = ("shuffle", "weighted")
 
 # The learning rate where none is given: each optimiser's usual one.
@@ -258,7 +258,11 @@ class Recipe:
     early_stopping: bool = _setting(False, "stop when the validation loss no longer falls", _SWITCH)
     patience: int = _setting(5, "epochs that early stopping waits for a better one", _whole(1))
 
-    loss: str = _setting("cross_entropy", ", ".join(LOSSES), _one_of(LOSSES))
+    loss: str = _setting(
+        "cross_entropy",
+        "cross_entropy, focal, or multilabel: rows may have several classes or none",
+        _one_of(LOSSES),
+    )
     focal_gamma: float = _setting(2.0, "focusing exponent of the focal loss", _AT_LEAST_0)
     label_smoothing: float = _setting(0.0, "share of each target spread over all classes", _BELOW_1)
     class_weight: str | tuple[float, ...] | dict[str, float] | None = _setting(
@@ -270,7 +274,9 @@ class Recipe:
         ).or_none(),
     )
     pos_weight: float | None = _setting(
-        None, "factor of the loss of the second of two classes", _POSITIVE.or_none()
+        None,
+        "factor of the loss of rows that are of the class: the second of two, or each label",
+        _POSITIVE.or_none(),
     )
     sampling: str = _setting(
         "shuffle", "shuffle, or weighted: draw rows by class weight", _one_of(SAMPLINGS)
@@ -437,6 +443,15 @@ _TOGETHER: list[tuple[Callable[[Recipe], bool], str]] = [
     (
         lambda r: r.sampling != "weighted" or r.class_weight is not None,
         "sampling weighted draws rows by class_weight: set class_weight, 'balanced' for instance",
+    ),
+    (
+        lambda r: r.loss != "multilabel" or r.sampling == "shuffle",
+        "sampling weighted draws rows by their one class: it does not go with loss multilabel",
+    ),
+    (
+        lambda r: r.loss != "multilabel" or r.class_weight != "balanced",
+        "balanced class weights are for one class in a row: with loss multilabel give numbers, or "
+        "pos_weight",
     ),
     (
         lambda r: not (r.early_stopping and r.swa > 0),

@@ -51,7 +51,7 @@ def test_strings_and_booleans_are_kept_as_labels():
             [0.0, 1, np.nan, 0, 1, np.nan],
             "(X, y): 2 of 6 rows have no label, the first is row 2",
         ),
-        (X, np.eye(6)[:, :3], "must be one-hot rows, with one 1 and else 0, but row 3 is"),
+        (X, np.full((6, 3), 0.5), "must be rows of 0 and 1, but row 0 is [0.5, 0.5, 0.5]"),
         (X, np.zeros((6, 2, 2)), "the labels must be (N,) or one-hot (N, C), not (6, 2, 2)"),
         (X, ["a", 1, 2, 3, 4, 5], "labels must be of one kind, but are of the kinds int, str"),
         ([[1, 2], [3]], [0, 1], "rows of one length are needed"),

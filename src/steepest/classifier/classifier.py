@@ -9,7 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepest.classifier.evaluation import Evaluation, evaluate_probabilities
+from steepest.classifier.evaluation import (
+    Evaluation,
+    evaluate_labels,
+    evaluate_probabilities,
+)
 from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
 from steepest.engine import forward
 from steepest.errors import ModelError, TargetError
@@ -40,9 +44,10 @@ class Classifier:
     def predict(self, rows: Any) -> NDArray[Any]:
         """The likeliest class of each row, as the labels were given, (N,).
 
+        Where rows may have several classes: (N, K), 1 for each class above probability 1/2.
         rows: an array (N, ...), a data frame, a path, or Samples; prepared as in training.
         """
-        return self.classes.decode(self.predict_proba(rows).argmax(axis=1))
+        return self.classes.decode(self.objective.decide(self.predict_proba(rows)))
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, (N, C), columns in the order of `classes`."""
@@ -68,7 +73,8 @@ class Classifier:
                 f"the model's outputs are not finite for {broken} of {len(outputs)} rows: its "
                 "training has diverged, or its weights are damaged"
             )
-        return evaluate_probabilities(
+        evaluate = evaluate_labels if self.classes.several else evaluate_probabilities
+        return evaluate(
             self.objective.probabilities(outputs).numpy(),
             targets,
             self._loss(outputs, targets),
@@ -78,7 +84,7 @@ class Classifier:
     def score(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
         """Loss and accuracy alone, on prepared rows: what training asks after each epoch."""
         outputs = forward(self.model, inputs)
-        right = self.objective.predictions(outputs).numpy() == targets
+        right = self.objective.right(outputs, torch.from_numpy(targets)).double()
         return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
 
     def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:

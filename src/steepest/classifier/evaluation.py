@@ -33,6 +33,11 @@ class Evaluation:
     in the likeliest class and its accuracy, weighted over 15 equal bins of confidence (Guo et al.,
     "On calibration of modern neural networks", ICML 2017). confusion: rows are true classes,
     columns are predictions.
+
+    several: whether rows may have several classes or none. Then accuracy is the share of rows with
+    all classes right, balanced_accuracy and roc_auc are means over the classes, calibration is that
+    of all decisions, and confusion has for each class true negatives, false positives, false
+    negatives and true positives.
     """
 
     rows: int
@@ -43,6 +48,7 @@ class Evaluation:
     expected_calibration_error: float
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
+    several: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,6 +82,41 @@ def evaluate_probabilities(
             for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+    )
+
+
+def evaluate_labels(
+    probabilities: Float64Array, targets: Int64Array, loss: float, names: tuple[str, ...]
+) -> Evaluation:
+    """The evaluation where rows may have several classes. Both (N, C); targets of 0 and 1."""
+    from sklearn import metrics
+
+    predictions = (probabilities > 0.5).astype(np.int64)
+    precision, recall, f1, support = metrics.precision_recall_fscore_support(
+        targets, predictions, average=None, zero_division=0.0
+    )
+    confusion = metrics.multilabel_confusion_matrix(targets, predictions).reshape(-1, 4)
+    both = np.stack([1 - probabilities, probabilities], axis=2)
+    areas = [
+        a for p, t in zip(both.swapaxes(0, 1), targets.T, strict=True) if (a := _roc_auc(p, t))
+    ]
+    balanced = [
+        np.mean([(p == t)[t == value].mean() for value in np.unique(t)])
+        for p, t in zip(predictions.T, targets.T, strict=True)
+    ]
+    return Evaluation(
+        rows=len(targets),
+        loss=loss,
+        accuracy=float((predictions == targets).all(axis=1).mean()),
+        balanced_accuracy=float(np.mean(balanced)),
+        roc_auc=float(np.mean(areas)) if areas else None,
+        expected_calibration_error=_calibration_error(both.reshape(-1, 2), targets.reshape(-1)),
+        classes=tuple(
+            ClassScore(name, float(p), float(r), float(f), int(n))
+            for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
+        ),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        several=True,
     )
 
 

@@ -44,7 +44,10 @@ def _print_tables(evaluation: Any) -> None:
     console = Console()
     console.print(summary, classes)
     if len(evaluation.classes) <= 12:
-        confusion = Table("true \\ predicted", *(score.name for score in evaluation.classes))
+        columns = [score.name for score in evaluation.classes]
+        confusion = Table("true \\ predicted", *columns)
+        if evaluation.several:
+            confusion = Table("class", "neither", "only predicted", "only true", "both")
         for score, row in zip(evaluation.classes, evaluation.confusion, strict=True):
             confusion.add_row(score.name, *map(str, row))
         console.print(confusion)

@@ -27,7 +27,11 @@ def command(run: Path, source: str, output: Path | None, proba: bool, as_json: b
 
     classifier = open_run(run).classifier
     probabilities = classifier.predict_proba(source)
-    frame = pl.DataFrame({"prediction": classifier.classes.decode(probabilities.argmax(axis=1))})
+    decided = classifier.classes.decode(classifier.objective.decide(probabilities))
+    if classifier.classes.several:
+        frame = pl.DataFrame(dict(zip(classifier.classes.names, decided.T, strict=True)))
+    else:
+        frame = pl.DataFrame({"prediction": decided})
     if proba:
         columns = zip(classifier.classes.names, probabilities.T, strict=True)
         frame = frame.with_columns(pl.Series(f"p({name})", column) for name, column in columns)

@@ -1,6 +1,7 @@
 """Data: from any source to the rows that a net takes."""
 
 from steepest.data.classes import Classes as Classes
+from steepest.data.labels import not_one_hot as not_one_hot
 from steepest.data.load import load as load
 from steepest.data.load import load_rows as load_rows
 from steepest.data.preprocessing import Inputs as Inputs

@@ -17,12 +17,44 @@ _SHOWN = 10
 class Classes:
     """C classes: class index i stands for the label values[i] and is shown as names[i].
 
+    several: whether a row may have several of them or none; labels are then rows of 0 and 1.
     notes: what was decided, in plain sentences.
     """
 
     values: tuple[Label, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    several: bool = False
+
+    @classmethod
+    def several_of(cls, samples: Samples) -> Self:
+        """The classes of training samples whose rows may have several of them or none.
+
+        Raises TargetError for missing labels, and for a class that all rows have or none has.
+        """
+        if samples.labels is None:
+            raise TargetError(f"{samples.source} has no labels, and training needs them")
+        rows = samples.labels
+        if rows.ndim == 1:
+            if _indices(tuple(np.unique(rows).tolist())) is None:
+                raise TargetError(
+                    f"{samples.source}: loss multilabel needs labels of shape (N, K), rows of 0 "
+                    f"and 1, but they are of shape {rows.shape}; name several columns as target, "
+                    "a,b,c"
+                )
+            rows = np.eye(int(rows.max()) + 1, dtype=np.uint8)[rows]
+        count, counts = rows.shape[1], rows.sum(axis=0)
+        given = samples.class_names
+        names = given if given and len(given) == count else tuple(map(str, range(count)))
+        constant = (counts == 0) | (counts == len(rows))
+        if constant.any():
+            name = names[int(constant.argmax())]
+            which = "none" if counts[constant.argmax()] == 0 else "all"
+            raise TargetError(
+                f"{which} of the {len(rows)} training rows of {samples.source} have the class "
+                f"{name!r}, so there is nothing to learn about it; leave it out"
+            )
+        return cls(tuple(range(count)), names, several=True)
 
     @classmethod
     def of(cls, samples: Samples, *, outputs: int | None = None) -> Self:
@@ -54,6 +86,8 @@ class Classes:
         "1" and 1 are one label where only one of them is known. Raises TargetError naming a label
         that training never saw, and its row.
         """
+        if self.several:
+            return self._encode_rows(labels, source)
         known: dict[Label, int] = {str(value): i for i, value in enumerate(self.values)}
         known |= {value: i for i, value in enumerate(self.values)}
         distinct, inverse = np.unique(labels, return_inverse=True)
@@ -70,18 +104,39 @@ class Classes:
         return encoded
 
     def decode(self, indices: NDArray[np.int64]) -> NDArray[Any]:
-        """The label of each class index, (N,), of the type in which the labels were given."""
+        """The label of each class index, (N,), of the type in which the labels were given.
+
+        Where rows may have several classes, indices are rows of 0 and 1 already, (N, K).
+        """
+        if self.several:
+            return indices
         return np.array(self.values)[indices]
 
     def to_json(self) -> dict[str, Any]:
-        return {"values": list(self.values), "names": list(self.names)}
+        return {"values": list(self.values), "names": list(self.names), "several": self.several}
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
         values, names = tuple(state["values"]), tuple(map(str, state["names"]))
         if len(values) != len(names) or not all(isinstance(v, Label) for v in values):
             raise ValueError("the saved classes are not labels with names")
-        return cls(values, names)
+        return cls(values, names, several=bool(state.get("several", False)))
+
+    def _encode_rows(self, labels: NDArray[Any], source: str) -> NDArray[np.int64]:
+        """Rows of 0 and 1, (N, K) int64; class indices stand for rows with that one class."""
+        count = len(self)
+        if (
+            labels.ndim == 1
+            and labels.dtype.kind in "iu"
+            and 0 <= labels.min() <= labels.max() < count
+        ):
+            labels = np.eye(count, dtype=np.int64)[labels]
+        if labels.ndim != 2 or labels.shape[1] != count:
+            raise TargetError(
+                f"{source}: the labels must be rows of {count} numbers, 0 or 1 for each of "
+                f"{shorten(self.names)}, but have the shape {labels.shape}"
+            )
+        return labels.astype(np.int64)
 
 
 def shorten(names: tuple[str, ...]) -> str:

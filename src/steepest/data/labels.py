@@ -18,8 +18,9 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     """Labels as an (N,) array: int64, strings, booleans, or a few distinct floats.
 
     labels: class indices, strings, booleans, floats (whole ones become int64), or one-hot rows
-    (N, C), which become indices. Raises TargetError for missing labels, with the first row, for
-    a quantity (regression), and for other shapes.
+    (N, C), which become indices. Rows (N, K) of 0 and 1 that are not all one-hot stay rows, uint8:
+    several classes, or none, for loss "multilabel". Raises TargetError for missing labels, with
+    the first row, for a quantity (regression), and for other shapes.
     """
     try:
         array = np.asarray(labels)
@@ -31,7 +32,7 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim == 2:
-        return _from_one_hot(array, source)
+        return _from_rows(array, source)
     if array.ndim != 1:
         raise TargetError(f"{source}: the labels must be (N,) or one-hot (N, C), not {array.shape}")
     if array.dtype == object:
@@ -77,17 +78,25 @@ def _is_missing(label: Any) -> bool:
     return nothing or (isinstance(label, (float, np.floating)) and bool(np.isnan(label)))
 
 
-def _from_one_hot(rows: NDArray[Any], source: str) -> NDArray[np.int64]:
-    ones, zeros = rows == 1, rows == 0
-    wrong = ~((ones | zeros).all(axis=1) & (ones.sum(axis=1) == 1))
+def not_one_hot(rows: NDArray[Any]) -> int | None:
+    """The first row of (N, C) that has not one 1 and else 0, if there is any."""
+    wrong = ~(((rows == 1) | (rows == 0)).all(axis=1) & ((rows == 1).sum(axis=1) == 1))
+    return int(wrong.argmax()) if wrong.any() else None
+
+
+def _from_rows(rows: NDArray[Any], source: str) -> NDArray[Any]:
+    if not_one_hot(rows) is None:
+        indices: NDArray[np.int64] = (rows == 1).argmax(axis=1).astype(np.int64)
+        return indices
+    wrong = ~((rows == 1) | (rows == 0)).all(axis=1)
     if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+        row = int(wrong.argmax())
         raise TargetError(
-            f"{source}: labels of shape {rows.shape} must be one-hot rows, with one 1 and else 0, "
-            f"but row {row} is {rows[row].tolist()}"
+            f"{source}: labels of shape {rows.shape} must be rows of 0 and 1, but row {row} is "
+            f"{rows[row].tolist()}"
         )
-    indices: NDArray[np.int64] = ones.argmax(axis=1).astype(np.int64)
-    return indices
+    several: NDArray[np.uint8] = (rows == 1).astype(np.uint8)
+    return several
 
 
 def _from_objects(array: NDArray[Any], source: str) -> NDArray[Any]:

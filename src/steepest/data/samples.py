@@ -18,7 +18,8 @@ class Samples:
 
     inputs: (M, ...) array of numbers (uint8, integers, float32 or float64; images are (M, C, H, W)
     uint8; it may be memory-mapped), or a polars frame of M rows whose columns are the features.
-    labels: (N,) integers, strings, booleans or floats as the source has them; None if unknown.
+    labels: (N,) integers, strings, booleans or floats as the source has them, or (N, K) rows of 0
+    and 1 where a row may have several classes or none; None if unknown.
     rows: (N,) the rows of `inputs` that belong to these samples, in order; None means all of them.
     source: where they come from, for messages. class_names: what the class indices 0 .. C-1 are
     called, when the source says so.

@@ -35,13 +35,17 @@ def split(
         return dataset
     if train.labels is None:
         raise TargetError(f"{train.source} has no labels, and a stratified split needs them")
-    values, classes = _by_appearance(train.labels)
+    labels = train.labels
+    if labels.ndim == 2:  # by which classes a row has
+        labels = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
+    values, classes = _by_appearance(labels)
     sizes = np.bincount(classes)
     order = permutation(len(train), seed, Purpose.SPLIT, 0)
     grouped = order[np.argsort(classes[order], kind="stable")]
     # The rank of each of these rows among the rows of its class, in random order.
     ranks = np.arange(len(grouped)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    parts, taken, notes = {}, np.zeros_like(sizes), _notes(sizes, values)
+    parts, taken = {}, np.zeros_like(sizes)
+    notes = _notes(sizes, values) if train.labels.ndim == 1 else []
     for name, share in shares.items():
         counts = _allocate(share, sizes, sizes - 1 - taken)
         first, last = np.repeat(taken, sizes), np.repeat(taken + counts, sizes)

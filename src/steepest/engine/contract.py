@@ -23,7 +23,8 @@ OptimiserState = dict[str, dict[str, Tensor]]
 class Plan:
     """What is to be trained: everything an engine needs, and nothing about files or screens.
 
-    inputs: the training rows, N of them. targets: (N,) int64 class indices, checked.
+    inputs: the training rows, N of them. targets: (N,) int64 class indices, checked,
+    or (N, C) int64 of 0 and 1 where a row may have several classes.
     class_names: None for 0, 1, ... The model's parameters are the user's own tensors: an engine
     changes them in place.
     """

@@ -82,6 +82,7 @@ class NativeEngine:
         self._kept = _kept(plan.recipe)
         updates = max((int(kept.get("step", 0)) for kept in optimiser.values()), default=0)
         averaged = any("average" in kept for kept in optimiser.values())
+        several = plan.objective.kind == "multilabel"
         # The extension borrows these: they must live as long as the trainer does, so they have its
         # types already; what the binding converts is gone when the constructor returns.
         self._borrowed = (
@@ -89,10 +90,11 @@ class NativeEngine:
             None
             if plan.inputs.rows is None
             else np.ascontiguousarray(plan.inputs.rows, dtype=np.int64),
-            np.ascontiguousarray(plan.targets, dtype=np.int64),
+            None if several else np.ascontiguousarray(plan.targets, dtype=np.int64),
+            np.ascontiguousarray(plan.targets.reshape(-1), dtype=np.uint8) if several else None,
             *_padded(plan.inputs.scaler, int(np.prod(array.shape[1:]))),
         )
-        _, rows, targets, offset, factor = self._borrowed
+        _, rows, targets, labels, offset, factor = self._borrowed
         self._trainer = extension().Trainer(
             settings=_settings(plan, nodes, self._augmentation),
             data=array.ctypes.data,
@@ -104,6 +106,8 @@ class NativeEngine:
             shift=plan.inputs.scaler.shift,
             rows=rows,
             targets=targets,
+            labels=labels,
+            samples=plan.rows,
             position=(step, updates, averaged),
             isa=_forced_isa(),
         )
@@ -185,15 +189,19 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
     names = [name for node in nodes for name in node.tensors]
     weights = np.zeros(0, dtype=np.float32)
     normalisers = weights
-    if loss.class_weights is not None or loss.pos_weight != 1.0:
+    several = plan.objective.kind == "multilabel"
+    if loss.class_weights is not None or (loss.pos_weight != 1.0 and not several):
         normalisers = np.array(loss.class_weights or (1.0,) * loss.classes, dtype=np.float32)
         weights = normalisers.copy()
         if plan.objective.kind == "binary":
             weights[1] *= loss.pos_weight
+    if several:  # the mean is over rows and classes, whatever their weights
+        normalisers = normalisers[:0]
     rows = plan.row_weights
     return {
         "nodes": [node.spec for node in nodes],
         "binary": plan.objective.kind == "binary",
+        "positive": loss.pos_weight,
         "batch_size": plan.batch_size,
         "seed": recipe.seed,
         "shuffle_purpose": int(Purpose.SHUFFLE),

@@ -78,7 +78,7 @@ class TorchEngine:
                 mixed = None
                 if mixes is not None:
                     inputs = self._augmentation.mix(inputs, mixes, i)
-                    mixed = (targets[-1].roll(-1), float(mixes.shares[i]))
+                    mixed = (targets[-1].roll(-1, 0), float(mixes.shares[i]))
                 loss, output = self._take_step(inputs, targets[-1], mixed, rate)
                 losses.append(loss)
                 outputs.append(output)
@@ -88,7 +88,7 @@ class TorchEngine:
             self._zero_grad()
         # Counted once a call and not once a step: that is dearer than a small net's own work.
         sizes = torch.tensor([len(target) for target in targets], dtype=torch.double)
-        hits = self._plan.objective.predictions(torch.cat(outputs)) == torch.cat(targets)
+        hits = self._plan.objective.right(torch.cat(outputs), torch.cat(targets))
         return StepStats(
             steps=len(losses),
             rows=len(hits),

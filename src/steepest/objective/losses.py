@@ -73,12 +73,22 @@ def _binary_from_probabilities(probabilities: Tensor, targets: Tensor) -> Tensor
     return F.binary_cross_entropy(probabilities, targets.to(probabilities.dtype))
 
 
+def _each_from_logits(logits: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
+
+
+def _each_from_probabilities(probabilities: Tensor, targets: Tensor) -> Tensor:
+    return F.binary_cross_entropy(probabilities, targets.to(probabilities.dtype))
+
+
 # Unchecked, for the training loop, whose targets were checked once: (kind, outputs) -> loss.
 LOSSES: dict[tuple[str, str], Loss] = {
     ("multiclass", "logits"): F.cross_entropy,
     ("multiclass", "probabilities"): _multiclass_from_probabilities,
     ("binary", "logits"): _binary_from_logits,
     ("binary", "probabilities"): _binary_from_probabilities,
+    ("multilabel", "logits"): _each_from_logits,
+    ("multilabel", "probabilities"): _each_from_probabilities,
 }
 
 

@@ -6,7 +6,9 @@ t = (1 - s) (m w_c e_c + (1 - m) w_d e_d) + s / C w,   L_i = -sum_j t_j log p_j,
 
 with label smoothing s, class weights w and the share m of the row's own target; the mean over a
 minibatch is sum_i L_i / sum_i w_(c_i), as torch.nn.CrossEntropyLoss has it. The binary case is the
-softmax of (0, z). Evaluation never uses this: there the loss is the plain cross entropy, which can
+softmax of (0, z). With several classes in a row each is a binary case of its own, its y smoothed to
+(1 - s) y + s / 2, and the mean is over rows and classes, as torch.nn.BCEWithLogitsLoss has it.
+Evaluation never uses this: there the loss is the plain cross entropy, which can
 be compared between recipes.
 """
 
@@ -54,12 +56,14 @@ class TrainingLoss:
         targets: (N,) of the training rows, for balanced weights. names: of the classes; None names
         them 0, 1, ... Raises RecipeError if a class weight has no class, or a class no weight.
         """
-        highest = int(targets.max(initial=0)) + 1
-        names = names or tuple(map(str, range(max(2, highest))))
-        if recipe.pos_weight is not None and objective.kind != "binary":
+        if names is None:
+            several = objective.kind == "multilabel"
+            count = targets.shape[1] if several else max(2, int(targets.max(initial=0)) + 1)
+            names = tuple(map(str, range(count)))
+        if recipe.pos_weight is not None and objective.kind == "multiclass":
             raise RecipeError(
-                "pos_weight weighs the second of two classes of a model with one logit; use "
-                "class_weight for this model"
+                "pos_weight weighs the second of two classes of a model with one logit, or the "
+                "classes of loss multilabel; use class_weight for this model"
             )
         by_class = recipe.sampling == "shuffle"
         return cls(
@@ -83,7 +87,7 @@ class TrainingLoss:
 
     def weight_of(self, targets: Tensor) -> float:
         """What the mean over these rows divides by. targets: (N,) int64."""
-        if self.class_weights is None:
+        if self.class_weights is None or self.objective.kind == "multilabel":
             return float(len(targets))
         return float(torch.tensor(self.class_weights).double()[targets.cpu()].sum())
 
@@ -97,6 +101,8 @@ class TrainingLoss:
         """
         if self.is_plain and second is None:
             return self.objective.loss(outputs, first)
+        if self.objective.kind == "multilabel":
+            return self._of_labels(outputs, first, second, share)
         log_p = _log_probabilities(self.objective, outputs)
         weights = log_p.new_tensor(self.class_weights or (1.0,) * self.classes)
         norm = weights[first].sum().clamp(min=1e-30)  # of rows that all weigh 0: no loss
@@ -112,6 +118,21 @@ class TrainingLoss:
         if second is not None:
             mass.scatter_add_(1, second[:, None], (kept * (1 - share) * weights[second])[:, None])
         return -(mass * log_p).sum() / norm
+
+    def _of_labels(
+        self, outputs: Tensor, first: Tensor, second: Tensor | None, share: float
+    ) -> Tensor:
+        """The mean over rows and classes of w_k (pos y log p + (1 - y) log(1 - p)), negated."""
+        y = first.to(outputs.dtype)
+        if second is not None:
+            y = share * y + (1 - share) * second.to(outputs.dtype)
+        y = (1 - self.smoothing) * y + self.smoothing / 2
+        if self.objective.outputs == "logits":
+            yes, no = F.logsigmoid(outputs), F.logsigmoid(-outputs)
+        else:
+            yes, no = (p.log().clamp(min=LEAST_LOG) for p in (outputs, 1 - outputs))
+        weights = outputs.new_tensor(self.class_weights or (1.0,) * self.classes)
+        return -(weights * (self.pos_weight * y * yes + (1 - y) * no)).mean()
 
 
 def class_weights(

@@ -9,7 +9,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepest.classifier import Classifier
-from steepest.data import Classes, Dataset, Inputs, Preprocessing, load, split
+from steepest.data import (
+    Classes,
+    Dataset,
+    Inputs,
+    Preprocessing,
+    Samples,
+    load,
+    not_one_hot,
+    split,
+)
 from steepest.engine import (
     Augmentation,
     Choice,
@@ -20,7 +29,7 @@ from steepest.engine import (
     parameter_settings,
     reference_parameter,
 )
-from steepest.errors import ModelError, RecipeError
+from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import mlp
 from steepest.objective import Objective
 from steepest.recipe import Recipe
@@ -73,12 +82,12 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
     inputs = preprocessing.prepare(train)
     if model is None:
-        model = _build(recipe, preprocessing, Classes.of(train))
+        model = _build(recipe, preprocessing, _classes(train, recipe, None))
     if recipe.device is not None:
         model.to(_device(recipe.device))
     outputs = _trial(model, inputs)
-    classes = Classes.of(train, outputs=1 if outputs.ndim == 1 else outputs.shape[1])
-    objective = Objective.of_outputs(outputs, len(classes))
+    classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
+    objective = Objective.of_outputs(outputs, len(classes), several=classes.several)
     classifier = Classifier(model, objective, preprocessing, classes)
     parts: dict[str, Part] = {"train": (inputs, classifier.targets(train))}
     for name, part in dataset.parts():
@@ -90,6 +99,13 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     lr, found = _learning_rate(plan)
     summary = (*_summary(parts, classifier), *found, *dataset.notes, *classes.notes, *unseen)
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
+
+
+def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
+    """outputs: the width of the model, if there is one yet."""
+    if recipe.loss == "multilabel":
+        return Classes.several_of(train)
+    return Classes.of(train, outputs=outputs)
 
 
 def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
@@ -157,6 +173,14 @@ def _load(data: Any, recipe: Recipe) -> Dataset:
         ignore=recipe.ignore,
         image_size=recipe.image_size,
     )
+    labels = dataset.train.labels
+    if recipe.loss != "multilabel" and labels is not None and labels.ndim == 2:
+        row = not_one_hot(labels)
+        raise TargetError(
+            f"{dataset.train.source}: labels of shape {labels.shape} must be one-hot rows, with "
+            f"one 1 and else 0, but row {row} is {labels[row].tolist()}; if rows may have several "
+            "classes or none, set loss to 'multilabel'"
+        )
     return split(
         dataset,
         validation=0.0 if isinstance(recipe.validation, str) else recipe.validation,
@@ -169,7 +193,7 @@ def _build(recipe: Recipe, preprocessing: Preprocessing, classes: Classes) -> nn
     return mlp(
         int(np.prod(preprocessing.shape)),
         _HIDDEN if recipe.hidden is None else recipe.hidden,
-        1 if len(classes) == 2 else len(classes),
+        1 if len(classes) == 2 and not classes.several else len(classes),
         activation=recipe.activation or _ACTIVATION,
         init=recipe.init or _INIT,
         dropout=recipe.dropout,

@@ -194,7 +194,7 @@ def _run_started(ready: Preparation) -> RunStarted:
         steps_per_epoch=plan.steps_per_epoch,
         total_steps=_total_steps(plan),
         initial_loss=ready.classifier.score(*ready.some_training_rows(_INITIAL_ROWS)).loss,
-        chance_loss=math.log(len(ready.classifier.classes)),
+        chance_loss=ready.classifier.objective.chance_loss(len(ready.classifier.classes)),
         summary=ready.summary,
     )
 

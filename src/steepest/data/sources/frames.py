@@ -1,6 +1,7 @@
 """Data frames of any library that narwhals knows, as polars frames; tables with a target."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from steepest.data.labels import require_labels, require_short
 from steepest.data.samples import Samples
 from steepest.data.sources.arrays import make_samples
-from steepest.errors import DataError, did_you_mean
+from steepest.errors import DataError, TargetError, did_you_mean
 
 _USUAL_TARGETS = ("target", "label", "class", "y")
 _NAMES = (pl.String, pl.Categorical, pl.Enum)
@@ -46,7 +47,10 @@ def table_samples(
     ignore: Sequence[str] = (),
     labels_needed: bool = True,
 ) -> tuple[Samples, list[str]]:
-    """The samples in a table, and notes. target: the column with the classes; guessed if None.
+    """The samples in a table, and notes.
+
+    target: the column with the classes, guessed if None; several columns, a,b,c, where a row may
+    have several classes.
 
     Raises DataError for a column that is not there.
     """
@@ -56,10 +60,32 @@ def table_samples(
         notes.append(f"the column {target!r} is taken as the target")
     if target is None or (target not in frame.columns and not labels_needed):
         return make_samples(features, None, source), notes
+    if target not in frame.columns and "," in target:
+        return _with_several_targets(features, source, target), notes
     if target not in frame.columns:
         raise DataError(_no_column(source, target, frame.columns, "target"))
     labels = as_label_array(frame[target], source, f" in column {target!r}")
     return make_samples(features.drop(target, strict=False), labels, source), notes
+
+
+def _with_several_targets(frame: pl.DataFrame, source: str, target: str) -> Samples:
+    """A table whose target is several columns, a,b,c, of 0 and 1 or true and false."""
+    names = [name.strip() for name in target.split(",")]
+    for name in names:
+        if name not in frame.columns:
+            raise DataError(_no_column(source, name, frame.columns, "target"))
+    columns = []
+    for name in names:
+        column = as_label_array(frame[name], source, f" in column {name!r}")
+        if column.dtype.kind not in "biuf" or not np.isin(column, (0, 1)).all():
+            raise TargetError(
+                f"{source}: the column {name!r} must hold 0 and 1, or true and false, as one of "
+                "several targets"
+            )
+        columns.append(column.astype(np.uint8))
+    rows = np.stack(columns, axis=1)
+    samples = make_samples(frame.drop(names), None, source, names)
+    return replace(samples, labels=rows)
 
 
 def drop_ignored(frame: pl.DataFrame, source: str, ignore: Sequence[str]) -> pl.DataFrame:

@@ -1,0 +1,183 @@
+"""Rows with several classes or none: from the file to the prediction, on both engines."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from sklearn.datasets import make_multilabel_classification
+from sklearn.metrics import accuracy_score, f1_score
+from torch import nn
+
+import steepest as sp
+from steepest.data import Preprocessing, Samples
+from steepest.engine import Plan, TorchEngine
+from steepest.errors import ModelError, RecipeError, TargetError
+from steepest.objective import Objective
+
+ENGINES = ["native", "torch"]
+
+
+@pytest.fixture
+def tags():
+    X, Y = make_multilabel_classification(500, 12, n_classes=4, random_state=0)
+    return X.astype(np.float32), Y
+
+
+def train(data, model=None, **settings):
+    return sp.train(model, data, loss="multilabel", progress="none", **settings)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_it_learns_each_class_of_its_own(tags, engine, tmp_path):
+    run = train(tags, hidden=(32,), epochs=30, test=0.3, engine=engine, out=tmp_path / "run")
+    assert run.facts["engine"] == engine
+    assert run.facts["chance_loss"] == pytest.approx(np.log(2))
+    X, Y = tags
+    predicted = run.classifier.predict(X)
+    assert predicted.shape == Y.shape
+    assert set(np.unique(predicted)) == {0, 1}
+    assert f1_score(Y, predicted, average="macro") > 0.7
+    assert np.array_equal(predicted, run.classifier.predict_proba(X) > 0.5)
+    again = sp.open(tmp_path / "run").classifier
+    assert np.array_equal(again.predict_proba(X), run.classifier.predict_proba(X))
+
+
+def test_the_evaluation_is_scikit_learns(tags):
+    run = train(tags, hidden=(8,), epochs=5)
+    X, Y = tags
+    found, predicted = run.classifier.evaluate((X, Y)), run.classifier.predict(X)
+    assert found.accuracy == pytest.approx(accuracy_score(Y, predicted))
+    assert [c.f1 for c in found.classes] == pytest.approx(f1_score(Y, predicted, average=None))
+    p = run.classifier.predict_proba(X)
+    loss = nn.functional.binary_cross_entropy(torch.from_numpy(p), torch.from_numpy(Y).double())
+    assert found.loss == pytest.approx(loss.item(), rel=1e-5)
+    for k, (negative, only_predicted, only_true, both) in enumerate(found.confusion):
+        assert negative + only_predicted + only_true + both == len(Y)
+        assert both == ((Y[:, k] == 1) & (predicted[:, k] == 1)).sum()
+        assert only_predicted == ((Y[:, k] == 0) & (predicted[:, k] == 1)).sum()
+        assert only_true == ((Y[:, k] == 1) & (predicted[:, k] == 0)).sum()
+
+
+SETTINGS = [
+    {},
+    {"pos_weight": 3.0},
+    {"class_weight": (1.0, 0.5, 2.0, 3.0)},
+    {"label_smoothing": 0.2, "mixup": 0.4, "pos_weight": 2.0},
+    {"accumulate": 3, "class_weight": (1.0, 0.5, 2.0, 3.0)},
+]
+
+
+def plan(recipe, rows=150):
+    X, Y = make_multilabel_classification(rows, 12, n_classes=4, random_state=1)
+    samples = Samples(X.astype(np.float32), None, "test")
+    inputs = Preprocessing.fit(samples, "standardise").prepare(samples)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(12, 20), nn.Tanh(), nn.Linear(20, 4))
+    return Plan(model, Objective("multilabel"), inputs, Y.astype(np.int64), recipe)
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+def test_both_engines_take_the_same_steps(settings):
+    native = pytest.importorskip("steepest.engine.native")
+    if native.extension() is None:
+        pytest.skip("the native engine is not built here")
+    recipe = sp.Recipe(loss="multilabel", batch_size=32, lr=0.5, **settings)
+    losses, models = [], []
+    for engine in (native.NativeEngine(), TorchEngine()):
+        own = plan(recipe)
+        engine.load(own)
+        stats = [engine.advance([0.5]) for _ in range(60)]
+        engine.export()
+        losses.append([s.loss for s in stats])
+        models.append(own.model)
+        assert 0 < sum(s.correct for s in stats) < sum(s.rows for s in stats)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    for p, q in zip(models[0].parameters(), models[1].parameters(), strict=True):
+        assert torch.allclose(p, q, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "arguments"),
+    [
+        ({}, {}),
+        ({"pos_weight": 3.0}, {"pos_weight": torch.tensor(3.0)}),
+        ({"class_weight": (1.0, 0.5, 2.0, 3.0)}, {"weight": torch.tensor([1.0, 0.5, 2.0, 3.0])}),
+    ],
+)
+def test_the_loss_is_that_of_bce_with_logits(settings, arguments):
+    own = plan(sp.Recipe(loss="multilabel", **settings))
+    z, y = torch.randn(9, 4), torch.from_numpy(own.targets[:9])
+    expected = nn.BCEWithLogitsLoss(**arguments)(z, y.float())
+    assert own.loss(z, y).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_several_columns_of_a_table_are_the_target(steepest, tags, tmp_path):
+    X, Y = tags
+    columns = {f"x{i}": X[:, i] for i in range(12)}
+    frame = pl.DataFrame(columns | {name: Y[:, k] for k, name in enumerate("abcd")})
+    frame.write_csv(tmp_path / "tags.csv")
+    flags = ["--target", "a,b,c,d", "--loss", "multilabel", "--epochs", "20", "--out", "run"]
+    trained = steepest("train", "tags.csv", *flags, "--json")
+    assert trained.json["classes"] == ["a", "b", "c", "d"]
+    assert steepest("evaluate", "run", "tags.csv", "--json").json["accuracy"] > 0.4
+    assert "only predicted" in steepest("evaluate", "run", "tags.csv").out
+    out = steepest("predict", "run", "tags.csv", "--proba").out.splitlines()
+    assert out[0] == "a,b,c,d,p(a),p(b),p(c),p(d)"
+    assert len(out) == 501
+    assert json.loads((tmp_path / "run" / "classifier.json").read_text())["classes"]["several"]
+
+
+def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
+    X, Y = tags
+    one = Y.sum(axis=1) == 1
+    data = sp.Dataset(
+        train=Samples(X[~one], Y[~one].astype(np.uint8), "tags"),
+        test=sp.load((X[one], Y[one])).train,
+    )
+    assert data.test.labels.ndim == 1
+    run = train(data, hidden=(16,), epochs=10)
+    assert run.scores["test"].rows == one.sum()
+
+
+@pytest.mark.parametrize(
+    ("change", "settings", "kind", "message"),
+    [
+        (
+            lambda X, Y: (X, Y),
+            {"loss": "cross_entropy"},
+            TargetError,
+            "must be one-hot rows, with one 1 and else 0, but row 1 is [0, 0, 0, 0]; if rows may have several classes or none, set loss to 'multilabel'",
+        ),
+        (
+            lambda X, Y: (X, np.c_[Y, np.zeros(len(Y), dtype=int)]),
+            {"validation": 0.0},
+            TargetError,
+            "none of the 500 training rows of (X, y) have the class '4', so there is nothing to learn about it; leave it out",
+        ),
+        (
+            lambda X, Y: (X, np.array(["a", "b"])[Y[:, 0]]),
+            {},
+            TargetError,
+            "loss multilabel needs labels of shape (N, K), rows of 0 and 1, but they are of shape (450,)",
+        ),
+        (
+            lambda X, Y: (X, Y),
+            {"class_weight": "balanced"},
+            RecipeError,
+            "balanced class weights are for one class in a row",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(tags, change, settings, kind, message):
+    with pytest.raises(kind) as error:
+        sp.train(None, change(*tags), progress="none", **{"loss": "multilabel", **settings})
+    assert message in str(error.value)
+
+
+def test_a_model_with_a_softmax_or_another_width_is_refused(tags):
+    with pytest.raises(ModelError, match="the model ends in a softmax, which lets a row have one"):
+        train(tags, nn.Sequential(nn.Linear(12, 4), nn.Softmax(1)))
+    with pytest.raises(ModelError, match=r"must give logits of shape \(N, 4\) for N rows"):
+        train(tags, nn.Linear(12, 3))
