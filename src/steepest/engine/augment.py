@@ -47,9 +47,10 @@ class Augmentation:
         asked = [name for name in _OF_IMAGES if getattr(recipe, name)]
         if len(shape) not in (2, 3):
             if asked:
+                needing = " and ".join(asked) + (" need" if len(asked) > 1 else " needs")
                 raise RecipeError(
-                    f"{' and '.join(asked)} need images, rows of shape (H, W) or (C, H, W), but a "
-                    f"row has shape {shape}"
+                    f"{needing} images, rows of shape (H, W) or (C, H, W), but a row has shape "
+                    f"{shape}"
                 )
             return cls(recipe, None)
         channels, height, width = (1, *shape) if len(shape) == 2 else shape

@@ -124,7 +124,8 @@ def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
     ]
     if wanting and "validation" not in parts:
         raise RecipeError(
-            f"{' and '.join(wanting)} need a validation part: set validation to a share or a file"
+            f"{' and '.join(wanting)} {'need' if len(wanting) > 1 else 'needs'} a validation part: "
+            "set validation to a share or a file"
         )
     norms = [name for name, m in plan.model.named_modules() if isinstance(m, nn.BatchNorm1d)]
     if norms and plan.batch_size == 1:
