@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from steepest.run import Run as Run
     from steepest.run import open_run as open  # noqa: A004, F401
     from steepest.training import find_lr as find_lr
+    from steepest.training import resume as resume
     from steepest.training import train as train
 
 # Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
@@ -39,6 +40,7 @@ _PUBLIC = {
     "load": "steepest.data",
     "mlp": "steepest.nn",
     "open": "steepest.run:open_run",
+    "resume": "steepest.training",
     "split": "steepest.data",
     "train": "steepest.training",
 }

@@ -309,6 +309,10 @@ class Recipe:
     device: str | None = _setting(
         None, "cpu, cuda, cuda:1 ...; the model's own where not given", _TEXT
     )
+    checkpoint_every: float = _setting(
+        60.0, "seconds between two checkpoints in the run's folder", _POSITIVE
+    )
+    keep_checkpoints: int = _setting(2, "checkpoints that are kept, the newest", _whole(1))
     log_every: int | None = _setting(
         None, "steps between two rows of the record [20 an epoch]", _whole(1).or_none()
     )

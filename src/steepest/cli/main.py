@@ -15,6 +15,7 @@ from steepest.errors import SteepestError
 # Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
 _COMMANDS = {
     "train": "Train a classifier on a file, a folder or a data set by name.",
+    "resume": "Go on with a run from its newest checkpoint.",
     "find-lr": "Suggest a learning rate by a range test.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",

@@ -97,11 +97,11 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     **dict.fromkeys(("target", "device"), str),
     **dict.fromkeys(("image_size", "accumulate", "step_size", "restart_every"), int),
     **dict.fromkeys(("plateau_patience", "patience", "cutout", "shift", "crop"), int),
-    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every"), int),
+    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every", "keep_checkpoints"), int),
     **dict.fromkeys(("dropout", "stochastic_depth", "momentum", "rms_decay", "eps"), float),
     **dict.fromkeys(("weight_decay", "l1", "l2", "clip_norm", "clip_value", "gamma"), float),
     **dict.fromkeys(("min_lr", "ema", "swa", "focal_gamma", "label_smoothing"), float),
-    **dict.fromkeys(("pos_weight", "mixup", "cutmix"), float),
+    **dict.fromkeys(("pos_weight", "mixup", "cutmix", "checkpoint_every"), float),
     **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
     **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
 }

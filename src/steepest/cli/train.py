@@ -38,9 +38,9 @@ def command(source: str, out: Path | None, progress: str, as_json: bool, **optio
 
     run = train(recipe=recipe, out=out, progress=progress)
     if as_json:
-        print_json(_result(run, out))
+        print_json(result_of(run, out))
     else:
-        _print_table(run, out)
+        print_result(run, out)
     if run.status == "interrupted":
         raise KeyboardInterrupt
 
@@ -53,7 +53,8 @@ def recipe_of(source: str, options: dict[str, Any]) -> Recipe:
     return Recipe(data=source, **settings)
 
 
-def _result(run: Any, out: Path) -> dict[str, Any]:
+def result_of(run: Any, out: Path) -> dict[str, Any]:
+    """A run as an object for JSON. out: its folder."""
     facts = run.facts
     scores = {name: facts["scores"].get(name) for name in ("train", "validation", "test")}
     return {
@@ -71,7 +72,8 @@ def _result(run: Any, out: Path) -> dict[str, Any]:
     }
 
 
-def _print_table(run: Any, out: Path) -> None:
+def print_result(run: Any, out: Path) -> None:
+    """A table of a run's scores, and where it lies."""
     from rich.console import Console
     from rich.table import Table
 

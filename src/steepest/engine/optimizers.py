@@ -210,6 +210,8 @@ class Average:
         return {name: {"average": value.clone()} for name, value in self._values.items()}
 
     def load(self, state: OptimiserState) -> None:
-        self._values = {
-            name: kept["average"].clone() for name, kept in state.items() if "average" in kept
+        self._values = {  # in the order of the parameters, whatever that of a file was
+            name: state[name]["average"].clone()
+            for name in self._parameters
+            if "average" in state.get(name, {})
         }

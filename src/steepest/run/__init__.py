@@ -11,3 +11,4 @@ from steepest.run.run import RECORD as RECORD
 from steepest.run.run import Run as Run
 from steepest.run.run import begin_run_folder as begin_run_folder
 from steepest.run.run import open_run as open_run
+from steepest.run.run import require_run_folder as require_run_folder

@@ -10,10 +10,11 @@ from steepest.recipe import Recipe
 
 @dataclass(frozen=True)
 class RunStarted:
-    """Before the first step.
+    """Before the first step, or the first one after a run was continued.
 
     initial_loss: mean loss of the untrained model on some training rows. chance_loss: log C, what
-    a model that knows nothing should have. summary: what was decided, in plain sentences.
+    a model that knows nothing should have. summary: what was decided, in plain sentences. step:
+    steps that are done already.
     """
 
     recipe: Recipe
@@ -25,6 +26,7 @@ class RunStarted:
     initial_loss: float
     chance_loss: float
     summary: tuple[str, ...]
+    step: int = 0
 
 
 @dataclass(frozen=True)

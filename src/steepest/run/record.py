@@ -9,7 +9,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -92,16 +92,28 @@ class Record:
             )
         return cls(connection, str(path))
 
+    @classmethod
+    def go_on(cls, path: Path) -> "Record":
+        """The record in a file, to be written further. Raises RunError as `open` does."""
+        cls.open(path).abandon()
+        record = cls(sqlite3.connect(path, check_same_thread=False), str(path))
+        with _reasons(record._where):
+            record._connection.execute("PRAGMA journal_mode = WAL")
+            record._connection.execute("PRAGMA synchronous = NORMAL")
+        return record
+
     def __call__(self, event: Event) -> None:
         """Write down what happened; on disk within a quarter of a second, or at `close`."""
         with _reasons(self._where):
             match event:
                 case RunStarted():
-                    for key in ("engine", "reason", "rows", "initial_loss", "chance_loss"):
+                    keys = ("engine", "reason", "rows", "initial_loss", "chance_loss")
+                    for key in keys[:2] if event.step else keys:
                         self._set(key, getattr(event, key))
-                    for line in event.summary:
+                    for line in () if event.step else event.summary:
                         self._insert("events", (time.time(), "note", line))
-                    self._insert("events", (time.time(), "started", event.reason))
+                    kind = f"resumed at step {event.step}" if event.step else "started"
+                    self._insert("events", (time.time(), kind, event.reason))
                 case IntervalFinished(stats=stats):
                     row = (event.epoch, event.i, event.step, event.lr, stats.rows)
                     self._insert("intervals", (*row, stats.loss, stats.accuracy))
@@ -118,6 +130,25 @@ class Record:
                 self._connection.commit()
                 self._committed = time.monotonic()
 
+    def commit(self) -> None:
+        """Put on disk all that was written."""
+        with _reasons(self._where):
+            self._connection.commit()
+
+    def rewind(self, epoch_begin: int, interval_begin: int) -> None:
+        """Take back what was written of an epoch and an interval that are to be gone on with.
+
+        epoch_begin, interval_begin: the steps that were done before them.
+        """
+        with _reasons(self._where):
+            self._connection.execute("DELETE FROM epochs WHERE step > ?", (epoch_begin,))
+            for table in ("intervals", "layers"):
+                self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
+            self._connection.execute(
+                "DELETE FROM facts WHERE key IN ('status', 'seconds', 'scores')"
+            )
+            self._connection.commit()
+
     def facts(self) -> dict[str, Any]:
         """What is known of the run as a whole: engine, reason, status, seconds, losses at start."""
         rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
@@ -132,10 +163,19 @@ class Record:
         return pl.DataFrame(values, schema=schema, orient="row")
 
     def copy_to(self, path: Path) -> None:
-        """Write the record as it is now into a new file of its own."""
-        with _reasons(str(path)), closing(sqlite3.connect(path)) as copy:
-            self._connection.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
+        """Write the record as it is now into a new file of its own.
+
+        Row by row: SQLite's backup waits for ever for a write of this connection that a full disk
+        keeps from being committed, and such rows are what is to be rescued.
+        """
+        copy = Record.create(path)
+        with _reasons(copy._where):
+            for table in ("facts", *_TABLES):
+                for row in self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
+                    places = ", ".join("?" * len(row))
+                    copy._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
+        copy.close()
+        copy.abandon()
 
     def close(self) -> None:
         """Fold the log into the one file, so that it can be moved and read from read-only disks."""

@@ -6,11 +6,13 @@ A folder of layout 1 is self-contained and can be moved:
     record.sqlite      metrics, layer statistics, events
     model.safetensors  the model's state_dict
     classifier.json    architecture, class names, encoder, scaler
+    checkpoints/       the newest states of the training, to go on from
 """
 
 import json
 import shutil
 import tempfile
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,20 @@ class Run:
                 path.rmdir()
         return path
 
+    def resume(self, model: nn.Module | None = None, data: Any = None, **settings: Any) -> "Run":
+        """Go on with this run from its newest checkpoint; see `steepest.resume`.
+
+        Raises RunError if the run has no folder.
+        """
+        if self.folder is None:
+            raise RunError(
+                "a run goes on from the checkpoints in its folder, and this one has none"
+            )
+        # The room above this one: looked up by name, as the package's public names are.
+        resume = import_module("steepest.training").resume
+        run: Run = resume(self.folder, model, data, **settings)
+        return run
+
     def __repr__(self) -> str:
         facts = self.facts
         where = "in memory" if self.folder is None else f"in {self.folder}"
@@ -141,13 +157,8 @@ def begin_run_folder(folder: Path, recipe: Recipe) -> None:
     write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
 
 
-def open_run(path: str | Path, model: nn.Module | None = None) -> Run:
-    """The run in a folder.
-
-    model: needed only if the run trained a module of the user's own class; its weights are
-    replaced by the trained ones. Raises RunError if the folder holds no finished run.
-    """
-    folder = Path(path)
+def require_run_folder(folder: Path) -> None:
+    """Raise RunError unless this is the folder of a run, of the layout that is read here."""
     try:
         layout = json.loads((folder / "layout.json").read_text(encoding="utf-8"))["layout"]
     except FileNotFoundError:
@@ -159,6 +170,16 @@ def open_run(path: str | Path, model: nn.Module | None = None) -> Run:
             f"{folder} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
             "open it with the version that wrote it"
         )
+
+
+def open_run(path: str | Path, model: nn.Module | None = None) -> Run:
+    """The run in a folder.
+
+    model: needed only if the run trained a module of the user's own class; its weights are
+    replaced by the trained ones. Raises RunError if the folder holds no finished run.
+    """
+    folder = Path(path)
+    require_run_folder(folder)
     recipe = Recipe.read(folder / "recipe.toml")
     record = Record.open(folder / RECORD)
     return Run(recipe, open_classifier(folder, model), record, folder=folder)

@@ -1,4 +1,4 @@
-"""Ctrl-C as a request: the step that is being taken is finished, and the run is kept."""
+"""Ctrl-C and SIGTERM as requests: the step that is being taken is finished, the run is kept."""
 
 import signal
 import threading
@@ -8,10 +8,11 @@ from types import FrameType
 
 
 class StopRequest:
-    """True once the user has asked to stop."""
+    """True once the user has asked to stop. by: how, Ctrl-C or SIGTERM."""
 
     def __init__(self) -> None:
         self.made = False
+        self.by = ""
 
     def __bool__(self) -> bool:
         return self.made
@@ -19,7 +20,7 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Within the block the first Ctrl-C sets the request; a second one interrupts at once.
+    """Within the block the first signal sets the request; a second one interrupts at once.
 
     Outside the main thread Python delivers no signals, and nothing is changed.
     """
@@ -32,9 +33,11 @@ def stop_request() -> Iterator[StopRequest]:
         if request.made:
             raise KeyboardInterrupt
         request.made = True
+        request.by = "Ctrl-C" if signum == signal.SIGINT else signal.Signals(signum).name
 
-    before = signal.signal(signal.SIGINT, on_interrupt)
+    before = {kind: signal.signal(kind, on_interrupt) for kind in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield request
     finally:
-        signal.signal(signal.SIGINT, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)

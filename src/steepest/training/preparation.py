@@ -38,7 +38,7 @@ from steepest.training.find_lr import test_rates
 # The net that is built where the recipe leaves it open.
 _HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
 # What describes that net, and no model that is given.
-_OF_THE_NET = (
+OF_THE_NET = (
     *("hidden", "activation", "init", "dropout"),
     *("batch_norm", "layer_norm", "residual", "stochastic_depth"),
 )
@@ -152,7 +152,7 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
         return
     if not isinstance(model, nn.Module):
         raise ModelError(f"the model must be a torch.nn.Module, but is a {type(model).__name__}")
-    settings = [name for name in _OF_THE_NET if getattr(recipe, name) not in (None, 0.0, False)]
+    settings = [name for name in OF_THE_NET if getattr(recipe, name) not in (None, 0.0, False)]
     if settings:
         raise RecipeError(
             f"{' and '.join(settings)} describe the net that steepest builds, but a model was "

@@ -48,7 +48,12 @@ class Bar:
                 print_start(event, self._console)
                 self._epochs = -(-event.total_steps // event.steps_per_epoch)
                 self._task = self._progress.add_task(
-                    "", total=event.total_steps, epoch=f"1/{self._epochs}", scores="", rate=""
+                    "",
+                    total=event.total_steps,
+                    completed=event.step,
+                    epoch=f"{event.step // event.steps_per_epoch + 1}/{self._epochs}",
+                    scores="",
+                    rate="",
                 )
                 self._progress.start()
             case IntervalFinished(stats=stats):
@@ -112,6 +117,9 @@ def print_start(event: RunStarted, console: Console) -> None:
     for line in event.summary:
         console.out(line, highlight=False)
     console.out(f"engine: {event.engine} ({event.reason})", highlight=False)
+    if event.step:
+        console.out(f"goes on after step {event.step} of {event.total_steps}", highlight=False)
+        return
     console.out(
         f"loss before the first step: {event.initial_loss:.3f} (log C = {event.chance_loss:.3f})",
         highlight=False,

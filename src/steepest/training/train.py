@@ -1,42 +1,38 @@
-"""train(): the loop over epochs, on one screen, and what stands around it."""
+"""train() and resume(): what stands around the descent."""
 
-import math
 import os
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from torch import nn
 
 from steepest.classifier import save_classifier
-from steepest.engine import NO_STEPS, Plan, StepStats
+from steepest.engine import Plan
 from steepest.errors import RecipeError, RunError
-from steepest.files import is_empty_folder, make_run_folder, require_space
+from steepest.files import is_empty_folder, make_run_folder, require_space, write_atomically
+from steepest.nn import build
 from steepest.recipe import Recipe
-from steepest.run import (
-    RECORD,
-    EpochFinished,
-    Event,
-    IntervalFinished,
-    Observer,
-    Record,
-    Run,
-    RunStarted,
-    RunStopped,
-    begin_run_folder,
-)
-from steepest.training.interrupt import StopRequest, stop_request
-from steepest.training.pace import Pace
-from steepest.training.preparation import Preparation, prepare
+from steepest.run import RECORD, Event, Observer, Record, Run, begin_run_folder, require_run_folder
+from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest
+from steepest.training.descent import Descent, total_steps
+from steepest.training.interrupt import stop_request
+from steepest.training.preparation import OF_THE_NET, Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
 from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make_schedule
-from steepest.training.weights import Best, EpochAverage, averages, averages_in, put
+from steepest.training.weights import snapshot
 
-_INITIAL_ROWS = 4096
-_INTERVALS_AN_EPOCH = 20
-_LEAST_STEPS_BETWEEN_LOGS = 25
+# What may be different when a run goes on: neither its net nor its data nor the order of its rows.
+_CHANGEABLE = {
+    *("epochs", "steps", "lr", "schedule", "warmup", "gamma", "step_size", "milestones", "min_lr"),
+    *("restart_every", "plateau_patience", "early_stopping", "patience", "engine", "threads"),
+    *("device", "log_every", "checkpoint_every", "keep_checkpoints", "data"),
+}
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
 
@@ -67,8 +63,9 @@ def train(
     The model ends with its last weights, with their average if the recipe has ema or swa, and with
     those of the epoch of the lowest validation loss if it has early_stopping.
 
-    Ctrl-C ends the training after the current step; the run is given back as it is then, with
-    `run.status == "interrupted"`. Raises a SteepestError before any work if something does not fit.
+    Ctrl-C or SIGTERM ends the training after the current step; the run is given back as it is then,
+    with `run.status == "interrupted"`, and `resume` goes on with it. Raises a SteepestError before
+    any work if something does not fit.
     """
     recipe = (recipe or Recipe()).replace(**settings)
     check_progress(progress)
@@ -85,20 +82,152 @@ def train(
         _remove_if_empty(folder)
         raise
     run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
+    with _alone(folder):
+        _carry_out(run, ready, schedule, progress, observers)
+    return run
+
+
+def resume(
+    path: str | Path,
+    model: nn.Module | None = None,
+    data: Any = None,
+    *,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+    scheduler: TorchScheduler | None = None,
+    scheduler_every: str = "epoch",
+    accept_changes: bool = False,
+    **settings: Any,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its newest checkpoint.
+
+    The weights at the end are, bit for bit, those of a run that was never interrupted. A run that
+    had finished goes on if it is given more epochs: resume("runs/a", epochs=20).
+
+    path: the run's folder. model: needed for a module of the user's own class; its weights are
+    replaced. data: needed if the run was not given a file or a name. settings: what is to be
+    different from now on. accept_changes: go on although the data or recipe.toml are not those of
+    the checkpoint. The other arguments are those of `train`. Raises RunError if there is no
+    checkpoint, another process works on the run, or something has changed.
+    """
+    folder = Path(path)
+    check_progress(progress)
+    require_run_folder(folder)
+    with _alone(folder):
+        checkpoint = newest(folder)
+        recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
+        ready = _ready_to_go_on(checkpoint, model, data, recipe)
+        _require_same_data(checkpoint, ready.plan, accept_changes)
+        if checkpoint.scheduler and scheduler is None:
+            raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
+        schedule = _schedule(ready, scheduler, scheduler_every)
+        record = Record.go_on(folder / RECORD)
+        epoch_begin = checkpoint.step - checkpoint.epoch_stats.steps
+        record.rewind(epoch_begin, checkpoint.step - checkpoint.interval.steps)
+        write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
+        run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
+        _carry_out(run, ready, schedule, progress, observers, checkpoint)
+    return run
+
+
+def _recipe_to_go_on(
+    folder: Path, checkpoint: Checkpoint, accept_changes: bool, settings: dict[str, Any]
+) -> Recipe:
+    """The checkpoint's recipe with the changes that were asked for. Raises RunError for others."""
+    kept, found = checkpoint.recipe, Recipe.read(folder / "recipe.toml")
+    changed = [f.name for f in fields(Recipe) if getattr(kept, f.name) != getattr(found, f.name)]
+    if changed and not accept_changes:
+        shown = "; ".join(
+            f"{name} is {getattr(found, name)!r} and was {getattr(kept, name)!r}"
+            for name in changed
+        )
+        raise RunError(
+            f"{folder / 'recipe.toml'} has changed since the checkpoint: {shown}; undo that, or go "
+            "on with accept_changes"
+        )
+    recipe = found.replace(**settings)
+    for name in (f.name for f in fields(Recipe)):
+        if name not in _CHANGEABLE and getattr(recipe, name) != getattr(kept, name):
+            raise RunError(
+                f"a run cannot go on with another {name} ({getattr(recipe, name)!r} instead of "
+                f"{getattr(kept, name)!r}): begin a new run"
+            )
+    return recipe
+
+
+def _ready_to_go_on(
+    checkpoint: Checkpoint, model: nn.Module | None, data: Any, recipe: Recipe
+) -> Preparation:
+    """As `prepare`, with the net of the checkpoint and the learning rate that it began with."""
+    if model is None:
+        if checkpoint.architecture is None:
+            raise RunError(
+                "this run trained a module of a class of your own, whose code no file brings; pass "
+                "it: resume(..., model=...)"
+            )
+        model = build(checkpoint.architecture)
+    defaults = {f.name: f.default for f in fields(Recipe) if f.name in OF_THE_NET}
+    lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
+    ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
+    expected = {name: t.shape for name, t in checkpoint.model.items()}
+    if expected != {name: t.shape for name, t in snapshot(model).items()}:
+        raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
+    return replace(ready, plan=replace(ready.plan, recipe=recipe))
+
+
+def _require_same_data(checkpoint: Checkpoint, plan: Plan, accept_changes: bool) -> None:
+    if accept_changes or fingerprint(plan) == checkpoint.data:
+        return
+    raise RunError(
+        f"the training rows are not those of the checkpoint ({plan.rows} rows of shape "
+        f"{plan.inputs.array.shape[1:]} now): bring back the data, or go on with accept_changes"
+    )
+
+
+@contextmanager
+def _alone(folder: Path | None) -> Iterator[None]:
+    """Keep other processes from writing to this run. The lock ends with the process, however."""
+    if folder is None:
+        yield
+        return
+    lock = FileLock(folder / "lock")
     try:
-        with (
-            shown_progress(progress) as shown,
-            stop_request() as stop,
-        ):
-            _descend(ready, schedule, _announcer(record, shown, *observers), stop)
-        record.close()
-        if folder is not None:
-            save_classifier(run.classifier, folder)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunError(f"another process is working on {folder}; wait until it has ended") from None
+    except OSError as error:
+        raise RunError(f"cannot lock {folder}: {error.strerror or error}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _carry_out(
+    run: Run,
+    ready: Preparation,
+    schedule: Schedule,
+    progress: str,
+    observers: Sequence[Observer],
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Train, and save what came of it; from a checkpoint if there is one."""
+    checkpoints = None if run.folder is None else Checkpoints(run.folder, run.recipe)
+    try:
+        with shown_progress(progress) as shown, stop_request() as stop:
+            tell = _announcer(run.record, shown, *observers)
+            descent = Descent(ready, schedule, tell, stop, checkpoints)
+            if checkpoint is not None:
+                descent.restore(checkpoint, run.history["val_loss"].to_list())
+            descent.run()
+        run.record.close()
+        if run.folder is not None:
+            save_classifier(run.classifier, run.folder)
     except RunError as error:
         rescued = _rescue(run)
-        record.abandon()
+        run.record.abandon()
         raise RunError(f"{error}; {rescued}") from error
-    return run
 
 
 def _announcer(*observers: Observer) -> Observer:
@@ -109,114 +238,6 @@ def _announcer(*observers: Observer) -> Observer:
     return tell
 
 
-def _descend(ready: Preparation, schedule: Schedule, tell: Observer, stop: StopRequest) -> None:
-    """Take all the steps and tell what happens; the model is current when this returns."""
-    plan, engine, pace = ready.plan, ready.choice.engine, Pace()
-    best, mean = Best(), EpochAverage()
-    started = time.perf_counter()
-    tell(_run_started(ready))
-    engine.load(plan)
-    step, total, ending = 0, _total_steps(plan), None
-    try:
-        while step < total and ending is None:
-            end = min(total, (step // plan.steps_per_epoch + 1) * plan.steps_per_epoch)
-            stats, ending = _descend_to(end, step, ready, schedule, pace, tell, stop)
-            with averages_in(plan.model, engine.export()):
-                lr, seconds = schedule.rate(step + stats.steps - 1), time.perf_counter() - started
-                epoch = _epoch_finished(step, stats, ready, lr, seconds)
-                tell(epoch)
-                if plan.recipe.early_stopping and epoch.val_loss is not None:
-                    best.offer(epoch.epoch, epoch.val_loss, plan.model)
-            step += stats.steps
-            schedule.epoch_done(epoch.val_loss)
-            if step >= (1 - plan.recipe.swa) * total:
-                mean.add(plan.model)
-            if ending is None and best.epoch >= 0:
-                ending = _patience_over(plan.recipe, best.epoch, epoch.epoch)
-    finally:
-        put(plan.model, averages(engine.export()))
-        if plan.recipe.swa:
-            mean.finish(plan.model, plan.inputs)
-        best.restore(plan.model)
-    status, reason = ending or ("finished", f"all {total} steps were taken")
-    if best.epoch >= 0:
-        reason += f"; the weights are those of epoch {best.epoch}, the best on the validation part"
-    scores = {name: ready.classifier.score(*part) for name, part in ready.parts.items()}
-    tell(RunStopped(status, reason, step, time.perf_counter() - started, scores))
-
-
-def _patience_over(recipe: Recipe, best: int, epoch: int) -> tuple[str, str] | None:
-    if epoch - best < recipe.patience:
-        return None
-    return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
-
-
-def _descend_to(
-    end: int,
-    step: int,
-    ready: Preparation,
-    schedule: Schedule,
-    pace: Pace,
-    tell: Observer,
-    stop: StopRequest,
-) -> tuple[StepStats, tuple[str, str] | None]:
-    """Steps up to `end`, in one epoch: what they did, and (status, reason) if they end the run."""
-    plan, engine = ready.plan, ready.choice.engine
-    log_every = _log_every(plan)
-    epoch, first = divmod(step, plan.steps_per_epoch)
-    so_far, ending = NO_STEPS, None
-    while step < end and ending is None:
-        goal = min(end, (step // log_every + 1) * log_every)
-        interval = NO_STEPS
-        while step < goal and ending is None:
-            count = pace.steps(goal - step)
-            due = step + count == goal and goal % log_every == 0
-            rates = [schedule.rate(i) for i in range(step, step + count)]
-            stats = engine.advance(rates, statistics=due)
-            pace.took(count)
-            interval, step = interval + stats, step + count
-            if not math.isfinite(stats.loss_sum):
-                ending = ("diverged", _divergence(stats, step, rates[-1]))
-            elif stop:
-                ending = ("interrupted", f"stopped by Ctrl-C after step {step}")
-        so_far = so_far + interval
-        tell(IntervalFinished(epoch, first + so_far.steps, step, rates[-1], interval))
-    return so_far, ending
-
-
-def _run_started(ready: Preparation) -> RunStarted:
-    plan, choice = ready.plan, ready.choice
-    return RunStarted(
-        recipe=plan.recipe,
-        engine=choice.engine.name,
-        reason=choice.reason,
-        rows=plan.rows,
-        steps_per_epoch=plan.steps_per_epoch,
-        total_steps=_total_steps(plan),
-        initial_loss=ready.classifier.score(*ready.some_training_rows(_INITIAL_ROWS)).loss,
-        chance_loss=ready.classifier.objective.chance_loss(len(ready.classifier.classes)),
-        summary=ready.summary,
-    )
-
-
-def _epoch_finished(
-    first: int, stats: StepStats, ready: Preparation, lr: float, seconds: float
-) -> EpochFinished:
-    """first: the epoch's first step. lr: of its last one."""
-    validation = ready.parts.get("validation")
-    score = ready.classifier.score(*validation) if validation else None
-    return EpochFinished(
-        epoch=first // ready.plan.steps_per_epoch,
-        step=first + stats.steps,
-        train_loss=stats.loss,
-        train_acc=stats.accuracy,
-        val_loss=score.loss if score else None,
-        val_acc=score.accuracy if score else None,
-        lr=lr,
-        seconds=seconds,
-    )
-
-
 def _schedule(ready: Preparation, scheduler: TorchScheduler | None, every: str) -> Schedule:
     plan = ready.plan
     if scheduler is not None:
@@ -225,24 +246,7 @@ def _schedule(ready: Preparation, scheduler: TorchScheduler | None, every: str) 
                 "the recipe has a schedule and a scheduler was given; leave out one of the two"
             )
         return FromTorch(scheduler, ready.lr, each_step=every == "step")
-    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, _total_steps(plan))
-
-
-def _total_steps(plan: Plan) -> int:
-    all_epochs = plan.recipe.epochs * plan.steps_per_epoch
-    return all_epochs if plan.recipe.steps is None else min(all_epochs, plan.recipe.steps)
-
-
-def _log_every(plan: Plan) -> int:
-    by_epoch = plan.steps_per_epoch // _INTERVALS_AN_EPOCH
-    return plan.recipe.log_every or max(by_epoch, _LEAST_STEPS_BETWEEN_LOGS)
-
-
-def _divergence(stats: StepStats, step: int, lr: float) -> str:
-    return (
-        f"the loss became {stats.loss} within the {stats.steps} steps up to step {step}; the first "
-        f"thing to try is a learning rate below {lr:g}"
-    )
+    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, total_steps(plan))
 
 
 def _begin_record(folder: Path | None, ready: Preparation) -> Record:

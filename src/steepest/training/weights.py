@@ -50,16 +50,16 @@ class Best:
 
     def __init__(self) -> None:
         self.epoch = -1
-        self._loss = math.inf
-        self._weights: dict[str, Tensor] = {}
+        self.loss = math.inf
+        self.weights: dict[str, Tensor] = {}
 
     def offer(self, epoch: int, val_loss: float, model: nn.Module) -> None:
         """Keep the model's weights if this loss is the lowest yet."""
-        if val_loss < self._loss:
-            self.epoch, self._loss, self._weights = epoch, val_loss, snapshot(model)
+        if val_loss < self.loss:
+            self.epoch, self.loss, self.weights = epoch, val_loss, snapshot(model)
 
     def restore(self, model: nn.Module) -> None:
-        put(model, self._weights)
+        put(model, self.weights)
 
 
 class EpochAverage:
@@ -67,22 +67,22 @@ class EpochAverage:
 
     def __init__(self) -> None:
         self.epochs = 0
-        self._means: dict[str, Tensor] = {}
+        self.means: dict[str, Tensor] = {}
 
     def add(self, model: nn.Module) -> None:
         """Take in the parameters as they are now."""
         self.epochs += 1
         for name, p in model.named_parameters():
             value = p.detach().double()
-            if name in self._means:
-                self._means[name] += (value - self._means[name]) / self.epochs
+            if name in self.means:
+                self.means[name] += (value - self.means[name]) / self.epochs
             else:
-                self._means[name] = value.clone()
+                self.means[name] = value.clone()
 
     def finish(self, model: nn.Module, inputs: Inputs) -> None:
         """Give the model the mean, and batch normalisation the statistics that belong to it."""
         if self.epochs:
-            put(model, self._means)
+            put(model, self.means)
             renew_statistics(model, inputs)
 
 

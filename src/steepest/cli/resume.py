@@ -1,0 +1,40 @@
+"""`steepest resume`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from steepest.cli.options import as_json, print_json
+from steepest.cli.train import print_result, result_of
+
+
+@click.command("resume")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--epochs", type=int, help="Passes over the training rows in all, if others now.")
+@click.option("--engine", help="auto, native or torch, if another one now.")
+@click.option("--accept-changes", is_flag=True, help="Go on though the data or the recipe changed.")
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "bar", "epochs", "steps", "none"]),
+    default="auto",
+    help="How the training shows itself on standard error.",
+)
+@as_json
+def command(run: Path, accept_changes: bool, progress: str, as_json: bool, **options: Any) -> None:
+    r"""Go on with the run in the folder RUN, interrupted or killed, from its newest checkpoint.
+
+    \b
+    steepest resume runs/churn
+    steepest resume runs/churn --epochs 40
+    """
+    from steepest.training import resume
+
+    settings = {name: value for name, value in options.items() if value is not None}
+    done = resume(run, progress=progress, accept_changes=accept_changes, **settings)
+    if as_json:
+        print_json(result_of(done, run))
+    else:
+        print_result(done, run)
+    if done.status == "interrupted":
+        raise KeyboardInterrupt
