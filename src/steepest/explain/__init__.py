@@ -1,0 +1,1 @@
+"""Explain: gradient descent in formulas, graphs and moving pictures."""
