@@ -10,6 +10,12 @@ from pathlib import Path
 
 from steepest.errors import RunError
 
+# What reading a damaged or hostile file can raise in the code that takes it apart.
+DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, RecursionError),
+)
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a crash or a full disk leaves the old one, or none, but never a part.
@@ -38,6 +44,12 @@ def make_run_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path):
             pass
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder if it is not there. Raises RunError naming it and the reason."""
+    with _reasons(path):
+        path.mkdir(exist_ok=True)
 
 
 def is_empty_folder(path: Path) -> bool:

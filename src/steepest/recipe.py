@@ -312,7 +312,18 @@ class Recipe:
     checkpoint_every: float = _setting(
         60.0, "seconds between two checkpoints in the run's folder", _POSITIVE
     )
-    keep_checkpoints: int = _setting(2, "checkpoints that are kept, the newest", _whole(1))
+    checkpoint_steps: int | None = _setting(
+        None, "steps between two checkpoints, besides", _whole(1).or_none()
+    )
+    checkpoint_epochs: int | None = _setting(
+        None, "epochs between two checkpoints, besides", _whole(1).or_none()
+    )
+    keep_checkpoints: int = _setting(
+        2, "checkpoints that are kept: the newest, and the best weights beside them", _whole(1)
+    )
+    stop_at_nonfinite: bool = _setting(
+        True, "end the run when the loss or a weight is not finite", _SWITCH
+    )
     log_every: int | None = _setting(
         None, "steps between two rows of the record [20 an epoch]", _whole(1).or_none()
     )
@@ -358,7 +369,7 @@ class Recipe:
         """Raises RecipeError naming `source` if the text is not TOML or a setting is wrong."""
         try:
             settings = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise RecipeError(f"{source} is not valid TOML: {error}") from None
         try:
             return cls(**settings)

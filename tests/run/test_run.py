@@ -41,7 +41,7 @@ def test_a_run_trained_into_a_folder_equals_one_saved_there(blobs, tmp_path):
     kept = sp.train(None, blobs, epochs=2, progress="none", out=tmp_path / "kept")
     names = {path.name for path in (tmp_path / "kept").iterdir()}
     saved = sp.train(None, blobs, epochs=2, progress="none").save(tmp_path / "saved")
-    assert names == {path.name for path in saved.iterdir()} | {"checkpoints"}
+    assert names == {path.name for path in saved.iterdir()} | {"checkpoints", "lock"}
     assert same_weights(sp.open(tmp_path / "kept").model, kept.model)
 
 

@@ -44,6 +44,7 @@ KINDS = {
     "swa and plateau": {"swa": 0.6, "schedule": "plateau", "plateau_patience": 0, "batch_size": 16},
     "accumulated": {"accumulate": 3, "momentum": 0.9, "epochs": 6, "batch_size": 16},
     "lr auto": {"lr": "auto", "epochs": 5, "batch_size": 16},
+    "lbfgs": {"optimizer": "lbfgs", "batch_size": "full", "epochs": 40, "engine": "torch"},
     "rmsprop": {"optimizer": "rmsprop", "momentum": 0.5, "batch_size": 16, "clip_norm": 1.0},
 }
 
@@ -75,7 +76,7 @@ def rows(run):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("steps", [1, 17, 33])
 def test_it_ends_with_the_same_bits_and_the_same_record(blobs, tmp_path, kind, engine, steps):
-    settings = {**KINDS[kind], "engine": engine, "progress": "none"}
+    settings = {"engine": engine, **KINDS[kind], "progress": "none"}
     whole = sp.train(None, blobs, out=tmp_path / "whole", **settings)
     folder = tmp_path / "stopped"
     stopped = sp.train(None, blobs, out=folder, observers=[stop_after(steps)], **settings)
@@ -212,14 +213,14 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(stopped, blobs, 
     folder = stopped / "checkpoints"
     run = sp.resume(stopped, data=blobs, observers=[stop_after(40)], progress="none")
     assert run.status == "interrupted"
-    first, second = sorted(folder.glob("*.safetensors"))
+    first, second = sorted(folder.glob("step-*.safetensors"))
     content = bytearray(second.read_bytes())
     content[len(content) // 2] ^= 1
     second.write_bytes(content)
     assert newest(stopped).step == int(first.stem.split("-")[1])
     whole = sp.train(None, blobs, epochs=20, hidden=(5,), progress="none")
     assert bits(sp.resume(stopped, data=blobs, progress="none")) == bits(whole)
-    for path in folder.glob("*.json"):
+    for path in folder.glob("step-*.json"):
         path.write_text("{")
     with pytest.raises(RunError, match="has no checkpoint to go on from; damaged: step-"):
         newest(stopped)
@@ -231,7 +232,8 @@ def test_the_last_checkpoints_are_kept_and_no_more(blobs, tmp_path):
         progress="none", log_every=7,
     )  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
-    assert len(names) == 6
+    assert names[:2] == ["best.json", "best.safetensors"]
+    assert len(names) == 2 + 6
     assert names[-1] == f"step-{30 * 6:012d}.safetensors"
 
 

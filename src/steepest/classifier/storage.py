@@ -15,7 +15,7 @@ from torch import nn
 from steepest.classifier.classifier import Classifier
 from steepest.data import Classes, Preprocessing
 from steepest.errors import RunError
-from steepest.files import write_atomically
+from steepest.files import DAMAGE, write_atomically
 from steepest.nn import build, describe
 from steepest.objective import Objective
 
@@ -57,7 +57,7 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
         classes = Classes.from_json(description["classes"])
         preprocessing = Preprocessing.from_json(description["preprocessing"])
         architecture, name = description["architecture"], description["module"]
-    except (SafetensorError, OSError, LookupError, TypeError, ValueError) as error:
+    except (SafetensorError, *DAMAGE) as error:
         raise RunError(f"{folder} holds a damaged classifier: {error}") from None
     if model is None:
         if architecture is None:
@@ -67,8 +67,27 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
             )
         with torch.device("meta"):  # shapes only: nothing is allocated before they are compared
             model = build(architecture)
-    _load_weights(model, weights, folder)
+    _require_shapes(model, weights, folder)
+    if _on_meta(model):
+        _require_fit(model, preprocessing.shape, len(classes), folder)
+    model.load_state_dict(weights, assign=_on_meta(model))
     return Classifier(model.eval(), objective, preprocessing, classes)
+
+
+def _require_fit(model: nn.Module, shape: tuple[int, ...], classes: int, folder: Path) -> None:
+    """Raise RunError unless the model, on the meta device, gives logits for rows of this shape."""
+    found: object = None
+    for dtype in (torch.float32, torch.int64):  # the latter for embeddings
+        try:
+            found = tuple(model.eval()(torch.empty(2, *shape, dtype=dtype, device="meta")).shape)
+            break
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            found = found or str(error).splitlines()[0]
+    if found not in ((2, classes), (2, 1), (2,)):
+        raise RunError(
+            f"{folder} holds a damaged classifier: its model does not give logits of {classes} "
+            f"classes for rows of shape {shape}, but {found}"
+        )
 
 
 def _read_description(path: Path) -> dict[str, Any]:
@@ -78,14 +97,18 @@ def _read_description(path: Path) -> dict[str, Any]:
         raise RunError(
             f"{path.parent} holds no trained classifier: {path.name} is missing"
         ) from None
-    except (OSError, ValueError) as error:
+    except DAMAGE as error:
         raise RunError(f"cannot read {path}: {error}") from None
     if not isinstance(description, dict):
         raise RunError(f"{path} is not the description of a classifier")
     return description
 
 
-def _load_weights(model: nn.Module, weights: dict[str, torch.Tensor], folder: Path) -> None:
+def _on_meta(model: nn.Module) -> bool:
+    return any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
+
+
+def _require_shapes(model: nn.Module, weights: dict[str, torch.Tensor], folder: Path) -> None:
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     found = {name: tuple(t.shape) for name, t in weights.items()}
     if expected != found:
@@ -97,5 +120,3 @@ def _load_weights(model: nn.Module, weights: dict[str, torch.Tensor], folder: Pa
             f"{found.get(name, 'nothing')} in the file and {expected.get(name, 'nothing')} in the "
             "model"
         )
-    on_meta = any(p.is_meta for p in (*model.parameters(), *model.buffers()))
-    model.load_state_dict(weights, assign=on_meta)

@@ -1,19 +1,22 @@
 """`steepest evaluate`."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
-from steepest.cli.options import as_json, print_json
+from steepest.cli.options import as_json, print_json, weights
 
 
 @click.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source")
 @click.option("--target", help="Column that holds the class [the one trained on].")
+@weights
 @as_json
-def command(run: Path, source: str, target: str | None, as_json: bool) -> None:
+def command(
+    run: Path, source: str, weights: Literal["final", "best"], target: str | None, as_json: bool
+) -> None:
     r"""Measure the classifier in the folder RUN on the labelled rows of SOURCE.
 
     \b
@@ -21,7 +24,7 @@ def command(run: Path, source: str, target: str | None, as_json: bool) -> None:
     """
     from steepest.run import open_run
 
-    evaluation = open_run(run).evaluate(source, target=target)
+    evaluation = open_run(run, weights=weights).evaluate(source, target=target)
     if as_json:
         print_json(evaluation.to_dict())
     else:
@@ -30,6 +33,7 @@ def command(run: Path, source: str, target: str | None, as_json: bool) -> None:
 
 def _print_tables(evaluation: Any) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     summary = Table("measure", "value")
@@ -40,14 +44,14 @@ def _print_tables(evaluation: Any) -> None:
     classes = Table("class", "precision", "recall", "f1", "rows")
     for score in evaluation.classes:
         numbers = (f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}")
-        classes.add_row(score.name, *numbers, str(score.support))
+        classes.add_row(escape(score.name), *numbers, str(score.support))
     console = Console()
     console.print(summary, classes)
     if len(evaluation.classes) <= 12:
-        columns = [score.name for score in evaluation.classes]
+        columns = [escape(score.name) for score in evaluation.classes]
         confusion = Table("true \\ predicted", *columns)
         if evaluation.several:
             confusion = Table("class", "neither", "only predicted", "only true", "both")
         for score, row in zip(evaluation.classes, evaluation.confusion, strict=True):
-            confusion.add_row(score.name, *map(str, row))
+            confusion.add_row(escape(score.name), *map(str, row))
         console.print(confusion)

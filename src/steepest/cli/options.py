@@ -97,13 +97,14 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     **dict.fromkeys(("target", "device"), str),
     **dict.fromkeys(("image_size", "accumulate", "step_size", "restart_every"), int),
     **dict.fromkeys(("plateau_patience", "patience", "cutout", "shift", "crop"), int),
-    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every", "keep_checkpoints"), int),
+    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every"), int),
+    **dict.fromkeys(("checkpoint_steps", "checkpoint_epochs", "keep_checkpoints"), int),
     **dict.fromkeys(("dropout", "stochastic_depth", "momentum", "rms_decay", "eps"), float),
     **dict.fromkeys(("weight_decay", "l1", "l2", "clip_norm", "clip_value", "gamma"), float),
     **dict.fromkeys(("min_lr", "ema", "swa", "focal_gamma", "label_smoothing"), float),
     **dict.fromkeys(("pos_weight", "mixup", "cutmix", "checkpoint_every"), float),
     **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
-    **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
+    **dict.fromkeys(("penalise_biases", "early_stopping", "flip", "stop_at_nonfinite"), bool),
 }
 
 
@@ -120,6 +121,14 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
             )
         command = option(command)
     return command
+
+
+weights = click.option(
+    "--weights",
+    type=click.Choice(["final", "best"]),
+    default="final",
+    help="Those that the run ended with, or of the epoch with the lowest validation loss.",
+)
 
 
 def print_json(value: Any) -> None:

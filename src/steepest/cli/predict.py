@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
+from typing import Literal
 
 import click
 
-from steepest.cli.options import as_json, print_json
+from steepest.cli.options import as_json, print_json, weights
 
 
 @click.command("predict")
@@ -13,8 +14,16 @@ from steepest.cli.options import as_json, print_json
 @click.argument("source")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file [standard output].")
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
+@weights
 @as_json
-def command(run: Path, source: str, output: Path | None, proba: bool, as_json: bool) -> None:
+def command(
+    run: Path,
+    source: str,
+    weights: Literal["final", "best"],
+    output: Path | None,
+    proba: bool,
+    as_json: bool,
+) -> None:
     r"""Predict the class of each row of SOURCE with the classifier in the folder RUN.
 
     \b
@@ -25,7 +34,7 @@ def command(run: Path, source: str, output: Path | None, proba: bool, as_json: b
     from steepest.files import write_atomically
     from steepest.run import open_run
 
-    classifier = open_run(run).classifier
+    classifier = open_run(run, weights=weights).classifier
     probabilities = classifier.predict_proba(source)
     decided = classifier.classes.decode(classifier.objective.decide(probabilities))
     if classifier.classes.several:

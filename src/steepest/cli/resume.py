@@ -12,6 +12,7 @@ from steepest.cli.train import print_result, result_of
 @click.command("resume")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--epochs", type=int, help="Passes over the training rows in all, if others now.")
+@click.option("--lr", type=float, help="Learning rate, if another one now.")
 @click.option("--engine", help="auto, native or torch, if another one now.")
 @click.option("--accept-changes", is_flag=True, help="Go on though the data or the recipe changed.")
 @click.option(

@@ -56,13 +56,15 @@ def _print_table(runs: list[dict[str, Any]]) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     columns = ("run", "status", "engine", "epochs", "seconds", "train_acc", "val_acc", "test_acc")
     table = Table(box=SIMPLE_HEAD)
     for column in columns:
         table.add_column(column, no_wrap=True)
     for run in runs:
-        table.add_row(*(_shown(run.get(column)) for column in columns))
+        # Text, not markup: a folder may be called [red].
+        table.add_row(*(Text(_shown(run.get(column))) for column in columns))
     # As wide as it needs: a name cut short is of no use, and terminals wrap.
     Console(width=1000).print(table)
 

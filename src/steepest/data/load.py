@@ -21,6 +21,7 @@ from steepest.data.sources.idx import find_idx_folder, is_idx, read_idx_folder, 
 from steepest.data.sources.images import read_image_folder
 from steepest.data.sources.named import NAMED, canonical
 from steepest.data.sources.npz import read_npy, read_npz
+from steepest.data.sources.parquet import read_parquet
 from steepest.data.sources.torch_datasets import read_torch_dataset
 from steepest.errors import DataError, TargetError, did_you_mean
 
@@ -202,13 +203,7 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
 
 
 def _read_parquet(path: Path, options: _Options) -> Dataset:
-    try:
-        frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {error}") from None
-    if not frame.height:
-        raise DataError(f"{path} has columns but no rows")
-    return _read_table(frame, str(path), options)
+    return _read_table(read_parquet(path), str(path), options)
 
 
 def _read_npy(path: Path, options: _Options) -> Dataset:

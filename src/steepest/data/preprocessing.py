@@ -139,12 +139,12 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
-        encoder = state["encoder"]
-        return cls(
-            None if encoder is None else TableEncoder.from_json(encoder),
-            Scaler.from_json(state["scaler"]),
-            tuple(map(int, state["shape"])),
-        )
+        encoder, scaler = state["encoder"], Scaler.from_json(state["scaler"])
+        shape = tuple(map(int, state["shape"]))
+        for part in (scaler.offset, scaler.factor):
+            if part.ndim and part.shape != shape:
+                raise ValueError(f"its scaler is for rows of shape {part.shape}, not {shape}")
+        return cls(None if encoder is None else TableEncoder.from_json(encoder), scaler, shape)
 
     def _array(self, samples: Samples) -> NDArray[Any]:
         inputs = samples.inputs

@@ -172,14 +172,46 @@ class FromTorch:
 class LBFGS:
     """torch.optim.LBFGS with its line search, for the gradient of all rows at once.
 
-    One step is one update; a step evaluates the loss several times. Its memory of past steps is
-    not saved: a run that is continued builds it anew.
+    One step is one update; a step evaluates the loss several times. Its memory is of all
+    parameters together, so its state has the name "".
     """
 
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._first = next(iter(parameters.values()))
         self._optimizer = torch.optim.LBFGS(
             list(parameters.values()), max_iter=1, line_search_fn="strong_wolfe"
         )
+
+    def state(self) -> OptimiserState:
+        """What torch keeps, as tensors: lists are stacked, numbers are float64; the key says so."""
+        saved: dict[str, Tensor] = {}
+        for key, value in self._optimizer.state[self._first].items():
+            if key == "al":  # scratch of the step, made anew
+                continue
+            if isinstance(value, list) and value:
+                saved[f"{key}:list"] = torch.stack(value)
+            elif isinstance(value, Tensor):
+                saved[key] = value.clone()
+            elif isinstance(value, (int, float)):
+                saved[f"{key}:{type(value).__name__}"] = torch.tensor(value, dtype=torch.double)
+        return {"": saved} if saved else {}
+
+    def load(self, state: OptimiserState) -> None:
+        kept = self._optimizer.state[self._first]
+        for name, tensor in state.get("", {}).items():
+            key, _, kind = name.partition(":")
+            match kind:
+                case "list":
+                    kept[key] = [part.clone() for part in tensor]
+                case "int":
+                    kept[key] = int(tensor)
+                case "float":
+                    kept[key] = float(tensor)
+                case _:
+                    kept[key] = tensor.clone()
+        if kept:
+            for key in ("old_dirs", "old_stps", "ro"):
+                kept.setdefault(key, [])
 
     def step(self, rate: float, loss: Callable[[], Tensor]) -> None:
         """One step. loss: computes the loss and its gradients anew."""

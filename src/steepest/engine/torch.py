@@ -54,7 +54,7 @@ class TorchEngine:
             None if self._lbfgs else make_optimizer(recipe, self._trainable, self._settings)
         )
         self._average = Average(self._trainable, recipe.ema) if recipe.ema else None
-        for part in (self._optimizer, self._average):
+        for part in (self._optimizer, self._lbfgs, self._average):
             if part is not None:
                 part.load(optimiser or {})
 
@@ -98,7 +98,8 @@ class TorchEngine:
         )
 
     def export(self) -> OptimiserState:
-        state = self._optimizer.state() if self._optimizer else {}
+        chosen = self._optimizer or self._lbfgs
+        state = chosen.state() if chosen else {}
         for name, kept in (self._average.state() if self._average else {}).items():
             state.setdefault(name, {}).update(kept)
         return state

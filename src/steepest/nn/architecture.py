@@ -56,17 +56,24 @@ def build(description: dict[str, Any]) -> nn.Module:
 
     Raises ModelError if the description is malformed or names a class outside the table.
     """
+    try:
+        return _build(description)
+    except RecursionError:
+        raise ModelError("the saved architecture is nested too deeply") from None
+
+
+def _build(description: dict[str, Any]) -> nn.Module:
     kind = description.get("type") if isinstance(description, dict) else None
     if kind == "Sequential" and isinstance(description.get("children"), dict):
         module = nn.Sequential()
         for name, child in description["children"].items():
-            module.add_module(name, build(child))
+            module.add_module(name, _build(child))
         return module
     settings = description.get("settings") if isinstance(description, dict) else None
     if kind == "Residual" and isinstance(settings, dict):
         depth = settings.get("stochastic_depth")
         if isinstance(depth, (int, float)):
-            return Residual(build(description.get("block", {})), float(depth))
+            return Residual(_build(description.get("block", {})), float(depth))
     leaf = _BY_NAME.get(str(kind))
     if leaf is None or not isinstance(settings, dict):
         raise ModelError(

@@ -7,8 +7,13 @@ from steepest.run.events import Observer as Observer
 from steepest.run.events import RunStarted as RunStarted
 from steepest.run.events import RunStopped as RunStopped
 from steepest.run.record import Record as Record
+from steepest.run.run import LOCK as LOCK
 from steepest.run.run import RECORD as RECORD
 from steepest.run.run import Run as Run
 from steepest.run.run import begin_run_folder as begin_run_folder
 from steepest.run.run import open_run as open_run
 from steepest.run.run import require_run_folder as require_run_folder
+from steepest.run.tensors import BEST as BEST
+from steepest.run.tensors import CHECKPOINTS as CHECKPOINTS
+from steepest.run.tensors import read_tensors as read_tensors
+from steepest.run.tensors import write_tensors as write_tensors

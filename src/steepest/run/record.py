@@ -48,6 +48,13 @@ _TABLES: dict[str, dict[str, type]] = {
     "layers": {"step": int, **{name: str if name == "name" else float for name in _LAYER_FIELDS}},
     "events": {"time": float, "kind": str, "text": str},
 }
+# What is known of a run as a whole, and what it may be.
+_FACTS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("engine", "reason", "status"), (str,)),
+    "rows": (int,),
+    **dict.fromkeys(("initial_loss", "chance_loss", "seconds"), (int, float)),
+    "scores": (dict,),
+}
 _SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
 
@@ -69,10 +76,8 @@ class Record:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            connection.execute("CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)")
-            for table, columns in _TABLES.items():
-                typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
-                connection.execute(f"CREATE TABLE {table} ({typed})")
+            for statement in _schema().values():
+                connection.execute(statement)
             connection.commit()
         return record
 
@@ -81,10 +86,13 @@ class Record:
         """The record in a file, to read. Raises RunError if it is not one, or of a later layout."""
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+            connection.execute("PRAGMA trusted_schema = OFF")
             layout = connection.execute("PRAGMA user_version").fetchone()[0]
             connection.execute("SELECT count(*) FROM facts")
-        except sqlite3.Error as error:
+            schema = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql > ''"))
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter by a damaged name
             raise RunError(f"{path} is not the record of a run: {error}") from None
+        _require_known(schema, path)
         if layout != LAYOUT:
             raise RunError(
                 f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
@@ -131,9 +139,10 @@ class Record:
                 self._committed = time.monotonic()
 
     def commit(self) -> None:
-        """Put on disk all that was written."""
+        """Put on disk all that was written, so that not even a power cut takes it back."""
         with _reasons(self._where):
             self._connection.commit()
+            self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rewind(self, epoch_begin: int, interval_begin: int) -> None:
         """Take back what was written of an epoch and an interval that are to be gone on with.
@@ -151,16 +160,21 @@ class Record:
 
     def facts(self) -> dict[str, Any]:
         """What is known of the run as a whole: engine, reason, status, seconds, losses at start."""
-        rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
-        return {key: json.loads(value) for key, value in rows}
+        with _damage(self._where):
+            rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
+            facts = {key: json.loads(value) for key, value in rows}
+        _require_types(facts, self._where)
+        return facts
 
     def table(self, name: str) -> pl.DataFrame:
         """One table as a data frame, in the order of writing."""
         columns = _TABLES[name]
-        rows = self._connection.execute(f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid")
-        values = [[_from_sql(value) for value in row] for row in rows]
         schema = {column: _POLARS[kind] for column, kind in columns.items()}
-        return pl.DataFrame(values, schema=schema, orient="row")
+        with _damage(self._where):
+            selected = f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid"
+            rows = self._connection.execute(selected)
+            values = [[_from_sql(value) for value in row] for row in rows]
+            return pl.DataFrame(values, schema=schema, orient="row", strict=True)
 
     def copy_to(self, path: Path) -> None:
         """Write the record as it is now into a new file of its own.
@@ -199,6 +213,47 @@ class Record:
         values = [_to_sql(value) for value in row]
         places = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
+
+
+def _schema() -> dict[str, str]:
+    """The statement that makes each table."""
+    statements = {"facts": "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)"}
+    for table, columns in _TABLES.items():
+        typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
+        statements[table] = f"CREATE TABLE {table} ({typed})"
+    return statements
+
+
+def _require_known(found: dict[str, str], path: Path) -> None:
+    """A view or a generated column of a stranger's file could compute for ever: refuse both."""
+    expected = _schema()
+    strange = [name for name, sql in found.items() if expected.get(name) != sql]
+    lacking = [name for name in expected if name not in found]
+    if strange or lacking:
+        what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"
+        raise RunError(f"{path} is not the record of a run: {what}")
+
+
+def _require_types(facts: dict[str, Any], where: str) -> None:
+    """Raise RunError if a fact is not of the kind that this program writes."""
+    for key, kinds in _FACTS.items():
+        if not isinstance(facts.get(key), (*kinds, type(None))):
+            raise RunError(f"{where} is damaged: {key} is {facts[key]!r}")
+    for part, score in (facts.get("scores") or {}).items():
+        whole = isinstance(score, dict) and score.keys() == {"rows", "loss", "accuracy"}
+        if not whole or not all(type(number) in (int, float) for number in score.values()):
+            raise RunError(f"{where} is damaged: the score of {part} is {score!r}")
+
+
+@contextmanager
+def _damage(where: str) -> Iterator[None]:
+    """What reading a damaged file raises, as one message."""
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
+        raise RunError(f"{where} is damaged: {error}") from None
+    except pl.exceptions.PolarsError as error:
+        raise RunError(f"{where} is damaged: {str(error).splitlines()[0]}") from None
 
 
 @contextmanager

@@ -6,7 +6,8 @@ A folder of layout 1 is self-contained and can be moved:
     record.sqlite      metrics, layer statistics, events
     model.safetensors  the model's state_dict
     classifier.json    architecture, class names, encoder, scaler
-    checkpoints/       the newest states of the training, to go on from
+    checkpoints/       the newest states of the training, to go on from, and the best weights
+    lock               held by the process that works on the run, empty
 """
 
 import json
@@ -15,7 +16,7 @@ import tempfile
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from torch import nn
@@ -29,11 +30,12 @@ from steepest.classifier import (
 )
 from steepest.data import Dataset
 from steepest.errors import RunError
-from steepest.files import is_empty_folder, make_run_folder, write_atomically, write_failure
+from steepest.files import DAMAGE, is_empty_folder, make_run_folder, write_atomically, write_failure
 from steepest.recipe import Recipe
 from steepest.run.record import LAYOUT, Record
+from steepest.run.tensors import put_best
 
-RECORD = "record.sqlite"
+RECORD, LOCK = "record.sqlite", "lock"
 
 
 class Run:
@@ -163,7 +165,7 @@ def require_run_folder(folder: Path) -> None:
         layout = json.loads((folder / "layout.json").read_text(encoding="utf-8"))["layout"]
     except FileNotFoundError:
         raise RunError(f"{folder} is not a run folder: it has no layout.json") from None
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except DAMAGE as error:
         raise RunError(f"{folder} has a damaged layout.json: {error}") from None
     if layout != LAYOUT:
         raise RunError(
@@ -172,14 +174,25 @@ def require_run_folder(folder: Path) -> None:
         )
 
 
-def open_run(path: str | Path, model: nn.Module | None = None) -> Run:
-    """The run in a folder.
+def open_run(
+    path: str | Path,
+    model: nn.Module | None = None,
+    *,
+    weights: Literal["final", "best"] = "final",
+) -> Run:
+    """The run in a folder. Nothing in it is executed, so a stranger's folder is safe to open.
 
     model: needed only if the run trained a module of the user's own class; its weights are
-    replaced by the trained ones. Raises RunError if the folder holds no finished run.
+    replaced by the trained ones. weights: "best" for those of the epoch with the lowest validation
+    loss, whatever the run ended with. Raises RunError if the folder holds no finished run.
     """
     folder = Path(path)
+    if weights not in ("final", "best"):
+        raise RunError(f"weights must be 'final' or 'best', but is {weights!r}")
     require_run_folder(folder)
     recipe = Recipe.read(folder / "recipe.toml")
     record = Record.open(folder / RECORD)
-    return Run(recipe, open_classifier(folder, model), record, folder=folder)
+    classifier = open_classifier(folder, model)
+    if weights == "best":
+        put_best(folder, classifier.model)
+    return Run(recipe, classifier, record, folder=folder)

@@ -1,14 +1,13 @@
 """Checkpoints: all that a training needs to go on as if it had never stopped.
 
-A checkpoint is two files in the run's folder, checkpoints/step-000000001234.safetensors and .json.
-The second is written last and holds a checksum of the first: a checkpoint is there when both are,
-whole.
+A checkpoint is two files in the run's folder, checkpoints/step-000000001234.safetensors and .json
+(see run/tensors.py).
 """
 
 import hashlib
-import json
 import math
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
 from torch import Tensor
 
 from steepest.engine import LayerStats, OptimiserState, Plan, StepStats
-from steepest.errors import RunError
-from steepest.files import write_atomically
+from steepest.errors import RunError, SteepestError
+from steepest.files import DAMAGE, make_folder
 from steepest.recipe import Recipe
+from steepest.run import BEST, CHECKPOINTS, read_tensors, write_tensors
 
-FOLDER = "checkpoints"
-_VERSION = 1
 _ROWS_LOOKED_AT = 4096
 # A name in safetensors: parameter names hold dots, so the parts are told apart by slashes.
 _SEPARATOR = "/"
@@ -61,32 +58,59 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """Writes the checkpoints of one run when they are due, and keeps the last few.
+    """Writes the checkpoints of one run when they are due, and keeps the last few and the best.
 
-    Due: every `checkpoint_every` seconds of the recipe, looked at between calls of the engine.
+    Due: every `checkpoint_every` seconds, looked at between calls of the engine, and after every
+    `checkpoint_steps` steps and `checkpoint_epochs` epochs of the recipe. first: called before one
+    is written; it puts the record on disk, which may be ahead of the checkpoint but never behind.
     """
 
-    def __init__(self, run: Path, recipe: Recipe) -> None:
-        self._folder = run / FOLDER
-        self._seconds = recipe.checkpoint_every
-        self._keep = recipe.keep_checkpoints
+    def __init__(self, run: Path, recipe: Recipe, first: Callable[[], None]) -> None:
+        self._folder = run / CHECKPOINTS
+        self._recipe = recipe
+        self._first = first
         self._since = time.monotonic()
+        self._written = -1
+        self._best_epoch = -1
 
-    def due(self) -> bool:
-        return time.monotonic() - self._since >= self._seconds
+    def is_due(self, step: int) -> bool:
+        """Whether one should be written after this step."""
+        every = self._recipe.checkpoint_steps
+        by_step = every is not None and step % every == 0 and step != self._written
+        return by_step or time.monotonic() - self._since >= self._recipe.checkpoint_every
+
+    def is_due_after_epoch(self, epoch: int) -> bool:
+        every = self._recipe.checkpoint_epochs
+        return every is not None and (epoch + 1) % every == 0
+
+    def next_step(self, step: int) -> int | None:
+        """The next step after this one at which `checkpoint_steps` asks for a checkpoint."""
+        every = self._recipe.checkpoint_steps
+        return None if every is None else (step // every + 1) * every
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write it, then remove the oldest beyond those to keep. Raises RunError if it cannot."""
-        self._folder.mkdir(exist_ok=True)
-        name = self._folder / f"step-{checkpoint.step:012d}"
-        content = save(_tensors(checkpoint))
-        described = _describe(checkpoint) | {"sha256": hashlib.sha256(content).hexdigest()}
-        write_atomically(name.with_suffix(".safetensors"), content)
-        write_atomically(name.with_suffix(".json"), json.dumps(described, indent=1).encode())
-        for old in _found(self._folder)[: -self._keep]:
+        self._first()
+        make_folder(self._folder)
+        path = self._folder / f"step-{checkpoint.step:012d}"
+        write_tensors(path, _tensors(checkpoint), _describe(checkpoint))
+        if checkpoint.best_epoch > self._best_epoch:
+            about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
+            write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
+            self._best_epoch = checkpoint.best_epoch
+        for old in _found(self._folder)[: -self._recipe.keep_checkpoints]:
             old.unlink(missing_ok=True)  # the description first: half a checkpoint is none
             old.with_suffix(".safetensors").unlink(missing_ok=True)
-        self._since = time.monotonic()
+        self._since, self._written = time.monotonic(), checkpoint.step
+
+
+def sweep(run: Path) -> None:
+    """Remove what a process that was killed has left half written. Only under the run's lock."""
+    for path in (*run.glob(".*.part"), *(run / CHECKPOINTS).glob(".*.part")):
+        path.unlink(missing_ok=True)
+    for path in (run / CHECKPOINTS).glob("*.safetensors"):
+        if not path.with_suffix(".json").exists():
+            path.unlink(missing_ok=True)
 
 
 def newest(run: Path) -> Checkpoint:
@@ -96,10 +120,10 @@ def newest(run: Path) -> Checkpoint:
     Raises RunError if there is none.
     """
     damages = []
-    for path in reversed(_found(run / FOLDER)):
+    for path in reversed(_found(run / CHECKPOINTS)):
         try:
             return _read(path)
-        except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        except (*DAMAGE, SafetensorError, SteepestError) as error:
             damages.append(f"{path.name}: {error}")
     found = f"; damaged: {'; '.join(damages)}" if damages else ""
     raise RunError(f"{run} has no checkpoint to go on from{found}")
@@ -137,18 +161,24 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
             for key, tensor in kept.items()
         },
     }
-    return {
-        f"{group}{_SEPARATOR}{name}": tensor.detach()
-        .cpu()
-        .clone(memory_format=torch.contiguous_format)
+    named = (
+        (f"{group}{_SEPARATOR}{name}", tensor)
         for group, tensors in groups.items()
+        for name, tensor in tensors.items()
+    )
+    return _plain(dict(named))
+
+
+def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies as the format wants them: on the CPU, contiguous, none sharing memory."""
+    return {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
 
 
 def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     return {
-        "version": _VERSION,
         "step": checkpoint.step,
         "epoch_stats": asdict(checkpoint.epoch_stats),
         "interval": asdict(checkpoint.interval),
@@ -170,14 +200,9 @@ def _stats(described: dict[str, Any]) -> StepStats:
 
 
 def _read(path: Path) -> Checkpoint:
-    described = json.loads(path.read_text(encoding="utf-8"))
-    if described["version"] != _VERSION:
-        raise ValueError(f"it is of version {described['version']}, and {_VERSION} is read here")
-    content = path.with_suffix(".safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != described["sha256"]:
-        raise ValueError("its tensors do not have the checksum that was written")
+    tensors, described = read_tensors(path)
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "mean": {}, "optimiser": {}}
-    for name, tensor in load(content).items():
+    for name, tensor in tensors.items():
         group, _, rest = name.partition(_SEPARATOR)
         groups[group][rest] = tensor
     optimiser: OptimiserState = {}

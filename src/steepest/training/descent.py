@@ -3,10 +3,11 @@
 import math
 import time
 
-from steepest.engine import NO_STEPS, Plan
+from steepest.engine import NO_STEPS, OptimiserState, Plan
 from steepest.nn import describe
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
+from steepest.training.accident import State, non_finite, retrace
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
 from steepest.training.interrupt import StopRequest
 from steepest.training.pace import Pace
@@ -17,6 +18,8 @@ from steepest.training.weights import Best, EpochAverage, averages, averages_in,
 _INITIAL_ROWS = 4096
 _INTERVALS_AN_EPOCH = 20
 _LEAST_STEPS_BETWEEN_LOGS = 25
+_SECONDS_BETWEEN_GOOD = 0.5
+_LARGEST_TO_KEEP = 256 * 2**20
 
 # (status, reason) of a run that ends.
 Ending = tuple[str, str] | None
@@ -51,6 +54,10 @@ class Descent:
         self._started = time.perf_counter()
         self._from: Checkpoint | None = None
         self._total = total_steps(ready.plan)
+        self._keeps_best = ready.plan.recipe.early_stopping or checkpoints is not None
+        self._data = fingerprint(ready.plan) if checkpoints else ""
+        self._architecture = describe(ready.plan.model) if checkpoints else None
+        self._good_since = -math.inf
 
     def restore(self, checkpoint: Checkpoint, val_losses: list[float | None]) -> None:
         """Go on from a checkpoint. val_losses: of the epochs that are done."""
@@ -71,6 +78,9 @@ class Descent:
             put(self._plan.model, self._from.model)
         optimiser = None if self._from is None else self._from.optimiser
         self._engine.load(self._plan, optimiser, self._step)
+        self._keep_good(optimiser or {})
+        if self._from is None:
+            self._write_checkpoint()  # from the first moment on there is something to go on from
         ending: Ending = None
         try:
             while ending is None and not self._is_over():
@@ -82,11 +92,20 @@ class Descent:
             if ending is None or ending[0] == "finished":
                 self._write_checkpoint()  # so that the run can be given more epochs
         finally:
-            put(self._plan.model, averages(self._engine.export()))
-            if self._plan.recipe.swa:
-                self._mean.finish(self._plan.model, self._plan.inputs)
-            self._best.restore(self._plan.model)
+            self._put_last_weights(ending)
         self._tell(self._run_stopped(ending))
+
+    def _put_last_weights(self, ending: Ending) -> None:
+        """The last weights, or what the recipe asks for instead of them."""
+        averaged = averages(self._engine.export())
+        if ending is not None and ending[0] == "diverged":
+            put(self._plan.model, self._good.model)
+            return
+        put(self._plan.model, averaged)
+        if self._plan.recipe.swa:
+            self._mean.finish(self._plan.model, self._plan.inputs)
+        if self._plan.recipe.early_stopping:
+            self._best.restore(self._plan.model)
 
     def _is_over(self) -> bool:
         return self._step >= self._total and self._epoch.steps == 0
@@ -102,11 +121,20 @@ class Descent:
         begin = self._step - self._interval.steps
         return min(self._epoch_end(), (begin // log_every + 1) * log_every)
 
+    def _steps_at_once(self, end: int) -> int:
+        """About 50 ms of steps, up to the interval's end, a checkpoint, or the end of an update."""
+        count = self._pace.steps(end - self._step)
+        due = self._checkpoints.next_step(self._step) if self._checkpoints else None
+        if due is not None:
+            count = min(count, due - self._step)
+        count += -(self._epoch.steps + count) % self._plan.recipe.accumulate
+        return min(count, end - self._step)
+
     def _take_some_steps(self) -> Ending:
         """Up to the end of the interval, or for 50 ms; and a checkpoint if one is due."""
         end = self._interval_end()
         if self._step < end:
-            count = self._pace.steps(end - self._step)
+            count = self._steps_at_once(end)
             whole = end % _log_every(self._plan) == 0
             due = self._step + count == end and whole
             rates = [self._schedule.rate(i) for i in range(self._step, self._step + count)]
@@ -114,14 +142,21 @@ class Descent:
             self._pace.took(count)
             self._step += count
             self._epoch, self._interval = self._epoch + stats, self._interval + stats
-            if not math.isfinite(stats.loss_sum):
-                return "diverged", _divergence(stats.loss_sum, count, self._step, rates[-1])
+            if self._plan.recipe.stop_at_nonfinite and not math.isfinite(stats.loss_sum):
+                return "diverged", self._divergence(stats.loss_sum, count)
+        if self._is_gathering():  # half a gradient is not saved: first the update
+            return None
         if self._stop:
             self._write_checkpoint()
             return "interrupted", f"stopped by {self._stop.by} after step {self._step}"
-        if self._checkpoints is not None and self._checkpoints.due():
+        if self._checkpoints is not None and self._checkpoints.is_due(self._step):
             self._write_checkpoint()
         return None
+
+    def _is_gathering(self) -> bool:
+        """Whether minibatches were taken whose update is still to come."""
+        left = self._epoch.steps % self._plan.recipe.accumulate
+        return left > 0 and self._step < self._epoch_end()
 
     def _finish_interval(self) -> None:
         i = self._step - self._epoch_begin()
@@ -133,25 +168,66 @@ class Descent:
     def _finish_epoch(self, ending: Ending) -> Ending:
         """Measure, tell, and see whether the run should end now."""
         recipe, first = self._plan.recipe, self._epoch_begin()
-        with averages_in(self._plan.model, self._engine.export()):
+        optimiser = self._engine.export()
+        if ending is None:
+            self._keep_good(optimiser)
+        with averages_in(self._plan.model, optimiser):
             done = self._epoch_finished(first)
             self._tell(done)
-            if recipe.early_stopping and done.val_loss is not None and ending is None:
+            if self._keeps_best and done.val_loss is not None and ending is None:
                 self._best.offer(done.epoch, done.val_loss, self._plan.model)
         self._schedule.epoch_done(done.val_loss)
         if self._step >= (1 - recipe.swa) * self._total:
             self._mean.add(self._plan.model)
         self._epoch = NO_STEPS
-        if ending is None and self._best.epoch >= 0:
-            return _patience_over(recipe, self._best.epoch, done.epoch)
+        if ending is None and recipe.early_stopping and self._best.epoch >= 0:
+            ending = _patience_over(recipe, self._best.epoch, done.epoch)
+        if (
+            ending is None
+            and self._checkpoints
+            and self._checkpoints.is_due_after_epoch(done.epoch)
+        ):
+            self._write_checkpoint()
         return ending
 
+    def _keep_good(self, optimiser: OptimiserState) -> None:
+        """Remember the training as it is, to find out from there what broke the numbers later.
+
+        Now and then, so that it costs nothing, and not what is too large to keep twice.
+        """
+        size = sum(p.nbytes for p in self._plan.model.parameters())
+        recent = time.monotonic() - self._good_since < _SECONDS_BETWEEN_GOOD
+        if recent or (self._step > 0 and size > _LARGEST_TO_KEEP):
+            return
+        state = State.of(self._plan, self._step, optimiser)
+        if state.is_finite:
+            self._good, self._good_since = state, time.monotonic()
+
+    def _divergence(self, loss_sum: float, count: int) -> str:
+        """What happened first, found by taking the steps since the last good state again."""
+        begin, rate = self._step - count, self._schedule.rate
+        advice = (
+            f"the model has its weights of step {{}}; try a learning rate below "
+            f"{rate(self._step - 1):g}"
+        )
+        found = None
+        if not isinstance(self._schedule, FromTorch):  # which cannot tell earlier rates again
+            twin = type(self._engine)()
+            found = retrace(self._plan, twin, self._good, begin, self._step, rate)
+        if found is None:
+            seen = f"the loss became {loss_sum} within the {count} steps up to step {self._step}"
+            return f"{seen}; {advice.format(self._good.step)}"
+        self._good = found.before
+        return f"the loss became {loss_sum}: {found.text}; {advice.format(found.before.step)}"
+
     def _write_checkpoint(self) -> None:
-        """The training as it is now, if it has a folder and no gradient is half gathered."""
-        gathering = self._epoch.steps % self._plan.recipe.accumulate
-        if self._checkpoints is None or (gathering and self._step < self._epoch_end()):
+        """The training as it is now, if it has a folder and its weights are finite."""
+        if self._checkpoints is None:
             return
         optimiser = self._engine.export()
+        model = snapshot(self._plan.model)
+        if non_finite(model):
+            return
         self._checkpoints.write(
             Checkpoint(
                 step=self._step,
@@ -160,9 +236,9 @@ class Descent:
                 seconds=time.perf_counter() - self._started,
                 lr=self._ready.lr,
                 recipe=self._plan.recipe,
-                architecture=describe(self._plan.model),
-                data=fingerprint(self._plan),
-                model=snapshot(self._plan.model),
+                architecture=self._architecture,
+                data=self._data,
+                model=model,
                 optimiser=optimiser,
                 best_epoch=self._best.epoch,
                 best_loss=self._best.loss,
@@ -205,7 +281,7 @@ class Descent:
 
     def _run_stopped(self, ending: Ending) -> RunStopped:
         status, reason = ending or ("finished", f"all {self._total} steps were taken")
-        if self._best.epoch >= 0:
+        if status != "diverged" and self._plan.recipe.early_stopping and self._best.epoch >= 0:
             best = self._best.epoch
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
         parts = self._ready.parts.items()
@@ -228,10 +304,3 @@ def _patience_over(recipe: Recipe, best: int, epoch: int) -> Ending:
     if epoch - best < recipe.patience:
         return None
     return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
-
-
-def _divergence(loss_sum: float, steps: int, step: int, lr: float) -> str:
-    return (
-        f"the loss became {loss_sum} within the {steps} steps up to step {step}; the first thing "
-        f"to try is a learning rate below {lr:g}"
-    )

@@ -15,11 +15,20 @@ from torch import nn
 from steepest.classifier import save_classifier
 from steepest.engine import Plan
 from steepest.errors import RecipeError, RunError
-from steepest.files import is_empty_folder, make_run_folder, require_space, write_atomically
+from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.nn import build
 from steepest.recipe import Recipe
-from steepest.run import RECORD, Event, Observer, Record, Run, begin_run_folder, require_run_folder
-from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest
+from steepest.run import (
+    LOCK,
+    RECORD,
+    Event,
+    Observer,
+    Record,
+    Run,
+    begin_run_folder,
+    require_run_folder,
+)
+from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
 from steepest.training.descent import Descent, total_steps
 from steepest.training.interrupt import stop_request
 from steepest.training.preparation import OF_THE_NET, Preparation, prepare
@@ -31,7 +40,8 @@ from steepest.training.weights import snapshot
 _CHANGEABLE = {
     *("epochs", "steps", "lr", "schedule", "warmup", "gamma", "step_size", "milestones", "min_lr"),
     *("restart_every", "plateau_patience", "early_stopping", "patience", "engine", "threads"),
-    *("device", "log_every", "checkpoint_every", "keep_checkpoints", "data"),
+    *("device", "log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs"),
+    *("keep_checkpoints", "stop_at_nonfinite", "data"),
 }
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
@@ -74,15 +84,15 @@ def train(
     folder = None if out is None else Path(out)
     if folder is not None:
         make_run_folder(folder)
-    try:
-        ready = prepare(model, data, recipe)
-        schedule = _schedule(ready, scheduler, scheduler_every)
-        record = _begin_record(folder, ready)
-    except BaseException:
-        _remove_if_empty(folder)
-        raise
-    run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
     with _alone(folder):
+        try:
+            ready = prepare(model, data, recipe)
+            schedule = _schedule(ready, scheduler, scheduler_every)
+            record = _begin_record(folder, ready)
+        except BaseException:
+            _remove_if_begun(folder)
+            raise
+        run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
         _carry_out(run, ready, schedule, progress, observers)
     return run
 
@@ -114,6 +124,7 @@ def resume(
     check_progress(progress)
     require_run_folder(folder)
     with _alone(folder):
+        sweep(folder)
         checkpoint = newest(folder)
         recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
         ready = _ready_to_go_on(checkpoint, model, data, recipe)
@@ -190,18 +201,18 @@ def _alone(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    lock = FileLock(folder / "lock")
+    lock = FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunError(f"another process is working on {folder}; wait until it has ended") from None
     except OSError as error:
         raise RunError(f"cannot lock {folder}: {error.strerror or error}") from None
+    # The file stays: who removes it may remove one that another process has just locked.
     try:
         yield
     finally:
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 def _carry_out(
@@ -213,7 +224,9 @@ def _carry_out(
     checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train, and save what came of it; from a checkpoint if there is one."""
-    checkpoints = None if run.folder is None else Checkpoints(run.folder, run.recipe)
+    checkpoints: Checkpoints | None = None
+    if run.folder is not None:
+        checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             tell = _announcer(run.record, shown, *observers)
@@ -258,8 +271,10 @@ def _begin_record(folder: Path | None, ready: Preparation) -> Record:
     return Record.create(folder / RECORD)
 
 
-def _remove_if_empty(folder: Path | None) -> None:
-    if folder is not None and is_empty_folder(folder):
+def _remove_if_begun(folder: Path | None) -> None:
+    """Take away a folder in which nothing but the lock is."""
+    if folder is not None and [path.name for path in folder.iterdir()] == [LOCK]:
+        (folder / LOCK).unlink()
         folder.rmdir()
 
 

@@ -1,6 +1,7 @@
 """CSV files: separator, header, types, missing values, and the line number of what is broken."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -59,6 +60,11 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
     # One column at a time, so that text and numbers never both fill the memory.
     columns = text.get_columns()
     del text
+    if len(columns) != len(form.names):
+        raise DataError(
+            f"{path} cannot be read as CSV: its first line has {len(form.names)} fields, but "
+            f"{len(columns)} were found where it is quoted"
+        )
     for i, name in enumerate(form.names):
         columns[i] = _typed(columns[i]).alias(name)
     if form.has_header:
@@ -76,9 +82,9 @@ def require_no_strays(features: pl.DataFrame, path: Path) -> None:
         strays = words.filter(words.cast(pl.Float64, strict=False).is_null())
         few = 0 < len(strays) <= max(1, _MOST_STRAYS * len(words))
         if few and len(words) >= _FEWEST_ROWS_FOR_STRAYS:
-            line = _line_of(path, series.name, strays[0])
+            where = _line_of(path, series.name, strays[0])
             raise DataError(
-                f"{path}, line {line}: column {series.name!r} holds {strays[0]!r} where "
+                f"{path}{where}: column {series.name!r} holds {strays[0]!r} where "
                 f"{len(words) - len(strays)} other rows hold numbers; mend the value, leave it "
                 "empty to count as missing, or name the column in ignore"
             )
@@ -105,7 +111,7 @@ class _Form:
         has_header = not all(_is_number(field) for field in fields)
         given = fields if has_header else [""] * len(fields)
         names = tuple(name or f"column_{i}" for i, name in enumerate(given, start=1))
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise DataError(f"{path} has two columns of the name {doubled[0]!r}; rename one")
         return cls(separator, names, has_header)
@@ -176,15 +182,14 @@ def _blank_rows(path: Path, form: _Form) -> list[int]:
     return blank
 
 
-def _line_of(path: Path, column: str, value: str) -> int:
+def _line_of(path: Path, column: str, value: str) -> str:
+    """Where a value stands, as ", line 7"; empty where line breaks within fields hide it."""
     form = _Form.of(path)
     index = form.names.index(column)
-    records = islice(_records(path, form.separator), form.has_header, None)
-    return next(
-        line
-        for line, fields in records
-        if fields and value in (fields[index], fields[index].strip())
-    )
+    for line, fields in islice(_records(path, form.separator), form.has_header, None):
+        if index < len(fields) and value in (fields[index], fields[index].strip()):
+            return f", line {line}"
+    return ""
 
 
 def _is_number(text: str) -> bool:

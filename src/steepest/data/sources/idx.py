@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset, Samples
 from steepest.errors import DataError
 
@@ -49,6 +50,8 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
                     f"{path} is truncated: its header promises {size} bytes for the shape {shape}, "
                     f"which cannot come from {path.stat().st_size} zipped bytes"
                 )
+            if zipped:
+                require_memory(size, path, "unpack it with gunzip: plain files are not read whole")
             # One byte more than promised shows a file that is too long, and bounds what is read.
             body = file.read(size + 1) if zipped else b""
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset, Samples
 from steepest.errors import DataError
 
@@ -70,6 +71,7 @@ def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
 def _read_images(paths: list[Path], size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
     from PIL import Image
 
+    _require_room(paths[0], len(paths), size)
     with (
         warnings.catch_warnings(),
         ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool,
@@ -84,11 +86,24 @@ def _read_images(paths: list[Path], size: tuple[int, int] | None) -> list[NDArra
             raise
 
 
+def _require_room(first: Path, count: int, size: tuple[int, int] | None) -> None:
+    """All images have one size in the end: that of the first, or the one that was asked for."""
+    from PIL import Image
+
+    if size is None:
+        try:
+            with Image.open(first) as opened:
+                size = opened.size
+        except Exception:
+            return  # reading it will say what is wrong with it
+    needed = count * 3 * size[0] * size[1]
+    require_memory(2 * needed, first.parent.parent, "set a smaller image_size")
+
+
 def _read_image(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
     """(1, H, W) for a grey image, (3, H, W) for one in colour. size: (H, W) to resize to."""
     from PIL import Image, ImageOps
 
-    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with Image.open(path) as opened:
             image = ImageOps.exif_transpose(opened)
@@ -101,7 +116,7 @@ def _read_image(path: Path, size: tuple[int, int] | None) -> NDArray[np.uint8]:
             if size is not None:
                 image = image.resize(size[::-1], Image.Resampling.BILINEAR)
             pixels = np.asarray(image, dtype=np.uint8)
-    except (OSError, SyntaxError, ValueError, *bombs) as error:
+    except Exception as error:  # bombs, and whatever a decoder makes of damaged bytes
         raise DataError(f"{path} cannot be read as an image: {error}") from None
     return pixels[None] if grey else np.moveaxis(pixels, -1, 0)
 

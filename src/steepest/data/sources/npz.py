@@ -1,7 +1,7 @@
 """NPZ and NPY files, memory-mapped where they are stored plainly; pickled ones are refused."""
 
+import math
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset
 from steepest.data.sources.arrays import make_samples
 from steepest.errors import DataError, did_you_mean
@@ -27,7 +28,7 @@ def read_npy(path: Path) -> NDArray[Any]:
     """The array in an NPY file, memory-mapped."""
     try:
         array: NDArray[Any] = npy.open_memmap(path, mode="r")
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:  # the header is parsed as Python's literals: anything can rise
         raise DataError(_refusal(path, error)) from None
     return array
 
@@ -82,7 +83,9 @@ def _members(path: Path) -> dict[str, NDArray[Any]]:
             for info in archive.infolist():
                 if info.filename.endswith(".npy"):
                     arrays[info.filename[:-4]] = _member(path, archive, info)
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, zlib.error, KeyError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # a damaged archive or header: anything can rise
         raise DataError(_refusal(path, error)) from None
     if not arrays:
         raise DataError(f"{path} holds no arrays")
@@ -92,17 +95,24 @@ def _members(path: Path) -> dict[str, NDArray[Any]]:
 def _member(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
     """One array; mapped into memory where it lies unzipped in the file."""
     with archive.open(info) as file:
-        if info.compress_type != zipfile.ZIP_STORED:
-            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
-            return array
         version = npy.read_magic(file)
         read_header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+        if version not in read_header:
+            raise ValueError(f"its member {info.filename} is of NPY version {version}")
         shape, fortran, dtype = read_header[version](file)
         header_size = file.tell()
     if dtype.hasobject:
         raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
-    if 0 in shape or shape == ():
-        return npy.read_array(archive.open(info), allow_pickle=False)
+    promised = header_size + math.prod(shape) * dtype.itemsize
+    if promised != info.file_size:
+        raise ValueError(
+            f"the header of {info.filename} promises {promised} bytes, but it has {info.file_size}"
+        )
+    if info.compress_type != zipfile.ZIP_STORED or 0 in shape or shape == ():
+        require_memory(promised, path, "save it with numpy.savez, which is not unpacked")
+        with archive.open(info) as file:
+            array: NDArray[Any] = npy.read_array(file, allow_pickle=False)
+            return array
     with open(path, "rb") as raw:
         raw.seek(info.header_offset)
         local = raw.read(30)  # the fixed part of a local file header; names of two lengths follow
@@ -119,4 +129,5 @@ def _refusal(path: Path, error: Exception) -> str:
             f"{path} holds pickled objects, which can run code when they are read; save numbers or "
             "strings: array.astype(float) or array.astype(str)"
         )
-    return f"{path} cannot be read: {error}"
+    reason = str(error) or type(error).__name__
+    return f"{path} cannot be read: {reason}"

@@ -1,0 +1,162 @@
+"""Where numbers first stopped being finite: the last steps are taken again, one at a time."""
+
+import copy
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from steepest.engine import Engine, OptimiserState, Plan, Rows, module_mode, reference_parameter
+from steepest.training.weights import put, snapshot
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A model and its optimiser after a step: enough to take the following steps again."""
+
+    step: int
+    model: dict[str, Tensor]
+    optimiser: OptimiserState
+
+    @classmethod
+    def of(cls, plan: Plan, step: int, optimiser: OptimiserState) -> "State":
+        return cls(step, snapshot(plan.model), optimiser)
+
+    @property
+    def is_finite(self) -> bool:
+        return not non_finite(self.model)
+
+
+@dataclass(frozen=True, eq=False)
+class Accident:
+    """What happened first. before: the state ahead of the step in which it did, all finite."""
+
+    before: State
+    text: str
+
+
+def non_finite(tensors: dict[str, Tensor]) -> list[str]:
+    """The names of those that hold a NaN or an infinity."""
+    floating = {name: t for name, t in tensors.items() if t.is_floating_point()}
+    return [name for name, t in floating.items() if not bool(torch.isfinite(t).all())]
+
+
+def retrace(
+    plan: Plan, engine: Engine, good: State, begin: int, end: int, rate: Callable[[int], float]
+) -> Accident | None:
+    """Take the steps from a good state on again and find the one that broke the numbers.
+
+    begin, end: the steps of the engine's call in which the loss stopped being finite. rate: of a
+    step. The model is left as it was ahead of that step. None if the steps, taken one at a time,
+    stay finite.
+    """
+    put(plan.model, good.model)
+    engine.load(plan, good.optimiser, good.step)
+    if begin > good.step:
+        engine.advance([rate(step) for step in range(good.step, begin)])
+    before = last = State.of(plan, begin, engine.export())
+    for step in range(begin, end):
+        loss = engine.advance([rate(step)]).loss
+        now = State.of(plan, step + 1, engine.export())
+        if not math.isfinite(loss) and not last.is_finite:
+            return _accident(plan, before, _in_update(plan, before, rate(before.step)))
+        if not math.isfinite(loss):
+            return _accident(plan, last, _in_forward(plan, last))
+        if not now.is_finite:
+            return _accident(plan, last, _in_update(plan, last, rate(step)))
+        before, last = last, now
+    return None
+
+
+def _accident(plan: Plan, before: State, text: str) -> Accident:
+    put(plan.model, before.model)
+    return Accident(before, f"in step {before.step + 1}, {text}")
+
+
+def _in_forward(plan: Plan, state: State) -> str:
+    """The first module that makes something not finite of finite inputs, and for which rows."""
+    for name, outputs in _outputs(plan, state):
+        wrong = ~torch.isfinite(outputs.flatten(1)).all(1)
+        if wrong.any():
+            rows = _rows(plan, state, wrong)
+            return f"the output of {name} was the first not to be finite, for {rows}"
+    return "the loss was not finite, though all outputs were"
+
+
+def _in_update(plan: Plan, state: State, rate: float) -> str:
+    """The last layer with a gradient that is not finite: backward it came first."""
+    model = _copy(plan.model, state)
+    inputs, targets = _minibatch(plan, state.step)
+    with torch.enable_grad(), torch.random.fork_rng(), module_mode(model, training=True):
+        plan.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
+    gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
+    wrong = non_finite(gradients)
+    if wrong:
+        return f"the gradient of {wrong[-1]} was the first not to be finite"
+    largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
+    size = float(gradients[largest].abs().max())
+    return (
+        f"the update at learning rate {rate:g} left the range of numbers; the largest gradient was "
+        f"that of {largest}, {size:.3g}"
+    )
+
+
+def _outputs(plan: Plan, state: State) -> list[tuple[str, Tensor]]:
+    """What each innermost module gave for the minibatch of this step, in order."""
+    found: list[tuple[str, Tensor]] = []
+    model = _copy(plan.model, state)
+
+    def keep(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
+                found.append((f"module {name!r} ({type(module).__name__})", output.detach()))
+
+        return hook
+
+    for name, module in model.named_modules():
+        if not list(module.children()):
+            module.register_forward_hook(keep(name))
+    inputs, _ = _minibatch(plan, state.step)
+    with torch.no_grad(), torch.random.fork_rng(), module_mode(model, training=True):
+        found.insert(0, ("the scaled input", inputs))
+        outputs = model(inputs)
+    return [*found, ("the model", outputs)]
+
+
+def _copy(model: nn.Module, state: State) -> nn.Module:
+    """A copy to look at: running statistics and gradients of the model stay as they are."""
+    twin = copy.deepcopy(model)
+    put(twin, state.model)
+    for module in twin.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
+    return twin
+
+
+def _minibatch(plan: Plan, step: int) -> tuple[Tensor, Tensor]:
+    batch = _indices(plan, step)
+    like = reference_parameter(plan.model)
+    targets = torch.from_numpy(plan.targets).to(like.device)
+    return Rows(plan.inputs, like)[batch.to(like.device)], targets[batch.to(like.device)]
+
+
+def _indices(plan: Plan, step: int) -> Tensor:
+    epoch, i = divmod(step, plan.steps_per_epoch)
+    order = plan.order(epoch)[i * plan.batch_size : (i + 1) * plan.batch_size]
+    return torch.from_numpy(order.copy())
+
+
+def _rows(plan: Plan, state: State, wrong: Tensor) -> str:
+    """Which rows of the data they are: "3 of 32 rows: 4, 17 and 80"."""
+    batch = _indices(plan, state.step)
+    if bool(wrong.all()):
+        return f"all {len(batch)} rows of the minibatch"
+    chosen = batch[wrong.cpu()].numpy()
+    rows = (chosen if plan.inputs.rows is None else plan.inputs.rows[chosen]).tolist()
+    shown = ", ".join(map(str, rows[:_SHOWN]))
+    more = ", ..." if len(rows) > _SHOWN else ""
+    return f"{len(rows)} of {len(batch)} rows of the minibatch, of the data: {shown}{more}"

@@ -1,0 +1,37 @@
+"""Short forms of what is done at length by kills.py and fuzz.py, in processes of their own."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and SIGKILL")
+
+
+def output(script, *arguments):
+    done = subprocess.run(
+        [sys.executable, HERE / script, *arguments], capture_output=True, text=True, timeout=500
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_run_that_is_killed_or_whose_disk_fails_ends_with_the_same_bits():
+    lines = output("kills.py", "--kills", "8", "--every", "13").splitlines()
+    kills = [int(number) for line in lines for number in re.findall(r"'kills': (\d+)", line)]
+    assert len(kills) == 2
+    assert min(kills) >= 4
+    reached = [int(re.search(r"each of (\d+)", line)[1]) for line in lines[2:]]
+    assert len(reached) == 3
+    assert min(reached) >= 3
+
+
+def test_damaged_files_are_read_or_refused():
+    text = output("fuzz.py", "--inputs", "400", "--seed", "7")
+    assert "400 inputs, 0 failures" in text
+    counts = dict(re.findall(r"  (.+) (?:read|refused): (\d+)", text))
+    assert len(counts) == 12  # each kind of file was tried
