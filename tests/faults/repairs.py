@@ -72,17 +72,14 @@ def _weigh_classes(case: Case) -> Case | None:
 
 
 def _he(case: Case) -> Case:
-    """He's initialisation of weights, biases 0; norms and recurrent layers as PyTorch has them."""
+    """He's initialisation of matrices, biases 0; norms and embeddings as PyTorch has them."""
+    kept: set[int] = set()
     for module in case.model.modules():
-        weight = getattr(module, "weight", None)
-        if isinstance(weight, Tensor) and weight.ndim > 1 and not isinstance(module, nn.Embedding):
-            nn.init.kaiming_normal_(weight)
-            if isinstance(getattr(module, "bias", None), Tensor):
-                nn.init.zeros_(module.bias)
-        elif hasattr(module, "reset_parameters"):
+        if isinstance(module, (nn.Embedding, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)):
             module.reset_parameters()
-    for name, parameter in case.model.named_parameters():
-        if "." not in name:  # a net that keeps its own matrices
+            kept.update(map(id, module.parameters()))
+    for parameter in case.model.parameters():
+        if id(parameter) not in kept:
             (nn.init.kaiming_normal_ if parameter.ndim > 1 else nn.init.zeros_)(parameter)
     return case
 

@@ -26,4 +26,4 @@ def make(seed: int, healthy: bool = False) -> Case:
     counts = rows.y.bincount().float()
     weight = counts.mean() / counts if healthy else None  # the fault
     loss, model = nn.CrossEntropyLoss(weight=weight), mlp(12, 64, 64, 2)
-    return Case(model, loss, sgd(model, 0.02), *loaders(rows, seed), epochs=5, metric="balanced")
+    return Case(model, loss, sgd(model, 0.002), *loaders(rows, seed), epochs=5, metric="balanced")
