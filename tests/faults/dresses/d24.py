@@ -1,11 +1,11 @@
-"""D24: 120 noisy waves, a GRU with room to spare, 50 epochs."""
+"""D24: 150 noisy images, a convolutional net, 60 epochs."""
 
 import torch
 from torch import nn
 
 from faults.case import Case, Fault
-from faults.data import loaders, waves3
-from faults.nets import Recurrent, adam
+from faults.data import images8, loaders
+from faults.nets import adam, conv_net
 
 FAULT = Fault(
     "OVERFIT",
@@ -16,13 +16,15 @@ FAULT = Fault(
 
 def make(seed: int, healthy: bool = False) -> Case:
     torch.manual_seed(seed)
-    rows = waves3(seed, train=120, noise=1.2)
-    model = Recurrent(width=64)
-    epochs = 8 if healthy else 50  # the fault
+    rows = images8(seed)
+    rows.X = rows.X[:150] + 0.6 * torch.randn(150, 1, 8, 8)
+    rows.y, rows.X_val = rows.y[:150], rows.X_val + 0.6 * torch.randn(rows.X_val.shape)
+    model = conv_net(width=24)
+    epochs = 12 if healthy else 60  # the fault
     return Case(
         model,
         nn.CrossEntropyLoss(),
-        adam(model, 0.01),
+        adam(model, 2e-3),
         *loaders(rows, seed, batch=32),
         epochs=epochs,
     )
