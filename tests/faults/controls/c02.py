@@ -1,0 +1,14 @@
+"""C02: the base recipe on ten clouds."""
+
+import torch
+from torch import nn
+
+from faults.case import Case
+from faults.data import blobs10, loaders
+from faults.nets import mlp, sgd
+
+
+def make(seed: int) -> Case:
+    torch.manual_seed(seed)
+    model = mlp(20, 64, 64, 10)
+    return Case(model, nn.CrossEntropyLoss(), sgd(model), *loaders(blobs10(seed), seed))

@@ -1,0 +1,229 @@
+"""Put a tool in front of a program and judge what it prints; the same for every tool."""
+
+import math
+import statistics
+import time
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from faults.case import Case, Outcome, run
+from faults.programs import Program
+from faults.repairs import repaired
+from steepest.health.finding import Finding
+
+LOUD = ("warn", "error")
+# Validated: the repaired run ends at most this far below the twin's accuracy.
+WITHIN = 0.02
+
+
+class Watcher(Protocol):
+    """What `around` yields; findings: the most causal first."""
+
+    @property
+    def findings(self) -> Iterable[Finding]: ...
+
+
+class Tool(Protocol):
+    """Something that looks at a case before training, during it, or both."""
+
+    def before(self, case: Case) -> Iterable[Finding]: ...
+    def around(self, case: Case) -> AbstractContextManager[Any]: ...
+
+
+@dataclass(frozen=True)
+class Steepest:
+    """`sp.check` before the training, `sp.watch` around it."""
+
+    pre: bool = True
+    during: bool = True
+
+    def before(self, case: Case) -> Iterable[Finding]:
+        import steepest as sp
+
+        if not self.pre:
+            return ()
+        return sp.check(
+            case.model, case.loss_fn, case.optimizer, case.train_loader, case.val_loader
+        )
+
+    def around(self, case: Case) -> AbstractContextManager[Any]:
+        import steepest as sp
+
+        if not self.during:
+            return Unwatched()
+        return sp.watch(case.model, case.loss_fn, case.optimizer)
+
+
+class Unwatched:
+    """In place of a watcher, for a tool that only looks before the training."""
+
+    findings: Sequence[Finding] = ()
+
+    def __enter__(self) -> "Unwatched":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+@dataclass
+class Verdict:
+    """What a tool printed on one run, and what that was worth.
+
+    first: the code that is read first among the loud ones (warn and error), those before the
+    training before those during it. step: optimiser steps until the first right code, None if
+    there was none. noise: loud codes that are neither right nor follow from the fault.
+    """
+
+    program: str
+    group: str
+    seed: int
+    healthy: bool
+    truth: str = ""
+    first: str = ""
+    message: str = ""
+    loud: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    infos: int = 0
+    noise: list[str] = field(default_factory=list)
+    right: bool = False
+    validated: bool = False
+    step: int | None = None
+    seconds: float = 0.0
+    accuracy: float = 0.0
+    crash: str = ""
+
+    @property
+    def detected(self) -> bool:
+        return bool(self.loud)
+
+
+def judge(program: Program, seed: int, tool: Tool) -> list[Verdict]:
+    """A verdict of the program, and of its twin if it has one."""
+    fault = program.fault
+    if fault is None:
+        return [_observe(program, seed, tool, healthy=True)[0]]
+    verdict, _ = _observe(program, seed, tool, healthy=False)
+    twin, healthy = _observe(program, seed, tool, healthy=True)
+    twin.loud = [code for code in twin.loud if code not in fault.also]
+    twin.errors = [code for code in twin.errors if code not in fault.also]
+    allowed = fault.right.union(fault.consequence, fault.also)
+    verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
+    verdict.noise = [code for code in verdict.loud if code not in allowed]
+    verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, healthy)
+    return [verdict, twin]
+
+
+def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Verdict, Outcome]:
+    verdict = Verdict(program.name, program.group, seed, healthy)
+    case = program.case(seed, healthy)
+    found: list[tuple[Finding, int]] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            start = time.perf_counter()
+            found += [(finding, 0) for finding in tool.before(case)]
+            verdict.seconds = time.perf_counter() - start
+        except Exception as exc:  # a tool that fails on a program is part of the result
+            verdict.crash = f"before: {type(exc).__name__}: {exc}"
+        try:
+            with tool.around(case) as watcher:
+                outcome = run(case, watcher, seed)
+            found += [(finding, finding.step) for finding in watcher.findings]
+        except Exception as exc:
+            verdict.crash += f" during: {type(exc).__name__}: {exc}"
+            outcome = run(program.case(seed, healthy), seed=seed)
+    _read(verdict, found, program)
+    verdict.accuracy = outcome.last.accuracy
+    return verdict, outcome
+
+
+def _read(verdict: Verdict, found: Sequence[tuple[Finding, int]], program: Program) -> None:
+    loud = [(finding, step) for finding, step in found if finding.severity in LOUD]
+    verdict.loud = list(dict.fromkeys(finding.code for finding, _ in loud))
+    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
+    verdict.infos = len({finding.code for finding, _ in found if finding.severity == "info"})
+    if loud:
+        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
+    right = program.fault.right if program.fault else frozenset()
+    verdict.step = min((step for finding, step in loud if finding.code in right), default=None)
+
+
+def _cures(program: Program, seed: int, code: str, healthy: Outcome) -> bool:
+    """Whether the fix for the printed code brings the run to where its twin is."""
+    fault = program.fault
+    assert fault
+    right = code in fault.right
+    case = repaired(program.case(seed), program.case(seed, healthy=True), code, right)
+    if case is None:
+        return False
+    short = healthy.last.accuracy - run(case, seed=seed).last.accuracy
+    return abs(short) <= WITHIN if fault.harm == "report" else short <= WITHIN
+
+
+def wilson(hits: float, n: int, z: float = 1.96) -> tuple[float, float]:
+    """Wilson's score interval of a share (Wilson 1927), 95 % by default."""
+    if n == 0:
+        return 0.0, 1.0
+    p = hits / n
+    centre = p + z * z / (2 * n)
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
+
+
+def totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """The figures of section Scoring in docs/health/benchmark.md.
+
+    A program's share is the mean over its seeds; intervals count programs, not runs.
+    """
+    faulty = [v for v in verdicts if not v.healthy]
+    healthy = [v for v in verdicts if v.healthy]
+    result: dict[str, Any] = {}
+    if faulty:
+        for name in ("detected", "right", "validated"):
+            result[name] = _share(faulty, name)
+        result["noise per run"] = round(statistics.mean(len(v.noise) for v in faulty), 3)
+        steps = [v.step for v in faulty if v.step is not None]
+        result["median steps to the right code"] = statistics.median(steps) if steps else None
+        result["greatest steps to the right code"] = max(steps, default=None)
+    if healthy:
+        result["programs with a warning"] = _any(healthy, "loud")
+        result["programs with an error"] = _any(healthy, "errors")
+        result["infos per run"] = round(statistics.mean(v.infos for v in healthy), 3)
+    seconds = sorted(v.seconds for v in verdicts)
+    result["seconds before"] = {
+        "median": round(statistics.median(seconds), 3),
+        "greatest": round(seconds[-1], 3),
+    }
+    result["crashes"] = sum(bool(v.crash) for v in verdicts)
+    return result
+
+
+def _share(verdicts: Sequence[Verdict], name: str) -> dict[str, Any]:
+    by_program: dict[str, list[bool]] = {}
+    for v in verdicts:
+        by_program.setdefault(v.program, []).append(getattr(v, name))
+    return _interval(sum(map(statistics.mean, by_program.values())), len(by_program))
+
+
+def _any(verdicts: Sequence[Verdict], name: str) -> dict[str, Any]:
+    programs = {v.program for v in verdicts}
+    return _interval(len({v.program for v in verdicts if getattr(v, name)}), len(programs))
+
+
+def _interval(hits: float, n: int) -> dict[str, Any]:
+    low, high = wilson(hits, n)
+    return {
+        "share": round(hits / n, 4),
+        "programs": n,
+        "interval": [round(low, 4), round(high, 4)],
+    }
+
+
+def as_json(verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    groups = {v.group for v in verdicts}
+    by_group = {g: totals([v for v in verdicts if v.group == g]) for g in sorted(groups)}
+    return {"all": totals(verdicts), **by_group, "runs": [asdict(v) for v in verdicts]}
