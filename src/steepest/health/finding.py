@@ -49,10 +49,14 @@ class Finding:
 
 
 class Findings(Sequence[Finding]):
-    """Findings in order: the cause first. False if there are none; str() is a report."""
+    """Findings in order: the cause first. False if there are none; str() is a report.
 
-    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+    triage: what the tests before training said, a sentence each.
+    """
+
+    def __init__(self, findings: Iterable[Finding] = (), triage: Iterable[str] = ()) -> None:
         self._findings = tuple(findings)
+        self.triage = tuple(triage)
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
