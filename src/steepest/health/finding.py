@@ -72,9 +72,27 @@ class Findings(Sequence[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._findings)
 
+    def __str__(self) -> str:
+        from steepest.health.report import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        return f"Findings({', '.join(f'{f.severity} {f.code}' for f in self)})"
+
+    def _repr_html_(self) -> str:
+        from steepest.health.report import as_html
+
+        return as_html(self)
+
     @property
     def errors(self) -> "Findings":
         return Findings(f for f in self if f.severity == "error")
+
+    @property
+    def loud(self) -> "Findings":
+        """Warnings and errors: all but the notes."""
+        return Findings(f for f in self if f.severity != "info")
 
     @property
     def codes(self) -> list[str]:

@@ -67,7 +67,7 @@ def init_too_large(scene: Scene) -> Iterator[Finding]:
     other = scene.what_if("He's initialisation", change=reinitialised)
     if not lower(other, scene.plain):
         return
-    grown = [s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module)]
+    grown = [s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None]
     worst = max(grown, key=lambda s: s.gain, default=None)
     seen = [Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")]
     if worst is not None:
