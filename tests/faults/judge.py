@@ -6,10 +6,10 @@ import time
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
-from faults.case import Case, Outcome, run
+from faults.case import Case, Fault, Outcome, run
 from faults.programs import Program
 from faults.repairs import repaired
 from steepest.health.finding import Finding
@@ -27,7 +27,11 @@ class Watcher(Protocol):
 
 
 class Tool(Protocol):
-    """Something that looks at a case before training, during it, or both."""
+    """Something that looks at a case before training, during it, or both.
+
+    A code such as "DEAD_RELU|VANISHING_GRADIENT" is a message that can mean either; the judge takes
+    the meaning that is most in the tool's favour.
+    """
 
     def before(self, case: Case) -> Iterable[Finding]: ...
     def around(self, case: Case) -> AbstractContextManager[Any]: ...
@@ -136,9 +140,20 @@ def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Ve
         except Exception as exc:
             verdict.crash += f" during: {type(exc).__name__}: {exc}"
             outcome = run(program.case(seed, healthy), seed=seed)
+    found = [(replace(f, code=_meant(f.code, program.fault)), step) for f, step in found]
     _read(verdict, found, program)
     verdict.accuracy = outcome.last.accuracy
     return verdict, outcome
+
+
+def _meant(code: str, fault: Fault | None) -> str:
+    codes = code.split("|")
+    if fault is None:
+        return codes[0]
+    allowed = fault.right.union(fault.consequence, fault.also)
+    return next(
+        (c for c in codes if c in fault.right), next(filter(allowed.__contains__, codes), codes[0])
+    )
 
 
 def _read(verdict: Verdict, found: Sequence[tuple[Finding, int]], program: Program) -> None:
