@@ -1,0 +1,142 @@
+"""What a watch has seen of somebody's loop: steps, gradients, losses, evaluations."""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from steepest.health.batches import Batch
+from steepest.health.probes import class_indices
+
+CAREFUL = 8  # steps that are looked at closely, after which it is now and then
+_KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
+_EPOCH_LABELS = 400
+
+
+@dataclass
+class Held:
+    """An optimiser and what was seen of it. sentinels: a few of its parameters."""
+
+    optimizer: torch.optim.Optimizer
+    sentinels: list[Tensor]
+    steps: int = 0
+    clean: bool = True  # a backward pass since the last step began without gradients
+    backwards: int = 0  # passes since the last step
+    arrived: bool = False  # gradients that are not zero came since the last step
+    dirty_steps: int = 0  # in a row
+    emptied_steps: int = 0
+    norm_arrived: float = math.nan  # of the first sentinel's gradient
+    clip_ratios: list[float] = field(default_factory=list)
+    first_lr: float = math.nan
+    highest_lr: float = 0.0
+    collapsed_at: int | None = None
+    after: list[tuple[Tensor, int, Tensor]] = field(default_factory=list)
+
+    def lr(self) -> float:
+        return max((float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g), default=0.0)
+
+
+@dataclass
+class Evaluation:
+    """One pass over rows without gradients. confusion: (C, C) counts, true class by row."""
+
+    step: int
+    rows: int = 0
+    loss_sum: float = 0.0
+    square_sum: float = 0.0
+    confusion: Tensor | None = None
+    train_loss: float = math.nan
+    reported: tuple[float, float] | None = None
+
+    @property
+    def loss(self) -> float:
+        if self.rows:
+            return self.loss_sum / self.rows
+        return self.reported[0] if self.reported else math.nan
+
+    @property
+    def loss_error(self) -> float:
+        """Standard error of the mean loss."""
+        if self.rows < 2:
+            return 0.0
+        spread = max(self.square_sum / self.rows - self.loss**2, 0.0)
+        return math.sqrt(spread / self.rows)
+
+    @property
+    def accuracy(self) -> float:
+        if self.confusion is not None:
+            return float(self.confusion.diag().sum() / self.confusion.sum())
+        return self.reported[1] if self.reported else math.nan
+
+    @property
+    def recalls(self) -> Tensor:
+        """Of the classes that are there."""
+        assert self.confusion is not None
+        sizes = self.confusion.sum(1)
+        return self.confusion.diag()[sizes > 0] / sizes[sizes > 0]
+
+
+class Seen:
+    """All that the rules of a training may look at."""
+
+    def __init__(self, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
+        self.held = [Held(o, _sentinels(o)) for o in optimizers]
+        self.steps = 0
+        self.backwards = 0
+        self.forwards = 0
+        self.clean_backwards = 0
+        self.batches: list[Batch] = []
+        self._bytes = 0
+        self.recent: deque[float] = deque(maxlen=50)
+        self.losses: list[float] = []  # of the first 200 steps
+        self.since_evaluation: list[float] = []
+        self.labels: list[Tensor] = []
+        self.fingerprints: list[float] = []
+        self.same_batch = 0
+        self.frozen_forwards = 0
+        self.lax_forwards = 0
+        self.lax_names: list[str] = []
+        self.uphill: list[bool] = []
+        self.evaluations: list[Evaluation] = []
+        self.train_hits: deque[float] = deque(maxlen=50)
+        self.classes = 0
+        self.first_nonfinite: tuple[int, str] | None = None
+        self.reset: tuple[int, float] | None = None
+
+    def keep(self, batch: Batch) -> None:
+        """One of the first minibatches, for experiments."""
+        if len(self.batches) >= _KEPT_BATCHES or self._bytes > _KEPT_BYTES:
+            return
+        tensors = [t for t in (*batch.args, *batch.kwargs.values()) if isinstance(t, Tensor)]
+        self._bytes += sum(t.nbytes for t in tensors)
+        self.batches.append(batch)
+
+    def label(self, target: Any) -> None:
+        if len(self.labels) < _EPOCH_LABELS:
+            y = class_indices(target)
+            if y is not None:
+                self.labels.append(y)
+
+    @property
+    def prior_loss(self) -> float:
+        """H(pi) of the labels that were seen: the best loss without looking at the input."""
+        if not self.labels:
+            return math.log(self.classes) if self.classes > 1 else math.nan
+        y = torch.cat(self.labels)
+        share = y[y >= 0].bincount().double()
+        share = share[share > 0] / share.sum()
+        return float(-(share * share.log()).sum())
+
+    @property
+    def loss_now(self) -> float:
+        return sum(self.recent) / len(self.recent) if self.recent else math.nan
+
+
+def _sentinels(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    """First, middle and last of the parameters that an optimiser holds."""
+    held = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
+    places = sorted({0, len(held) // 2, len(held) - 1}) if held else []
+    return [held[i] for i in places]

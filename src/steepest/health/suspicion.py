@@ -1,0 +1,56 @@
+"""When a training looks wrong: its first steps are taken again, on copies, with one thing changed."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+from steepest.health.batches import Batch
+from steepest.health.check import examine
+from steepest.health.finding import Finding
+from steepest.health.replay import Setup
+from steepest.health.seen import Seen
+
+_PATIENCE = 200  # steps after which a loss should have moved
+_NO_PROGRESS = 0.98
+
+
+def suspicious(seen: Seen, *, at_end: bool = False) -> bool:
+    """Evidence of harm: not finite, far above its start, or no better than a constant answer.
+
+    The last is asked after 200 steps or at the first evaluation, whichever is later, and at the end
+    of a shorter training.
+    """
+    if seen.first_nonfinite is not None:
+        return True
+    if not seen.losses:
+        return False
+    start, now = seen.losses[0], seen.loss_now
+    H = seen.prior_loss
+    if seen.steps <= 50 and len(seen.recent) >= 5:
+        latest = list(seen.recent)[-5:]
+        if min(latest) > start + max(2.0, math.log(max(seen.classes, 2))):
+            return True
+    waited = seen.steps >= _PATIENCE and (seen.evaluations or seen.steps >= 2 * _PATIENCE)
+    if not (waited or (at_end and seen.steps >= 20)):
+        return False
+    flat = now >= _NO_PROGRESS * H if math.isfinite(H) else now >= _NO_PROGRESS * start
+    return bool(flat)
+
+
+def pre_flight(started: Setup, seen: Seen, seconds: float, experiments: bool) -> Iterable[Finding]:
+    """What the check finds on the first minibatches and the model as it was when the watch began."""
+    raw = [_raw(batch) for batch in seen.batches]
+    if not raw:
+        return
+    found = examine(started, raw, None, seconds, thorough=False, experiments=experiments)
+    for finding in found:
+        if finding.code != "NOT_CHECKED":
+            yield replace(finding, step=seen.steps)
+
+
+def _raw(batch: Batch) -> Any:
+    """The batch as a loader would give it."""
+    if batch.kwargs:
+        return {**batch.kwargs, "labels": batch.target}
+    return (*batch.args, batch.target)

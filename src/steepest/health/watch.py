@@ -1,0 +1,401 @@
+"""watch(): look on while somebody's own loop trains, by hooks alone."""
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepest.errors import HealthWarning
+from steepest.health.batches import Batch
+from steepest.health.finding import Finding, Findings
+from steepest.health.probes import class_indices
+from steepest.health.ranking import ranked
+from steepest.health.replay import Setup, first_tensor
+from steepest.health.rules import training
+from steepest.health.seen import CAREFUL, Evaluation, Held, Seen
+from steepest.health.suspicion import pre_flight, suspicious
+from steepest.health.untouched import untouched
+
+_MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
+
+
+class Watch:
+    """Looks on; `findings` at any moment. A context manager, or start() and stop().
+
+    What it is shown through hooks: forward passes, what reaches the loss, gradients, steps of the
+    optimisers. A loss that is a plain function cannot be hooked: its targets are then read from the
+    gradient of the logits, and validation losses only if they are told with `val`.
+    """
+
+    def __init__(
+        self, model: nn.Module, loss_fn: Callable[..., Any], optimizers: Sequence[Any], seconds: float
+    ) -> None:
+        self._model, self._loss_fn = model, loss_fn
+        self._optimizers = tuple(optimizers)
+        self._seconds = seconds
+        self._hooks: list[Any] = []
+        self._seen = Seen(self._optimizers)
+        self._found: dict[str, Finding] = {}
+        self._started: Setup | None = None
+        self._batch: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self._logits: Tensor | None = None
+        self._target: Any = None
+        self._loss: Tensor | None = None
+        self._evaluation: Evaluation | None = None
+        self._modal = [(n, m) for n, m in model.named_modules() if isinstance(m, _MODES)]
+        self._suspected = False
+        self._broken = ""
+
+    @property
+    def findings(self) -> Findings:
+        """What is known now, the cause first."""
+        return ranked(self._found.values())
+
+    def report(self) -> str:
+        """The findings in words."""
+        return str(self.findings)
+
+    def __enter__(self) -> "Watch":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> "Watch":
+        """Set the hooks and keep a copy of the model as it is now, to answer what-ifs with."""
+        if self._hooks:
+            return self
+        own = Setup(self._model, self._loss_fn, self._optimizers)
+        with untouched():
+            self._started = own.copy()
+        model = self._model
+        self._hooks = [
+            model.register_forward_pre_hook(self._guard(self._before_forward), with_kwargs=True),
+            model.register_forward_hook(self._guard(self._after_forward)),
+        ]
+        if isinstance(self._loss_fn, nn.Module):
+            self._hooks.append(self._loss_fn.register_forward_hook(self._guard(self._after_loss)))
+        for held in self._seen.held:
+            self._hooks += [
+                held.optimizer.register_step_pre_hook(self._guard(self._before_step, held)),
+                held.optimizer.register_step_post_hook(self._guard(self._after_step, held)),
+            ]
+            for p in held.sentinels:
+                arrived = self._guard(self._gradient_arrived, held)
+                self._hooks.append(p.register_post_accumulate_grad_hook(arrived))
+        return self
+
+    def stop(self) -> None:
+        """Take the hooks away, judge the whole, and warn once of each cause."""
+        if not self._hooks:
+            return
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._end_evaluation()
+        self._guard(self._judge_end)()
+        for finding in self.findings:
+            if finding.severity != "info":
+                text = f"{finding.code}: {finding.message}; fix: {finding.fix}"
+                warnings.warn(text, HealthWarning, stacklevel=3)
+
+    def val(self, loss: float, accuracy: float) -> None:
+        """Tell what your own loop reports of the validation rows that it has just gone through."""
+        if self._evaluation is None:
+            self._evaluation = self._new_evaluation()
+        self._evaluation.reported = (float(loss), float(accuracy))
+        self._end_evaluation()
+
+    # Hooks. An exception in here is ours and never the loop's.
+
+    def _guard(self, action: Callable[..., None], *first: Any) -> Callable[..., None]:
+        def guarded(*arguments: Any) -> None:
+            try:
+                action(*first, *arguments)
+            except Exception as error:
+                self._broken = f"{type(error).__name__}: {error}"
+
+        return guarded
+
+    def _before_forward(self, model: nn.Module, args: Any, kwargs: Any) -> None:
+        if not torch.is_grad_enabled():
+            return
+        self._batch = (args, kwargs)
+        if self._modal and self._is_frozen(model):
+            self._seen.frozen_forwards += 1
+        elif self._modal:
+            self._seen.frozen_forwards = 0
+
+    def _is_frozen(self, model: nn.Module) -> bool:
+        """Whether dropout or batch norm is in eval mode while gradients are wanted."""
+        idle = [m for _, m in self._modal if not m.training and not _is_fixed(m)]
+        return not model.training and len(idle) == len(self._modal)
+
+    def _after_forward(self, model: nn.Module, args: Any, output: Any) -> None:
+        logits = first_tensor(output)
+        if logits is None:
+            return
+        self._logits, self._target, self._loss = logits, None, None
+        if not torch.is_grad_enabled():
+            self._look_at_evaluation(args)
+        elif logits.requires_grad:
+            self._seen.forwards += 1
+            logits.register_hook(self._guard(self._backward_begins))
+
+    def _look_at_evaluation(self, args: Any) -> None:
+        active = [n for n, m in self._modal if m.training and not _is_harmless(m)]
+        x = first_tensor(args)
+        same = self._batch is not None and x is first_tensor(self._batch[0])
+        if active and self._seen.steps and not same:
+            self._seen.lax_forwards += 1
+            self._seen.lax_names = active
+
+    def _after_loss(self, _: nn.Module, args: Any, loss: Any) -> None:
+        if self._logits is None or len(args) < 2 or not isinstance(loss, Tensor):
+            return
+        self._target, self._loss = args[1], loss.detach()
+        if not torch.is_grad_enabled():
+            self._add_to_evaluation(self._logits.detach(), args[1])
+
+    def _backward_begins(self, gradient: Tensor) -> None:
+        """The gradient of the logits is there; those of the parameters are still to come."""
+        seen = self._seen
+        seen.backwards += 1
+        for held in seen.held:
+            held.backwards += 1
+            if held.steps < CAREFUL or seen.steps % 100 < 2:
+                held.clean = held.clean or not any(_holds(p) for p in held.sentinels)
+            else:
+                held.clean = True
+            seen.clean_backwards += held.clean
+        self._take_in(gradient)
+
+    def _take_in(self, gradient: Tensor) -> None:
+        """Loss, labels and batch of this step."""
+        seen, logits = self._seen, self._logits
+        if logits is None:
+            return
+        z = logits.detach()
+        target = self._target if self._target is not None else _targets_of(gradient)
+        early = seen.backwards <= 200
+        if target is not None and early:
+            seen.label(target)
+            if self._batch is not None:
+                seen.keep(Batch(tuple(self._batch[0]), target, self._batch[1]))
+        value = self._loss_value(z, target)
+        if not math.isfinite(value) and not math.isnan(value) or (value != value and self._loss is not None):  # noqa: E501
+            self._note_nonfinite("the loss")
+        if math.isfinite(value):
+            seen.recent.append(value)
+            seen.since_evaluation.append(value)
+            if len(seen.losses) < 200:
+                seen.losses.append(value)
+        seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
+        if seen.backwards <= CAREFUL or seen.backwards % 20 == 0:
+            self._look_closely(z, target, gradient)
+
+    def _loss_value(self, z: Tensor, target: Any) -> float:
+        if self._loss is not None:
+            return float(self._loss.mean())
+        if isinstance(self._loss_fn, nn.Module) or target is None:
+            return math.nan
+        with torch.no_grad():
+            return float(self._loss_fn(z, target).mean())
+
+    def _look_closely(self, z: Tensor, target: Any, gradient: Tensor) -> None:
+        seen, y = self._seen, class_indices(target)
+        x = None if self._batch is None else first_tensor(self._batch[0])
+        if x is not None:
+            mark = float(x.detach().double().sum())
+            same = bool(seen.fingerprints) and seen.fingerprints[-1] == mark
+            seen.same_batch = seen.same_batch + 1 if same else 0
+            seen.fingerprints.append(mark)
+        if y is None or len(y) != len(z):
+            return
+        seen.train_hits.append(float((_decided(z) == y).float().mean()))
+        if self._target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
+            own = gradient.gather(1, y.clamp(min=0)[:, None])
+            seen.uphill.append(bool((own > 0).float().mean() > 0.9))
+
+    def _gradient_arrived(self, held: Held, p: Tensor) -> None:
+        if held.steps >= CAREFUL and held.steps % 20:
+            held.arrived = True
+            return
+        assert p.grad is not None
+        held.arrived = held.arrived or bool(p.grad.any())
+        if p is held.sentinels[0]:
+            held.norm_arrived = float(p.grad.norm())
+
+    def _before_step(self, held: Held, *_: Any) -> None:
+        if held.backwards and (held.steps < CAREFUL or self._seen.steps % 100 < 2):
+            held.dirty_steps = 0 if held.clean or not held.steps else held.dirty_steps + 1
+        if held.steps < CAREFUL and held.backwards and held.arrived:
+            gone = not any(_holds(p) for p in held.sentinels)
+            held.emptied_steps = held.emptied_steps + 1 if gone else 0
+        if held.steps < CAREFUL or held.steps % 20 == 0:
+            self._see_clipping(held)
+        self._see_reset(held)
+        lr = held.lr()
+        held.highest_lr = max(held.highest_lr, lr)
+        if lr < 1e-3 * held.highest_lr:
+            held.collapsed_at = held.steps if held.collapsed_at is None else held.collapsed_at
+        else:
+            held.collapsed_at = None
+
+    def _see_clipping(self, held: Held) -> None:
+        p = held.sentinels[0] if held.sentinels else None
+        if p is not None and p.grad is not None and held.backwards == 1 and held.norm_arrived > 0:
+            held.clip_ratios.append(float(p.grad.norm()) / held.norm_arrived)
+
+    def _see_reset(self, held: Held) -> None:
+        """Weights that are not those that the last step left."""
+        for p, version, kept in held.after:
+            if p._version == version:
+                continue
+            change = float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
+            if change > 0.2 and self._seen.reset is None:
+                self._seen.reset = (self._seen.steps, change)
+
+    def _after_step(self, held: Held, *_: Any) -> None:
+        seen = self._seen
+        self._end_evaluation()
+        held.steps += 1
+        seen.steps = max(h.steps for h in seen.held)
+        held.clean, held.backwards, held.arrived = False, 0, False
+        held.norm_arrived = math.nan
+        weights = [p for p in held.sentinels if p.ndim > 1][:1]
+        held.after = [(p, p._version, p.detach().clone()) for p in weights if p.numel() < 1e5]
+        self._judge_step()
+
+    # Evaluations.
+
+    def _new_evaluation(self) -> Evaluation:
+        losses = self._seen.since_evaluation
+        mean = sum(losses) / len(losses) if losses else math.nan
+        return Evaluation(self._seen.steps, train_loss=mean)
+
+    def _add_to_evaluation(self, z: Tensor, target: Any) -> None:
+        y = class_indices(target)
+        if y is None or len(y) != len(z) or z.ndim > 2 or not self._seen.steps:
+            return
+        if self._evaluation is None:
+            self._evaluation = self._new_evaluation()
+        one, C = self._evaluation, z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2
+        known = (y >= 0) & (y < C)
+        counts = torch.bincount(y[known] * C + _decided(z)[known], minlength=C * C)
+        table = counts.reshape(C, C).double()
+        one.confusion = table if one.confusion is None else one.confusion + table
+        losses = _row_losses(z, y.clamp(0, C - 1))
+        one.rows += len(y)
+        one.loss_sum += float(self._loss) * len(y) if self._loss is not None else float(losses.sum())
+        one.square_sum += float(losses.square().sum())
+
+    def _end_evaluation(self) -> None:
+        if self._evaluation is None:
+            return
+        self._seen.evaluations.append(self._evaluation)
+        self._seen.since_evaluation = []
+        self._evaluation = None
+        self._judge(training.AFTER_EVALUATION)
+
+    # Judgement.
+
+    def _note_nonfinite(self, where: str) -> None:
+        if self._seen.first_nonfinite is None:
+            self._seen.first_nonfinite = (self._seen.steps + 1, where)
+
+    def _judge_step(self) -> None:
+        seen = self._seen
+        if seen.steps <= CAREFUL or seen.steps % 20 == 0 or seen.first_nonfinite:
+            self._judge(training.AFTER_STEP)
+        if seen.steps == 1:
+            self._pre_flight(experiments=False)
+        if not self._suspected and suspicious(seen):
+            self._suspected = True
+            self._pre_flight(experiments=True)
+
+    def _judge_end(self) -> None:
+        self._judge((*training.AFTER_STEP, *training.AT_END))
+        if not self._suspected and suspicious(self._seen, at_end=True):
+            self._pre_flight(experiments=True)
+
+    def _judge(self, rules: Sequence[training.Rule]) -> None:
+        for rule in rules:
+            for finding in rule(self._seen):
+                self._add(finding)
+
+    def _pre_flight(self, *, experiments: bool) -> None:
+        if self._started is None:
+            return
+        seconds = self._seconds if experiments else 0.2
+        for finding in pre_flight(self._started, self._seen, seconds, experiments):
+            self._add(finding)
+
+    def _add(self, finding: Finding) -> None:
+        """The first of its code counts, unless a later one is more severe."""
+        known = self._found.get(finding.code)
+        weight = ("info", "warn", "error").index
+        if known is None or weight(finding.severity) > weight(known.severity):
+            self._found[finding.code] = finding
+
+
+def watch(
+    model: nn.Module,
+    loss_fn: Callable[..., Any],
+    optimizer: Any = None,
+    *,
+    seconds: float = 2.0,
+) -> Watch:
+    """Look on while your own loop trains: `with watch(model, loss_fn, optimizer) as w: ...`.
+
+    model: any nn.Module. loss_fn: the criterion; a module shows more than a function. optimizer: a
+    torch optimiser, or several in a list. seconds: for the experiments, which are made once and
+    only on suspicion. `w.findings` holds at any moment what was found, the cause first; at the end
+    a HealthWarning is given for each. Final weights are bit for bit those of an unwatched loop.
+    """
+    given = () if optimizer is None else optimizer
+    several = given if isinstance(given, (tuple, list)) else (given,)
+    return Watch(model, loss_fn, several, seconds)
+
+
+def _is_fixed(module: nn.Module) -> bool:
+    """Batch norm that is frozen on purpose."""
+    own = list(module.parameters(recurse=False))
+    return bool(own) and not any(p.requires_grad for p in own)
+
+
+def _is_harmless(module: nn.Module) -> bool:
+    if isinstance(module, nn.modules.dropout._DropoutNd):
+        return module.p == 0
+    return not getattr(module, "track_running_stats", True)
+
+
+def _holds(p: Tensor) -> bool:
+    return p.grad is not None and bool(p.grad.any())
+
+
+def _decided(z: Tensor) -> Tensor:
+    if z.ndim == 1 or z.shape[1] == 1:
+        return (z.reshape(-1) > 0).long()
+    return z.argmax(1)
+
+
+def _row_losses(z: Tensor, y: Tensor) -> Tensor:
+    """Cross entropy of each row, for the spread of the mean."""
+    if z.ndim == 1 or z.shape[1] == 1:
+        target = y.to(z.dtype)
+        return nn.functional.binary_cross_entropy_with_logits(
+            z.reshape(-1), target, reduction="none"
+        )
+    return nn.functional.cross_entropy(z, y, reduction="none")
+
+
+def _targets_of(gradient: Tensor) -> Tensor | None:
+    """Labels from the gradient of cross entropy, p - y: only the true class's part is negative."""
+    if gradient.ndim != 2 or gradient.shape[1] < 2:
+        return None
+    negative = gradient < 0
+    return gradient.argmin(1) if bool((negative.sum(1) == 1).all()) else None
