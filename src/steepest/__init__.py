@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
     from steepest.health import check as check
+    from steepest.health import watch as watch
     from steepest.nn import LinearLayer as LinearLayer
     from steepest.nn import Residual as Residual
     from steepest.nn import mlp as mlp
@@ -45,6 +46,7 @@ _PUBLIC = {
     "resume": "steepest.training",
     "split": "steepest.data",
     "train": "steepest.training",
+    "watch": "steepest.health",
 }
 __all__ = list(_PUBLIC)
 

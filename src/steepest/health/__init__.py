@@ -1,6 +1,17 @@
 """Health: what is wrong with a training, why, and what cures it."""
 
-from steepest.health.check import check
+from steepest.health.check import check, examine
 from steepest.health.finding import Confidence, Evidence, Finding, Findings, Severity
+from steepest.health.watch import Watch, watch
 
-__all__ = ["Confidence", "Evidence", "Finding", "Findings", "Severity", "check"]
+__all__ = [
+    "Confidence",
+    "Evidence",
+    "Finding",
+    "Findings",
+    "Severity",
+    "Watch",
+    "check",
+    "examine",
+    "watch",
+]

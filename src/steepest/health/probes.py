@@ -346,9 +346,7 @@ class Scene:
             self.left_out.append(f"the test '{name}'")
             return None
         few = self.probe.take(slice(0, MEMORISED))
-        start = abs(self.loss_at_start) * (few.rows if self.summed else 1)
-        enough = lambda loss: loss <= 0.1 * start  # noqa: E731
-        result = replay(setup, [few], steps, until=enough, end=self.end)
+        result = replay(setup, [few], steps, until=0.1, end=self.end)
         if result is None or result.cut:
             self.left_out.append(f"the test '{name}'")
             return None

@@ -45,7 +45,12 @@ class Setup:
     def copy(self) -> "Setup | None":
         """A copy whose optimisers hold the copy's parameters; None if it cannot be copied."""
         twin = deep(self.model, self.loss_fn, self.optimizers)
-        return None if twin is None else Setup(*twin, self.unpack)
+        if twin is None:
+            return None
+        model, loss_fn, optimizers = twin
+        for old, new in zip(self.optimizers, optimizers, strict=True):
+            _complete(old, new)
+        return Setup(model, loss_fn, optimizers, self.unpack)
 
     def outputs(self, batch: Batch) -> Any:
         return self.model(*batch.args, **batch.kwargs)
@@ -86,6 +91,22 @@ class Setup:
         return replace(self, optimizers=(torch.optim.Adam(trainable, lr),))
 
 
+def _complete(old: Any, new: Any) -> None:
+    """Give the copy of an optimiser what torch leaves out of copies, as the list LBFGS keeps."""
+    held = {
+        id(a): b
+        for g, h in zip(old.param_groups, new.param_groups, strict=True)
+        for a, b in zip(g["params"], h["params"], strict=True)
+    }
+    for name, value in vars(old).items():
+        if name in vars(new):
+            continue
+        if isinstance(value, list) and all(id(v) in held for v in value):
+            setattr(new, name, [held[id(v)] for v in value])
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            setattr(new, name, value)
+
+
 @dataclass(frozen=True)
 class Replay:
     """What some steps did. losses: before each step, in order."""
@@ -121,13 +142,13 @@ def replay(
     *,
     change: Callable[[Setup], Setup | None] | None = None,
     seen: Transform | None = None,
-    until: Callable[[float], bool] | None = None,
+    until: float = 0.0,
     end: float = math.inf,
 ) -> Replay | None:
     """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
 
-    change: alters the copy before the first step. seen: alters each batch. until: stops when true
-    of a loss. end: time (perf_counter) at which to stop, with cut=True. The same seed goes before
+    change: alters the copy before the first step. seen: alters each batch. until: stops at this
+    share of the first loss. end: time (perf_counter) at which to stop, with cut=True. The same seed goes before
     every replay, so that two differ by the change alone.
     """
     twin = setup.copy()
@@ -144,9 +165,9 @@ def replay(
             if time.perf_counter() > end:
                 return Replay(tuple(losses), cut=True)
             losses.append(twin.step(shown[k % len(shown)]))
-            if not math.isfinite(losses[-1]) or (until and until(losses[-1])):
+            if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
                 break
-    except (RuntimeError, ValueError, TypeError, IndexError):
+    except Exception:
         # An optimiser or a model that cannot take these steps; the caller says what it left out.
         return Replay(tuple(losses), cut=True) if losses else None
     return Replay(tuple(losses))

@@ -31,7 +31,11 @@ class Watch:
     """
 
     def __init__(
-        self, model: nn.Module, loss_fn: Callable[..., Any], optimizers: Sequence[Any], seconds: float
+        self,
+        model: nn.Module,
+        loss_fn: Callable[..., Any],
+        optimizers: Sequence[Any],
+        seconds: float,
     ) -> None:
         self._model, self._loss_fn = model, loss_fn
         self._optimizers = tuple(optimizers)
@@ -186,7 +190,11 @@ class Watch:
             if self._batch is not None:
                 seen.keep(Batch(tuple(self._batch[0]), target, self._batch[1]))
         value = self._loss_value(z, target)
-        if not math.isfinite(value) and not math.isnan(value) or (value != value and self._loss is not None):  # noqa: E501
+        if (
+            (not math.isfinite(value)
+            and not math.isnan(value))
+            or (value != value and self._loss is not None)
+        ):
             self._note_nonfinite("the loss")
         if math.isfinite(value):
             seen.recent.append(value)
@@ -290,7 +298,9 @@ class Watch:
         one.confusion = table if one.confusion is None else one.confusion + table
         losses = _row_losses(z, y.clamp(0, C - 1))
         one.rows += len(y)
-        one.loss_sum += float(self._loss) * len(y) if self._loss is not None else float(losses.sum())
+        one.loss_sum += (
+            float(self._loss) * len(y) if self._loss is not None else float(losses.sum())
+        )
         one.square_sum += float(losses.square().sum())
 
     def _end_evaluation(self) -> None:

@@ -67,7 +67,9 @@ def init_too_large(scene: Scene) -> Iterator[Finding]:
     other = scene.what_if("He's initialisation", change=reinitialised)
     if not lower(other, scene.plain):
         return
-    grown = [s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None]
+    grown = [
+        s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None
+    ]
     worst = max(grown, key=lambda s: s.gain, default=None)
     seen = [Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")]
     if worst is not None:
@@ -288,7 +290,8 @@ def _is_matrix(scene: Scene, name: str) -> bool:
 
 def _affine_defect(scene: Scene, x: Tensor) -> float | None:
     """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
-    twin = scene.setup.copy()
+    # After some steps: a residual branch that starts at 0 hides its activations until then.
+    twin = _after_some_steps(scene)
     if twin is None:
         return None
     model = twin.model.double().eval()

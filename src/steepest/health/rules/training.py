@@ -180,7 +180,7 @@ def unshuffled(seen: Seen) -> Iterator[Finding]:
 
 
 def _runs(y: torch.Tensor) -> float:
-    """z of the number of runs of equal labels, against a random order."""
+    """Z of the number of runs of equal labels, against a random order."""
     n = len(y)
     share = y.bincount().double() / n
     same = float((share**2).sum())
