@@ -39,7 +39,7 @@ def suspicious(seen: Seen, *, at_end: bool = False) -> bool:
 
 
 def pre_flight(started: Setup, seen: Seen, seconds: float, experiments: bool) -> Iterable[Finding]:
-    """What the check finds on the first minibatches and the model as it was when the watch began."""
+    """What the check finds on the first minibatches and the model as it was at the start."""
     raw = [_raw(batch) for batch in seen.batches]
     if not raw:
         return

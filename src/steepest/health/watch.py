@@ -89,7 +89,7 @@ class Watch:
             ]
             for p in held.sentinels:
                 arrived = self._guard(self._gradient_arrived, held)
-                self._hooks.append(p.register_post_accumulate_grad_hook(arrived))
+                self._hooks.append(p.register_post_accumulate_grad_hook(arrived))  # type: ignore[no-untyped-call]
         return self
 
     def stop(self) -> None:
@@ -147,7 +147,7 @@ class Watch:
             self._look_at_evaluation(args)
         elif logits.requires_grad:
             self._seen.forwards += 1
-            logits.register_hook(self._guard(self._backward_begins))
+            logits.register_hook(self._guard(self._backward_begins))  # type: ignore[no-untyped-call]
 
     def _look_at_evaluation(self, args: Any) -> None:
         active = [n for n, m in self._modal if m.training and not _is_harmless(m)]
@@ -190,10 +190,8 @@ class Watch:
             if self._batch is not None:
                 seen.keep(Batch(tuple(self._batch[0]), target, self._batch[1]))
         value = self._loss_value(z, target)
-        if (
-            (not math.isfinite(value)
-            and not math.isnan(value))
-            or (value != value and self._loss is not None)
+        if (not math.isfinite(value) and not math.isnan(value)) or (
+            value != value and self._loss is not None
         ):
             self._note_nonfinite("the loss")
         if math.isfinite(value):
@@ -359,7 +357,9 @@ def watch(
     *,
     seconds: float = 2.0,
 ) -> Watch:
-    """Look on while your own loop trains: `with watch(model, loss_fn, optimizer) as w: ...`.
+    """Look on while your own loop trains, and name what is wrong with it.
+
+    with watch(model, loss_fn, optimizer) as w: for batch in loader: ...; print(w.findings)
 
     model: any nn.Module. loss_fn: the criterion; a module shows more than a function. optimizer: a
     torch optimiser, or several in a list. seconds: for the experiments, which are made once and
@@ -388,8 +388,10 @@ def _holds(p: Tensor) -> bool:
 
 
 def _decided(z: Tensor) -> Tensor:
+    """The likelier class of each row, (N,): of one output by the middle of its range."""
     if z.ndim == 1 or z.shape[1] == 1:
-        return (z.reshape(-1) > 0).long()
+        probabilities = bool(((z >= 0) & (z <= 1)).all())
+        return (z.reshape(-1) > (0.5 if probabilities else 0.0)).long()
     return z.argmax(1)
 
 

@@ -164,7 +164,7 @@ def unshuffled(seen: Seen) -> Iterator[Finding]:
     if len(share) < 2 or len(y) < 100:
         return
     rows = [len(part) for part in seen.labels]
-    found = statistics.mean(part.unique().numel() for part in seen.labels)
+    found = statistics.mean(len(part.bincount().nonzero()) for part in seen.labels)
     expected = statistics.mean(float((1 - (1 - share) ** n).sum()) for n in rows)
     if found < 0.7 * expected and _runs(y) < -6:
         yield Finding(
@@ -347,9 +347,14 @@ def labels_shuffled(seen: Seen) -> Iterator[Finding]:
     assert one.confusion is not None
     majority = float(one.confusion.sum(1).max() / one.confusion.sum())
     error = math.sqrt(majority * (1 - majority) / one.rows)
-    train = statistics.mean(list(seen.train_hits)[-5:])
-    at_chance = all(e.accuracy <= majority + 2 * error for e in known)
-    if train - one.accuracy <= 0.2 or not at_chance or train < 0.7:
+    train = statistics.mean(list(seen.train_hits)[-20:])
+    share = one.confusion.sum(1) / one.confusion.sum()
+    agreement = float((share**2).sum())  # of labels drawn without looking
+    mean = statistics.mean(e.accuracy for e in known)
+    at_chance = agreement - 4 * error <= mean <= majority + 2 * error
+    gap = 0.2 if len(known) < 6 else 0.12
+    learned = seen.loss_now < 0.97 * seen.prior_loss
+    if train - mean <= gap or not at_chance or not learned:
         return
     yield Finding(
         "LABELS_SHUFFLED",
