@@ -15,11 +15,13 @@ from steepest.data import (
     Inputs,
     Preprocessing,
     Samples,
+    available_memory,
     load,
     not_one_hot,
     split,
 )
 from steepest.engine import (
+    BLOCKS_MIXED,
     Augmentation,
     Choice,
     Plan,
@@ -95,9 +97,10 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
             parts[name] = classifier.prepare(part)
     plan = Plan(model, objective, *parts["train"], recipe, classes.names)
     _check_plan(plan, parts)
+    size = _size_notes(plan)
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
     lr, found = _learning_rate(plan)
-    summary = (*_summary(parts, classifier), *found, *dataset.notes, *classes.notes, *unseen)
+    summary = (*_summary(parts, classifier), *found, *size, *dataset.notes, *classes.notes, *unseen)
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
 
 
@@ -145,6 +148,23 @@ def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
     return test.suggestion, (
         f"learning rate {test.suggestion:g}, found by a range test of {len(test.rates)} steps",
     )
+
+
+def _size_notes(plan: Plan) -> tuple[str, ...]:
+    """What the reader of large data should know of their order."""
+    array, there = plan.inputs.array, available_memory()
+    if plan.recipe.sampling == "blocks":
+        rows = plan.block_rows
+        return (
+            f"rows are shuffled by blocks: blocks of {rows} successive rows in random order, the "
+            f"rows of {BLOCKS_MIXED} blocks mixed at a time",
+        )
+    if there is not None and array.nbytes > there:
+        return (
+            f"the inputs ({array.nbytes / 2**30:.1f} GiB) are larger than the memory that is free: "
+            "sampling = 'blocks' reads them in long runs instead of row by row",
+        )
+    return ()
 
 
 def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
