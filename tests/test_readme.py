@@ -53,7 +53,7 @@ def test_every_setting_of_the_toolbox_has_a_page():
         *("scaling_range", "hidden", "activation", "init", "lr", "batch_size", "epochs", "steps"),
         *("seed", "engine", "threads", "device", "log_every"),
     }
-    text = "\n".join(TECHNIQUES.values())
+    text = "\n".join([*TECHNIQUES.values(), (ROOT / "docs" / "reliability.md").read_text()])
     assert [
         name
         for name in FIELDS

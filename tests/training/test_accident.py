@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 
 import steepest as sp
+from steepest.training.checkpoint import newest
 
 
 class Cut(nn.Module):
@@ -60,12 +62,17 @@ def test_an_update_that_was_too_large_is_told_and_undone(positive, engine):
 def test_no_checkpoint_holds_what_is_not_finite_and_the_run_goes_on_from_the_last(
     positive, tmp_path
 ):
-    X, y = positive
-    made = {"hidden": (8,), "epochs": 20, "batch_size": 20, "progress": "none"}
-    settings = made | {"schedule": "step", "step_size": 2, "gamma": 1e12, "checkpoint_steps": 3}
-    run = sp.train(None, (X, y), out=tmp_path / "run", **settings)
+    made = {"hidden": (8,), "epochs": 20, "batch_size": 20, "lr": 0.05, "progress": "none"}
+
+    def scheduler(later):
+        return lambda o: LambdaLR(o, lambda epoch: 1 if epoch < 3 else later)
+
+    run = sp.train(
+        None, positive, out=tmp_path / "run", checkpoint_steps=3, scheduler=scheduler(1e30), **made
+    )
     assert run.status == "diverged"
-    again = sp.resume(tmp_path / "run", data=(X, y), schedule="constant", lr=0.05, progress="none")
+    assert newest(tmp_path / "run").step >= 27
+    again = sp.resume(tmp_path / "run", data=positive, scheduler=scheduler(1), progress="none")
     assert again.status == "finished"
     assert again.history.height == 20
     assert again.scores["train"].loss < 1

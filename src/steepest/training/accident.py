@@ -54,6 +54,7 @@ def retrace(
     step. The model is left as it was ahead of that step. None if the steps, taken one at a time,
     stay finite.
     """
+    begin = max(good.step, begin - 1)  # the cause may be the update ahead of the call
     put(plan.model, good.model)
     engine.load(plan, good.optimiser, good.step)
     if begin > good.step:
