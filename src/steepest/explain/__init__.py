@@ -1,1 +1,5 @@
 """Explain: gradient descent in formulas, graphs and moving pictures."""
+
+from steepest.explain.book import Entry as Entry
+from steepest.explain.ledger import Ledger as Ledger
+from steepest.explain.ledger import backprop as backprop
