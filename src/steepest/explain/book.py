@@ -111,6 +111,12 @@ class Book:
         full = f"{symbol.latex} = {formula}" if formula else ""
         self._add(symbol.name, symbol.latex, full, value, autograd, phase, module, by_hand, note)
 
+    def write_given(self, symbol: Symbol, value: Array, *, module: str) -> None:
+        """A parameter: known before the forward pass."""
+        self._add(
+            symbol.name, symbol.latex, "", value, None, "forward", module, False, "given", True
+        )
+
     def write_gradient(
         self,
         of: Symbol,

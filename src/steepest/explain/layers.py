@@ -87,10 +87,10 @@ class Linear(ByHand):
         z, formula = self.x @ self.weight.T, rf"{self.before.latex}\,{self.W.transposed}"
         if self.bias is not None:
             z, formula = z + self.bias, f"{formula} + {self.b.latex}"
-        out, inputs = self.weight.shape
-        shapes = f"{self.W.name} is {out} × {inputs} (out × in)"
-        note = shapes + ("" if self.bias is None else f", {self.b.name} is {out}")
-        self._write(book, "Z", flow.layer, z, formula, note)
+        for symbol, value in ((self.W, self.weight), (self.b, self.bias)):
+            if value is not None:
+                book.write_given(symbol, value, module=self.where)
+        self._write(book, "Z", flow.layer, z, formula)
 
     def backward(self, gradient: Array, book: Book) -> Array:
         d = self.after.gradient

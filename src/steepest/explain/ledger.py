@@ -141,7 +141,7 @@ def backprop(
     if loss not in LOSSES:
         raise ModelError(f"loss must be one of {', '.join(LOSSES)}, but is {loss!r}")
     reference = run(model, x, training=training)
-    objective, targets = _objective(reference.outputs, y, loss)
+    objective, targets = objective_of(reference.outputs, y, loss)
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
     grown: list[Tensor] = []
     if reference.outputs.requires_grad:
@@ -246,7 +246,7 @@ def _chain(module: nn.Module, reference: Reference) -> list[ByHand] | None:
     return [layer_of(call, 0 if call.input is None else call.input.ndim)]
 
 
-def _objective(outputs: Tensor, y: Any, loss: str) -> tuple[Objective, NDArray[np.int64]]:
+def objective_of(outputs: Tensor, y: Any, loss: str) -> tuple[Objective, NDArray[np.int64]]:
     """The objective and checked targets for these outputs."""
     targets = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
     if outputs.ndim not in (1, 2):

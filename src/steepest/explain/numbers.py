@@ -18,7 +18,7 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value + 0.0:.{digits}g}"
 
 
-def cells(array: NDArray[np.float64], rows: int = 6, columns: int = 8) -> list[list[str]]:
+def cells(array: NDArray[np.float64], rows: int = 8, columns: int = 8) -> list[list[str]]:
     """The entries of an array as text, row by row, all with the same number of decimals.
 
     A scalar is one cell, a vector one row; of more than two dimensions, the last ones are
@@ -36,7 +36,7 @@ def cells(array: NDArray[np.float64], rows: int = 6, columns: int = 8) -> list[l
     ]
 
 
-def lines(array: NDArray[np.float64], rows: int = 6, columns: int = 8) -> list[str]:
+def lines(array: NDArray[np.float64], rows: int = 8, columns: int = 8) -> list[str]:
     """The same as lines of text with columns that stand under each other."""
     table = cells(array, rows, columns)
     width = max((len(cell) for row in table for cell in row), default=0)
