@@ -70,12 +70,9 @@ class Graph:
             for key, nodes in members.items()
         ]
         links = []
-        for edge in self.edges:
+        for edge in _between(self.edges, groups):
             ends = (groups[edge.source.number], groups[edge.target.number])
-            if ends[0] != ends[1]:
-                value = "↓" + short(edge.source.value) if edge.source.value is not None else ""
-                gradient = "" if edge.gradient is None else "↑" + short(edge.gradient)
-                links.append(Link(place[ends[0]], place[ends[1]], value, gradient))
+            links.append(Link(place[ends[0]], place[ends[1]], *_along(edge)))
         return boxes, links
 
     def svg(self, most: int = MOST_BOXES) -> str:
@@ -158,6 +155,8 @@ class Graph:
     def _group_box(self, name: str, nodes: list[Node]) -> Box:
         """A module: what came out last, and how many operations are inside."""
         last = nodes[-1]
+        if name == "operations":
+            name = f"{self.names[nodes[0].number]} … {self.names[last.number]}"
         value = "" if last.value is None else short(last.value)
         gradient = "" if last.gradient is None else "∇ " + short(last.gradient)
         inside = sum(bool(node.operation) for node in nodes)
@@ -182,15 +181,16 @@ def graph(f: Callable[..., Any], x: Any, y: Any = None, *, loss: str = "auto") -
     arguments = [_leaf(part) for part in (x if isinstance(x, tuple) else (x,))]
     model = copy.deepcopy(f) if isinstance(f, nn.Module) else None
     function: Callable[..., Any] = f if model is None else model
-    names = input_names(f if model is None else model.forward, len(arguments))
+    names = input_names(f if model is None else None, len(arguments))
+    constants: dict[str, Tensor] = {}
     if y is not None:
         if model is None:
             raise ModelError("y is for a torch.nn.Module; let a function work out its own loss")
-        function = _with_loss(model, arguments, y, loss)
+        function, constants["y"] = _with_loss(model, arguments, y, loss)
     inputs = dict(zip(names, arguments, strict=True))
     try:
         with torch.random.fork_rng(devices=[]):
-            found, _ = trace(function, inputs, modules=model)
+            found, _ = trace(function, inputs, modules=model, constants=constants)
     except NotAScalarError as error:
         raise ModelError(
             f"the function must give one number, but gives {error}; "
@@ -214,6 +214,36 @@ def short(array: Array | None) -> str:
     return f"{'×'.join(map(str, array.shape))} rms {number(rms, 2)}"
 
 
+def _along(edge: Edge) -> tuple[str, str]:
+    """What is written on an edge: numbers if they are few, else a shape and the gradient's rms."""
+    value, gradient = edge.source.value, edge.gradient
+    if value is None:
+        return "", ""
+    if value.size < _FEW:
+        return f"↓{short(value)}", "" if gradient is None else f"↑{short(gradient)}"
+    shape = "×".join(map(str, value.shape))
+    if gradient is None:
+        return f"↓{shape}", ""
+    return f"↓{shape}", f"↑rms {number(float(np.sqrt(np.mean(np.square(gradient)))), 2)}"
+
+
+def _between(edges: Sequence[Edge], groups: dict[int, Any]) -> list[Edge]:
+    """The edges between boxes; several uses of one value in one group are one edge."""
+    found: dict[Any, Edge] = {}
+    for edge in edges:
+        target = groups[edge.target.number]
+        if groups[edge.source.number] == target:
+            continue
+        alone = target[0] is None
+        key = (edge.source.number, id(edge) if alone else target)
+        earlier = found.get(key)
+        gradient = edge.gradient
+        if earlier is not None and earlier.gradient is not None and gradient is not None:
+            gradient = gradient + earlier.gradient
+        found[key] = Edge(edge.source, edge.target, gradient)
+    return list(found.values())
+
+
 def _leaf(value: Any) -> Tensor:
     """A tensor of our own, that gets a gradient if it can."""
     if isinstance(value, Tensor):
@@ -226,15 +256,15 @@ def _leaf(value: Any) -> Tensor:
     return tensor.requires_grad_() if tensor.is_floating_point() else tensor
 
 
-def _with_loss(model: nn.Module, arguments: list[Tensor], y: Any, loss: str) -> Callable[..., Any]:
+def _with_loss(
+    model: nn.Module, arguments: list[Tensor], y: Any, loss: str
+) -> tuple[Callable[..., Any], Tensor]:
+    """The loss of the model as a function of its inputs, and the targets."""
     trial = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
-        objective, targets = objective_of(trial(*arguments), y, loss)
-
-    def with_loss(*inputs: Tensor) -> Tensor:
-        return objective.loss(model(*inputs), torch.from_numpy(targets))
-
-    return with_loss
+        objective, checked = objective_of(trial(*arguments), y, loss)
+    targets = torch.from_numpy(checked)
+    return lambda *inputs: objective.loss(model(*inputs), targets), targets
 
 
 def _names(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[int, str]:
@@ -255,19 +285,37 @@ def _names(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[int, str]:
 
 
 def _groups(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
-    """Which box each node is drawn in: the deepest calls of modules that give few enough boxes."""
+    """Which box each node is drawn in: the deepest calls of modules that give few enough boxes.
+
+    A box is a run of nodes that were computed one after the other in the same call, so that boxes
+    cannot depend on each other in a circle. What happens outside of modules stays as it is.
+    """
     alone: dict[int, tuple[Any, ...]] = {node.number: (None, node.number) for node in nodes}
     if len(nodes) <= most:
         return alone
-    best = alone
     for depth in range(max(len(node.modules) for node in nodes), 0, -1):
-        # Above this depth, calls are open; from it on, they are one box.
-        best = {
-            n.number: (n.modules[depth - 1], *n.modules[:depth])
-            if len(n.modules) >= depth
-            else (None, n.number)
-            for n in nodes
-        }
-        if len(set(best.values())) <= most:
-            break
-    return best
+        groups, last, run = {}, (), 0
+        for node in nodes:
+            path = node.modules[:depth]
+            run += path != last
+            last = path
+            outside = len(path) <= (depth > 1)
+            groups[node.number] = alone[node.number] if outside else (path[-1], run)
+        if len(set(groups.values())) <= most:
+            return groups
+    return _runs(nodes, most)
+
+
+def _runs(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
+    """Operations one after the other in boxes of equal number, where no modules divide them."""
+    operations = [node for node in nodes if node.operation]
+    others = len(nodes) - len(operations)
+    size = -(-len(operations) // max(1, most - min(others, most // 2)))
+    place = {node.number: i // size for i, node in enumerate(operations)}
+    last = nodes[-1].number  # the output stays by itself
+    return {
+        n.number: ("operations", place[n.number])
+        if n.operation and n.number != last
+        else (None, n.number)
+        for n in nodes
+    }

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import coo_matrix
 
-_COLUMN_GAP, _ROW_GAP, _PASSAGE = 18.0, 13.0, 6.0
+_COLUMN_GAP, _ROW_GAP, _PASSAGE = 18.0, 17.0, 6.0
 _SWEEPS = 24
 # How dear it is that an edge is not straight: between two of its own places, and at a box.
 _BENT_INSIDE, _BENT_AT_BOX = 8.0, 2.0

@@ -219,16 +219,22 @@ class _Recorder(TorchFunctionMode):
 
 
 def trace(
-    function: Callable[..., Any], inputs: dict[str, Tensor], *, modules: nn.Module | None = None
+    function: Callable[..., Any],
+    inputs: dict[str, Tensor],
+    *,
+    modules: nn.Module | None = None,
+    constants: dict[str, Tensor] | None = None,
 ) -> tuple[Trace, Tensor]:
     """Call the function on the inputs, record it, and send the gradient of its output back.
 
     inputs: by the names that they are drawn with; those of floating point get a gradient. modules:
-    whose parameters and buffers are known by their names. Returns the trace and the output; raises
+    whose parameters and buffers are known by their names. constants: other tensors with a name.
+    Returns the trace and the output; raises
     NotAScalarError if that is no scalar.
     """
-    names = {id(t): name for name, t in modules.named_parameters()} if modules is not None else {}
+    names = {id(t): name for name, t in (constants or {}).items()}
     if modules is not None:
+        names |= {id(t): name for name, t in modules.named_parameters()}
         names |= {id(t): name for name, t in modules.named_buffers()}
     recorder = _Recorder(names)
     for name, tensor in inputs.items():
@@ -345,10 +351,10 @@ def describe(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     return bare, f"{bare}({', '.join(inside)})"
 
 
-def input_names(function: Callable[..., Any], count: int) -> list[str]:
+def input_names(function: Callable[..., Any] | None, count: int) -> list[str]:
     """What the function calls its arguments; x, or x1, x2 ... where that cannot be seen."""
     try:
-        names = list(inspect.signature(function).parameters)
+        names = [] if function is None else list(inspect.signature(function).parameters)
     except (TypeError, ValueError):
         names = []
     if len(names) >= count and not any(name.startswith("_") for name in names[:count]):
