@@ -1,0 +1,158 @@
+"""Frames as a GIF, an MP4 or a page with a slider."""
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from steepest.errors import SteepestError
+from steepest.files import write_atomically
+
+_COLOURS = 256
+# What is looked at for the palette that all frames share.
+_LOOKED_AT = (0.0, 0.05, 0.2, 0.5, 1.0)
+# The last frame stays for so many seconds before a GIF begins again.
+_REST = 2.0
+
+
+@dataclass(frozen=True)
+class Film:
+    """Frames that are drawn when they are needed. fps: frames in a second."""
+
+    frame: Callable[[int], Image.Image]
+    count: int
+    fps: float
+
+    def gif(self) -> bytes:
+        """A GIF that begins again at its end."""
+        first, *others = self._with_palette()
+        pause = round(1000 / self.fps)
+        durations = [pause] * (self.count - 1) + [round(1000 * _REST)]
+        out = io.BytesIO()
+        first.save(
+            out, "GIF", save_all=True, append_images=others, duration=durations, loop=0, disposal=1
+        )
+        return out.getvalue()
+
+    def png(self) -> bytes:
+        """The last frame."""
+        return _png(self.frame(self.count - 1))
+
+    def page(self) -> bytes:
+        """One HTML file with all frames, a slider and a button."""
+        return _PAGE.replace("{{body}}", self.fragment()).encode()
+
+    def fragment(self) -> str:
+        """The same as a piece of a page."""
+        frames = [base64.b64encode(_png(frame)).decode() for frame in self._with_palette()]
+        return (
+            _PLAYER.replace("{{last}}", str(self.count - 1))
+            .replace("{{pause}}", f"{1000 / self.fps:.1f}")
+            .replace("{{first}}", frames[0])
+            .replace("{{frames}}", json.dumps(frames))
+        )
+
+    def mp4(self) -> bytes:
+        """H.264 by ffmpeg. Raises SteepestError if there is none, or if it fails."""
+        ffmpeg = shutil.which("ffmpeg")
+        if ffmpeg is None:
+            raise SteepestError(
+                "MP4 is written by ffmpeg, which is not installed here; install it, or save as "
+                ".gif or .html"
+            )
+        width, height = self.frame(0).size
+        command = [
+            *(ffmpeg, "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
+            *("-s", f"{width}x{height}", "-r", f"{self.fps:g}", "-i", "-", "-an"),
+            # Both sides must be even.
+            *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"),
+            *("-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "-"),
+        ]
+        raw = b"".join(self.frame(t).tobytes() for t in range(self.count))
+        ended = subprocess.run(command, input=raw, capture_output=True, check=False)
+        if ended.returncode:
+            raise SteepestError(f"ffmpeg failed: {ended.stderr.decode(errors='replace').strip()}")
+        return ended.stdout
+
+    def _with_palette(self) -> Iterator[Image.Image]:
+        """All frames with one palette, so that what stands still keeps its colours."""
+        shown = [self.frame(round(share * (self.count - 1))) for share in _LOOKED_AT]
+        width, height = shown[0].size
+        montage = Image.new("RGB", (width, height * len(shown)))
+        for i, frame in enumerate(shown):
+            montage.paste(frame, (0, i * height))
+        palette = montage.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+        for t in range(self.count):
+            yield self.frame(t).quantize(palette=palette, dither=Image.Dither.NONE)
+
+
+def write_film(film: Film, path: Path) -> Path:
+    """Write a film in the format that the ending says. Raises SteepestError for an unknown one."""
+    ways = {".gif": film.gif, ".html": film.page, ".mp4": film.mp4, ".png": film.png}
+    if path.suffix not in ways:
+        raise SteepestError(
+            f"a moving picture is saved as {', '.join(ways)}, but the file is {path.name!r}"
+        )
+    write_atomically(path, ways[path.suffix]())
+    return path
+
+
+def _png(image: Image.Image) -> bytes:
+    out = io.BytesIO()
+    image.save(out, "PNG", compress_level=6)
+    return out.getvalue()
+
+
+_PLAYER = """<div class="steepest-film">
+<style>
+.steepest-film { max-width: 60em; font: 15px/1.4 system-ui, sans-serif; }
+.steepest-film img { max-width: 100%; display: block; background: #fff; }
+.steepest-film .controls { display: flex; gap: 1em; align-items: center; padding: .5em 0; }
+.steepest-film input { flex: 1; }
+.steepest-film button { min-width: 5em; }
+</style>
+<img alt="gradient descent, frame by frame" src="data:image/png;base64,{{first}}">
+<div class="controls"><button type="button">Play</button>
+<input type="range" min="0" max="{{last}}" value="0" aria-label="frame"></div>
+<script>
+(() => {
+  const root = document.currentScript.parentElement, frames = {{frames}};
+  const [image, button, slider] = ["img", "button", "input"].map(s => root.querySelector(s));
+  let timer = null;
+  const show = t => { image.src = "data:image/png;base64," + frames[t]; slider.value = t; };
+  const stop = () => { clearInterval(timer); timer = null; button.textContent = "Play"; };
+  const play = () => {
+    if (+slider.value === frames.length - 1) show(0);
+    button.textContent = "Pause";
+    timer = setInterval(() => {
+      if (+slider.value === frames.length - 1) stop(); else show(+slider.value + 1);
+    }, {{pause}});
+  };
+  button.onclick = () => timer ? stop() : play();
+  slider.oninput = () => { stop(); show(+slider.value); };
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches) play();
+})();
+</script>
+</div>"""
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Gradient descent</title>
+<style>
+:root { color-scheme: light dark; }
+body { margin: 2em auto; max-width: 62em; padding: 0 1em; }
+</style>
+</head>
+<body>
+{{body}}
+</body>
+</html>
+"""
