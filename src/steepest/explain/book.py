@@ -162,9 +162,7 @@ class Book:
         if parameter and value.ndim == 2:
             dimensions += " (out × in)"
         self.entries.append(
-            Entry(
-                name, symbol, formula, value, autograd, phase, dimensions, module, by_hand, note
-            )
+            Entry(name, symbol, formula, value, autograd, phase, dimensions, module, by_hand, note)
         )
 
     def dimensions(self, value: Array, *, parameter: bool = False) -> str:

@@ -45,7 +45,9 @@ class Closing:
         self.symbol = book.symbol("A", flow.layer)
         name, self.count = self._squash, self._count(z)
         self.a = special.softmax(z, axis=1) if self._several else special.expit(z)
-        reference = (torch.softmax(self.outputs, 1) if self._several else self.outputs.sigmoid()).detach()
+        reference = (
+            torch.softmax(self.outputs, 1) if self._several else self.outputs.sigmoid()
+        ).detach()
         formula = rf"{name}({flow.symbol.latex})"
         book.write(self.symbol, self.a, formula, reference.numpy(), "loss")
         log_a = special.log_softmax(z, axis=1) if self._several else special.log_expit(z)
@@ -92,9 +94,7 @@ class Closing:
         formula = rf"-{self._share} \sum Y \odot \log {a}"
         if not self._several:
             terms = np.where(y > 0, log_a, log_rest)
-            formula = (
-                rf"-{self._share} \sum (Y \odot \log {a} + (1 - Y) \odot \log (1 - {a}))"
-            )
+            formula = rf"-{self._share} \sum (Y \odot \log {a} + (1 - Y) \odot \log (1 - {a}))"
         loss = np.asarray(-terms.sum() / self.count)
         torch_loss = self.objective.loss(self.outputs, torch.from_numpy(self.targets))
         note = "mean cross entropy in nats"

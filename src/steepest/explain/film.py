@@ -5,16 +5,20 @@ import io
 import json
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from steepest.errors import SteepestError
 from steepest.files import write_atomically
 
-_COLOURS = 256
+_COLOURS = 255  # and one that is transparent
+_TRANSPARENT = 255
 # What is looked at for the palette that all frames share.
 _LOOKED_AT = (0.0, 0.05, 0.2, 0.5, 1.0)
 # The last frame stays for so many seconds before a GIF begins again.
@@ -50,11 +54,13 @@ class Film:
 
     def fragment(self) -> str:
         """The same as a piece of a page."""
-        frames = [base64.b64encode(_png(frame)).decode() for frame in self._with_palette()]
+        drawn = self._with_palette()
+        first = next(drawn)
+        frames = [_encoded(_change(first, frame)) for frame in (first, *drawn)]
         return (
             _PLAYER.replace("{{last}}", str(self.count - 1))
             .replace("{{pause}}", f"{1000 / self.fps:.1f}")
-            .replace("{{first}}", frames[0])
+            .replace("{{first}}", _encoded(first))
             .replace("{{frames}}", json.dumps(frames))
         )
 
@@ -72,13 +78,21 @@ class Film:
             *("-s", f"{width}x{height}", "-r", f"{self.fps:g}", "-i", "-", "-an"),
             # Both sides must be even.
             *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"),
-            *("-movflags", "frag_keyframe+empty_moov", "-f", "mp4", "-"),
+            *("-movflags", "+faststart"),
         ]
-        raw = b"".join(self.frame(t).tobytes() for t in range(self.count))
-        ended = subprocess.run(command, input=raw, capture_output=True, check=False)
-        if ended.returncode:
-            raise SteepestError(f"ffmpeg failed: {ended.stderr.decode(errors='replace').strip()}")
-        return ended.stdout
+        with tempfile.TemporaryDirectory() as folder, open(Path(folder, "log"), "w+b") as log:
+            film = Path(folder, "film.mp4")
+            with subprocess.Popen([*command, str(film)], stdin=subprocess.PIPE, stderr=log) as run:
+                assert run.stdin is not None
+                with suppress(BrokenPipeError):  # it has failed and says why in its log
+                    for t in range(self.count):
+                        run.stdin.write(self.frame(t).tobytes())
+                    run.stdin.close()
+            if run.returncode:
+                log.seek(0)
+                reason = log.read().decode(errors="replace").strip()
+                raise SteepestError(f"ffmpeg failed: {reason}; save as .gif or .html")
+            return film.read_bytes()
 
     def _with_palette(self) -> Iterator[Image.Image]:
         """All frames with one palette, so that what stands still keeps its colours."""
@@ -103,27 +117,44 @@ def write_film(film: Film, path: Path) -> Path:
     return path
 
 
+def _change(first: Image.Image, frame: Image.Image) -> Image.Image:
+    """What is different from the first frame, the rest transparent: a third of the size."""
+    before, now = np.asarray(first), np.asarray(frame)
+    changed = Image.fromarray(np.where(now == before, _TRANSPARENT, now).astype(np.uint8), "P")
+    changed.putpalette(frame.getpalette() or [])
+    changed.info["transparency"] = _TRANSPARENT
+    return changed
+
+
+def _encoded(image: Image.Image) -> str:
+    return base64.b64encode(_png(image)).decode()
+
+
 def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=6)
+    image.save(out, "PNG", optimize=True)
     return out.getvalue()
 
 
 _PLAYER = """<div class="steepest-film">
 <style>
 .steepest-film { max-width: 60em; font: 15px/1.4 system-ui, sans-serif; }
-.steepest-film img { max-width: 100%; display: block; background: #fff; }
+.steepest-film .frames { position: relative; }
+.steepest-film img { max-width: 100%; display: block; }
+.steepest-film .change { position: absolute; top: 0; left: 0; }
 .steepest-film .controls { display: flex; gap: 1em; align-items: center; padding: .5em 0; }
 .steepest-film input { flex: 1; }
 .steepest-film button { min-width: 5em; }
 </style>
+<div class="frames">
 <img alt="gradient descent, frame by frame" src="data:image/png;base64,{{first}}">
+<img class="change" alt="" src="data:image/png;base64,{{first}}"></div>
 <div class="controls"><button type="button">Play</button>
 <input type="range" min="0" max="{{last}}" value="0" aria-label="frame"></div>
 <script>
 (() => {
   const root = document.currentScript.parentElement, frames = {{frames}};
-  const [image, button, slider] = ["img", "button", "input"].map(s => root.querySelector(s));
+  const [image, button, slider] = [".change", "button", "input"].map(s => root.querySelector(s));
   let timer = null;
   const show = t => { image.src = "data:image/png;base64," + frames[t]; slider.value = t; };
   const stop = () => { clearInterval(timer); timer = null; button.textContent = "Play"; };

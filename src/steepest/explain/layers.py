@@ -48,13 +48,17 @@ class ByHand:
         raise NotImplementedError
 
     def _write(
-        self, book: Book, letter: str, number: int | None, value: Array, formula: str, note: str = ""
+        self,
+        book: Book,
+        letter: str,
+        number: int | None,
+        value: Array,
+        formula: str,
+        note: str = "",
     ) -> None:
         """The layer's output."""
         self.after, self.y = book.symbol(letter, number), value
-        book.write(
-            self.after, value, formula, self.call.output_value, module=self.where, note=note
-        )
+        book.write(self.after, value, formula, self.call.output_value, module=self.where, note=note)
 
     def _write_input_gradient(self, book: Book, value: Array, formula: str) -> None:
         book.write_gradient(
@@ -283,9 +287,7 @@ class Residual(ByHand):
         own = self.block[0].call if self.block else None
         reference = None if own is None or own.input is None else array_of(own.input)
         note = "what the block is given"
-        book.write(
-            self.copy, self.x, self.before.latex, reference, module=self.where, note=note
-        )
+        book.write(self.copy, self.x, self.before.latex, reference, module=self.where, note=note)
         inner = Flow(self.copy, self.x, flow.layer)
         for layer in self.block:
             inner = layer.forward(inner, book)

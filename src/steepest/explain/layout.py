@@ -78,8 +78,7 @@ def lay_out(
     rows = _rows(len(boxes), edges)
     places = [_Place(2 * row, *size, box=True) for row, size in zip(rows, boxes, strict=True)]
     chains = [
-        _chain(places[a], places[b], label)
-        for (a, b), label in zip(edges, labels, strict=True)
+        _chain(places[a], places[b], label) for (a, b), label in zip(edges, labels, strict=True)
     ]
     everything = [*places, *itertools.chain.from_iterable(chains)]
     grid: list[list[_Place]] = [[] for _ in range(max((p.row for p in everything), default=0) + 1)]
@@ -91,8 +90,10 @@ def lay_out(
     width = max((p.x + p.width / 2 for p in everything), default=0.0)
     return Layout(
         tuple(Rectangle(p.x, tops[p.row] + p.height / 2, p.width, p.height) for p in places),
-        tuple(_route(places[a], chain, places[b], tops, grid)
-              for (a, b), chain in zip(edges, chains, strict=True)),
+        tuple(
+            _route(places[a], chain, places[b], tops, grid)
+            for (a, b), chain in zip(edges, chains, strict=True)
+        ),
         width,
         height,
     )
@@ -261,10 +262,10 @@ def _route(
         points += [(place.x, tops[place.row]), (place.x, bottom)]
     points.append((_port(b, chain[-1], b.before), tops[b.row]))
     # A box lower than its row: the straight piece down to the end of the row belongs to the edge.
-    label = chain[-1]
-    place = Rectangle(label.x, tops[label.row] + label.height / 2, label.width, label.height)
+    last = chain[-1]
+    label = Rectangle(last.x, tops[last.row] + last.height / 2, last.width, last.height)
     points.insert(1, (points[0][0], tops[a.row + 1] - _ROW_GAP))
-    return Route(tuple(points), place)
+    return Route(tuple(points), label)
 
 
 def _port(box: _Place, end: _Place, ends: list[_Place]) -> float:

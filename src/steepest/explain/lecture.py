@@ -14,8 +14,12 @@ from steepest.nn import LinearLayer
 from steepest.objective import binary_cross_entropy, cross_entropy
 
 # The worked example (L3, L5): four samples of five numbers, and their classes.
-X = ((-8.0, 1.0, -3.0, 5.0, 2.0), (-2.0, 2.0, -1.0, 5.0, 2.0))
-X += ((7.0, 1.0, 9.0, -5.0, -2.0), (3.0, 1.0, 9.0, 5.0, 2.0))
+X = (
+    (-8.0, 1.0, -3.0, 5.0, 2.0),
+    (-2.0, 2.0, -1.0, 5.0, 2.0),
+    (7.0, 1.0, 9.0, -5.0, -2.0),
+    (3.0, 1.0, 9.0, 5.0, 2.0),
+)
 CLASSES = (2, 0, 1, 2)
 # The slides draw the weights with torch.rand and do not say from which seed; from this one they
 # are the slides' own, to every printed digit.

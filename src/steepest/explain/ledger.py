@@ -145,7 +145,7 @@ def backprop(
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
     grown: list[Tensor] = []
     if reference.outputs.requires_grad:
-        reference.outputs.register_hook(grown.append)
+        reference.outputs.register_hook(grown.append)  # type: ignore[no-untyped-call]
         value.backward()  # type: ignore[no-untyped-call]
     closing = Closing(objective, targets, reference.outputs)
     closing.gradient = array_of(grown[0]) if grown else None
@@ -299,4 +299,3 @@ def _notes(book: Book, training: bool, by_calls: bool) -> list[str]:
             "the gradient of its outputs that autograd gives"
         )
     return notes
-

@@ -22,7 +22,9 @@ _STYLE = """
   }
 }
 .steepest-ledger h2 { font-size: 1.25em; margin: 0 0 .3em; }
-.steepest-ledger h3 { font-size: 1.05em; margin: 1.6em 0 .4em; border-bottom: 1px solid var(--line); }
+.steepest-ledger h3 {
+  font-size: 1.05em; margin: 1.6em 0 .4em; border-bottom: 1px solid var(--line);
+}
 .steepest-ledger section { padding: .55em .8em; overflow-x: auto; }
 .steepest-ledger section:nth-of-type(even) { background: var(--zebra); }
 .steepest-ledger .formula { font-size: 1.15em; margin-right: 1.2em; }

@@ -1,6 +1,8 @@
 """Paths of gradient descent: the same data and first weights, batches of several sizes."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,6 +37,17 @@ class Path:
     losses: Float
     accuracies: Float
     probabilities: NDArray[np.float32] | None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """These nets are so small that a second thread of torch's only makes them wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def follow(
@@ -77,7 +90,7 @@ def follow(
 
 
 def steps_after(samples: int, plan: Plan) -> int:
-    """Steps that are done when so many samples have been seen. The last one of an epoch is short."""
+    """Steps done when so many samples have been seen; the last one of an epoch may be short."""
     epochs, rest = divmod(samples, plan.rows)
     return epochs * plan.steps_per_epoch + rest // plan.batch_size
 
@@ -108,5 +121,3 @@ def _name(plan: Plan) -> str:
     if plan.batch_size == 1:
         return "incremental: 1 sample a step"
     return f"minibatch: {plan.batch_size} samples a step"
-
-

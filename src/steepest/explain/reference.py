@@ -146,4 +146,4 @@ def _watched(model: nn.Module, calls: list[Call]) -> Iterator[None]:
 
 def _keep_gradient(tensor: Tensor, call: Call, what: str) -> None:
     if tensor.requires_grad:
-        tensor.register_hook(lambda g: call.gradients.__setitem__(what, array_of(g)))
+        tensor.register_hook(lambda g: call.gradients.__setitem__(what, array_of(g)))  # type: ignore[no-untyped-call]

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LogNorm, to_rgb
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from PIL import Image
 
@@ -18,7 +17,9 @@ from steepest.explain.paths import Path
 from steepest.explain.surface import Surface
 
 if TYPE_CHECKING:
-    from steepest.explain.descent import Picture
+    from matplotlib.image import AxesImage
+
+    from steepest.explain.animation import Picture
 
 _DPI = 80
 _COLUMN, _ROW = 3.6, 3.0
@@ -36,7 +37,7 @@ class Stage:
         rows = (picture is not None) + (surface is not None) + 1
         width = max(2, len(paths)) * _COLUMN
         figure = Figure(figsize=(width, rows * _ROW), dpi=_DPI, layout="constrained")
-        self._canvas = FigureCanvasAgg(figure)
+        self._canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
         grid = figure.add_gridspec(rows, len(paths))
         self._moving: list[_Panel] = []
         for i, path in enumerate(paths):
@@ -53,11 +54,11 @@ class Stage:
         self._moving.append(_Losses(figure.add_subplot(grid[rows - 1, :]), paths))
         self._canvas.draw()
         figure.set_layout_engine("none")
-        self._background = self._canvas.copy_from_bbox(figure.bbox)  # type: ignore[attr-defined]
+        self._background = self._canvas.copy_from_bbox(figure.bbox)
 
     def frame(self, t: int) -> Image.Image:
         """The picture after `seen[t]` samples."""
-        self._canvas.restore_region(self._background)  # type: ignore[attr-defined]
+        self._canvas.restore_region(self._background)
         for panel in self._moving:
             for artist in panel.show(t):
                 panel.ax.draw_artist(artist)
@@ -102,7 +103,9 @@ class _Function(_Panel):
             for k, member in zip(kinds, members, strict=True)
         ]
         self._lit = [
-            self._line([], [], linestyle="", marker=marker(k), ms=8, mfc=colour(k), mec="k", mew=1.5)
+            self._line(
+                [], [], linestyle="", marker=marker(k), ms=8, mfc=colour(k), mec="k", mew=1.5
+            )
             for k in kinds
         ]
         self._text = ax.text(
@@ -199,7 +202,9 @@ class _Walk(_Panel):
         # Beyond the float range a loss is infinite: drawn as the highest.
         shown = np.clip(np.nan_to_num(surface.losses, nan=high, posinf=high), low, levels[-1])
         ax.contourf(surface.us, surface.vs, shown, levels, norm=LogNorm(), cmap="Greys", alpha=0.75)
-        ax.contour(surface.us, surface.vs, shown, levels, norm=LogNorm(), colors="w", linewidths=0.5)
+        ax.contour(
+            surface.us, surface.vs, shown, levels, norm=LogNorm(), colors="w", linewidths=0.5
+        )
         ax.set_xlabel(surface.labels[0], fontsize=8)
         ax.set_ylabel(surface.labels[1], fontsize=8)
         self._path = self._line([], [], color="#D55E00", lw=1.4)

@@ -58,16 +58,13 @@ def surface(
         origin = paths[0].weights[-1].astype(np.float64).copy()
         chosen = [_index(names, name) for name in plane]
         origin[chosen] = 0.0
-        axes, labels = np.eye(len(names))[chosen], plane
+        axes, labels = np.eye(len(names))[chosen], (plane[0], plane[1])
     else:
         origin = weights.mean(axis=0)
         _, sizes, directions = np.linalg.svd(weights - origin, full_matrices=False)
         axes = directions[:2]
         shares = sizes**2 / max(float((sizes**2).sum()), 1e-300)
-        labels = tuple(
-            f"{which} component ({share:.0%})"
-            for which, share in zip(("first", "second"), shares[:2], strict=True)
-        )
+        labels = (f"first component ({shares[0]:.0%})", f"second component ({shares[1]:.0%})")
     coordinates = tuple((path.weights - origin) @ axes.T for path in paths)
     us, vs = (_span(np.concatenate([c[:, i] for c in coordinates])) for i in range(2))
     grid = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)

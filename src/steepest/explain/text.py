@@ -1,16 +1,21 @@
 """A ledger as text for a terminal."""
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.rule import Rule
+from rich.table import Table
 from rich.text import Text
 
 from steepest.explain.book import Entry, Phase
 from steepest.explain.numbers import lines
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from steepest.explain.lecture import Check
     from steepest.explain.ledger import Ledger
 
 HEADINGS: dict[Phase, str] = {"forward": "Forward", "loss": "Loss", "backward": "Backward"}
@@ -64,3 +69,24 @@ def _entry(entry: Entry) -> list[Any]:
         parts.append(Padding(Text(below, style="dim"), (0, 0, 0, 2)))
     numbers = Text("\n".join(lines(entry.value)), no_wrap=True, overflow="crop")
     return [*parts, Padding(numbers, (0, 0, 1, 4))]
+
+
+def print_lecture(ledger: "Ledger", checks: "Sequence[Check]", slips: "Sequence[str]") -> None:
+    """The worked example, and the slides' numbers in tables, topic by topic."""
+    console = Console(highlight=False)
+    console.print(ledger)
+    table = Table("the slides' numbers", "slides", "ours", "", title_justify="left", expand=False)
+    for topic, group in groupby(checks, key=lambda check: check.topic):
+        table.add_section()
+        table.add_row(Text(topic, style="bold"))
+        for check in group:
+            mark = (
+                Text("equal", style="green") if check.equal else Text("DIFFERS", style="bold red")
+            )
+            table.add_row(Text(f"  {check.quantity}"), check.printed, check.rounded, mark)
+    console.print(table)
+    for slip in slips:
+        console.print(Text(f"A slip of the slides: {slip}"))
+    different = sum(not check.equal for check in checks)
+    said = f"{different} of them differ" if different else "all equal at the printed precision"
+    console.print(Text(f"{len(checks)} numbers of the slides: {said}"))

@@ -148,7 +148,7 @@ class _Recorder(TorchFunctionMode):
             node.value = _numbers(tensor)
             node.tensor = tensor
             if tensor.requires_grad:
-                self.handles.append(tensor.register_hook(lambda g: _add_gradient(node, g)))
+                self.handles.append(tensor.register_hook(lambda g: _add_gradient(node, g)))  # type: ignore[no-untyped-call]
             if tensor.grad_fn is not None:
                 self._functions[tensor.grad_fn] = node
         self._nodes[id(tensor)] = node
@@ -181,7 +181,7 @@ class _Recorder(TorchFunctionMode):
         self.trace.edges.append(edge)
         if own is not None and own.requires_grad:
             with torch._C.DisableTorchFunction():
-                own.register_hook(lambda g: _add_gradient(edge, g))
+                own.register_hook(lambda g: _add_gradient(edge, g))  # type: ignore[no-untyped-call]
             self._alive.append(own)
 
     def _foreign(self, tensor: Tensor) -> Node:
@@ -304,9 +304,25 @@ def _calls_of_modules(recorder: _Recorder, known: nn.Module | None) -> Iterator[
 
 
 _INFIX = {
-    **{"add": "+", "sub": "-", "mul": "·", "div": "/", "truediv": "/", "matmul": "@", "pow": "^"},
-    **{"gt": ">", "lt": "<", "ge": "≥", "le": "≤", "eq": "=", "ne": "≠", "floordiv": "//"},
-    **{"mod": "%", "remainder": "%", "mm": "@", "bmm": "@", "mv": "@"},
+    "add": "+",
+    "sub": "-",
+    "mul": "·",
+    "div": "/",
+    "truediv": "/",
+    "matmul": "@",
+    "pow": "^",
+    "gt": ">",
+    "lt": "<",
+    "ge": "≥",
+    "le": "≤",
+    "eq": "=",
+    "ne": "≠",
+    "floordiv": "//",
+    "mod": "%",
+    "remainder": "%",
+    "mm": "@",
+    "bmm": "@",
+    "mv": "@",
 }
 
 
@@ -328,7 +344,13 @@ def describe(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
             return ":".join(parts if value.step is not None else parts[:2])
         if isinstance(value, (list, tuple)):
             return f"({', '.join(map(shown, value))})"
-        text = "..." if value is Ellipsis else f"{value:g}" if isinstance(value, float) else repr(value)
+        text = (
+            "..."
+            if value is Ellipsis
+            else f"{value:g}"
+            if isinstance(value, float)
+            else repr(value)
+        )
         return text.replace("{", "{{").replace("}", "}}")
 
     bare = name.strip("_") if name.startswith("__") else name.rstrip("_")
@@ -341,7 +363,9 @@ def describe(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[
     if bare in ("pos", "neg") and len(args) == 1:
         return "-", f"-{shown(args[0])}"
     swapped = bare.startswith("r") and bare[1:] in _INFIX and name.startswith("__")
-    sign = _INFIX.get(bare[1:] if swapped else bare.removeprefix("i") if name.startswith("__i") else bare)
+    sign = _INFIX.get(
+        bare[1:] if swapped else bare.removeprefix("i") if name.startswith("__i") else bare
+    )
     if sign and len(args) == 2 and not kwargs:
         left, right = (shown(a) for a in (reversed(args) if swapped else args))
         label = " ".join(part for part in (left, sign, right) if not part.startswith("{"))

@@ -294,7 +294,9 @@ def _groups(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
     if len(nodes) <= most:
         return alone
     for depth in range(max(len(node.modules) for node in nodes), 0, -1):
-        groups, last, run = {}, (), 0
+        groups: dict[int, tuple[Any, ...]] = {}
+        last: tuple[str, ...] = ()
+        run = 0
         for node in nodes:
             path = node.modules[:depth]
             run += path != last

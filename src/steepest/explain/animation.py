@@ -13,7 +13,7 @@ from torch import nn
 from steepest.data import Inputs
 from steepest.errors import RecipeError
 from steepest.explain.film import Film, write_film
-from steepest.explain.paths import Path, follow, frames_of
+from steepest.explain.paths import Path, follow, frames_of, one_thread
 from steepest.explain.stage import Stage
 from steepest.explain.surface import Surface, surface
 from steepest.explain.toys import TOYS, toy
@@ -63,7 +63,7 @@ class Descent:
         return Stage(self.paths, self.picture, self.surface).frame(range(len(self))[index])
 
     def save(self, path: str | FilePath, *, fps: float = 20) -> FilePath:
-        """Write .gif, .html (one file, with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
+        """Write .gif, .html (with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
 
         Raises SteepestError for another ending, or if ffmpeg is not there.
         """
@@ -112,8 +112,9 @@ def descent(
     ready = prepare(model, data, recipe)
     picture, places = _picture(ready)
     seen = frames_of(ready.plan.rows, recipe.epochs, frames)
-    paths = [follow(ready, size, seen, places) for size in batch_sizes]
-    return Descent(paths, picture, surface(ready.plan, paths, plane))
+    with one_thread():
+        paths = [follow(ready, size, seen, places) for size in batch_sizes]
+        return Descent(paths, picture, surface(ready.plan, paths, plane))
 
 
 def _picture(ready: Preparation) -> tuple[Picture | None, Inputs | None]:
