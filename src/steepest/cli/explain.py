@@ -151,8 +151,10 @@ def descent(
     steepest explain descent points.csv --target class --batch-sizes full,16 -o descent.html
     """
     from steepest.explain import descent as film
+    from steepest.explain.film import require_way
     from steepest.recipe import Recipe
 
+    require_way(output)  # before the work
     settings = {name: value for name, value in options.items() if value is not None}
     recipe, data = None, source
     if source.endswith(".toml"):

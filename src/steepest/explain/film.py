@@ -66,15 +66,9 @@ class Film:
 
     def mp4(self) -> bytes:
         """H.264 by ffmpeg. Raises SteepestError if there is none, or if it fails."""
-        ffmpeg = shutil.which("ffmpeg")
-        if ffmpeg is None:
-            raise SteepestError(
-                "MP4 is written by ffmpeg, which is not installed here; install it, or save as "
-                ".gif or .html"
-            )
         width, height = self.frame(0).size
         command = [
-            *(ffmpeg, "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
+            *(_ffmpeg(), "-y", "-loglevel", "error", "-f", "rawvideo", "-pix_fmt", "rgb24"),
             *("-s", f"{width}x{height}", "-r", f"{self.fps:g}", "-i", "-", "-an"),
             # Both sides must be even.
             *("-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", "-pix_fmt", "yuv420p"),
@@ -106,15 +100,39 @@ class Film:
             yield self.frame(t).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-def write_film(film: Film, path: Path) -> Path:
-    """Write a film in the format that the ending says. Raises SteepestError for an unknown one."""
-    ways = {".gif": film.gif, ".html": film.page, ".mp4": film.mp4, ".png": film.png}
-    if path.suffix not in ways:
+_WAYS: dict[str, Callable[[Film], bytes]] = {
+    ".gif": Film.gif,
+    ".html": Film.page,
+    ".mp4": Film.mp4,
+    ".png": Film.png,
+}
+
+
+def require_way(path: Path) -> None:
+    """Raise SteepestError if a film cannot be written in the format that the ending says."""
+    if path.suffix not in _WAYS:
         raise SteepestError(
-            f"a moving picture is saved as {', '.join(ways)}, but the file is {path.name!r}"
+            f"a moving picture is saved as {', '.join(_WAYS)}, but the file is {path.name!r}"
         )
-    write_atomically(path, ways[path.suffix]())
+    if path.suffix == ".mp4":
+        _ffmpeg()
+
+
+def write_film(film: Film, path: Path) -> Path:
+    """Write a film in the format that the ending says. Raises SteepestError if it cannot."""
+    require_way(path)
+    write_atomically(path, _WAYS[path.suffix](film))
     return path
+
+
+def _ffmpeg() -> str:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise SteepestError(
+            "MP4 is written by ffmpeg, which is not installed here; install it, or save as .gif or "
+            ".html"
+        )
+    return ffmpeg
 
 
 def _change(first: Image.Image, frame: Image.Image) -> Image.Image:
@@ -132,7 +150,7 @@ def _encoded(image: Image.Image) -> str:
 
 def _png(image: Image.Image) -> bytes:
     out = io.BytesIO()
-    image.save(out, "PNG", optimize=True)
+    image.save(out, "PNG", compress_level=6)
     return out.getvalue()
 
 

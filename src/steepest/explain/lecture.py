@@ -49,7 +49,7 @@ class Check:
     def rounded(self) -> str:
         """Ours with as many decimals as the slides print."""
         decimals = len(self.printed.partition(".")[2])
-        return f"{self.ours:.{decimals}f}"
+        return f"{round(self.ours, decimals) + 0.0:.{decimals}f}"  # no -0
 
     @property
     def equal(self) -> bool:

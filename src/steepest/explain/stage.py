@@ -37,7 +37,8 @@ class Stage:
         rows = (picture is not None) + (surface is not None) + 1
         width = max(2, len(paths)) * _COLUMN
         figure = Figure(figsize=(width, rows * _ROW), dpi=_DPI, layout="constrained")
-        self._canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
+        canvas: Any = FigureCanvasAgg  # its methods have no types
+        self._canvas = canvas(figure)
         grid = figure.add_gridspec(rows, len(paths))
         self._moving: list[_Panel] = []
         for i, path in enumerate(paths):
