@@ -56,7 +56,7 @@ class Film:
         """The same as a piece of a page."""
         drawn = self._with_palette()
         first = next(drawn)
-        frames = [_encoded(_change(first, frame)) for frame in (first, *drawn)]
+        frames = [_encoded(_change(first, frame), _TRANSPARENT) for frame in (first, *drawn)]
         return (
             _PLAYER.replace("{{last}}", str(self.count - 1))
             .replace("{{pause}}", f"{1000 / self.fps:.1f}")
@@ -139,18 +139,19 @@ def _change(first: Image.Image, frame: Image.Image) -> Image.Image:
     """What is different from the first frame, the rest transparent: a third of the size."""
     before, now = np.asarray(first), np.asarray(frame)
     changed = Image.fromarray(np.where(now == before, _TRANSPARENT, now).astype(np.uint8), "P")
-    changed.putpalette(frame.getpalette() or [])
-    changed.info["transparency"] = _TRANSPARENT
+    palette = frame.getpalette() or []
+    changed.putpalette(palette + [0] * (3 * 256 - len(palette)))  # else it ends before the last
     return changed
 
 
-def _encoded(image: Image.Image) -> str:
-    return base64.b64encode(_png(image)).decode()
+def _encoded(image: Image.Image, transparent: int | None = None) -> str:
+    return base64.b64encode(_png(image, transparent)).decode()
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: Image.Image, transparent: int | None = None) -> bytes:
     out = io.BytesIO()
-    image.save(out, "PNG", compress_level=6)
+    see_through = {} if transparent is None else {"transparency": transparent}
+    image.save(out, "PNG", compress_level=6, **see_through)
     return out.getvalue()
 
 

@@ -19,8 +19,8 @@ from steepest.nn.linear import INITIALISERS
 from steepest.objective import cross_entropy
 
 _ROWS = 512
-# What is drawn at the bottom of a logarithmic axis where a spread is zero.
-_FLOOR = 1e-9
+# A spread below this is that of rounding errors, and is drawn as zero: at the lower edge.
+_NOTHING = 1e-12
 # Of the weights, by update: about a thousandth is usual (Karpathy, CS231n, "Neural Networks 3").
 _USUAL_RATIO = 1e-3
 _LABELS = {
@@ -70,12 +70,14 @@ def plot_spread(spread: pl.DataFrame, quantity: str, scaling: str, ax: Axes) -> 
     """One quantity over the layers, a line for each scheme.
 
     spread: of `initialisation_spread`. quantity: activation_std, gradient_std or
-    weight_gradient_std. scaling: "raw" or "standardised". A spread of exactly zero stands at the
-    lower edge.
+    weight_gradient_std. scaling: "raw" or "standardised". A spread of zero stands at the lower
+    edge, a decade below the smallest other one.
     """
+    all_values = spread[quantity].to_numpy()
+    floor = 0.1 * float(all_values[all_values > _NOTHING].min(initial=1.0))
     for i, scheme in enumerate(spread["scheme"].unique(maintain_order=True)):
         some = spread.filter((pl.col("scheme") == scheme) & (pl.col("scaling") == scaling))
-        values = np.maximum(some[quantity].to_numpy(), _FLOOR)
+        values = np.maximum(some[quantity].to_numpy(), floor)
         style: dict[str, Any] = {"color": colour(i), "marker": MARKERS[i], "linestyle": DASHES[i]}
         ax.plot(some["layer"], values, **style, label=scheme, markersize=5)
     ax.set_yscale("log")
@@ -109,7 +111,7 @@ def plot_update_ratios(layers: pl.DataFrame, ax: Axes) -> Axes:
     for i, name in enumerate(layers["name"].unique(maintain_order=True)):
         some = layers.filter(pl.col("name") == name)
         style: dict[str, Any] = {"color": colour(i), "linestyle": DASHES[i % len(DASHES)]}
-        ax.plot(some["step"], np.maximum(some["update_ratio"], _FLOOR), **style, label=name)
+        ax.plot(some["step"], np.maximum(some["update_ratio"], _NOTHING), **style, label=name)
     ax.axhline(_USUAL_RATIO, color="grey", lw=4, alpha=0.35, zorder=0)
     ax.set_yscale("log")
     ax.set_xlabel("step")

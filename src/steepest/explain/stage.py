@@ -234,14 +234,15 @@ class _Losses(_Panel):
             self._lines.append(
                 (self._line([], [], **style, lw=1.8), self._line([], [], "o", color=colours[i % 6]))
             )
-        finite = np.concatenate([path.losses[np.isfinite(path.losses)] for path in paths])
-        top = float(finite.max()) if finite.size else 1.0
+        # A loss that shoots up leaves the picture, so that the others can be seen.
+        finite = [float(path.losses[np.isfinite(path.losses)].max(initial=0.0)) for path in paths]
+        top = min(max(finite), 2 * float(np.nan_to_num(paths[0].losses[0], nan=1.0))) or 1.0
         ax.set_xlim(0, paths[0].seen[-1])
-        ax.set_ylim(0, 1.08 * min(top, 3 * float(np.median(finite)) if finite.size else top) or 1.0)
+        ax.set_ylim(0, 1.08 * top)
         ax.set_xlabel("samples seen (gradients of single samples)", fontsize=8)
         ax.set_ylabel("loss, all samples (nats)", fontsize=8)
         ax.grid(alpha=0.25)
-        ax.legend(fontsize=8, loc="upper right")
+        ax.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
 
     def show(self, t: int) -> list[Artist]:
         artists: list[Artist] = []

@@ -121,7 +121,8 @@ class _Recorder(TorchFunctionMode):
 
     def node_of(self, tensor: Tensor) -> Node:
         """The node of a tensor; one that was not seen yet is a parameter, constant or foreign."""
-        found, function = self._nodes.get(id(tensor)), tensor.grad_fn
+        found = self._nodes.get(id(tensor))
+        function = None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
         # A view changes its function when what it looks at is changed in place.
         if found is not None and (function is None or self._functions.get(function) is found):
             return found
@@ -150,7 +151,7 @@ class _Recorder(TorchFunctionMode):
             if tensor.requires_grad:
                 self.handles.append(tensor.register_hook(lambda g: _add_gradient(node, g)))  # type: ignore[no-untyped-call]
             if tensor.grad_fn is not None:
-                self._functions[tensor.grad_fn] = node
+                self._functions[tensor.grad_fn, tensor.output_nr] = node
         self._nodes[id(tensor)] = node
         self._alive.append(tensor)  # so that its id stays its own
 
@@ -192,13 +193,13 @@ class _Recorder(TorchFunctionMode):
         seen, waiting = set(), [tensor.grad_fn]
         while waiting:
             function = waiting.pop()
-            for earlier, _ in function.next_functions:
-                if earlier is None or earlier in seen:
+            for earlier, output in function.next_functions:
+                if earlier is None or (earlier, output) in seen:
                     continue
-                seen.add(earlier)
+                seen.add((earlier, output))
                 leaf = getattr(earlier, "variable", None)
-                if earlier in self._functions:
-                    sources.append(self._functions[earlier])
+                if (earlier, output) in self._functions:
+                    sources.append(self._functions[earlier, output])
                 elif isinstance(leaf, Tensor):
                     sources.append(self.node_of(leaf))
                 else:
