@@ -1,10 +1,13 @@
 """`steepest explain` in a process of its own."""
 
+import json
 import xml.dom.minidom
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image
 
+from steepest.cli import main
 from steepest.explain.lecture import Check, checks
 
 SLIDES = ("2.04", "2.303", "1.1394", "0.3374", "40", "24.5", "164.0", "-.7133", "-1.3285", "-.1669")
@@ -40,7 +43,6 @@ def test_the_lecture_as_json_has_the_tables_of_the_slides(steepest, tmp_path):
 
 
 def test_a_number_that_differs_is_marked_and_ends_with_one(monkeypatch, capsys):
-    from steepest.cli import main
     from steepest.explain import lecture
 
     assert all(check.equal for check in checks())
@@ -52,62 +54,68 @@ def test_a_number_that_differs_is_marked_and_ends_with_one(monkeypatch, capsys):
     assert capsys.readouterr().out.count("DIFFERS") == 1
 
 
-def test_the_ledger_of_a_run(steepest, table):
-    assert (
-        steepest(
-            "train", table, "--target", "churned", "--hidden", "4", "--epochs", "2", "--out", "run"
-        ).code
-        == 0
-    )
-    ended = steepest("explain", "backprop", "run", "--rows", "3", "--json")
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """The command in this process, which is quicker; the two tests above start a real one."""
+    monkeypatch.chdir(tmp_path)
+
+    def command(*arguments):
+        with pytest.raises(SystemExit) as ended:
+            main([str(argument) for argument in arguments])
+        out, err = capsys.readouterr()
+        return Ended(ended.value.code, out, err)
+
+    return command
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self):
+        return json.loads(self.out)
+
+
+def test_the_ledger_of_a_run(run, table):
+    settings = ("--target", "churned", "--hidden", 4, "--epochs", 2, "--progress", "none")
+    assert run("train", table, *settings, "--out", "run").code == 0
+    ended = run("explain", "backprop", "run", "--rows", 3, "--json")
     assert ended.code == 0
     assert ended.json["agrees"]
     entries = {entry["name"]: entry for entry in ended.json["entries"]}
     assert entries["dL/dW1"]["shape"][0] == 4
     assert entries["A2"]["shape"] == [3, 1]
-    assert steepest("explain", "backprop", "run", table, "-o", "ledger.md").code == 0
-    ended = steepest("explain", "backprop", "run", "--rows", "0")
+    assert run("explain", "backprop", "run", table, "-o", "ledger.md").code == 0
+    ended = run("explain", "backprop", "run", "--rows", 0)
     assert (ended.code, ended.out) == (2, "")
     assert "no row to explain" in ended.err
 
 
-def test_the_graph_of_an_expression(steepest, tmp_path):
+def test_the_graph_of_an_expression(run, tmp_path):
     f = "(x[0]+x[1])**2 + 7*x[0] + cos(x[0]+x[2])"
-    ended = steepest("explain", "graph", f, "--at", "2,3,-2", "--json", "-o", "f.svg")
+    ended = run("explain", "graph", f, "--at", "2,3,-2", "--json", "-o", "f.svg")
     assert ended.json["value"] == 40
     assert ended.json["gradients"] == {"x": [17, 10, 0]}
     xml.dom.minidom.parse(str(tmp_path / "f.svg"))
-    assert "[17, 10, 0]" in steepest("explain", "graph", f, "--at", "2,3,-2").out
+    assert "[17, 10, 0]" in run("explain", "graph", f, "--at", "2,3,-2").out
     for mistake in (("open('x')", "1"), ("x[3]", "1,2"), ("x", "1,2"), ("x[0]", "a,b")):
-        ended = steepest("explain", "graph", mistake[0], "--at", mistake[1])
+        ended = run("explain", "graph", mistake[0], "--at", mistake[1])
         assert ended.code == 2
-        assert "Traceback" not in ended.err
+        assert ended.err.count("rror") == 1
 
 
-def test_a_film_from_the_command_line(steepest, tmp_path):
-    (tmp_path / "points.csv").write_text(
-        "a,b,c\n" + "".join(f"{i},{i % 3},{'u' if i < 15 else 'v'}\n" for i in range(30))
-    )
-    ended = steepest(
-        "explain",
-        "descent",
-        "points.csv",
-        "--target",
-        "c",
-        "--batch-sizes",
-        "full,4",
-        "--epochs",
-        "2",
-        "--frames",
-        "6",
-        "-o",
-        "film.gif",
-        "--json",
-    )
+def test_a_film_from_the_command_line(run, tmp_path):
+    rows = [f"{i},{i % 3},{'u' if i < 15 else 'v'}" for i in range(30)]
+    (tmp_path / "points.csv").write_text("\n".join(["a,b,c", *rows]))
+    settings = ("--target", "c", "--batch-sizes", "full,4", "--epochs", 2, "--frames", 6)
+    ended = run("explain", "descent", "points.csv", *settings, "-o", "film.gif", "--json")
     assert ended.code == 0, ended.err
     assert [path["steps"] for path in ended.json["paths"]] == [2, 16]
     with Image.open(tmp_path / "film.gif") as film:
         assert film.n_frames == 6
-    ended = steepest("explain", "descent", "line", "-o", "film.xyz")
+    ended = run("explain", "descent", "line", "-o", "film.xyz")
     assert ended.code == 2
     assert "saved as .gif" in ended.err

@@ -1,6 +1,7 @@
 """The ledger's numbers are autograd's, for any chain of layers and every loss; and they read well."""
 
 import html.parser
+import itertools
 import re
 import xml.dom.minidom
 
@@ -47,7 +48,7 @@ def chains(draw):
     outputs = draw(st.sampled_from([1, 2, 3, 5]))
     layers = [nn.Flatten()]
     linear = draw(st.sampled_from([nn.Linear, sp.LinearLayer]))
-    for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+    for fan_in, fan_out in itertools.pairwise(widths):
         layers.append(linear(fan_in, fan_out))
         kind = draw(st.sampled_from(["none", "batch", "layer"]))
         if kind != "none":
@@ -219,9 +220,7 @@ def test_targets_that_do_not_fit_are_told(y, message):
 def test_inputs_that_do_not_fit_are_told():
     with pytest.raises(sp.SteepestError, match=r"cannot take inputs of shape \(3, 5\)"):
         backprop(nn.Linear(4, 3), torch.randn(3, 5), [0, 1, 2])
-    with pytest.raises(
-        sp.SteepestError, match="saved as .html, .md, .txt, but the file is 'a.pdf'"
-    ):
+    with pytest.raises(sp.SteepestError, match="a ledger is saved as"):
         backprop(nn.Linear(4, 3), torch.randn(3, 4), [0, 1, 2]).save("a.pdf")
 
 
