@@ -135,6 +135,11 @@ def test_a_model_with_its_loss_has_the_gradients_of_all_parameters():
         assert found[name].gradient == pytest.approx(parameter.grad.numpy(), rel=1e-5, abs=1e-8)
 
 
+def test_one_number_in_a_vector_is_one_number():
+    drawn = graph(lambda x: x * 2, [3.0])
+    assert (drawn.value, drawn.gradients["x"].tolist()) == (6, [2])
+
+
 def test_several_arguments_and_closures():
     weight = nn.Parameter(torch.tensor([1.0, -2.0]))
     drawn = graph(lambda a, b: (a * weight).sum() * b, ([3.0, 4.0], 0.5))

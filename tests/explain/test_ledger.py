@@ -151,6 +151,21 @@ def test_a_wrong_gradient_is_seen():
     assert "dL/dW1" in str(ledger).splitlines()[-1]
 
 
+def test_a_layer_that_is_used_twice_has_the_sum_of_both_uses():
+    shared = nn.Linear(4, 4)
+    model = nn.Sequential(shared, nn.Tanh(), shared, nn.Linear(4, 3))
+    ledger = backprop(model, torch.randn(5, 4), [0, 1, 2, 0, 1])
+    assert ledger.agrees
+    assert ledger["dL/dW1"].plain == "dL/dW1 = (dL/dZ2)ᵀ A1 + (dL/dZ1)ᵀ X"
+    assert "dL/dW2" not in [entry.name for entry in ledger]
+
+    tied = nn.Sequential(nn.Embedding(6, 4), nn.Flatten(0, 1), nn.Linear(4, 6, bias=False))
+    tied[2].weight = tied[0].weight
+    ledger = backprop(tied, [[1], [2]], [1, 2])
+    assert ledger.agrees
+    assert "another module uses the parameter too" in ledger["dL/dW1"].note
+
+
 class Own(nn.Module):
     """A module that is no chain, with code between its layers."""
 

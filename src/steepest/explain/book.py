@@ -1,5 +1,6 @@
 """The ledger's entries, and the book that they are written into."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -81,11 +82,19 @@ class Entry:
 
 @dataclass
 class Book:
-    """What layers write their entries into. rows: N, so that shapes can be told as N × 7."""
+    """What layers write their entries into.
+
+    rows: N, so that shapes can be told as N × 7. uses: of each parameter in layers that are worked
+    out by hand, by its id. elsewhere: parameters that modules without a formula use too.
+    """
 
     rows: int
+    uses: Counter[int] = field(default_factory=Counter)
+    elsewhere: set[int] = field(default_factory=set)
     entries: list[Entry] = field(default_factory=list)
     _used: set[str] = field(default_factory=set)
+    _symbols: dict[int, Symbol] = field(default_factory=dict)
+    _shares: dict[int, list[tuple[Array, str]]] = field(default_factory=dict)
 
     def symbol(self, letter: str, number: int | None = None) -> Symbol:
         """A symbol that no other quantity has: marks are added while it is taken."""
@@ -94,6 +103,22 @@ class Book:
             symbol = Symbol(letter, number, symbol.marks + 1)
         self._used.add(symbol.name)
         return symbol
+
+    def symbol_of(self, parameter: object, letter: str, number: int) -> tuple[Symbol, bool]:
+        """The symbol of a parameter, the same at each use, and whether this is the first one."""
+        first = id(parameter) not in self._symbols
+        if first:
+            self._symbols[id(parameter)] = self.symbol(letter, number)
+        return self._symbols[id(parameter)], first
+
+    def share(self, parameter: object, value: Array, formula: str) -> tuple[Array, str] | None:
+        """Add what one use of a parameter sends back; the sum and its formula after the last."""
+        shares = self._shares.setdefault(id(parameter), [])
+        shares.append((value, formula))
+        if len(shares) < self.uses[id(parameter)]:
+            return None
+        total = np.sum([share for share, _ in shares], axis=0)
+        return total, " + ".join(formula for _, formula in shares)
 
     def write(
         self,

@@ -47,7 +47,7 @@ class Graph:
     @property
     def value(self) -> float:
         assert self.output.value is not None
-        return float(self.output.value)
+        return float(self.output.value.reshape(-1)[0])
 
     @property
     def gradients(self) -> dict[str, Array]:

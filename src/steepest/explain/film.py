@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from steepest.errors import SteepestError
+from steepest.explain.colours import COLOURS
 from steepest.files import write_atomically
 
 _COLOURS = 255  # and one that is transparent
@@ -95,7 +97,7 @@ class Film:
         montage = Image.new("RGB", (width, height * len(shown)))
         for i, frame in enumerate(shown):
             montage.paste(frame, (0, i * height))
-        palette = montage.quantize(_COLOURS, Image.Quantize.FASTOCTREE)
+        palette = _palette(montage)
         for t in range(self.count):
             yield self.frame(t).quantize(palette=palette, dither=Image.Dither.NONE)
 
@@ -133,6 +135,20 @@ def _ffmpeg() -> str:
             ".html"
         )
     return ffmpeg
+
+
+def _palette(montage: Image.Image) -> Image.Image:
+    """The colours that lines and dots have, in their shades, and the rest from the frames."""
+    shares = np.linspace(0.25, 1.0, 4)[:, None]
+    fixed = [[255 * grey] * 3 for grey in np.linspace(0, 1, 16)]
+    for name in COLOURS:
+        colour = 255 * np.array(to_rgb(name))
+        fixed += (shares * colour + (1 - shares) * 255).tolist()
+    own = montage.quantize(_COLOURS - len(fixed), Image.Quantize.MEDIANCUT).getpalette() or []
+    colours = [round(channel) for colour in fixed for channel in colour] + own
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours[: 3 * _COLOURS])
+    return palette
 
 
 def _change(first: Image.Image, frame: Image.Image) -> Image.Image:

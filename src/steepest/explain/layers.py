@@ -60,23 +60,39 @@ class ByHand:
         self.after, self.y = book.symbol(letter, number), value
         book.write(self.after, value, formula, self.call.output_value, module=self.where, note=note)
 
+    def _given(self, book: Book, name: str, letter: str, number: int) -> Symbol:
+        """The symbol of a parameter, whose numbers are written at its first use."""
+        parameter = getattr(self.call.module, name)
+        symbol, first = book.symbol_of(parameter, letter, number)
+        if first:
+            book.write_given(symbol, array_of(parameter), module=self.where)
+        return symbol
+
     def _write_input_gradient(self, book: Book, value: Array, formula: str) -> None:
         book.write_gradient(
             self.before, value, formula, self.call.input_gradient, module=self.where
         )
 
     def _write_parameter(
-        self, book: Book, symbol: Symbol, name: str, value: Array, formula: str, note: str = ""
+        self, book: Book, symbol: Symbol, name: str, value: Array, formula: str
     ) -> None:
+        """The gradient of a parameter, the sum over its uses if it has several."""
         parameter = getattr(self.call.module, name)
+        total = book.share(parameter, value, formula)
+        if total is None:
+            return  # written when its earlier uses are worked out too
+        elsewhere = id(parameter) in book.elsewhere
+        note = "frozen: no optimiser moves it" if parameter.grad is None else ""
+        if elsewhere:
+            note = "of this layer alone; another module uses the parameter too"
+        compared = parameter.grad is not None and not elsewhere
         book.write_gradient(
             symbol,
-            value,
-            formula,
-            None if parameter.grad is None else array_of(parameter.grad),
+            *total,
+            array_of(parameter.grad) if compared else None,
             module=self.where,
             parameter=True,
-            note="frozen: no optimiser moves it" if parameter.grad is None else note,
+            note=note,
         )
 
 
@@ -87,13 +103,11 @@ class Linear(ByHand):
         flow.layer += 1
         self.weight, self.bias = _parameter(self.call, "weight"), _parameter(self.call, "bias")
         assert self.weight is not None
-        self.W, self.b = book.symbol("W", flow.layer), book.symbol("b", flow.layer)
+        self.W = self._given(book, "weight", "W", flow.layer)
         z, formula = self.x @ self.weight.T, rf"{self.before.latex}\,{self.W.transposed}"
         if self.bias is not None:
+            self.b = self._given(book, "bias", "b", flow.layer)
             z, formula = z + self.bias, f"{formula} + {self.b.latex}"
-        for symbol, value in ((self.W, self.weight), (self.b, self.bias)):
-            if value is not None:
-                book.write_given(symbol, value, module=self.where)
         self._write(book, "Z", flow.layer, z, formula)
 
     def backward(self, gradient: Array, book: Book) -> Array:
@@ -194,10 +208,10 @@ class Normalisation(ByHand):
         book.write(hat, self.normal, formula, None, module=self.where, note=note)
         value, formula = self.normal, self.hat
         if self.gamma is not None:
-            self.G = book.symbol(r"\gamma", flow.layer)
+            self.G = self._given(book, "weight", r"\gamma", flow.layer)
             value, formula = value * self.gamma, rf"{self.G.latex} \odot {formula}"
         if self.beta is not None:
-            self.B = book.symbol(r"\beta", flow.layer)
+            self.B = self._given(book, "bias", r"\beta", flow.layer)
             value, formula = value + self.beta, f"{formula} + {self.B.latex}"
         self._write(book, "U", flow.layer, value, formula)
 

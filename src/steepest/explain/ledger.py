@@ -1,5 +1,6 @@
 """backprop(): the ledger of one forward and one backward pass, every step worked out by hand."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -149,7 +150,7 @@ def backprop(
         value.backward()  # type: ignore[no-untyped-call]
     closing = Closing(objective, targets, reference.outputs)
     closing.gradient = array_of(grown[0]) if grown else None
-    book = Book(len(reference.outputs))
+    book = Book(len(reference.outputs), *_uses(reference))
     calls = list(reference.calls)
     chain = _chain(reference.model, reference)
     if chain is not None:
@@ -158,6 +159,22 @@ def backprop(
         reference.calls = calls
         _work_out_calls(reference, closing, book)
     return Ledger(book.entries, _title(model, book.rows), _notes(book, training, chain is None))
+
+
+def _uses(reference: Reference) -> tuple[Counter[int], set[int]]:
+    """How often layers worked out by hand use each parameter, and which ones others use too."""
+    uses: Counter[int] = Counter()
+    elsewhere: set[int] = set()
+    for call in reference.calls:
+        if call.input is None or any(True for _ in call.module.children()):
+            continue
+        foreign = isinstance(layer_of(call, call.input.ndim), Foreign)
+        for parameter in call.module.parameters(recurse=False):
+            if foreign:
+                elsewhere.add(id(parameter))
+            else:
+                uses[id(parameter)] += 1
+    return uses, elsewhere
 
 
 def _work_out_chain(

@@ -141,7 +141,7 @@ class _Curve(_Function):
             (k, self._line([], [], color="k" if two else colour(k), lw=1.8)) for k in shown
         ]
         ax.set_xlim(picture.axes[0][0], picture.axes[0][-1])
-        ax.set_ylim(-0.12, 1.12)
+        ax.set_ylim(-0.12, 1.27)  # room for the text
         ax.set_xlabel("x", fontsize=8)
         ax.set_ylabel(
             f"probability of class {picture.names[1]}" if two else "probability", fontsize=8
