@@ -54,6 +54,13 @@ def test_a_number_that_differs_is_marked_and_ends_with_one(monkeypatch, capsys):
     assert capsys.readouterr().out.count("DIFFERS") == 1
 
 
+@pytest.mark.parametrize("command", [[], ["train"], ["explain"], ["explain", "graph"]])
+def test_help_shows_its_examples_line_by_line(command, run):
+    lines = run(*command, "--help").out.splitlines()
+    assert any(line.startswith(f"  {' '.join(['steepest', *command])} ") for line in lines)
+    assert not any("\\b" in line for line in lines)
+
+
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     """The command in this process, which is quicker; the two tests above start a real one."""

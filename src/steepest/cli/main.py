@@ -24,6 +24,14 @@ _COMMANDS = {
 }
 
 
+def _keep_lines(command: click.Command) -> click.Command:
+    r"""Make the \b of a raw docstring click's own mark: the lines below it stay as they are."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    for inner in getattr(command, "commands", {}).values():
+        _keep_lines(inner)
+    return command
+
+
 class _LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
@@ -33,7 +41,7 @@ class _LazyGroup(click.Group):
             return None
         command = import_module(f"steepest.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
-        return command
+        return _keep_lines(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click does it, but from the table: listing the commands imports none."""
@@ -52,6 +60,9 @@ def _steepest() -> None:
     steepest evaluate runs/churn test.csv
     steepest predict runs/churn new.csv -o predictions.csv
     """
+
+
+_keep_lines(_steepest)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
