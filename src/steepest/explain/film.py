@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ class Film:
             .replace("{{pause}}", f"{1000 / self.fps:.1f}")
             .replace("{{first}}", _encoded(first))
             .replace("{{frames}}", json.dumps(frames))
+            # Notebooks run the script without telling it where it stands.
+            .replace("{{id}}", f"film-{uuid.uuid4().hex}")
         )
 
     def mp4(self) -> bytes:
@@ -171,7 +174,7 @@ def _png(image: Image.Image, transparent: int | None = None) -> bytes:
     return out.getvalue()
 
 
-_PLAYER = """<div class="steepest-film">
+_PLAYER = """<div class="steepest-film" id="{{id}}">
 <style>
 .steepest-film { max-width: 60em; font: 15px/1.4 system-ui, sans-serif; }
 .steepest-film .frames { position: relative; }
@@ -188,7 +191,7 @@ _PLAYER = """<div class="steepest-film">
 <input type="range" min="0" max="{{last}}" value="0" aria-label="frame"></div>
 <script>
 (() => {
-  const root = document.currentScript.parentElement, frames = {{frames}};
+  const root = document.getElementById("{{id}}"), frames = {{frames}};
   const [image, button, slider] = [".change", "button", "input"].map(s => root.querySelector(s));
   let timer = null;
   const show = t => { image.src = "data:image/png;base64," + frames[t]; slider.value = t; };
