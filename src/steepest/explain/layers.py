@@ -84,7 +84,7 @@ class ByHand:
         elsewhere = id(parameter) in book.elsewhere
         note = "frozen: no optimiser moves it" if parameter.grad is None else ""
         if elsewhere:
-            note = "of this layer alone; another module uses the parameter too"
+            note = "of this layer alone; other code uses it too"
         compared = parameter.grad is not None and not elsewhere
         book.write_gradient(
             symbol,

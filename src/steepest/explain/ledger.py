@@ -145,12 +145,13 @@ def backprop(
     objective, targets = objective_of(reference.outputs, y, loss)
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
     grown: list[Tensor] = []
+    in_graph = _uses_in_graph(value)
     if reference.outputs.requires_grad:
         reference.outputs.register_hook(grown.append)  # type: ignore[no-untyped-call]
         value.backward()  # type: ignore[no-untyped-call]
     closing = Closing(objective, targets, reference.outputs)
     closing.gradient = array_of(grown[0]) if grown else None
-    book = Book(len(reference.outputs), *_uses(reference))
+    book = Book(len(reference.outputs), *_uses(reference, in_graph))
     calls = list(reference.calls)
     chain = _chain(reference.model, reference)
     if chain is not None:
@@ -161,7 +162,25 @@ def backprop(
     return Ledger(book.entries, _title(model, book.rows), _notes(book, training, chain is None))
 
 
-def _uses(reference: Reference) -> tuple[Counter[int], set[int]]:
+def _uses_in_graph(value: Tensor) -> Counter[int]:
+    """How often the autograd graph leads to each parameter."""
+    uses: Counter[int] = Counter()
+    seen: set[Any] = set()
+    waiting = [value.grad_fn]
+    while waiting:
+        function = waiting.pop()
+        if function is None or function in seen:
+            continue
+        seen.add(function)
+        for earlier, _ in function.next_functions:
+            leaf = getattr(earlier, "variable", None)
+            if leaf is not None:
+                uses[id(leaf)] += 1
+            waiting.append(earlier)
+    return uses
+
+
+def _uses(reference: Reference, in_graph: Counter[int]) -> tuple[Counter[int], set[int]]:
     """How often layers worked out by hand use each parameter, and which ones others use too."""
     uses: Counter[int] = Counter()
     elsewhere: set[int] = set()
@@ -174,7 +193,8 @@ def _uses(reference: Reference) -> tuple[Counter[int], set[int]]:
                 elsewhere.add(id(parameter))
             else:
                 uses[id(parameter)] += 1
-    return uses, elsewhere
+    # Code between the modules may use a parameter too.
+    return uses, elsewhere | {key for key, count in uses.items() if in_graph[key] > count}
 
 
 def _work_out_chain(

@@ -108,14 +108,14 @@ def _watched(model: nn.Module, calls: list[Call]) -> Iterator[None]:
     """
     under_way: list[tuple[Tensor | None, Tensor | None]] = []
 
-    def enter(_: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
-        place = next((i for i, t in enumerate(inputs) if isinstance(t, Tensor)), None)
-        if place is None:
-            under_way.append((None, None))
-            return inputs
-        own = inputs[place].view_as(inputs[place])
-        under_way.append((inputs[place], own))
-        return (*inputs[:place], own, *inputs[place + 1 :])
+    def enter(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        given = next((t for t in (*inputs, *named.values()) if isinstance(t, Tensor)), None)
+        own = None if given is None else given.view_as(given)
+        under_way.append((given, own))
+        return (
+            tuple(own if t is given and own is not None else t for t in inputs),
+            {k: own if t is given and own is not None else t for k, t in named.items()},
+        )
 
     def leave(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(module: nn.Module, _: Any, output: Any) -> Any:
@@ -135,7 +135,7 @@ def _watched(model: nn.Module, calls: list[Call]) -> Iterator[None]:
 
     handles = []
     for name, module in model.named_modules():
-        handles.append(module.register_forward_pre_hook(enter))
+        handles.append(module.register_forward_pre_hook(enter, with_kwargs=True))
         handles.append(module.register_forward_hook(leave(name)))
     try:
         yield

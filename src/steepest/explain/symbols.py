@@ -80,7 +80,7 @@ def plain(latex: str) -> str:
     r"""A formula of ours in plain characters: Z^{(1)} = X W^{(1)\top} becomes Z1 = X W1ᵀ."""
     text = re.sub(r"\^\{((?:\(\d+\))?(?:\\prime)*)(\\top)?\}", _superscript, latex)
     text = re.sub(r"\\hat\{?(\w+)\}?", "\\1\u0302", text)
-    text = re.sub(r"\\operatorname\{([a-z]+)\}|\\mathrm\{([a-zA-Z]+)\}", r"\1\2", text)
+    text = re.sub(r"\\operatorname\{([a-z]+)\}|\\mathrm\{([a-zA-Z0-9]+)\}", r"\1\2", text)
     previous = ""
     while previous != text:  # from the innermost braces outwards
         previous = text
