@@ -1,4 +1,4 @@
-"""What the README shows runs, and the documents name everything that is there."""
+"""The documents name everything that is there, and their links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,6 @@ import pytest
 from steepest.recipe import FIELDS
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_the_readmes_code_runs(block, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "runs" / "first" / "model.safetensors").exists()
 
 
 def test_the_map_names_every_room():
