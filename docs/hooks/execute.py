@@ -1,4 +1,4 @@
-"""MkDocs hook: runs the pages that hold code, and shows beneath each block what it printed and drew.
+"""MkDocs hook: runs the pages that hold code, and shows what each block printed and drew.
 
 Pages in tutorial/ (Markdown) and notebooks/ (Python scripts with `# %%` cells) are notebooks to
 jupytext. Each is run from top to bottom in a kernel and a scratch folder of its own; a block that
@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
-from jupyter_client.manager import AsyncKernelManager
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell
 
 _SETUP = """
-import matplotlib, warnings
+import matplotlib
 matplotlib.rcParams.update({"figure.dpi": 110, "savefig.facecolor": "white"})
 """
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -55,12 +55,10 @@ def execute(path: Path) -> tuple[str, dict[str, bytes]]:
     Raises nbclient.exceptions.CellExecutionError if a block raises.
     """
     notebook = jupytext.read(path)
-    notebook.cells.insert(0, jupytext.formats.NotebookNode(_cell(_SETUP)))
+    notebook.cells.insert(0, new_code_cell(_SETUP))
     with tempfile.TemporaryDirectory() as folder:
-        kernel = AsyncKernelManager(kernel_name="python3", transport="ipc")
-        NotebookClient(
-            notebook, km=kernel, timeout=300, resources={"metadata": {"path": folder}}
-        ).execute()
+        where = {"metadata": {"path": folder}}
+        NotebookClient(notebook, kernel_name="python3", timeout=300, resources=where).execute()
     pictures: dict[str, bytes] = {}
     parts = []
     for cell in notebook.cells[1:]:
@@ -68,20 +66,8 @@ def execute(path: Path) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
             continue
         parts.append(_block(cell.source))
-        for output in cell.outputs:
-            parts.append(_shown(output, path.stem, pictures))
+        parts.extend(_shown(output, path.stem, pictures) for output in cell.outputs)
     return "\n\n".join(part for part in parts if part) + "\n", pictures
-
-
-def _cell(source: str) -> dict[str, Any]:
-    return {
-        "cell_type": "code",
-        "source": source,
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        "id": "setup",
-    }
 
 
 def _block(source: str) -> str:

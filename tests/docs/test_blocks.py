@@ -30,10 +30,16 @@ def run_shell(example):
         if not words:
             continue
         assert words[0] == "steepest", f"cannot run {line!r}: mark the block with a skip"
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as ended:
-            warnings.simplefilter("default")  # on the command line a warning is a note
-            main(words[1:])
-        assert ended.value.code == 0, f"{line} ended with {ended.value.code}"
+        assert _exit_code(words[1:]) == 0, line
+
+
+def _exit_code(arguments):
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # on the command line a warning is a note
+        try:
+            main(arguments)
+        except SystemExit as end:
+            return end.code
 
 
 def read_recipe(example):
