@@ -38,11 +38,11 @@ table.head(3)
 # %% [markdown]
 # ## A first run
 #
-# What is decided about the columns is said, and can be read afterwards. A fifth of 500 rows, 100, is
+# What is decided about the columns is said, and can be read afterwards. A fifth of 500 rows is
 # little enough to be learned by heart.
 
 # %%
-few = {"validation": 0.6, "test": 0.2, "hidden": (128, 128), "lr": 0.1, "epochs": 60}
+few = {"validation": 0.6, "test": 0.2, "hidden": (64,), "lr": 0.1, "epochs": 60}
 first = sp.train(None, "patients.csv", target="finding", progress="none", **few)
 for line in first.classifier.preprocessing.summary():
     print(line)
