@@ -110,7 +110,7 @@ def test_the_mistakes_are_wrong_and_the_most_confident_first(run):
     probabilities = run.classifier.predict_proba(test)
     predictions = run.classifier.predict(test)
     assert {m.row for m in mistakes} == set(np.flatnonzero(predictions != test.labels).tolist())
-    assert [m.probability for m in mistakes] == sorted((m.probability for m in mistakes))[::-1]
+    assert [m.probability for m in mistakes] == sorted(m.probability for m in mistakes)[::-1]
     for m in mistakes:
         assert m.true == str(test.labels[m.row])
         assert m.probability == probabilities[m.row].max()
