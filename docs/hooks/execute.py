@@ -20,6 +20,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
 _SETUP = """
+%matplotlib inline
 import matplotlib
 matplotlib.rcParams.update({"figure.dpi": 110, "savefig.facecolor": "white"})
 """

@@ -124,15 +124,8 @@ def test_findings_are_shown_if_there_are_any(digits_run, tmp_path, monkeypatch):
 
 
 def test_a_run_from_a_folder_reads_its_data_again(tmp_path, steepest):
-    sp.train(
-        None,
-        "iris",
-        epochs=3,
-        test=0.3,
-        hidden=(8,),
-        out=tmp_path / "runs" / "iris",
-        progress="none",
-    )
+    recipe = sp.Recipe(data="iris", epochs=3, test=0.3, hidden=(8,))
+    sp.train(recipe=recipe, out=tmp_path / "runs" / "iris", progress="none")
     ended = steepest("report", "runs/iris", "-o", "iris.html", "--json")
     assert (ended.code, ended.json) == (0, {"report": "iris.html"})
     page = Page((tmp_path / "iris.html").read_text("utf-8"))
