@@ -20,6 +20,7 @@ _COMMANDS = {
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
     "explain": "Explain backpropagation, a graph or a descent step by step.",
+    "report": "Write a report of a run: one HTML file.",
     "runs": "List the runs in a folder.",
 }
 

@@ -79,7 +79,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     Raises the SteepestError of whatever does not fit.
     """
     _check_model(model, recipe)
-    dataset = _load(data, recipe)
+    dataset = load_parts(data, recipe)
     train = dataset.train
     preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
     inputs = preprocessing.prepare(train)
@@ -182,7 +182,8 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
         raise ModelError("the model has no parameter that requires a gradient: nothing to train")
 
 
-def _load(data: Any, recipe: Recipe) -> Dataset:
+def load_parts(data: Any, recipe: Recipe) -> Dataset:
+    """The parts that a recipe makes of data (None: of recipe.data), neither encoded nor scaled."""
     source = recipe.data if data is None else data
     if source is None:
         raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
