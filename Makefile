@@ -4,14 +4,14 @@ BIN := .venv/bin
 
 CXX ?= c++
 
-.PHONY: setup demo test sanitize lint format bench clean
+.PHONY: setup demo test sanitize lint format docs bench clean
 
 setup: .venv/ready
 
 .venv/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/native/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepest needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
 	touch $@
 
 demo: setup  ## Train on real data and show the result
@@ -39,8 +39,11 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: setup  ## The documentation site in site/, its tutorial and notebooks executed
+	$(BIN)/mkdocs build --strict
+
 bench: setup  ## Workloads A to F against every peer that is installed, as ratios in one run
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from steepest.random import (
     Purpose,
+    block_permutation,
     keys,
     permutation,
     philox4x32,
@@ -92,3 +93,13 @@ def test_torch_takes_the_seeds_that_are_made_for_it(seed, step):
     import torch
 
     torch.Generator().manual_seed(torch_seed(seed, Purpose.MODULE, step))
+
+
+@pytest.mark.parametrize(("size", "block", "together"), [(1000, 64, 4), (7, 3, 2), (5, 100, 1)])
+def test_a_shuffle_by_blocks_takes_each_row_once_and_stays_near(size, block, together):
+    order = block_permutation(size, block, together, 3, 1)
+    assert sorted(order.tolist()) == list(range(size))
+    assert not np.array_equal(order, block_permutation(size, block, together, 3, 2))
+    for first in range(0, size - block * together, block * together):
+        # Of one run of rows no more blocks than are mixed, and one for the short last block.
+        assert len(np.unique(order[first : first + block * together] // block)) <= together + 1

@@ -1,4 +1,4 @@
-"""What the README shows runs, and the documents name everything that is there."""
+"""The documents name everything that is there, and their links lead somewhere."""
 
 import re
 from pathlib import Path
@@ -8,14 +8,6 @@ import pytest
 from steepest.recipe import FIELDS
 
 ROOT = Path(__file__).parents[1]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL)
-
-
-@pytest.mark.parametrize("block", BLOCKS)
-def test_the_readmes_code_runs(block, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
-    assert (tmp_path / "runs" / "first" / "model.safetensors").exists()
 
 
 def test_the_map_names_every_room():
@@ -53,7 +45,7 @@ def test_every_setting_of_the_toolbox_has_a_page():
         *("scaling_range", "hidden", "activation", "init", "lr", "batch_size", "epochs", "steps"),
         *("seed", "engine", "threads", "device", "log_every"),
     }
-    text = "\n".join(TECHNIQUES.values())
+    text = "\n".join([*TECHNIQUES.values(), (ROOT / "docs" / "reliability.md").read_text()])
     assert [
         name
         for name in FIELDS
@@ -74,4 +66,6 @@ def test_links_between_documents_lead_somewhere():
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     for page in pages:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8")):
-            assert (page.parent / target).exists(), (page.name, target)
+            place = page.parent / target
+            # A page of a notebook is made of its script when the site is built.
+            assert place.exists() or place.with_suffix(".py").exists(), (page.name, target)

@@ -84,12 +84,19 @@ Trainer::~Trainer() {
   for (void* memory : scratch_) std::free(memory);
 }
 
+void Trainer::set_orders(int64_t first_epoch, std::vector<uint32_t> orders) {
+  orders_ = std::move(orders);
+  first_order_ = first_epoch;
+  epoch_ = -1;
+}
+
 Result Trainer::advance(const Steps& steps, bool statistics) {
   result_ = Result();
   for (int64_t done = 0; done < steps.count;) {
     const int64_t epoch = position_.step / steps_per_epoch_;
     if (epoch != epoch_) {
-      order_ = shuffle_.order(static_cast<uint32_t>(epoch));
+      order_ = orders_.empty() ? shuffle_.order(static_cast<uint32_t>(epoch))
+                               : orders_.data() + (epoch - first_order_) * int64_t(data_.samples);
       epoch_ = epoch;
     }
     const int64_t left = (epoch + 1) * steps_per_epoch_ - position_.step;

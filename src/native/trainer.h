@@ -79,6 +79,9 @@ class Trainer {
 
   Result advance(const Steps&, bool statistics);
 
+  // The rows of some epochs in their order, one epoch after the other, instead of a shuffle.
+  void set_orders(int64_t first_epoch, std::vector<uint32_t> orders);
+
   Network& network() { return network_; }
   int64_t updates() const { return position_.updates; }
   std::string description() const;
@@ -121,6 +124,8 @@ class Trainer {
   Network network_;
   Shuffle shuffle_;
   const uint32_t* order_ = nullptr;
+  std::vector<uint32_t> orders_;  // empty: by shuffle_
+  int64_t first_order_ = 0;       // the epoch that the first of them is for
   int64_t steps_per_epoch_, epoch_ = -1;
   int words_, threads_, last_batch_ = 0;
   bool sparse_, unfused_;

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from steepest import explain as explain
     from steepest.classifier import Classifier as Classifier
     from steepest.classifier import Evaluation as Evaluation
     from steepest.data import Dataset as Dataset
@@ -39,6 +40,7 @@ _PUBLIC = {
     "binary_cross_entropy": "steepest.objective",
     "check": "steepest.health",
     "cross_entropy": "steepest.objective",
+    "explain": "steepest.explain:",
     "find_lr": "steepest.training",
     "load": "steepest.data",
     "mlp": "steepest.nn",
@@ -54,8 +56,10 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'steepest' has no attribute {name!r}")
-    module, _, attribute = _PUBLIC[name].partition(":")
-    value = getattr(import_module(module), attribute or name)
+    module, colon, attribute = _PUBLIC[name].partition(":")
+    value: Any = import_module(module)
+    if attribute or not colon:  # "room:" is the room itself
+        value = getattr(value, attribute or name)
     globals()[name] = value
     return value
 

@@ -45,6 +45,7 @@ class Purpose(IntEnum):
     CROP = 10
     FLIP = 11
     SAMPLE = 12  # rows drawn by weight
+    BLOCKS = 13  # the order of blocks of rows
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:
@@ -122,6 +123,32 @@ def permutation(
 ) -> Int64Array:
     """The numbers 0 .. size-1 in random order, (size,) int64: the stable sort of their keys."""
     return np.argsort(keys(seed, purpose, step, size, stream=stream), kind="stable")
+
+
+def block_permutation(size: int, block: int, together: int, seed: int, step: int) -> Int64Array:
+    """The numbers 0 .. size-1, shuffled so that those near each other in it are near in fact.
+
+    Blocks of `block` successive numbers are put into random order; of each `together` blocks in
+    that order the numbers are mixed, by the keys that SHUFFLE gives them.
+    """
+    blocks = permutation(-(-size // block), seed, Purpose.BLOCKS, step)
+    order = np.empty(size, dtype=np.int64)
+    done = 0
+    for first in range(0, len(blocks), together):
+        starts = blocks[first : first + together] * block
+        numbers = [np.arange(start, min(start + block, size)) for start in starts.tolist()]
+        mixing = [_keys_of(run, seed, step) for run in numbers]
+        mixed = np.concatenate(numbers)[np.argsort(np.concatenate(mixing), kind="stable")]
+        order[done : done + len(mixed)] = mixed
+        done += len(mixed)
+    return order
+
+
+def _keys_of(run: Int64Array, seed: int, step: int) -> UInt64Array:
+    """The keys of successive numbers, as `keys` gives them."""
+    pairs = words(seed, Purpose.SHUFFLE, step, 2 * len(run), first=2 * int(run[0]))
+    wide = pairs.astype(np.uint64)
+    return wide[0::2] | wide[1::2] << _32
 
 
 def torch_seed(seed: int, purpose: Purpose, step: int, *, stream: int = 0) -> int:

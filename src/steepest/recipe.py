@@ -18,7 +18,7 @@ ENGINES = ("auto", "native", "torch")
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop", "lbfgs")
 SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
 LOSSES = ("cross_entropy", "focal", "multilabel")
-SAMPLINGS = ("shuffle", "weighted")
+SAMPLINGS = ("shuffle", "blocks", "weighted")
 
 # The learning rate where none is given: each optimiser's usual one.
 _USUAL_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lbfgs": 1.0}
@@ -279,7 +279,9 @@ class Recipe:
         _POSITIVE.or_none(),
     )
     sampling: str = _setting(
-        "shuffle", "shuffle, or weighted: draw rows by class weight", _one_of(SAMPLINGS)
+        "shuffle",
+        "shuffle; blocks, for data larger than memory; weighted: draw rows by class weight",
+        _one_of(SAMPLINGS),
     )
 
     mixup: float = _setting(0.0, "alpha of mixup's Beta distribution; 0 for none", _AT_LEAST_0)
@@ -461,7 +463,7 @@ _TOGETHER: list[tuple[Callable[[Recipe], bool], str]] = [
         "sampling weighted draws rows by class_weight: set class_weight, 'balanced' for instance",
     ),
     (
-        lambda r: r.loss != "multilabel" or r.sampling == "shuffle",
+        lambda r: r.loss != "multilabel" or r.sampling != "weighted",
         "sampling weighted draws rows by their one class: it does not go with loss multilabel",
     ),
     (

@@ -1,5 +1,6 @@
 """Short forms of what is done at length by kills.py and fuzz.py, in processes of their own."""
 
+import os
 import re
 import subprocess
 import sys
@@ -35,3 +36,16 @@ def test_damaged_files_are_read_or_refused():
     assert "400 inputs, 0 failures" in text
     counts = dict(re.findall(r"  (.+) (?:read|refused): (\d+)", text))
     assert len(counts) == 12  # each kind of file was tried
+
+
+def can_limit_memory():
+    folders = (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup"))
+    return next((os.access(f, os.W_OK) for f in folders if (f / "cgroup.procs").exists()), False)
+
+
+@pytest.mark.skipif(not can_limit_memory(), reason="control groups cannot be made here")
+@pytest.mark.parametrize("kind", ["array", "parquet"])
+def test_data_of_four_times_the_memory_are_trained_on(tmp_path, kind):
+    times, accuracy = output("larger_than_memory.py", kind, tmp_path, "320000000").split()
+    assert float(times) == pytest.approx(4, abs=0.01)
+    assert float(accuracy) > 0.95

@@ -237,9 +237,8 @@ def test_the_last_checkpoints_are_kept_and_no_more(blobs, tmp_path):
     assert names[-1] == f"step-{30 * 6:012d}.safetensors"
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_a_run_killed_at_any_moment_loses_nothing(tmp_path, seed):
-    """SIGKILL, again and again, with checkpoints all the time: the same bits in the end."""
+def test_the_command_that_is_killed_loses_nothing(tmp_path):
+    """SIGKILL, again and again, from the command line; at length in tests/abuse/kills.py."""
     flags = [
         "--epochs",
         "30",
@@ -257,10 +256,10 @@ def test_a_run_killed_at_any_moment_loses_nothing(tmp_path, seed):
         check=True,
         capture_output=True,
     )
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     arguments = ["train", "digits", *flags, "--out", "killed"]
     kills = 0
-    for _ in range(8):
+    for _ in range(4):
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=tmp_path,
@@ -287,3 +286,55 @@ def test_a_run_killed_at_any_moment_loses_nothing(tmp_path, seed):
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "killed")]
     assert weights[0] == weights[1]
     assert json.loads((tmp_path / "killed" / "layout.json").read_text())["layout"] == 1
+
+
+def test_checkpoints_come_by_steps_and_by_epochs(blobs, tmp_path):
+    kept = []
+
+    def look(event):
+        names = (tmp_path / "run" / "checkpoints").glob("step-*.json")
+        kept.append({int(path.stem.split("-")[1]) for path in names})
+
+    made = {"batch_size": 16, "epochs": 4, "keep_checkpoints": 100, "log_every": 1}
+    sp.train(
+        None, blobs, out=tmp_path / "run", observers=[look], checkpoint_steps=5,
+        checkpoint_epochs=2, progress="none", **made,
+    )  # fmt: skip
+    an_epoch = 11
+    expected = {0, *range(5, 4 * an_epoch, 5), 2 * an_epoch, 4 * an_epoch}
+    names = (tmp_path / "run" / "checkpoints").glob("step-*.json")
+    assert {int(path.stem.split("-")[1]) for path in names} == expected
+    assert kept[0] == set()
+    assert {0, 5} <= kept[7]  # while it trains, not at its end
+
+
+def test_the_best_weights_are_kept_beside_the_last(blobs, tmp_path):
+    losses = []
+    run = sp.train(
+        None, blobs, out=tmp_path / "run", epochs=8, lr=1.5, schedule="step", gamma=1.0,
+        step_size=1, progress="none",
+    )  # fmt: skip
+    losses = run.history["val_loss"].to_list()
+    best = sp.open(tmp_path / "run", weights="best")
+    part = run.dataset.validation
+    assert best.evaluate(part).loss == pytest.approx(min(losses), rel=1e-5)
+    assert sp.open(tmp_path / "run").evaluate(part).loss == pytest.approx(losses[-1], rel=1e-5)
+    (tmp_path / "run" / "checkpoints" / "best.json").write_text("{}")
+    with pytest.raises(RunError, match=r"the best weights of .* are damaged"):
+        sp.open(tmp_path / "run", weights="best")
+
+
+def test_a_run_killed_before_its_first_step_goes_on(blobs, tmp_path):
+    """The first checkpoint is there before the first event of a step."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(event):
+        if type(event).__name__ == "IntervalFinished":
+            raise Killed
+
+    with pytest.raises(Killed):
+        sp.train(None, blobs, out=tmp_path / "run", observers=[kill], progress="none")
+    whole = sp.train(None, blobs, progress="none")
+    assert bits(sp.resume(tmp_path / "run", data=blobs, progress="none")) == bits(whole)

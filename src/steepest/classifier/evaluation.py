@@ -24,6 +24,18 @@ class ClassScore:
 
 
 @dataclass(frozen=True)
+class CalibrationBin:
+    """Rows whose confidence in the likeliest class lies in one bin, and how many were right.
+
+    confidence: its mean. accuracy: the share that was right.
+    """
+
+    confidence: float
+    accuracy: float
+    rows: int
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """What a classifier did on some rows.
 
@@ -31,8 +43,8 @@ class Evaluation:
     roc_auc: area under the ROC curve, the mean of one-versus-rest for more than two classes; None
     if no class occurs beside another. expected_calibration_error: mean gap between the confidence
     in the likeliest class and its accuracy, weighted over 15 equal bins of confidence (Guo et al.,
-    "On calibration of modern neural networks", ICML 2017). confusion: rows are true classes,
-    columns are predictions.
+    "On calibration of modern neural networks", ICML 2017); calibration has these bins without the
+    empty ones. confusion: rows are true classes, columns are predictions.
 
     several: whether rows may have several classes or none. Then accuracy is the share of rows with
     all classes right, balanced_accuracy and roc_auc are means over the classes, calibration is that
@@ -49,6 +61,7 @@ class Evaluation:
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
     several: bool = False
+    calibration: tuple[CalibrationBin, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,18 +83,20 @@ def evaluate_probabilities(
     )
     confusion = metrics.confusion_matrix(targets, predictions, labels=indices)
     occurring = support > 0
+    calibration = _calibration(probabilities, targets)
     return Evaluation(
         rows=len(targets),
         loss=loss,
         accuracy=float((predictions == targets).mean()),
         balanced_accuracy=float(recall[occurring].mean()),
         roc_auc=_roc_auc(probabilities, targets),
-        expected_calibration_error=_calibration_error(probabilities, targets),
+        expected_calibration_error=_calibration_error(calibration),
         classes=tuple(
             ClassScore(name, float(p), float(r), float(f), int(n))
             for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        calibration=calibration,
     )
 
 
@@ -104,19 +119,21 @@ def evaluate_labels(
         np.mean([(p == t)[t == value].mean() for value in np.unique(t)])
         for p, t in zip(predictions.T, targets.T, strict=True)
     ]
+    calibration = _calibration(both.reshape(-1, 2), targets.reshape(-1))
     return Evaluation(
         rows=len(targets),
         loss=loss,
         accuracy=float((predictions == targets).all(axis=1).mean()),
         balanced_accuracy=float(np.mean(balanced)),
         roc_auc=float(np.mean(areas)) if areas else None,
-        expected_calibration_error=_calibration_error(both.reshape(-1, 2), targets.reshape(-1)),
+        expected_calibration_error=_calibration_error(calibration),
         classes=tuple(
             ClassScore(name, float(p), float(r), float(f), int(n))
             for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
         several=True,
+        calibration=calibration,
     )
 
 
@@ -133,7 +150,7 @@ def _roc_auc(probabilities: Float64Array, targets: Int64Array) -> float | None:
     return float(np.mean(areas)) if areas else None
 
 
-def _calibration_error(probabilities: Float64Array, targets: Int64Array) -> float:
+def _calibration(probabilities: Float64Array, targets: Int64Array) -> tuple[CalibrationBin, ...]:
     from sklearn.calibration import calibration_curve
 
     confidence = probabilities.max(axis=1).clip(0.0, 1.0)
@@ -142,4 +159,12 @@ def _calibration_error(probabilities: Float64Array, targets: Int64Array) -> floa
     # calibration_curve leaves out empty bins and keeps the counts to itself.
     edges = np.linspace(0.0, 1.0, CALIBRATION_BINS + 1)
     counts = np.bincount(np.searchsorted(edges[1:-1], confidence), minlength=CALIBRATION_BINS)
-    return float(np.abs(accuracy - mean_confidence) @ counts[counts > 0] / len(targets))
+    columns = (mean_confidence, accuracy, counts[counts > 0])
+    return tuple(
+        CalibrationBin(float(c), float(a), int(n)) for c, a, n in zip(*columns, strict=True)
+    )
+
+
+def _calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
+    gaps = sum(abs(b.accuracy - b.confidence) * b.rows for b in bins)
+    return gaps / sum(b.rows for b in bins)

@@ -20,8 +20,18 @@ _COMMANDS = {
     "find-lr": "Suggest a learning rate by a range test.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
+    "explain": "Explain backpropagation, a graph or a descent step by step.",
+    "report": "Write a report of a run: one HTML file.",
     "runs": "List the runs in a folder.",
 }
+
+
+def _keep_lines(command: click.Command) -> click.Command:
+    r"""Make the \b of a raw docstring click's own mark: the lines below it stay as they are."""
+    command.help = (command.help or "").replace("\\b\n", "\b\n")
+    for inner in getattr(command, "commands", {}).values():
+        _keep_lines(inner)
+    return command
 
 
 class _LazyGroup(click.Group):
@@ -33,7 +43,7 @@ class _LazyGroup(click.Group):
             return None
         command = import_module(f"steepest.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)
-        return command
+        return _keep_lines(command)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """As click does it, but from the table: listing the commands imports none."""
@@ -52,6 +62,9 @@ def _steepest() -> None:
     steepest evaluate runs/churn test.csv
     steepest predict runs/churn new.csv -o predictions.csv
     """
+
+
+_keep_lines(_steepest)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

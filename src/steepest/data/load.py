@@ -21,7 +21,7 @@ from steepest.data.sources.idx import find_idx_folder, is_idx, read_idx_folder, 
 from steepest.data.sources.images import read_image_folder
 from steepest.data.sources.named import NAMED, canonical
 from steepest.data.sources.npz import read_npy, read_npz
-from steepest.data.sources.parquet import read_parquet
+from steepest.data.sources.parquet import parquet_files, read_parquet, read_parquet_folder
 from steepest.data.sources.torch_datasets import read_torch_dataset
 from steepest.errors import DataError, TargetError, did_you_mean
 
@@ -54,9 +54,10 @@ def load(
 ) -> Dataset:
     """The labelled rows of any source; nothing is encoded, scaled or copied yet.
 
-    source: a file (.csv, .tsv, .parquet, .npz, .npy, IDX plain or gzip), a folder of IDX files or
-    of images (a folder a class), a name (digits, iris, wine, breast_cancer, fashion_mnist, mnist),
-    (X, y) of arrays, tensors or frames, a data frame, a torch map-style dataset, or Samples.
+    source: a file (.csv, .tsv, .parquet, .npz, .npy, IDX plain or gzip), a folder of IDX files, of
+    Parquet files or of images (a folder a class), a name (digits, iris, wine, breast_cancer,
+    fashion_mnist, mnist), (X, y) of arrays, tensors or frames, a data frame, a torch map-style
+    dataset, or Samples.
     target: the column (or the array of an NPZ file, or the NPY file) that holds the classes.
     validation, test: further sources of the same columns. ignore: columns to leave out.
     image_size: pixels of each side, or (height, width), to which the images of a folder are
@@ -67,7 +68,8 @@ def load(
     ignore = (ignore,) if isinstance(ignore, str) else tuple(map(str, ignore))
     options = _Options(_name(target), ignore, image_size, folder, training=True)
     dataset = _read(source, options)
-    if ignore and not isinstance(dataset.train.inputs, pl.DataFrame):
+    named = isinstance(dataset.train.inputs, pl.DataFrame) or _is_parquet_folder(source)
+    if ignore and not named:
         raise DataError(f"{dataset.train.source} has no named columns, so ignore cannot be used")
     for name, other in (("validation", validation), ("test", test)):
         if other is not None:
@@ -89,6 +91,10 @@ def load_rows(source: Any, *, target: str | None = None, labelled: bool = False)
     """
     dataset = _read(source, _Options(_name(target), labels_needed=labelled))
     return dataset.test or dataset.train
+
+
+def _is_parquet_folder(source: Any) -> bool:
+    return isinstance(source, (str, Path)) and bool(parquet_files(Path(source)))
 
 
 def _name(target: Any) -> str | None:
@@ -156,6 +162,14 @@ def _read_path(source: str | Path, options: _Options) -> Dataset:
     if isinstance(source, str) and canonical(source) in NAMED and not Path(source).exists():
         return NAMED[canonical(source)](options.root)
     path = _existing(source)
+    if path.is_dir() and parquet_files(path):
+        samples, notes = read_parquet_folder(
+            path,
+            target=options.target,
+            ignore=options.ignore if options.labels_needed else (),
+            labels_needed=options.labels_needed,
+        )
+        return Dataset(samples, notes=tuple(notes))
     if path.is_dir():
         folder = find_idx_folder(path)
         return read_idx_folder(folder) if folder else read_image_folder(path, options.image_size)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from steepest.errors import DataError
 
-_CGROUP = Path("/sys/fs/cgroup")
+_CGROUPS = Path("/sys/fs/cgroup")
 
 
 def available_memory() -> int | None:
@@ -37,11 +37,30 @@ def _of_system() -> int | None:
 
 
 def _of_container() -> int | None:
+    """The limit of the control group that this process is in, of either version."""
     try:
-        limit = (_CGROUP / "memory.max").read_text().strip()
-        return None if limit == "max" else int(limit)
-    except (OSError, ValueError):
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
         return None
+    limits = []
+    for line in lines:
+        _, controllers, place = line.split(":", 2)
+        if controllers == "":
+            limits += _limits(_CGROUPS, place, "memory.max")
+        elif controllers == "memory":
+            limits += _limits(_CGROUPS / "memory", place, "memory.limit_in_bytes")
+    return min(limits, default=None)
+
+
+def _limits(root: Path, place: str, name: str) -> list[int]:
+    """Of the group and of the root, as a container sees itself."""
+    texts = []
+    for folder in (root / place.lstrip("/"), root):
+        try:
+            texts.append((folder / name).read_text().strip())
+        except OSError:
+            continue
+    return [int(text) for text in texts if text.isdigit()]
 
 
 def _gibibytes(size: int) -> str:

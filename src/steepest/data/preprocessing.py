@@ -48,12 +48,13 @@ class Preprocessing:
     """What the training rows taught about their inputs.
 
     encoder: of a table, None for arrays. scaler: of an array; a table's is in its encoder. shape:
-    of one prepared row.
+    of one prepared row. columns: what the columns of an array were called, if they had names.
     """
 
     encoder: TableEncoder | None
     scaler: Scaler
     shape: tuple[int, ...]
+    columns: tuple[str, ...] | None = None
 
     @classmethod
     def fit(
@@ -91,7 +92,7 @@ class Preprocessing:
         require_finite(inputs, train.rows, train.source)
         kind = _auto(train) if scaling == "auto" else scaling
         scaler = Scaler.fit(kind, inputs, train.rows, low=low, high=high)
-        return cls(None, scaler, inputs.shape[1:])
+        return cls(None, scaler, inputs.shape[1:], train.columns)
 
     def prepare(self, samples: Samples) -> Inputs:
         """The rows as the net takes them.
@@ -135,6 +136,7 @@ class Preprocessing:
             "encoder": None if self.encoder is None else self.encoder.to_json(),
             "scaler": self.scaler.to_json(),
             "shape": list(self.shape),
+            "columns": None if self.columns is None else list(self.columns),
         }
 
     @classmethod
@@ -144,11 +146,22 @@ class Preprocessing:
         for part in (scaler.offset, scaler.factor):
             if part.ndim and part.shape != shape:
                 raise ValueError(f"its scaler is for rows of shape {part.shape}, not {shape}")
-        return cls(None if encoder is None else TableEncoder.from_json(encoder), scaler, shape)
+        columns = state.get("columns")
+        return cls(
+            None if encoder is None else TableEncoder.from_json(encoder),
+            scaler,
+            shape,
+            None if columns is None else tuple(map(str, columns)),
+        )
 
     def _array(self, samples: Samples) -> NDArray[Any]:
         inputs = samples.inputs
         if isinstance(inputs, pl.DataFrame):
+            if self.columns is not None:
+                lacking = [name for name in self.columns if name not in inputs.columns]
+                if lacking:
+                    raise DataError(f"{samples.source} lacks the column {lacking[0]!r}")
+                inputs = inputs.select(self.columns)
             # A table of numbers alone stands for the matrix that training had.
             try:
                 inputs = inputs.cast(pl.Float64).to_numpy()
@@ -156,6 +169,8 @@ class Preprocessing:
                 raise DataError(
                     f"{samples.source} is a table, but training had an array of numbers: {error}"
                 ) from None
+        elif None not in (self.columns, samples.columns) and samples.columns != self.columns:
+            raise DataError(f"{samples.source} has other columns than training had")
         if inputs.shape[1:] != self.shape:
             raise DataError(
                 f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had "

@@ -22,7 +22,7 @@ class Samples:
     and 1 where a row may have several classes or none; None if unknown.
     rows: (N,) the rows of `inputs` that belong to these samples, in order; None means all of them.
     source: where they come from, for messages. class_names: what the class indices 0 .. C-1 are
-    called, when the source says so.
+    called, when the source says so. columns: what the columns of an array of inputs are called.
     """
 
     inputs: Array | pl.DataFrame
@@ -30,6 +30,7 @@ class Samples:
     source: str
     rows: Int64Array | None = None
     class_names: tuple[str, ...] | None = None
+    columns: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)

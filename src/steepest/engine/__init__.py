@@ -3,6 +3,7 @@
 from steepest.engine.augment import Augmentation as Augmentation
 from steepest.engine.choose import Choice as Choice
 from steepest.engine.choose import choose as choose
+from steepest.engine.contract import BLOCKS_MIXED as BLOCKS_MIXED
 from steepest.engine.contract import NO_STEPS as NO_STEPS
 from steepest.engine.contract import Engine as Engine
 from steepest.engine.contract import LayerStats as LayerStats

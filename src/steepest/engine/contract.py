@@ -11,8 +11,12 @@ from torch import Tensor, nn
 
 from steepest.data import Inputs
 from steepest.objective import Objective, TrainingLoss, class_weights
-from steepest.random import Purpose, drawn, permutation
+from steepest.random import Purpose, block_permutation, drawn, permutation
 from steepest.recipe import Recipe
+
+# Rows shuffled by blocks: of so many blocks of so many bytes the rows are mixed.
+BLOCKS_MIXED = 16
+_BLOCK_BYTES = 4 * 2**20
 
 # By parameter name, then by what is kept of it: {"1.weight": {"momentum": tensor}}. What
 # torch.optim keeps has its names there; "average" is that of the weights over the steps.
@@ -58,18 +62,27 @@ class Plan:
     @property
     def row_weights(self) -> NDArray[np.float64] | None:
         """What each row is drawn by, (N,), None if each row is taken once an epoch."""
-        if self.recipe.sampling == "shuffle":
+        if self.recipe.sampling != "weighted":
             return None
         names = self.class_names or tuple(map(str, range(self.loss.classes)))
         weights = class_weights(self.recipe, self.targets, names)
         assert weights is not None
         return np.asarray(weights, dtype=np.float64)[self.targets]
 
+    @property
+    def block_rows(self) -> int:
+        """Successive rows that are read together where rows are shuffled by blocks: 4 MiB."""
+        array = self.inputs.array
+        return max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
+
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The training rows of an epoch in their order, (N,) int64: each once, or as drawn."""
         weights = self.row_weights
         if weights is not None:
             return drawn(weights, self.recipe.seed, Purpose.SAMPLE, epoch)
+        if self.recipe.sampling == "blocks":
+            block = self.block_rows
+            return block_permutation(self.rows, block, BLOCKS_MIXED, self.recipe.seed, epoch)
         return permutation(self.rows, self.recipe.seed, Purpose.SHUFFLE, epoch)
 
 

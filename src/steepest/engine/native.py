@@ -117,6 +117,7 @@ class NativeEngine:
                 if key in optimiser.get(name, {}):
                     self._trainer.write(i, what, _array(optimiser[name][key]))
         self._stepped = bool(optimiser)
+        self._epochs = range(0)
 
     @property
     def description(self) -> str:
@@ -126,6 +127,8 @@ class NativeEngine:
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         steps = range(self._step, self._step + len(rates))
         mixes = self._augmentation.mixes(steps)
+        if self._plan.recipe.sampling == "blocks":
+            self._give_orders(steps)
         rows, loss_sum, correct, layers = self._trainer.advance(
             np.asarray(rates, dtype=np.float64),
             None if mixes is None else mixes.shares,
@@ -147,6 +150,15 @@ class NativeEngine:
                 _layer_stats(node, numbers) for node, numbers in zip(linear, layers, strict=False)
             ),
         )
+
+    def _give_orders(self, steps: range) -> None:
+        """Where rows are not simply shuffled, the extension is told their order by epoch."""
+        per_epoch = self._plan.steps_per_epoch
+        epochs = range(steps.start // per_epoch, (steps.stop - 1) // per_epoch + 1)
+        if epochs != self._epochs:
+            orders = [self._plan.order(epoch).astype(np.uint32) for epoch in epochs]
+            self._trainer.set_orders(epochs.start, np.concatenate(orders))
+            self._epochs = epochs
 
     def export(self) -> OptimiserState:
         state: OptimiserState = {}

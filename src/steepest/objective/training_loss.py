@@ -65,7 +65,7 @@ class TrainingLoss:
                 "pos_weight weighs the second of two classes of a model with one logit, or the "
                 "classes of loss multilabel; use class_weight for this model"
             )
-        by_class = recipe.sampling == "shuffle"
+        by_class = recipe.sampling != "weighted"
         return cls(
             objective,
             len(names),

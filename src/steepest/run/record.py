@@ -192,10 +192,18 @@ class Record:
         copy.abandon()
 
     def close(self) -> None:
-        """Fold the log into the one file, so that it can be moved and read from read-only disks."""
+        """Fold the log into the one file, so that it can be moved and read from read-only disks.
+
+        While somebody reads it, the log stays beside the file: a reader never holds up a run.
+        """
+        self.commit()
         with _reasons(self._where):
-            self._connection.commit()
-            self._connection.execute("PRAGMA journal_mode = DELETE")
+            self._connection.execute("PRAGMA busy_timeout = 100")
+            try:
+                self._connection.execute("PRAGMA journal_mode = DELETE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise
 
     def abandon(self) -> None:
         """Let go of the file as it is; nothing can be read or written afterwards."""

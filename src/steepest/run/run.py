@@ -147,6 +147,12 @@ class Run:
         run: Run = resume(self.folder, model, data, **settings)
         return run
 
+    def report(self, path: str | Path, *, samples: Any = None, target: str | None = None) -> Path:
+        """Write a report as one HTML file; see `steepest.report.write_report`."""
+        write_report = import_module("steepest.report").write_report
+        written: Path = write_report(self, path, samples=samples, target=target)
+        return written
+
     def __repr__(self) -> str:
         facts = self.facts
         where = "in memory" if self.folder is None else f"in {self.folder}"

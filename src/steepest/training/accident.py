@@ -54,6 +54,7 @@ def retrace(
     step. The model is left as it was ahead of that step. None if the steps, taken one at a time,
     stay finite.
     """
+    begin = max(good.step, begin - 1)  # the cause may be the update ahead of the call
     put(plan.model, good.model)
     engine.load(plan, good.optimiser, good.step)
     if begin > good.step:
@@ -65,16 +66,17 @@ def retrace(
         if not math.isfinite(loss) and not last.is_finite:
             return _accident(plan, before, _in_update(plan, before, rate(before.step)))
         if not math.isfinite(loss):
-            return _accident(plan, last, _in_forward(plan, last))
+            # With weights that are finite and yet too large the step before was the mistake.
+            return _accident(plan, before, _in_forward(plan, last), step + 1)
         if not now.is_finite:
             return _accident(plan, last, _in_update(plan, last, rate(step)))
         before, last = last, now
     return None
 
 
-def _accident(plan: Plan, before: State, text: str) -> Accident:
+def _accident(plan: Plan, before: State, text: str, step: int | None = None) -> Accident:
     put(plan.model, before.model)
-    return Accident(before, f"in step {before.step + 1}, {text}")
+    return Accident(before, f"in step {step or before.step + 1}, {text}")
 
 
 def _in_forward(plan: Plan, state: State) -> str:

@@ -15,11 +15,13 @@ from steepest.data import (
     Inputs,
     Preprocessing,
     Samples,
+    available_memory,
     load,
     not_one_hot,
     split,
 )
 from steepest.engine import (
+    BLOCKS_MIXED,
     Augmentation,
     Choice,
     Plan,
@@ -77,7 +79,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     Raises the SteepestError of whatever does not fit.
     """
     _check_model(model, recipe)
-    dataset = _load(data, recipe)
+    dataset = load_parts(data, recipe)
     train = dataset.train
     preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
     inputs = preprocessing.prepare(train)
@@ -95,9 +97,10 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
             parts[name] = classifier.prepare(part)
     plan = Plan(model, objective, *parts["train"], recipe, classes.names)
     _check_plan(plan, parts)
+    size = _size_notes(plan)
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
     lr, found = _learning_rate(plan)
-    summary = (*_summary(parts, classifier), *found, *dataset.notes, *classes.notes, *unseen)
+    summary = (*_summary(parts, classifier), *found, *size, *dataset.notes, *classes.notes, *unseen)
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
 
 
@@ -147,6 +150,23 @@ def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
     )
 
 
+def _size_notes(plan: Plan) -> tuple[str, ...]:
+    """What the reader of large data should know of their order."""
+    array, there = plan.inputs.array, available_memory()
+    if plan.recipe.sampling == "blocks":
+        rows = plan.block_rows
+        return (
+            f"rows are shuffled by blocks: blocks of {rows} successive rows in random order, the "
+            f"rows of {BLOCKS_MIXED} blocks mixed at a time",
+        )
+    if there is not None and array.nbytes > there:
+        return (
+            f"the inputs ({array.nbytes / 2**30:.1f} GiB) are larger than the memory that is free: "
+            "sampling = 'blocks' reads them in long runs instead of row by row",
+        )
+    return ()
+
+
 def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
     if model is None:
         return
@@ -162,7 +182,8 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
         raise ModelError("the model has no parameter that requires a gradient: nothing to train")
 
 
-def _load(data: Any, recipe: Recipe) -> Dataset:
+def load_parts(data: Any, recipe: Recipe) -> Dataset:
+    """The parts that a recipe makes of data (None: of recipe.data), neither encoded nor scaled."""
     source = recipe.data if data is None else data
     if source is None:
         raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")

@@ -56,7 +56,7 @@ def table_samples(
     """
     features, notes = drop_ignored(frame, source, ignore), []
     if target is None and labels_needed:
-        target = _guess_target(frame, source)
+        target = _guess_target(frame.columns, source)
         notes.append(f"the column {target!r} is taken as the target")
     if target is None or (target not in frame.columns and not labels_needed):
         return make_samples(features, None, source), notes
@@ -106,12 +106,21 @@ def as_label_array(labels: pl.Series, source: str, where: str = "") -> NDArray[A
     return labels.to_numpy()
 
 
-def _guess_target(frame: pl.DataFrame, source: str) -> str:
-    usual = [name for name in frame.columns if name.casefold() in _USUAL_TARGETS]
+def target_column(
+    columns: Sequence[str], source: str, target: str | None, labels_needed: bool
+) -> str | None:
+    """The one column with the classes, guessed if None; None too where several are named."""
+    if target is None:
+        return _guess_target(columns, source) if labels_needed else None
+    return target if target in columns else None
+
+
+def _guess_target(columns: Sequence[str], source: str) -> str:
+    usual = [name for name in columns if name.casefold() in _USUAL_TARGETS]
     if len(usual) != 1:
         raise DataError(
             f"{source}: which column holds the class? Name it as target; the columns are "
-            f"{', '.join(frame.columns)}"
+            f"{', '.join(columns)}"
         )
     return usual[0]
 

@@ -1,13 +1,28 @@
-"""Parquet files, read by pyarrow: damaged ones are refused there, where polars' reader aborts."""
+"""Parquet: a file as a table; a folder of files as a table, or as an array on disk.
 
+pyarrow reads them: it refuses damaged files where polars' reader aborts the process.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from steepest.data.memory import require_memory
+from steepest.data.samples import Samples
+from steepest.data.sources.arrays import make_samples
+from steepest.data.sources.frames import as_label_array, table_samples, target_column
 from steepest.errors import DataError
 
 _BYTES_OF_A_VALUE = 8
+_ROWS_AT_ONCE = 65536
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -15,24 +30,142 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
     Raises DataError if it is damaged, has no rows, or promises more than fits in memory.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            about = file.metadata
-            needed = about.num_rows * about.num_columns * _BYTES_OF_A_VALUE
-            require_memory(needed, path, "put its parts into a folder, which is read in turn")
-            table = file.read()
-        table.validate(full=True)
-        frame = pl.from_arrow(table)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as Parquet: {_first_line(error)}") from None
-    assert isinstance(frame, pl.DataFrame)
+    with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        about = file.metadata
+        needed = about.num_rows * about.num_columns * _BYTES_OF_A_VALUE
+        require_memory(needed, path, "put its parts into a folder of Parquet files")
+        frame = _as_polars(file.read())
     if not frame.height:
         raise DataError(f"{path} has columns but no rows")
     return frame
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def parquet_files(folder: Path) -> list[Path]:
+    """The Parquet files in a folder, in the order of their names."""
+    return sorted(path for path in folder.glob("*.parquet") if path.is_file())
+
+
+def read_parquet_folder(
+    folder: Path, *, target: str | None, ignore: Sequence[str] = (), labels_needed: bool = True
+) -> tuple[Samples, list[str]]:
+    """The rows of all Parquet files in a folder, and notes.
+
+    Where all features are numbers and none is missing, they are written one batch after another
+    into a temporary array of float32 on disk, so that they need not fit in memory. Words and
+    missing values need a table in memory. Raises DataError.
+    """
+    import pyarrow.parquet as pq
+
+    files = parquet_files(folder)
+    rows, columns, missing = 0, None, False
+    for path in files:
+        with _reasons(path), pq.ParquetFile(path) as file:
+            schema = file.schema_arrow
+            columns = schema if columns is None else columns
+            if not schema.equals(columns):
+                raise DataError(f"{path} has other columns than {files[0]}")
+            rows += file.metadata.num_rows
+            missing = missing or _may_miss(file.metadata, {target})
+    assert columns is not None
+    if not rows:
+        raise DataError(f"{folder}: its Parquet files have no rows")
+    target = target_column(columns.names, str(folder), target, labels_needed)
+    features = [name for name in columns.names if name != target and name not in ignore]
+    if missing or target is None or not all(_is_number(columns.field(f).type) for f in features):
+        return _as_table(files, rows, len(columns), target, ignore, labels_needed)
+    inputs, labels = _on_disk(files, rows, features, target)
+    note = (
+        f"{len(features)} features of {rows} rows lie in a temporary file of float32, in the order "
+        f"{', '.join(features[:5])}{', ...' if len(features) > 5 else ''}"
+    )
+    samples = make_samples(inputs, labels, str(folder))
+    return replace(samples, columns=tuple(features)), [note]
+
+
+def _as_table(
+    files: list[Path],
+    rows: int,
+    width: int,
+    target: str | None,
+    ignore: Sequence[str],
+    labels_needed: bool,
+) -> tuple[Samples, list[str]]:
+    folder = files[0].parent
+    advice = "columns of words and missing values need memory: encode and fill them, or take less"
+    require_memory(rows * width * _BYTES_OF_A_VALUE, folder, advice)
+    frame = pl.concat([read_parquet(path) for path in files])
+    return table_samples(
+        frame, str(folder), target=target, ignore=ignore, labels_needed=labels_needed
+    )
+
+
+def _on_disk(
+    files: list[Path], rows: int, features: list[str], target: str
+) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    """Features (rows, n) float32, mapped from a temporary file, and labels (rows,) in memory."""
+    import pyarrow.parquet as pq
+
+    needed = 4 * rows * len(features)
+    free = shutil.disk_usage(tempfile.gettempdir()).free
+    if needed > free:
+        raise DataError(
+            f"{files[0].parent} takes {needed / 2**30:.1f} GiB as float32, and "
+            f"{tempfile.gettempdir()} has {free / 2**30:.1f} free; set TMPDIR to a larger disk"
+        )
+    with tempfile.TemporaryFile() as file:  # it is gone when the array is
+        inputs = np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, len(features)))
+    labels = []
+    done = 0
+    for path in files:
+        with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
+            for batch in source.iter_batches(_ROWS_AT_ONCE, columns=[*features, target]):
+                frame = _as_polars(batch)
+                if any(frame[name].null_count() for name in features):
+                    raise DataError(f"{path} holds missing values that its statistics deny")
+                block = frame.select(features).cast(pl.Float32).to_numpy()
+                inputs[done : done + frame.height] = block
+                labels.append(frame[target])
+                done += frame.height
+    if done != rows:
+        raise DataError(f"{files[0].parent} has {done} rows, but its files promise {rows}")
+    inputs.flush()
+    return inputs, as_label_array(pl.concat(labels), str(files[0].parent), f" in {target!r}")
+
+
+def _may_miss(about: Any, but: set[str | None]) -> bool:
+    """Whether a feature may lack values, by the statistics in the file; yes if it has none."""
+    for group in (about.row_group(i) for i in range(about.num_row_groups)):
+        for column in (group.column(j) for j in range(group.num_columns)):
+            statistics = column.statistics
+            known = statistics is not None and statistics.has_null_count
+            if column.path_in_schema not in but and (not known or statistics.null_count):
+                return True
+    return False
+
+
+def _is_number(kind: Any) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_integer(kind) or types.is_floating(kind) or types.is_boolean(kind))
+
+
+def _as_polars(table: Any) -> pl.DataFrame:
+    table.validate(full=True)
+    frame = pl.from_arrow(table)
+    assert isinstance(frame, pl.DataFrame)
+    return frame
+
+
+@contextmanager
+def _reasons(path: Path) -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path} cannot be read as Parquet: {reason}") from None

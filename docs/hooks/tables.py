@@ -1,0 +1,53 @@
+"""MkDocs hook: the settings and the commands, from the code that defines them."""
+
+from dataclasses import fields
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import Files
+from mkdocs.structure.pages import Page
+
+from steepest.cli.main import _steepest
+from steepest.recipe import FIELDS, Recipe
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    if page.file.src_uri == "reference/recipe.md":
+        return markdown.replace("<!-- settings -->", _settings())
+    if page.file.src_uri == "reference/command-line.md":
+        return markdown.replace("<!-- commands -->", _commands())
+    return markdown
+
+
+def _settings() -> str:
+    defaults = {field.name: field.default for field in fields(Recipe)}
+    rows = [
+        f"| `{name}` | `{defaults[name]!r}` | {_escaped(text)} |" for name, text in FIELDS.items()
+    ]
+    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+
+
+def _commands() -> str:
+    context = click.Context(_steepest, info_name="steepest")
+    parts = []
+    for name in _steepest.list_commands(context):
+        command = _steepest.get_command(context, name)
+        assert command is not None
+        parts += _command(command, click.Context(command, context, info_name=name))
+    return "\n\n".join(parts)
+
+
+def _command(command: click.Command, context: click.Context) -> list[str]:
+    """The help of a command and of those below it, as it is printed."""
+    context.max_content_width = 100
+    shown = [f"## {context.command_path}", f"```text\n{command.get_help(context)}\n```"]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            shown += _command(below, click.Context(below, context, info_name=name))
+    return shown
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")

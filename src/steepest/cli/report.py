@@ -1,0 +1,39 @@
+"""`steepest report`."""
+
+from pathlib import Path
+
+import click
+
+from steepest.cli.options import as_json, print_json
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source", required=False)
+@click.option("--target", help="Column that holds the class [the one trained on].")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file to write.",
+)
+@as_json
+def command(run: Path, source: str | None, target: str | None, output: Path, as_json: bool) -> None:
+    r"""Write a report of the run in the folder RUN: one HTML file that needs nothing else.
+
+    Its predictions are those on the labelled rows of SOURCE, by default on its test or validation
+    part.
+
+    \b
+    steepest report runs/churn -o report.html
+    steepest report runs/churn march.csv -o march.html
+    """
+    from steepest.run import open_run
+
+    path = open_run(run).report(output, samples=source, target=target)
+    if as_json:
+        print_json({"report": str(path)})
+    else:
+        click.echo(path)

@@ -1,0 +1,138 @@
+"""descent(): moving pictures of gradient descent, as it really happens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from steepest.data import Inputs
+from steepest.errors import RecipeError
+from steepest.explain.film import Film, write_film
+from steepest.explain.paths import Path, follow, frames_of, one_thread
+from steepest.explain.stage import Stage
+from steepest.explain.surface import Surface, surface
+from steepest.explain.toys import TOYS, toy
+from steepest.recipe import Recipe
+from steepest.training.preparation import Preparation, prepare
+
+_NET: dict[str, Any] = {"hidden": (16,), "activation": "tanh"}
+_USUAL: dict[str, Any] = {"lr": 0.3, "epochs": 30}
+# Places along each axis of the picture.
+_ALONG_LINE, _ALONG_PLANE = 240, 64
+_MARGIN = 0.18
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Where the net is looked at. points: (N, 1) or (N, 2), the training rows. targets: (N,).
+
+    axes: the coordinates along each input. names: of the classes.
+    """
+
+    points: NDArray[np.float64]
+    targets: NDArray[np.int64]
+    axes: tuple[NDArray[np.float64], ...]
+    names: tuple[str, ...]
+
+
+class Descent:
+    """Trainings side by side, frame by frame in equal numbers of samples seen.
+
+    paths: one for each batch size. picture: None if the inputs have more than two features.
+    surface: the loss around the paths. `save("out.gif")` writes it, .mp4 and .html too.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], picture: Picture | None, surface: Surface | None
+    ) -> None:
+        self.paths = tuple(paths)
+        self.picture = picture
+        self.surface = surface
+
+    def __len__(self) -> int:
+        """The number of frames."""
+        return len(self.paths[0].seen)
+
+    def frame(self, index: int) -> Image.Image:
+        """One frame as a picture; -1 is the last one."""
+        return Stage(self.paths, self.picture, self.surface).frame(range(len(self))[index])
+
+    def save(self, path: str | FilePath, *, fps: float = 20) -> FilePath:
+        """Write .gif, .html (with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
+
+        Raises SteepestError for another ending, or if ffmpeg is not there.
+        """
+        stage = Stage(self.paths, self.picture, self.surface)
+        return write_film(Film(stage.frame, len(self), fps), FilePath(path))
+
+    def _repr_html_(self) -> str:
+        stage = Stage(self.paths, self.picture, self.surface)
+        return Film(stage.frame, len(self), 20).fragment()
+
+    def __repr__(self) -> str:
+        return f"<Descent of {len(self)} frames: {', '.join(p.name for p in self.paths)}>"
+
+
+def descent(
+    data: Any = "moons",
+    model: nn.Module | None = None,
+    recipe: Recipe | None = None,
+    *,
+    batch_sizes: Sequence[int | str] = ("full", 8, 1),
+    frames: int = 300,
+    plane: tuple[str, str] | None = None,
+    **settings: Any,
+) -> Descent:
+    """Train once for each batch size, from the same weights on the same rows, and watch.
+
+    The steps are those of `steepest.train` without a validation part: the same engine, order of
+    rows, schedule and augmentation. The frames are evenly spread over the samples seen, so that
+    each way has asked for as many gradients as the others.
+
+    data: "line" (one input, two classes), "moons" or "spiral" (two inputs), or anything `load`
+    takes; with one input the fitted probability is drawn, with two the regions of the classes.
+    model, recipe, settings: as for `train`. plane: two weights by name whose loss surface is drawn;
+    by default the principal components of the paths. Raises a SteepestError if something does not
+    fit.
+    """
+    if frames < 2:
+        raise RecipeError(f"frames must be at least 2, but is {frames}")
+    if not batch_sizes:
+        raise RecipeError("batch_sizes must name at least one batch size, but is empty")
+    usual = (_USUAL if recipe is None else {}) | (_NET if recipe is None and model is None else {})
+    recipe = (recipe or Recipe()).replace(**(usual | settings))
+    recipe = recipe.replace(validation=0.0, early_stopping=False)
+    if isinstance(data, str) and data in TOYS:
+        data = toy(data, recipe.seed)
+    ready = prepare(model, data, recipe)
+    picture, places = _picture(ready)
+    seen = frames_of(ready.plan.rows, recipe.epochs, frames)
+    with one_thread():
+        paths = [follow(ready, size, seen, places) for size in batch_sizes]
+        return Descent(paths, picture, surface(ready.plan, paths, plane))
+
+
+def _picture(ready: Preparation) -> tuple[Picture | None, Inputs | None]:
+    """What is drawn, and the places at which the net is asked, if rows have one or two inputs."""
+    inputs, targets = ready.parts["train"]
+    rows = inputs.array if inputs.rows is None else inputs.array[inputs.rows]
+    points = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
+    features = points.shape[1]
+    if features > 2 or ready.plan.objective.kind == "multilabel":
+        return None, None
+    count = _ALONG_LINE if features == 1 else _ALONG_PLANE
+    axes = tuple(_span(points[:, i], count) for i in range(features))
+    grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, *inputs.array.shape[1:])
+    places = replace(inputs, array=np.ascontiguousarray(grid, dtype=np.float32), rows=None)
+    return Picture(points, targets, axes, ready.classifier.classes.names), places
+
+
+def _span(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    low, high = float(values.min()), float(values.max())
+    margin = _MARGIN * (high - low) or 1.0
+    return np.linspace(low - margin, high + margin, count)

@@ -1,0 +1,123 @@
+"""Paths of gradient descent: the same data and first weights, batches of several sizes."""
+
+import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from steepest.data import Inputs
+from steepest.engine import Plan, choose, forward
+from steepest.training.preparation import Preparation
+from steepest.training.schedule import make_schedule
+
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Path:
+    """One training, looked at after so many samples. T frames, P trainable weights, G places.
+
+    engine: which one took the steps. seen: (T,) samples whose gradient was asked for. steps: (T,)
+    steps taken by then. lit: the training rows of the latest step, one array a frame, empty before
+    the first. weights: (T, P). losses: (T,), mean over all training rows, without penalties.
+    accuracies: (T,). probabilities: (T, G, C) at the places of the picture, None without one.
+    """
+
+    name: str
+    batch_size: int
+    engine: str
+    seen: NDArray[np.int64]
+    steps: NDArray[np.int64]
+    lit: tuple[NDArray[np.int64], ...]
+    weights: NDArray[np.float32]
+    losses: Float
+    accuracies: Float
+    probabilities: NDArray[np.float32] | None
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """These nets are so small that a second thread of torch's only makes them wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def follow(
+    ready: Preparation, batch_size: int | str, seen: NDArray[np.int64], places: Inputs | None
+) -> Path:
+    """Train a copy of the model by steepest's own engine and note what the frames show."""
+    recipe = ready.plan.recipe.replace(batch_size=batch_size)
+    plan = replace(ready.plan, model=copy.deepcopy(ready.plan.model), recipe=recipe)
+    engine = choose(plan).engine
+    engine.load(plan)
+    steps = np.array([steps_after(int(samples), plan) for samples in seen])
+    schedule = make_schedule(recipe, ready.lr, plan.steps_per_epoch, max(1, int(steps[-1])))
+    taken = 0
+    weights, losses, accuracies, pictures = [], [], [], []
+    classifier = replace(ready.classifier, model=plan.model)
+    for step in steps.tolist():
+        if step > taken:
+            engine.advance([schedule.rate(i) for i in range(taken, step)])
+            engine.export()
+            taken = step
+        weights.append(flat_weights(plan))
+        score = classifier.score(plan.inputs, plan.targets)
+        losses.append(score.loss)
+        accuracies.append(score.accuracy)
+        if places is not None:
+            outputs = forward(plan.model, places)
+            pictures.append(plan.objective.probabilities(outputs).numpy().astype(np.float32))
+    return Path(
+        name=_name(plan),
+        batch_size=plan.batch_size,
+        engine=engine.name,
+        seen=seen,
+        steps=steps,
+        lit=tuple(rows_of_step(plan, step - 1) for step in steps.tolist()),
+        weights=np.stack(weights),
+        losses=np.array(losses),
+        accuracies=np.array(accuracies),
+        probabilities=np.stack(pictures) if pictures else None,
+    )
+
+
+def steps_after(samples: int, plan: Plan) -> int:
+    """Steps done when so many samples have been seen; the last one of an epoch may be short."""
+    epochs, rest = divmod(samples, plan.rows)
+    return epochs * plan.steps_per_epoch + rest // plan.batch_size
+
+
+def rows_of_step(plan: Plan, step: int) -> NDArray[np.int64]:
+    """The training rows of this step's minibatch; none for step -1."""
+    if step < 0:
+        return np.zeros(0, dtype=np.int64)
+    epoch, i = divmod(step, plan.steps_per_epoch)
+    return plan.order(epoch)[i * plan.batch_size : (i + 1) * plan.batch_size]
+
+
+def flat_weights(plan: Plan) -> NDArray[np.float32]:
+    """The trainable weights in one row, in the order of the model's parameters, (P,)."""
+    parameters = [p.detach().reshape(-1) for p in plan.model.parameters() if p.requires_grad]
+    flat: NDArray[np.float32] = torch.cat(parameters).cpu().float().numpy().copy()
+    return flat
+
+
+def frames_of(rows: int, epochs: int, frames: int) -> NDArray[np.int64]:
+    """Samples seen at each frame: from none to `epochs` times all rows, evenly, (frames,)."""
+    return np.unique(np.linspace(0, rows * epochs, frames).round().astype(np.int64))
+
+
+def _name(plan: Plan) -> str:
+    if plan.batch_size >= plan.rows:
+        return f"full batch: {plan.rows} samples a step"
+    if plan.batch_size == 1:
+        return "incremental: 1 sample a step"
+    return f"minibatch: {plan.batch_size} samples a step"

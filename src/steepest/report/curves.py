@@ -1,0 +1,114 @@
+"""Plots over the time of a run: loss and accuracy, the gap between them, the learning rate."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from steepest.report.axes import colours, new_axes, save
+from steepest.run import Run
+from steepest.training import RateTest
+
+_QUANTITIES = {"loss": "cross entropy (nats)", "acc": "accuracy"}
+
+
+def best_epoch(history: pl.DataFrame) -> int | None:
+    """The row of the lowest validation loss; None without one that is a finite number."""
+    losses = history["val_loss"].to_numpy().astype(np.float64)  # no loss becomes NaN
+    return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+
+
+def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None = None) -> Axes:
+    """Training and validation curve of one quantity over the epochs, and the best epoch.
+
+    history: `run.history`. quantity: "loss" or "acc". The best epoch is that of the lowest
+    validation loss. The training curve is the mean over each epoch's minibatches, so it lags half
+    an epoch behind the validation curve.
+    """
+    ax = new_axes(ax)
+    train, validation = colours(ax)[:2]
+    epochs = history["epoch"] + 1
+    ax.plot(epochs, history[f"train_{quantity}"], "o-", ms=3, color=train, label="train")
+    if history[f"val_{quantity}"].null_count() < history.height:
+        ax.plot(
+            epochs, history[f"val_{quantity}"], "s--", ms=3, color=validation, label="validation"
+        )
+        _mark_best(history, ax)
+    ax.set_ylabel(_QUANTITIES[quantity])
+    return _over_epochs(ax)
+
+
+def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """How much larger the validation loss is than the training loss, over the epochs.
+
+    A gap that grows while the training loss falls is overfitting. history: `run.history`, of a run
+    with a validation part.
+    """
+    ax = new_axes(ax)
+    gap = (history["val_loss"] - history["train_loss"]).to_numpy().astype(np.float64)
+    epochs = (history["epoch"] + 1).to_numpy()
+    colour = colours(ax)[1]
+    ax.plot(epochs, gap, "s--", ms=3, color=colour, label="validation - train")
+    ax.fill_between(epochs, 0, gap, color=colour, alpha=0.2, lw=0)
+    ax.axhline(0, color="grey", lw=1)
+    _mark_best(history, ax)
+    ax.set_ylabel("gap of the loss (nats)")
+    return _over_epochs(ax)
+
+
+def plot_learning_rate(intervals: pl.DataFrame, ax: Axes | None = None) -> Axes:
+    """The learning rate over the steps. intervals: `run.intervals`."""
+    ax = new_axes(ax)
+    ax.plot(intervals["step"], intervals["lr"], color=colours(ax)[0], marker=".", ms=3)
+    ax.set_xlabel("step")
+    ax.set_ylabel("learning rate")
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def plot_rate_test(test: RateTest, ax: Axes | None = None) -> Axes:
+    """The loss of each minibatch over the learning rate, its smoothed curve, the suggestion."""
+    ax = new_axes(ax, (6, 3.6))
+    curve, line = colours(ax)[:2]
+    ax.plot(test.rates, test.losses, ".", color="grey", alpha=0.5, label="minibatch")
+    ax.plot(test.rates, test.smoothed, color=curve, label="smoothed")
+    ax.axvline(test.suggestion, ls="--", color=line, label=f"suggestion {test.suggestion:g}")
+    ax.set_xscale("log")
+    ax.set_ylim(0, 1.1 * max(test.smoothed))
+    ax.set_xlabel("learning rate")
+    ax.set_ylabel("cross entropy (nats)")
+    ax.grid(alpha=0.3)
+    ax.legend()
+    return ax
+
+
+def save_curves(run: Run, path: str | Path) -> Path:
+    """Loss and accuracy side by side in a picture file; its ending says the format."""
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    for ax, quantity in zip(figure.subplots(1, 2), _QUANTITIES, strict=True):
+        plot_curves(run.history, quantity, ax)
+    return save(figure.axes[0], path)
+
+
+def save_rate_test(test: RateTest, path: str | Path) -> Path:
+    """The curve of a range test in a picture file; its ending says the format."""
+    return save(plot_rate_test(test), path)
+
+
+def _mark_best(history: pl.DataFrame, ax: Axes) -> None:
+    best = best_epoch(history)
+    if best is not None:
+        epoch = int(history["epoch"][best]) + 1
+        ax.axvline(epoch, color="grey", ls=":", lw=1.2, label=f"best epoch {epoch}")
+
+
+def _over_epochs(ax: Axes) -> Axes:
+    ax.set_xlabel("epochs done")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize="small")
+    return ax

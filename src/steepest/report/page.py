@@ -1,0 +1,187 @@
+"""The report of a run: one HTML file that needs no other, no network and no JavaScript."""
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from steepest.classifier import Evaluation
+from steepest.data import load_rows
+from steepest.errors import RunError, SteepestError
+from steepest.files import write_atomically, write_failure
+from steepest.report.axes import theme
+from steepest.report.curves import best_epoch, plot_curves, plot_gap, plot_learning_rate
+from steepest.report.layers import plot_layers
+from steepest.report.predictions import (
+    Mistake,
+    columns_of,
+    most_confident_mistakes,
+    picture,
+    plot_calibration,
+    plot_confusion,
+)
+from steepest.run import Run
+from steepest.training.preparation import load_parts
+
+_MOST_MISTAKES = 12
+_MEASURES = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calibration_error")
+
+
+def write_report(
+    run: Run, path: str | Path, *, samples: Any = None, target: str | None = None
+) -> Path:
+    """Write the report of a run as one HTML file.
+
+    samples: labelled rows for confusion, calibration and mistakes, as `Run.evaluate` takes them; by
+    default the run's test part, else its validation part, read again from the recipe's data if the
+    run was opened from a folder. Where there are none, the report says so.
+    Raises RunError if the file cannot be written.
+    """
+    rows, what = _rows(run, samples, target)
+    environment = Environment(
+        loader=PackageLoader("steepest.report", "."), autoescape=True, undefined=StrictUndefined
+    )
+    html = environment.get_template("report.html.jinja").render(
+        run=run,
+        title="Run" if run.folder is None else run.folder.name,
+        version=version("steepest"),
+        facts=run.facts,
+        notes=_notes(run),
+        settings=_settings(run),
+        best=_best(run),
+        curves=list(_curves(run)),
+        findings=list(getattr(run, "findings", None) or ()),
+        what=what,
+        **_predictions(run, rows),
+    )
+    path = Path(path)
+    try:
+        write_atomically(path, html.encode())
+    except OSError as error:
+        raise RunError(write_failure(path, error)) from error
+    return path
+
+
+def _rows(run: Run, samples: Any, target: str | None) -> tuple[Any, str]:
+    """The rows to predict, and what they are called; None and the reason if there are none."""
+    if samples is not None:
+        rows = load_rows(samples, target=target or run.recipe.target, labelled=True)
+        return rows, f"{rows.source}, {len(rows)} rows"
+    dataset = run.dataset
+    if dataset is None and run.recipe.data is None:
+        return None, "the run was not trained on a file or a name, and no rows were given"
+    try:
+        dataset = load_parts(None, run.recipe) if dataset is None else dataset
+    except SteepestError as error:
+        return None, f"the data cannot be read again: {error}"
+    for name, part in (("test", dataset.test), ("validation", dataset.validation)):
+        if part is not None:
+            return part, f"the {name} part, {len(part)} rows"
+    return None, "the run has no test or validation part, and no rows were given"
+
+
+def _predictions(run: Run, rows: Any) -> dict[str, Any]:
+    if rows is None:
+        return {"evaluation": None, "measures": [], "pictures": [], "mistakes": None}
+    evaluation = run.evaluate(rows)
+    several = run.classifier.classes.several
+    mistakes = (
+        None if several else most_confident_mistakes(run.classifier, rows, count=_MOST_MISTAKES)
+    )
+    return {
+        "evaluation": evaluation,
+        "measures": [(m.replace("_", " "), _number(getattr(evaluation, m))) for m in _MEASURES],
+        "pictures": list(_pictures(evaluation)),
+        "mistakes": None if mistakes is None else [_entry(mistake) for mistake in mistakes],
+    }
+
+
+def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
+    yield "Confusion matrix", _figure(lambda: plot_confusion(evaluation), "Confusion matrix")
+    yield "Calibration", _figure(lambda: plot_calibration(evaluation), "Reliability diagram")
+
+
+def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
+    history, intervals, layers = run.history, run.intervals, run.layers
+    if history.height:
+        yield "Loss", _figure(lambda: plot_curves(history, "loss"), "Loss over the epochs")
+        yield "Accuracy", _figure(lambda: plot_curves(history, "acc"), "Accuracy over the epochs")
+    if best_epoch(history) is not None:
+        yield "Overfitting gap", _figure(lambda: plot_gap(history), "Validation less training loss")
+    if intervals.height:
+        yield "Learning rate", _figure(lambda: plot_learning_rate(intervals), "Learning rate")
+    if layers.height:
+        for title, quantity in (
+            ("Updates beside weights", "update_ratio"),
+            ("Weights", "weight_norm"),
+            ("Gradients", "gradient_norm"),
+            ("Activations", "activation_std"),
+        ):
+            yield title, _figure(lambda q=quantity: plot_layers(layers, q), f"{title} by layer")  # type: ignore[misc]
+
+
+def _figure(draw: Callable[[], Axes], words: str) -> Markup:
+    """A plot in both themes; the browser shows the one that its user prefers."""
+    light, dark = (_svg(draw, name) for name in ("light", "dark"))
+    return Markup(
+        '<picture><source media="(prefers-color-scheme: dark)" srcset="{}">'
+        '<img src="{}" alt="{}"></picture>'
+    ).format(dark, light, words)
+
+
+def _svg(draw: Callable[[], Axes], name: Any) -> str:
+    with theme(name):
+        figure = draw().get_figure(root=True)
+        assert isinstance(figure, Figure)
+        file = io.BytesIO()
+        # No date, so that the same run gives the same file.
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return _data_uri(file.getvalue(), "image/svg+xml")
+
+
+def _entry(mistake: Mistake) -> dict[str, Any]:
+    """A mistake as the template shows it: with a picture, or with columns."""
+    image = picture(mistake.inputs)
+    entry: dict[str, Any] = {"mistake": mistake, "image": None, "columns": {}}
+    if image is None:
+        return entry | {"columns": columns_of(mistake.inputs)}
+    file = io.BytesIO()
+    Image.fromarray((image * 255).round().astype(np.uint8)).save(file, "PNG")
+    return entry | {"image": _data_uri(file.getvalue(), "image/png")}
+
+
+def _data_uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _notes(run: Run) -> list[str]:
+    events = run.record.table("events")
+    return [text for kind, text in events[["kind", "text"]].rows() if kind == "note"]
+
+
+def _settings(run: Run) -> list[tuple[str, str, bool]]:
+    """Each setting of the recipe, its value, and whether it is another than the default."""
+    return [
+        (field.name, repr(value), value != field.default)
+        for field in fields(run.recipe)
+        for value in (getattr(run.recipe, field.name),)
+    ]
+
+
+def _best(run: Run) -> dict[str, Any] | None:
+    best = best_epoch(run.history)
+    return None if best is None else run.history.row(best, named=True)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
