@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, OF_THE_OPT
 from steepest.health.untouched import untouched
 
 _BATCHES, _ROWS = 64, 256
+_WORTH_SHARING = 1_000_000  # weights
 
 
 def check(
@@ -54,13 +56,16 @@ def examine(
     steady: bool = True,
     thorough: bool = True,
 ) -> Findings:
-    """`check` of a setup. steady: the optimiser's rates are those of the first steps, and no more
-    is done to a gradient than the setup does. thorough: with the tests T2 and T3.
+    """`check` of a setup.
+
+    steady: the optimiser's rates are those of the first steps, and nothing else is done to a
+    gradient. thorough: with the tests T2 and T3.
     """
     end = time.perf_counter() + seconds
     with (
         untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
         warnings.catch_warnings(),
+        _one_thread(setup.model),
         torch.inference_mode(False),
         torch.enable_grad(),
     ):
@@ -71,6 +76,18 @@ def examine(
     if left_out:
         found.append(_not_checked(left_out))
     return Findings(ranked(found), triage)
+
+
+@contextmanager
+def _one_thread(model: nn.Module) -> Iterator[None]:
+    """Small nets are quicker on one thread, much so on a busy machine."""
+    threads = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < _WORTH_SHARING:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _optimizers(optimizer: Any) -> tuple[Any, ...]:
@@ -255,11 +272,12 @@ def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> lis
         return [out]
     cause, fix = _cause(told, x, y, stage)
     plain = isinstance(y, Tensor) and len(scene.probe.args) == 1
+    what = "the model" if stage == "forward" else "the loss"
     return [
         Finding(
             "FORWARD_FAILS" if stage == "forward" else "LOSS_FAILS",
             "error" if plain else "info",
-            f"{'the model' if stage == 'forward' else 'the loss'} raises on the first batch: {cause}",
+            f"{what} raises on the first batch: {cause}",
             fix,
             (Evidence(f"{type(error).__name__}: {told}", "a loss", shapes),),
             confidence="fact" if plain else "suspected",

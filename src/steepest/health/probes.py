@@ -23,9 +23,11 @@ from steepest.health.replay import (
 )
 
 # Nodes of the autograd graph that pass values on unchanged.
-_PASSED = ("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice")
-_PASSED += ("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe")
-_PASSED += ("Index", "Contiguous", "Detach", "Split", "Unbind")
+_PASSED = (
+    *("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice"),
+    *("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe"),
+    *("Index", "Contiguous", "Detach", "Split", "Unbind"),
+)
 REPLAYED = 30  # steps of a what-if
 MEMORISED = 32  # rows that a net must be able to learn by heart
 
@@ -46,7 +48,8 @@ def head_name(tensor: Tensor) -> str:
 
 def graph_nodes(root: Any, most: int = 20_000) -> Iterator[Any]:
     """The nodes of an autograd graph, breadth first."""
-    seen, front = set(), [root]
+    seen: set[Any] = set()
+    front = [root]
     while front and len(seen) < most:
         node = front.pop(0)
         if node is None or node in seen:
@@ -390,5 +393,5 @@ def class_indices(target: Any) -> Tensor | None:
         return None
     if y.is_floating_point():
         whole = bool((y == y.round()).all()) and len(y) > 0
-        return y.long() if whole and y.unique().numel() <= 0.5 * len(y) + 2 else None
+        return y.long() if whole and torch.unique(y).numel() <= 0.5 * len(y) + 2 else None
     return y.long()

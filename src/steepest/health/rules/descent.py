@@ -99,7 +99,7 @@ def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> F
 
 
 def lr_too_low(scene: Scene) -> Iterator[Finding]:
-    """A few rows again and again barely lower the loss, and at a rate many times as high they do."""
+    """The same few rows barely lower the loss, and do at a rate many times as high."""
     if not scene.setup.optimizers or not scene.classes or _will_rise(scene):
         return
     own = scene.by_heart("the own learning rate on 32 rows", scene.setup, _FEW_STEPS)
@@ -137,8 +137,8 @@ def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay)
     return Finding(
         "LR_TOO_LOW",
         "warn",
-        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows take "
-        f"{_drop(own):.2%} off the loss",
+        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows "
+        f"take {_drop(own):.2%} off the loss",
         f"lr={lr * factor:g}",
         (
             Evidence(
