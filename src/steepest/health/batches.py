@@ -50,6 +50,10 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         return self._changed(lambda t: t.to(device))
 
+    def double(self) -> "Batch":
+        """With inputs of floating point in double precision."""
+        return self._changed(lambda t: t.double() if t.is_floating_point() else t)
+
     def _changed(self, change: "Callable[[Tensor], Tensor]") -> "Batch":
         kwargs = {name: _nested(value, change) for name, value in self.kwargs.items()}
         args = tuple(_nested(arg, change) for arg in self.args)

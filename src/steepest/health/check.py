@@ -125,10 +125,13 @@ def _examine(
     if setup is None:
         left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
         return [], left_out, None
+    if not own.optimizers:
+        setup = setup.neutral(1e-3)
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
     if train.problem:
         scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
+        scene.own_optimizer = bool(own.optimizers)
         found += _apply(BEFORE_FORWARD[:3], scene, left_out)
         return found, left_out, None
     form, failure = _form(setup, train.batches[0], device)
@@ -139,6 +142,7 @@ def _examine(
     probe = _probe(train, form, device, batches)
     val_probe = _probe(val, form, device, []) if not val.problem else None
     scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
+    scene.own_optimizer = bool(own.optimizers)
     found += _apply(BEFORE_FORWARD, scene, left_out)
     failure = failure or _first_pass(scene)
     if failure is not None:
@@ -166,6 +170,9 @@ def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Fin
     """What the rules find. A rule that fails on odd objects is left out and told."""
     found: list[Finding] = []
     for rule in rules:
+        if scene.late and rule not in FACTS and rule not in BEFORE_FORWARD:
+            left_out.append(f"for want of time {rule.__name__}")
+            continue
         try:
             found += rule(scene)
         except Exception as error:  # the user's code runs in here
@@ -336,7 +343,7 @@ def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
         if scene.net_learns is not None:
             can = "can" if scene.net_learns else "cannot"
             lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
-        if scene.setup.optimizers and scene.descends is not None:
+        if scene.own_optimizer and scene.descends is not None:
             halves = "halves" if scene.descends else "does not halve"
             lines.append(f"the own optimiser {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here

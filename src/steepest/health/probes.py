@@ -224,7 +224,8 @@ class Scene:
 
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
     probe: 64 to 256 rows from all over the training data. end: time at which to stop.
-    left_out: what was not looked at, and why.
+    left_out: what was not looked at, and why. own_optimizer: False if none was given, and a neutral
+    Adam takes the steps of the experiments.
     """
 
     setup: Setup
@@ -237,6 +238,7 @@ class Scene:
     own_ids: frozenset[int]
     end: float
     left_out: list[str] = field(default_factory=list)
+    own_optimizer: bool = True
     first: Pass | None = None
     passes: list[Pass] = field(default_factory=list)
 
@@ -342,6 +344,19 @@ class Scene:
     @cached_property
     def standardise(self) -> Transform | None:
         return standardised([self.probe])
+
+    @cached_property
+    def awake(self) -> Setup | None:
+        """A copy after five steps of Adam: layers that start at 0 have woken up."""
+        twin = self.setup.copy()
+        if twin is None:
+            return None
+        twin.model.train()
+        twin = twin.neutral(1e-3)
+        torch.manual_seed(0)
+        for _ in range(5):
+            twin.step(self.probe.take(slice(0, 64)))
+        return twin
 
     def by_heart(self, name: str, setup: Setup, steps: int = 200) -> Replay | None:
         """Learn the same few rows again and again, until half a loss in ten is left."""
