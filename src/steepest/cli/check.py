@@ -62,7 +62,8 @@ def _of_file(source: str, seconds: float) -> Any:
             f"{source} exits while it is read: put what trains under __main__"
         ) from None
     found = _objects(names, source)
-    return check(*(found.get(name) for name in _NAMES), seconds=seconds)
+    objects: list[Any] = [found.get(name) for name in _NAMES]
+    return check(*objects, seconds=seconds)
 
 
 def _objects(names: dict[str, Any], source: str) -> dict[str, Any]:

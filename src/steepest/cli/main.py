@@ -1,6 +1,7 @@
 """`steepest`: finds the command, imports it only then, and turns errors into exit codes.
 
-Exit codes: 0 success, 1 `check` found an error, 2 a user's mistake (one message, no traceback), 130 Ctrl-C.
+Exit codes: 0 success, 1 `check` found an error, 2 a user's mistake (one message, no traceback),
+130 Ctrl-C.
 """
 
 import sys

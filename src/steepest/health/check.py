@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, OF_THE_OPT
 from steepest.health.untouched import untouched
 
 _BATCHES, _ROWS = 64, 256
+_WORTH_SHARING = 1_000_000  # weights
 
 
 def check(
@@ -55,14 +57,16 @@ def examine(
     thorough: bool = True,
     experiments: bool = True,
 ) -> Findings:
-    """`check` of a setup. steady: the optimiser's rates are those of the first steps, and no more
-    is done to a gradient than the setup does. thorough: with the tests T2 and T3. experiments: with
-    steps on copies.
+    """`check` of a setup.
+
+    steady: the optimiser's rates are those of the first steps, and nothing else is done to a
+    gradient. thorough: with the tests T2 and T3. experiments: with steps on copies.
     """
     end = time.perf_counter() + seconds
     with (
         untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
         warnings.catch_warnings(),
+        _one_thread(setup.model),
         torch.inference_mode(False),
         torch.enable_grad(),
     ):
@@ -73,6 +77,18 @@ def examine(
     if left_out:
         found.append(_not_checked(left_out))
     return Findings(ranked(found), triage)
+
+
+@contextmanager
+def _one_thread(model: nn.Module) -> Iterator[None]:
+    """Small nets are quicker on one thread, much so on a busy machine."""
+    threads = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < _WORTH_SHARING:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _optimizers(optimizer: Any) -> tuple[Any, ...]:
@@ -110,10 +126,13 @@ def _examine(
     if setup is None:
         left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
         return [], left_out, None
+    if not own.optimizers:
+        setup = setup.neutral(1e-3)
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
     if train.problem:
         scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
+        scene.own_optimizer = bool(own.optimizers)
         found += _apply(BEFORE_FORWARD[:3], scene, left_out)
         return found, left_out, None
     form, failure = _form(setup, train.batches[0], device)
@@ -124,6 +143,7 @@ def _examine(
     probe = _probe(train, form, device, batches)
     val_probe = _probe(val, form, device, []) if not val.problem else None
     scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
+    scene.own_optimizer = bool(own.optimizers)
     found += _apply(BEFORE_FORWARD, scene, left_out)
     failure = failure or _first_pass(scene)
     if failure is not None:
@@ -151,6 +171,9 @@ def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Fin
     """What the rules find. A rule that fails on odd objects is left out and told."""
     found: list[Finding] = []
     for rule in rules:
+        if scene.late and rule not in FACTS and rule not in BEFORE_FORWARD:
+            left_out.append(f"for want of time {rule.__name__}")
+            continue
         try:
             found += rule(scene)
         except Exception as error:  # the user's code runs in here
@@ -257,11 +280,12 @@ def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> lis
         return [out]
     cause, fix = _cause(told, x, y, stage)
     plain = isinstance(y, Tensor) and len(scene.probe.args) == 1
+    what = "the model" if stage == "forward" else "the loss"
     return [
         Finding(
             "FORWARD_FAILS" if stage == "forward" else "LOSS_FAILS",
             "error" if plain else "info",
-            f"{'the model' if stage == 'forward' else 'the loss'} raises on the first batch: {cause}",
+            f"{what} raises on the first batch: {cause}",
             fix,
             (Evidence(f"{type(error).__name__}: {told}", "a loss", shapes),),
             confidence="fact" if plain else "suspected",
@@ -320,7 +344,7 @@ def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
         if scene.net_learns is not None:
             can = "can" if scene.net_learns else "cannot"
             lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
-        if scene.setup.optimizers and scene.descends is not None:
+        if scene.own_optimizer and scene.descends is not None:
             halves = "halves" if scene.descends else "does not halve"
             lines.append(f"the own optimiser {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here

@@ -2,6 +2,7 @@
 
 import warnings
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning
 from steepest.health import Findings, examine
-from steepest.health.replay import Setup
+from steepest.health.replay import SGD, Adam, Setup
 from steepest.training.preparation import Part, Preparation
 
 _SECONDS = 0.5
@@ -41,7 +42,7 @@ def preflight(ready: Preparation, seconds: float = _SECONDS, *, thorough: bool =
     rows = Rows(plan.inputs, like=next(p for p in plan.model.parameters() if p.requires_grad))
     targets = torch.from_numpy(plan.targets).to(next(plan.model.parameters()).device)
     order = torch.from_numpy(plan.order(0)).to(targets.device)
-    train = [(rows[i], targets[i]) for i in islice(order.split(plan.batch_size), _BATCHES)]
+    train = [(rows[i], targets[i]) for i in islice(torch.split(order, plan.batch_size), _BATCHES)]
     setup = Setup(plan.model, plan.loss, (_optimizer(plan, ready.lr),))
     return examine(
         setup,
@@ -74,18 +75,20 @@ def _steady(plan: Plan) -> bool:
     return not (rises or recipe.clip_norm or recipe.clip_value or recipe.optimizer == "lbfgs")
 
 
-def _optimizer(plan: Plan, lr: float) -> torch.optim.Optimizer:
-    """Torch's optimiser with the recipe's settings: what the replays take steps with."""
+def _optimizer(plan: Plan, lr: float) -> Any:
+    """The recipe's optimiser, as the replays take steps with it."""
     recipe = plan.recipe
     trainable = [p for p in plan.model.parameters() if p.requires_grad]
     decay = recipe.weight_decay
     match recipe.optimizer:
-        case "adam":
-            return torch.optim.Adam(trainable, lr, recipe.betas, weight_decay=decay)
-        case "adamw":
-            return torch.optim.AdamW(trainable, lr, recipe.betas, weight_decay=decay)
-        case "rmsprop":
-            return torch.optim.RMSprop(trainable, lr, recipe.rms_decay, weight_decay=decay)
-    return torch.optim.SGD(
-        trainable, lr, recipe.momentum, weight_decay=decay, nesterov=recipe.nesterov
-    )
+        case "adam" | "adamw":
+            decoupled = recipe.optimizer == "adamw"
+            return Adam(trainable, lr, _pair(recipe.betas), decay, decoupled=decoupled)
+        case "rmsprop":  # as Adam without its mean of gradients
+            return Adam(trainable, lr, (0.0, recipe.rms_decay), decay)
+    return SGD(trainable, lr, recipe.momentum, decay, nesterov=recipe.nesterov)
+
+
+def _pair(betas: tuple[float, ...]) -> tuple[float, float]:
+    first, second = betas
+    return first, second

@@ -32,7 +32,7 @@ def _will_rise(scene: Scene) -> bool:
 
 def lr_too_high(scene: Scene) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
-    plain = scene.plain
+    plain = scene.plain if scene.own_optimizer else None
     if plain is None or not scene.classes or not math.isfinite(scene.loss_at_start):
         return
     L0, H = scene.loss_at_start, scene.prior_loss
@@ -99,8 +99,8 @@ def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> F
 
 
 def lr_too_low(scene: Scene) -> Iterator[Finding]:
-    """A few rows again and again barely lower the loss, and at a rate many times as high they do."""
-    if not scene.setup.optimizers or not scene.classes or _will_rise(scene):
+    """The same few rows barely lower the loss, and do at a rate many times as high."""
+    if not scene.own_optimizer or not scene.classes or _will_rise(scene):
         return
     own = scene.by_heart("the own learning rate on 32 rows", scene.setup, _FEW_STEPS)
     if own is None or not own.finite or not own.first > 0.5 * scene.prior_loss:
@@ -137,8 +137,8 @@ def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay)
     return Finding(
         "LR_TOO_LOW",
         "warn",
-        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows take "
-        f"{_drop(own):.2%} off the loss",
+        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows "
+        f"take {_drop(own):.2%} off the loss",
         f"lr={lr * factor:g}",
         (
             Evidence(
@@ -155,7 +155,7 @@ def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay)
 def weight_decay_too_large(scene: Scene) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""
     decays = [g for g in _groups(scene) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
-    if not decays or not scene.classes:
+    if not decays or not scene.own_optimizer or not scene.classes:
         return
     shrink, decay = max((_shrink(g), float(g["weight_decay"])) for g in decays)
     if shrink < 0.3 and decay < 0.1:
