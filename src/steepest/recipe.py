@@ -311,6 +311,7 @@ class Recipe:
     device: str | None = _setting(
         None, "cpu, cuda, cuda:1 ...; the model's own where not given", _TEXT
     )
+    health: bool = _setting(True, "look for faults while it trains, and say why", _SWITCH)
     check: bool = _setting(True, "look for faults before the first step; errors stop it", _SWITCH)
     checkpoint_every: float = _setting(
         60.0, "seconds between two checkpoints in the run's folder", _POSITIVE

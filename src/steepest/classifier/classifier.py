@@ -87,6 +87,17 @@ class Classifier:
         right = self.objective.right(outputs, torch.from_numpy(targets)).double()
         return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
 
+    def confusion(self, inputs: Inputs, targets: NDArray[np.int64]) -> Tensor | None:
+        """Counts of rows by true and by decided class, (C, C); None where rows have several."""
+        if targets.ndim != 1:
+            return None
+        C = len(self.classes)
+        probabilities = self.objective.probabilities(forward(self.model, inputs))
+        decided = self.objective.decide(probabilities.numpy())
+        return torch.bincount(torch.from_numpy(targets * C + decided), minlength=C * C).reshape(
+            C, C
+        )
+
     def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:
         """The rows as the net takes them, and their class indices, (N,)."""
         return self.preprocessing.prepare(samples), self.targets(samples)

@@ -105,7 +105,7 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     **dict.fromkeys(("pos_weight", "mixup", "cutmix", "checkpoint_every"), float),
     **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
     **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
-    **dict.fromkeys(("stop_at_nonfinite", "check"), bool),
+    **dict.fromkeys(("stop_at_nonfinite", "check", "health"), bool),
 }
 
 

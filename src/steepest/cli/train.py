@@ -68,6 +68,7 @@ def result_of(run: Any, out: Path) -> dict[str, Any]:
         "initial_loss": facts["initial_loss"],
         "chance_loss": facts["chance_loss"],
         **scores,
+        "findings": [finding.to_dict() for finding in run.findings],
         "run": str(out),
     }
 
@@ -81,4 +82,6 @@ def print_result(run: Any, out: Path) -> None:
     for name, score in run.scores.items():
         table.add_row(name, f"{score.rows}", f"{score.loss:.4f}", f"{score.accuracy:.4f}")
     Console().print(table)
+    if run.findings.loud:
+        click.echo(str(run.findings.loud))
     click.echo(f"run: {out}")

@@ -1,7 +1,14 @@
 """Health: what is wrong with a training, why, and what cures it."""
 
 from steepest.health.check import check, examine
-from steepest.health.finding import Confidence, Evidence, Finding, Findings, Severity
+from steepest.health.finding import (
+    Confidence,
+    Evidence,
+    Finding,
+    Findings,
+    Severity,
+)
+from steepest.health.ranking import findings_of
 from steepest.health.watch import Watch, watch
 
 __all__ = [
@@ -13,5 +20,6 @@ __all__ = [
     "Watch",
     "check",
     "examine",
+    "findings_of",
     "watch",
 ]

@@ -1,10 +1,13 @@
 """One cause first: what follows from a finding becomes its consequence."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from steepest.errors import RunError
 from steepest.health.catalogue import CATALOGUE, place_of, rank_of
-from steepest.health.finding import Finding, Findings
+from steepest.health.finding import Evidence, Finding, Findings
 
 _WEIGHT = {"error": 0, "warn": 1, "info": 2}
 
@@ -32,3 +35,19 @@ def ranked(findings: Iterable[Finding]) -> Findings:
 
 def _key(finding: Finding) -> tuple[int, int]:
     return _WEIGHT[finding.severity], place_of(finding.code)
+
+
+def findings_of(texts: Iterable[str]) -> Findings:
+    """Findings from the JSON of each, as a record keeps them. Raises RunError if one is damaged."""
+    try:
+        return ranked(_of_dict(json.loads(text)) for text in texts)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise RunError(f"the findings of the run are damaged: {error}") from None
+
+
+def _of_dict(plain: dict[str, Any]) -> Finding:
+    evidence = tuple(Evidence(**{k: str(v) for k, v in e.items()}) for e in plain["evidence"])
+    consequences = tuple(_of_dict(one) for one in plain["consequences"])
+    ruled_out = tuple(map(str, plain["ruled_out"]))
+    given = {"evidence": evidence, "consequences": consequences, "ruled_out": ruled_out}
+    return Finding(**{**plain, **given})

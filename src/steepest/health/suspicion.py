@@ -1,4 +1,4 @@
-"""When a training looks wrong: its first steps are taken again, on copies, with one thing changed."""
+"""When a training looks wrong: its first steps again, on copies, with one thing changed."""
 
 import math
 from collections.abc import Iterable

@@ -2,6 +2,7 @@
 
 from steepest.run.events import EpochFinished as EpochFinished
 from steepest.run.events import Event as Event
+from steepest.run.events import FindingMade as FindingMade
 from steepest.run.events import IntervalFinished as IntervalFinished
 from steepest.run.events import Observer as Observer
 from steepest.run.events import RunStarted as RunStarted

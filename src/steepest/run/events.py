@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from steepest.classifier import Score
 from steepest.engine import StepStats
@@ -76,5 +77,18 @@ class RunStopped:
     scores: Mapping[str, Score]
 
 
-Event = RunStarted | IntervalFinished | EpochFinished | RunStopped
+@dataclass(frozen=True)
+class FindingMade:
+    """Something is wrong, or worth a note: see steepest.health. details: the finding as plain data.
+
+    step: steps that were done when it was seen. severity: info, warn or error.
+    """
+
+    step: int
+    code: str
+    severity: str
+    details: Mapping[str, Any]
+
+
+Event = RunStarted | IntervalFinished | EpochFinished | FindingMade | RunStopped
 Observer = Callable[[Event], None]

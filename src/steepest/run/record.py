@@ -1,7 +1,7 @@
 """The record of a run: one SQLite file with its metrics, layer statistics and events.
 
-Tables (layout 1): facts (key, value as JSON), epochs, intervals, layers, events. Readers never
-block the writer (write-ahead log); a closed record is one plain file that can be copied.
+Tables (layout 1): facts (key, value as JSON), epochs, intervals, layers, events, findings. Readers
+never block the writer (write-ahead log); a closed record is one plain file that can be copied.
 """
 
 import json
@@ -18,7 +18,14 @@ import polars as pl
 
 from steepest.engine import LayerStats
 from steepest.errors import RunError
-from steepest.run.events import EpochFinished, Event, IntervalFinished, RunStarted, RunStopped
+from steepest.run.events import (
+    EpochFinished,
+    Event,
+    FindingMade,
+    IntervalFinished,
+    RunStarted,
+    RunStopped,
+)
 
 LAYOUT = 1
 _SECONDS_BETWEEN_COMMITS = 0.25
@@ -47,7 +54,10 @@ _TABLES: dict[str, dict[str, type]] = {
     },
     "layers": {"step": int, **{name: str if name == "name" else float for name in _LAYER_FIELDS}},
     "events": {"time": float, "kind": str, "text": str},
+    "findings": {"step": int, "code": str, "severity": str, "details": str},
 }
+# What the first records of this layout did not have yet.
+_LATER = {"findings"}
 # What is known of a run as a whole, and what it may be.
 _FACTS: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("engine", "reason", "status"), (str,)),
@@ -108,6 +118,10 @@ class Record:
         with _reasons(record._where):
             record._connection.execute("PRAGMA journal_mode = WAL")
             record._connection.execute("PRAGMA synchronous = NORMAL")
+            for table in _LATER:
+                record._connection.execute(
+                    _schema()[table].replace("TABLE", "TABLE IF NOT EXISTS", 1)
+                )
         return record
 
     def __call__(self, event: Event) -> None:
@@ -129,6 +143,9 @@ class Record:
                         self._insert("layers", (event.step, *astuple(layer)))
                 case EpochFinished():
                     self._insert("epochs", astuple(event))
+                case FindingMade():
+                    details = json.dumps(event.details)
+                    self._insert("findings", (event.step, event.code, event.severity, details))
                 case RunStopped():
                     self._set("status", event.status)
                     self._set("seconds", event.seconds)
@@ -151,7 +168,7 @@ class Record:
         """
         with _reasons(self._where):
             self._connection.execute("DELETE FROM epochs WHERE step > ?", (epoch_begin,))
-            for table in ("intervals", "layers"):
+            for table in ("intervals", "layers", "findings"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
             self._connection.execute(
                 "DELETE FROM facts WHERE key IN ('status', 'seconds', 'scores')"
@@ -171,10 +188,16 @@ class Record:
         columns = _TABLES[name]
         schema = {column: _POLARS[kind] for column, kind in columns.items()}
         with _damage(self._where):
+            if name in _LATER and not self._has(name):
+                return pl.DataFrame(schema=schema)
             selected = f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid"
             rows = self._connection.execute(selected)
             values = [[_from_sql(value) for value in row] for row in rows]
             return pl.DataFrame(values, schema=schema, orient="row", strict=True)
+
+    def _has(self, table: str) -> bool:
+        asked = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
+        return bool(self._connection.execute(asked, (table,)).fetchone()[0])
 
     def copy_to(self, path: Path) -> None:
         """Write the record as it is now into a new file of its own.
@@ -184,7 +207,7 @@ class Record:
         """
         copy = Record.create(path)
         with _reasons(copy._where):
-            for table in ("facts", *_TABLES):
+            for table in filter(self._has, ("facts", *_TABLES)):
                 for row in self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
                     places = ", ".join("?" * len(row))
                     copy._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
@@ -236,7 +259,7 @@ def _require_known(found: dict[str, str], path: Path) -> None:
     """A view or a generated column of a stranger's file could compute for ever: refuse both."""
     expected = _schema()
     strange = [name for name, sql in found.items() if expected.get(name) != sql]
-    lacking = [name for name in expected if name not in found]
+    lacking = [name for name in expected if name not in found and name not in _LATER]
     if strange or lacking:
         what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"
         raise RunError(f"{path} is not the record of a run: {what}")

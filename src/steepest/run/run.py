@@ -59,8 +59,6 @@ class Run:
         self.record = record
         self.dataset = dataset
         self.folder = folder
-        # What the check before training found; train() sets it.
-        self.preflight: Any = ()
 
     @property
     def model(self) -> nn.Module:
@@ -81,6 +79,13 @@ class Run:
     def layers(self) -> pl.DataFrame:
         """Per-layer statistics, one row a layer each `log_every` steps (see LayerStats)."""
         return self.record.table("layers")
+
+    @property
+    def findings(self) -> Any:
+        """Findings of the check before training and of the diagnosis during it, the cause first."""
+        # The room above this one: looked up by name, as the package's public names are.
+        health = import_module("steepest.health")
+        return health.findings_of(self.record.table("findings")["details"].to_list())
 
     @property
     def facts(self) -> dict[str, Any]:

@@ -11,7 +11,15 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from steepest.errors import RecipeError
-from steepest.run import EpochFinished, Event, IntervalFinished, Observer, RunStarted, RunStopped
+from steepest.run import (
+    EpochFinished,
+    Event,
+    FindingMade,
+    IntervalFinished,
+    Observer,
+    RunStarted,
+    RunStopped,
+)
 
 
 class Bar:
@@ -68,6 +76,8 @@ class Bar:
                 )
             case EpochFinished():
                 self._console.out(epoch_line(event), highlight=False)
+            case FindingMade() if event.severity != "info":
+                self._console.out(finding_line(event), highlight=False)
             case RunStopped():
                 self._progress.stop()
                 self._console.out(stop_line(event), highlight=False)
@@ -87,6 +97,8 @@ class Lines:
                 print(interval_line(event), file=sys.stderr, flush=True)
             case EpochFinished():
                 print(epoch_line(event), file=sys.stderr, flush=True)
+            case FindingMade() if event.severity != "info":
+                print(finding_line(event), file=sys.stderr, flush=True)
             case RunStopped():
                 print(stop_line(event), file=sys.stderr, flush=True)
 
@@ -142,3 +154,8 @@ def epoch_line(event: EpochFinished) -> str:
 
 def stop_line(event: RunStopped) -> str:
     return f"{event.status}: {event.reason} ({event.seconds:.1f} s)"
+
+
+def finding_line(event: FindingMade) -> str:
+    """Cause and fix in a line; the evidence is in `run.findings`."""
+    return f"{event.severity} {event.code}: {event.details['message']}; fix: {event.details['fix']}"

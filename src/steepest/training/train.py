@@ -31,6 +31,7 @@ from steepest.run import (
 )
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
 from steepest.training.descent import Descent, total_steps
+from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
 from steepest.training.preflight import require_healthy
 from steepest.training.preparation import OF_THE_NET, Preparation, prepare
@@ -43,8 +44,9 @@ _CHANGEABLE = {
     *("epochs", "steps", "lr", "schedule", "warmup", "gamma", "step_size", "milestones", "min_lr"),
     *("restart_every", "plateau_patience", "early_stopping", "patience", "engine", "threads"),
     *("device", "log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs"),
-    *("keep_checkpoints", "stop_at_nonfinite", "data", "check"),
+    *("keep_checkpoints", "stop_at_nonfinite", "data", "check", "health"),
 }
+NOTHING = Findings()
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
 
@@ -76,7 +78,7 @@ def train(
     those of the epoch of the lowest validation loss if it has early_stopping.
 
     Before the first step the plan is checked (see `check`; recipe.check=False leaves that out):
-    warnings are shown as HealthWarning and kept in `run.preflight`, errors raise HealthError.
+    warnings are shown as HealthWarning and kept in `run.findings`, errors raise HealthError.
 
     Ctrl-C or SIGTERM ends the training after the current step; the run is given back as it is then,
     with `run.status == "interrupted"`, and `resume` goes on with it. Raises a SteepestError before
@@ -93,14 +95,13 @@ def train(
         try:
             ready = prepare(model, data, recipe)
             schedule = _schedule(ready, scheduler, scheduler_every)
-            found = require_healthy(ready) if recipe.check else Findings()
+            found = require_healthy(ready) if recipe.check else NOTHING
             record = _begin_record(folder, ready)
         except BaseException:
             _remove_if_begun(folder)
             raise
         run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
-        run.preflight = found
-        _carry_out(run, ready, schedule, progress, observers)
+        _carry_out(run, ready, schedule, progress, observers, found=found)
     return run
 
 
@@ -229,14 +230,20 @@ def _carry_out(
     progress: str,
     observers: Sequence[Observer],
     checkpoint: Checkpoint | None = None,
+    found: Findings = NOTHING,
 ) -> None:
-    """Train, and save what came of it; from a checkpoint if there is one."""
+    """Train, and save what came of it; from a checkpoint if there is one.
+
+    found: by the check before training.
+    """
     checkpoints: Checkpoints | None = None
     if run.folder is not None:
         checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             tell = _announcer(run.record, shown, *observers)
+            if run.recipe.health:
+                tell = _announcer(tell, Diagnosis(ready, schedule.rate, found, tell))
             descent = Descent(ready, schedule, tell, stop, checkpoints)
             if checkpoint is not None:
                 descent.restore(checkpoint, run.history["val_loss"].to_list())

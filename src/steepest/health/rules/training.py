@@ -362,7 +362,7 @@ def labels_shuffled(seen: Seen) -> Iterator[Finding]:
         "the labels do not belong to their rows: what is learned holds for no other row",
         "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
         (
-            Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, the largest class"),
+            Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, by chance"),
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
         ),
         confidence="confirmed",
@@ -392,7 +392,7 @@ def imbalance_collapse(seen: Seen) -> Iterator[Finding]:
         "nn.CrossEntropyLoss(weight=counts.sum() / counts)  # or a WeightedRandomSampler",
         (
             Evidence(f"recall {rarest:.0%} of the rarest class", "well above 10 %"),
-            Evidence(f"classes of {int(sizes.max())} and {int(sizes.min())} rows", "a ratio below 5"),
+            Evidence(f"classes of {int(sizes.max())} and {int(sizes.min())} rows", "below 5 to 1"),
         ),
         ("a collapse of balanced classes: these are not balanced",),
         "confirmed",
@@ -407,7 +407,7 @@ def stopped_too_early(seen: Seen) -> Iterator[Finding]:
         yield Finding(
             "STOPPED_TOO_EARLY",
             "info",
-            "the training loss was still falling by more than a tenth from one evaluation to the next",
+            "the training loss was still falling by a tenth from one evaluation to the next",
             "more epochs",
             (Evidence(f"{losses[-1]:.3g} after {losses[-2]:.3g}", "nearly equal"),),
             confidence="suspected",

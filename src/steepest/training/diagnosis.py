@@ -1,0 +1,207 @@
+"""Diagnosis: looks on while steepest trains, and asks what-ifs of the engine itself.
+
+An observer. On suspicion the first steps are taken again from the same weights, on a copy of the
+model and an engine of its own, with one setting changed: the run's own numbers stay as they are.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from steepest.health import Evidence, Finding, Findings
+from steepest.health.rules import training as rules
+from steepest.health.seen import Evaluation, Seen
+from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
+from steepest.training.accident import State
+from steepest.training.preflight import preflight
+from steepest.training.preparation import Preparation
+from steepest.training.weights import put
+
+_STEPS = 30
+_LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
+_LOWER, _HIGHER = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4, 1e5)
+_SECONDS = 5.0  # for all experiments of a run
+
+
+class Diagnosis:
+    """Told of each event; says `tell(FindingMade)` once for each cause.
+
+    rate: the learning rate of a step. found: what the check before training found.
+    """
+
+    def __init__(
+        self,
+        ready: Preparation,
+        rate: Callable[[int], float],
+        found: Findings,
+        tell: Callable[[Event], None],
+    ) -> None:
+        self._ready, self._plan, self._rate, self._tell = ready, ready.plan, rate, tell
+        self._given = found
+        self._told: set[str] = set()
+        self._seen = Seen(())
+        self._initial: State | None = None
+        self._initial_loss, self._chance = math.nan, math.nan
+        self._asked = False
+        self._spent = 0.0
+        self._replayed: dict[tuple[int, float], float] = {}
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case RunStarted():
+                self._begin(event)
+            case IntervalFinished():
+                self._seen.steps = event.step
+                self._seen.recent.append(event.stats.loss)
+                self._suspect(event.step)
+            case EpochFinished():
+                self._take_in(event)
+            case RunStopped():
+                self._end(event)
+
+    def _begin(self, event: RunStarted) -> None:
+        self._initial_loss, self._chance = event.initial_loss, event.chance_loss
+        size = sum(p.nbytes for p in self._plan.model.parameters())
+        if event.step == 0 and size <= _LARGEST:
+            self._initial = State.of(self._plan, 0, {})
+        for finding in self._given:
+            self._make(finding)
+
+    def _take_in(self, event: EpochFinished) -> None:
+        seen = self._seen
+        if event.val_loss is None:
+            return
+        rows = len(self._ready.parts["validation"][1])
+        one = Evaluation(event.step, rows, event.val_loss * rows, train_loss=event.train_loss)
+        # The rows' own losses are not known here: their spread is taken to be that of the mean.
+        one.square_sum = 2 * rows * event.val_loss**2
+        one.reported = (event.val_loss, event.val_acc or 0.0)
+        seen.evaluations.append(one)
+        for finding in rules.overfit(seen):
+            self._make(finding)
+
+    def _suspect(self, step: int) -> None:
+        """Evidence of harm: far above the start, or no better than chance after 200 steps."""
+        if self._asked or not math.isfinite(self._initial_loss):
+            return
+        loss = self._seen.recent[-1]
+        away = not math.isfinite(loss) or loss > self._initial_loss + max(2.0, self._chance)
+        epoch = self._plan.steps_per_epoch
+        flat = step >= max(200, epoch) and loss >= 0.98 * min(self._initial_loss, self._chance)
+        if away or flat:
+            self._ask(step, away)
+
+    def _ask(self, step: int, away: bool) -> None:
+        """The what-ifs, once: the rate first, then all that the check knows."""
+        self._asked = True
+        finding = self._rate_to_blame(step, away)
+        if finding is not None:
+            self._make(finding)
+        elif "preflight" not in self._told:
+            for other in preflight(self._ready, _SECONDS / 2, thorough=True):
+                if other.code not in ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW"):
+                    self._make(replace(other, step=step))
+
+    def _rate_to_blame(self, step: int, away: bool) -> Finding | None:
+        if self._initial is None:
+            return None
+        if not away and (finding := self._too_low(step)):
+            return finding
+        steps = min(_STEPS, max(2, self._seen.steps))
+        plain = self._again(steps, 1.0)
+        for factor in _LOWER:
+            other = self._again(steps, factor)
+            if other <= min(0.8 * plain, self._initial_loss):
+                return self._of_rate(step, steps, factor, plain, other)
+        return None
+
+    def _too_low(self, step: int) -> Finding | None:
+        """Whether higher rates take at least three times as much off the loss; the best of them."""
+        start, plain = self._initial_loss, self._again(_STEPS, 1.0)
+        losses = {factor: self._again(_STEPS, factor) for factor in _HIGHER}
+        known = {factor: loss for factor, loss in losses.items() if math.isfinite(loss)}
+        best = min(known, key=lambda factor: known[factor], default=1.0)
+        if best > 1 and start - known[best] >= max(0.02 * start, 3 * (start - plain)):
+            return self._of_rate(step, _STEPS, best, plain, known[best])
+        return None
+
+    def _again(self, steps: int, factor: float) -> float:
+        """Mean loss of the last third of the first steps, at `factor` times their rates."""
+        if (steps, factor) in self._replayed:
+            return self._replayed[steps, factor]
+        if self._spent > _SECONDS or self._initial is None:
+            return math.nan
+        since = time.perf_counter()
+        twin = replace(self._plan, model=copy.deepcopy(self._plan.model))
+        put(twin.model, self._initial.model)
+        engine = type(self._ready.choice.engine)()
+        engine.load(twin, {}, 0)
+        rates = [factor * self._rate(i) for i in range(steps)]
+        first = steps - max(1, steps // 3)
+        ahead = engine.advance(rates[:first]).loss if first else 0.0
+        loss = engine.advance(rates[first:]).loss
+        self._spent += time.perf_counter() - since
+        finite = math.isfinite(loss) and math.isfinite(ahead)
+        self._replayed[steps, factor] = loss if finite else math.inf
+        return self._replayed[steps, factor]
+
+    def _of_rate(self, step: int, steps: int, factor: float, plain: float, other: float) -> Finding:
+        lr, high = self._ready.lr, factor < 1
+        better = lr * factor
+        return Finding(
+            "LR_TOO_HIGH" if high else "LR_TOO_LOW",
+            "warn",
+            f"the learning rate {lr:g} is too {'high' if high else 'low'}: the same steps learn "
+            f"at {better:g}",
+            f"lr={better:g}",
+            (
+                Evidence(
+                    f"loss {plain:.3g} after the first {steps} steps",
+                    f"{other:.3g}, taken again with lr {better:g}",
+                    f"same weights, same minibatches; {self._initial_loss:.3g} at the start",
+                ),
+            ),
+            ("model and data: nothing else was changed",),
+            "confirmed",
+            step,
+        )
+
+    def _end(self, event: RunStopped) -> None:
+        if event.status == "diverged" and not self._asked:
+            self._ask(event.step, away=True)
+        if event.status == "diverged":
+            why = Evidence("NaN or infinity", "a number", f"step {event.step}")
+            self._make(
+                Finding("PREMATURE_NAN", "error", event.reason, "a lower learning rate", (why,))
+            )
+        validation = self._ready.parts.get("validation")
+        if event.status != "finished" or validation is None:
+            return
+        seen = self._seen
+        for finding in (*rules.stopped_too_early(seen), *self._collapse(seen)):
+            self._make(finding)
+
+    def _collapse(self, seen: Seen) -> list[Finding]:
+        """Whether rare classes are never said, by the confusion of the validation part."""
+        inputs, targets = self._ready.parts["validation"]
+        sizes = np.bincount(targets) if targets.ndim == 1 else np.ones(1)
+        if sizes.max() < 5 * max(1, sizes[sizes > 0].min()):
+            return []
+        table = self._ready.classifier.confusion(inputs, targets)
+        if table is None:
+            return []
+        table = table.double()
+        one = Evaluation(seen.steps, int(table.sum()), confusion=table)
+        seen.evaluations = [one, one]
+        return list(rules.imbalance_collapse(seen))
+
+    def _make(self, finding: Finding) -> None:
+        if finding.code not in self._told:
+            self._told.add(finding.code)
+            details: dict[str, Any] = finding.to_dict()
+            self._tell(FindingMade(finding.step, finding.code, finding.severity, details))
