@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from steepest.health.catalogue import CATALOGUE
 
 FOLDER = Path(__file__).parents[2] / "docs" / "health"
