@@ -127,6 +127,21 @@ def one_column_accuracies(table: Table) -> Tensor:
     return torch.stack(scores)
 
 
+def clustered(table: Table, column: int) -> float:
+    """The share of a column's variance that lies between the classes: 1 if it encodes them.
+
+    A column that decides the label by a threshold spreads within each class; a copy of the label
+    does not.
+    """
+    assert table.y is not None
+    x = table.flat[:, column].double()
+    counts = table.y.bincount().double()
+    sums = torch.zeros_like(counts).index_add_(0, table.y, x)
+    means = sums / counts.clamp_min(1)
+    within = (x - means[table.y]).square().mean()
+    return float(1 - within / x.var(correction=0).clamp_min(1e-30))
+
+
 def row_hashes(X: Tensor) -> list[int]:
     """A number for each row; equal rows have equal ones."""
     array = X.flatten(1).contiguous().numpy()

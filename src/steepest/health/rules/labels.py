@@ -10,6 +10,7 @@ from torch import Tensor
 from steepest.health.data import (
     Neighbours,
     Table,
+    clustered,
     comparable,
     guessed,
     neighbours,
@@ -132,9 +133,9 @@ def target_leak_feature(scene: Scene) -> Iterator[Finding]:
         return
     scores = one_column_accuracies(table)
     best, second = scores.topk(2).values.tolist()
-    if best < 0.99 or second > best - 0.15:
-        return
     column = int(scores.argmax())
+    if best < 0.99 or second > best - 0.15 or clustered(table, column) < 0.95:
+        return
     yield Finding(
         "TARGET_LEAK_FEATURE",
         "warn",

@@ -1,0 +1,41 @@
+"""Every rule page: its faulty example gives the finding, the mended one gives none that is loud."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from steepest.health.catalogue import CATALOGUE
+
+FOLDER = Path(__file__).parents[2] / "docs" / "health"
+PAGES = sorted(FOLDER.glob("*.md"))
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
+NOTES = {"SHARED_MODULE"}
+
+
+def blocks(path):
+    return BLOCK.findall(path.read_text())
+
+
+def rules_before_training():
+    return [p for p in PAGES if len(blocks(p)) == 2 and "sp.check(" in p.read_text()]
+
+
+@pytest.mark.parametrize("path", rules_before_training(), ids=lambda p: p.stem)
+def test_a_page_shows_the_fault_and_its_fix(path):
+    code = path.stem.upper()
+    assert code in CATALOGUE
+    faulty, mended = blocks(path)
+    names = {}
+    exec(compile(faulty, str(path), "exec"), names)
+    found = names["findings"]
+    assert found[0].code == code
+    assert (found[0].severity == "info") == (code in NOTES)
+    exec(compile(mended, str(path), "exec"), names)
+    assert names["findings"].loud.codes == []
+
+
+def test_the_index_names_every_page():
+    text = (FOLDER / "README.md").read_text()
+    for path in PAGES:
+        assert path.stem == "README" or f"({path.name})" in text
