@@ -117,7 +117,7 @@ class TorchTest2:
     def before(self, case: Case) -> Iterable[Finding]:
         import torchtest2
 
-        x, y = next(iter(case.train_loader))
+        x, y = _first(case)
         checks = torchtest2.check_model(
             case.model, x, y, loss_fn=case.loss_fn, optimizer=_one(case.optimizer)
         )
@@ -167,7 +167,7 @@ class TorchDiag:
         import torchdiag
 
         case = copy.deepcopy(case)
-        x, y = next(iter(case.train_loader))
+        x, y = _first(case)
         with contextlib.redirect_stdout(io.StringIO()):
             done = torchdiag.verify_step(case.model, _one(case.optimizer), case.loss_fn, x, y)
         if isinstance(done.get("loss"), float) and not math.isfinite(done["loss"]):
@@ -180,7 +180,7 @@ class TorchDiag:
     def around(self, case: Case) -> Iterator[Seen]:
         seen = Seen()
         yield seen
-        x, _ = next(iter(case.train_loader))
+        x, _ = _first(case)
         seen.findings += self._look(case, x, 1)
 
     def _look(self, case: Case, x: torch.Tensor, at: int) -> Iterator[Finding]:
@@ -330,6 +330,16 @@ class NeuroLens:
             panel.finish()
         finally:
             monitor.remove()
+
+
+def _first(case: Case) -> Any:
+    """The first batch; the loader's order of rows stays what it would have been."""
+    order = getattr(case.train_loader, "generator", None)
+    before = order.get_state() if order is not None else None
+    batch = next(iter(case.train_loader))
+    if order is not None:
+        order.set_state(before)
+    return batch
 
 
 def _one(optimizer: Any) -> Any:
