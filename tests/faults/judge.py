@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from faults.case import Case, Fault, Outcome, run
 from faults.programs import Program
-from faults.repairs import repaired
+from faults.repairs import fixed, repaired
 from steepest.health.finding import Finding
 
 LOUD = ("warn", "error")
@@ -78,8 +78,9 @@ class Verdict:
     """What a tool printed on one run, and what that was worth.
 
     first: the code that is read first among the loud ones (warn and error), those before the
-    training before those during it. step: optimiser steps until the first right code, None if
-    there was none. noise: loud codes that are neither right nor follow from the fault.
+    training before those during it. validated: the fix for it cures; by_fix: by the fix as a
+    program applies it, not by the author's edit. step: optimiser steps until the first right code,
+    None if there was none. noise: loud codes that are neither right nor follow from the fault.
     """
 
     program: str
@@ -95,6 +96,7 @@ class Verdict:
     noise: list[str] = field(default_factory=list)
     right: bool = False
     validated: bool = False
+    by_fix: bool = False
     step: int | None = None
     seconds: float = 0.0
     accuracy: float = 0.0
@@ -118,6 +120,7 @@ def judge(program: Program, seed: int, tool: Tool) -> list[Verdict]:
     verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
     verdict.noise = [code for code in verdict.loud if code not in allowed]
     verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, healthy)
+    verdict.by_fix = verdict.validated and fixed(program.case(seed), verdict.first) is not None
     return [verdict, twin]
 
 
@@ -201,6 +204,7 @@ def totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         for name in ("detected", "right", "validated"):
             result[name] = _share(faulty, name)
         result["noise per run"] = round(statistics.mean(len(v.noise) for v in faulty), 3)
+        result["validated by a fix, not the author's edit"] = _share(faulty, "by_fix")
         steps = [v.step for v in faulty if v.step is not None]
         result["median steps to the right code"] = statistics.median(steps) if steps else None
         result["greatest steps to the right code"] = max(steps, default=None)

@@ -20,11 +20,14 @@ Repair = Callable[[Case], Case | None]  # None: this repair cannot be made on th
 
 def repaired(case: Case, twin: Case, code: str, right: bool) -> Case | None:
     """The case after the fix for code; None if there is no such fix."""
+    mended = fixed(case, code)
+    return twin if mended is None and right else mended
+
+
+def fixed(case: Case, code: str) -> Case | None:
+    """The case after the fix for code if a program can make it, without a look at the twin."""
     repair = REPAIRS.get(code)
-    mended = repair(case) if repair else None
-    if mended is None and right:
-        return twin
-    return mended
+    return repair(case) if repair else None
 
 
 def _standardise(case: Case) -> Case | None:
