@@ -156,6 +156,14 @@ def _group(**settings: float) -> Repair:
     return repair
 
 
+def _descend(case: Case) -> Case | None:
+    """Down again if it was the optimiser's flag; a sign in the loop is the author's to mend."""
+    rising = [group for group in _groups(case) if group.get("maximize")]
+    for group in rising:
+        group["maximize"] = False
+    return case if rising else None
+
+
 def _new_optimizer(case: Case) -> Case | None:
     if isinstance(case.optimizer, list):
         return None
@@ -226,6 +234,6 @@ REPAIRS: dict[str, Repair] = {
     "NO_ZERO_GRAD": _plain_step,
     "NO_STEP": _plain_step,
     "ZERO_AFTER_BACKWARD": _plain_step,
-    "ASCENT": _group(maximize=False),
+    "ASCENT": _descend,
     "OVERFIT": _stop_at_best,
 }
