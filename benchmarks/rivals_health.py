@@ -364,6 +364,22 @@ def score(tool: Any, groups: list[str], seeds: int, only: list[str]) -> list[Ver
     ]
 
 
+HEAD = """| | detected | first is right | its fix cures | noise per run | healthy programs with a warning |
+|---|---:|---:|---:|---:|---:|"""
+
+
+def row(name: str, figures: dict[str, Any]) -> str:
+    """A line of the table in docs/health/benchmark.md."""
+
+    def share(key: str) -> str:
+        low, high = figures[key]["interval"]
+        return f"{figures[key]['share']:.0%} ({low:.0%} to {high:.0%})"
+
+    cells = [share(key) for key in ("detected", "right", "validated")]
+    cells += [f"{figures['noise per run']:.2f}", share("programs with a warning")]
+    return f"| {name} | {' | '.join(cells)} |"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -390,6 +406,11 @@ def main() -> None:
         for v in verdicts:
             if v.crash:
                 print(f"  {v.program} {v.crash[:160]}")
+    print(
+        "\n".join(
+            [HEAD, *(row(f"{t} {f['version']}", f["all"]) for t, f in results["tools"].items())]
+        )
+    )
     if options.json:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
 
