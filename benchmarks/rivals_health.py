@@ -364,7 +364,7 @@ def score(tool: Any, groups: list[str], seeds: int, only: list[str]) -> list[Ver
     ]
 
 
-HEAD = """| | detected | first is right | its fix cures | noise per run | healthy programs with a warning |
+HEAD = """| | detected | first is right | its fix cures | noise a run | healthy programs, warned |
 |---|---:|---:|---:|---:|---:|"""
 
 
