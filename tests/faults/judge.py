@@ -109,22 +109,19 @@ class Verdict:
 
 def judge(program: Program, seed: int, tool: Tool) -> list[Verdict]:
     """A verdict of the program, and of its twin if it has one."""
-    fault = program.fault
-    if fault is None:
-        return [_observe(program, seed, tool, healthy=True)[0]]
-    verdict, _ = _observe(program, seed, tool, healthy=False)
-    twin, healthy = _observe(program, seed, tool, healthy=True)
-    twin.loud = [code for code in twin.loud if code not in fault.also]
-    twin.errors = [code for code in twin.errors if code not in fault.also]
-    allowed = fault.right.union(fault.consequence, fault.also)
-    verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
-    verdict.noise = [code for code in verdict.loud if code not in allowed]
-    verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, healthy)
+    if program.fault is None:
+        return [observe(program, seed, tool, healthy=True)[0]]
+    verdict, _ = observe(program, seed, tool)
+    twin, outcome = observe(program, seed, tool, healthy=True)
+    verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, outcome)
     verdict.by_fix = verdict.validated and fixed(program.case(seed), verdict.first) is not None
     return [verdict, twin]
 
 
-def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Verdict, Outcome]:
+def observe(
+    program: Program, seed: int, tool: Tool, healthy: bool = False
+) -> tuple[Verdict, Outcome]:
+    """What the tool prints on one run, and how the run went."""
     verdict = Verdict(program.name, program.group, seed, healthy)
     case = program.case(seed, healthy)
     found: list[tuple[Finding, int]] = []
@@ -143,31 +140,38 @@ def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Ve
         except Exception as exc:
             verdict.crash += f" during: {type(exc).__name__}: {exc}"
             outcome = run(program.case(seed, healthy), seed=seed)
-    found = [(replace(f, code=_meant(f.code, program.fault)), step) for f, step in found]
-    _read(verdict, found, program)
     verdict.accuracy = outcome.last.accuracy
+    _read(verdict, found, program.fault)
     return verdict, outcome
 
 
+def _read(verdict: Verdict, found: list[tuple[Finding, int]], fault: Fault | None) -> None:
+    """Fill in what was loud and, on a faulty run, what of it was right."""
+    found = [(replace(f, code=_meant(f.code, fault)), step) for f, step in found]
+    if verdict.healthy and fault:
+        found = [(f, step) for f, step in found if f.code not in fault.also]
+    loud = [(f, step) for f, step in found if f.severity in LOUD]
+    verdict.loud = list(dict.fromkeys(f.code for f, _ in loud))
+    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
+    verdict.infos = len({f.code for f, _ in found if f.severity == "info"})
+    if loud:
+        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
+    if fault is None or verdict.healthy:
+        return
+    allowed = fault.right.union(fault.consequence, fault.also)
+    verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
+    verdict.noise = [code for code in verdict.loud if code not in allowed]
+    verdict.step = min((step for f, step in loud if f.code in fault.right), default=None)
+
+
 def _meant(code: str, fault: Fault | None) -> str:
+    """The one of several meanings that is most in the tool's favour."""
     codes = code.split("|")
     if fault is None:
         return codes[0]
     allowed = fault.right.union(fault.consequence, fault.also)
-    return next(
-        (c for c in codes if c in fault.right), next(filter(allowed.__contains__, codes), codes[0])
-    )
-
-
-def _read(verdict: Verdict, found: Sequence[tuple[Finding, int]], program: Program) -> None:
-    loud = [(finding, step) for finding, step in found if finding.severity in LOUD]
-    verdict.loud = list(dict.fromkeys(finding.code for finding, _ in loud))
-    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
-    verdict.infos = len({finding.code for finding, _ in found if finding.severity == "info"})
-    if loud:
-        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
-    right = program.fault.right if program.fault else frozenset()
-    verdict.step = min((step for finding, step in loud if finding.code in right), default=None)
+    ranked = [*filter(fault.right.__contains__, codes), *filter(allowed.__contains__, codes)]
+    return (ranked or codes)[0]
 
 
 def _cures(program: Program, seed: int, code: str, healthy: Outcome) -> bool:

@@ -10,7 +10,7 @@ import torch
 
 from faults.admission import RESULTS, admit
 from faults.case import Fault, Outcome, Score
-from faults.judge import Steepest, Unwatched, Verdict, judge, totals, wilson
+from faults.judge import Steepest, Unwatched, Verdict, judge, observe, totals, wilson
 from faults.programs import programs
 from steepest.health.finding import Finding
 
@@ -136,13 +136,13 @@ def test_steps_to_an_accuracy():
 
 @pytest.mark.parametrize("program", PUBLIC, ids=lambda p: p.name)
 def test_the_cause_of_a_public_program_is_named_first(program):
-    verdict = judge(program, 0, Steepest())[0]
+    verdict, _ = observe(program, 0, Steepest())
     assert verdict.first in program.fault.right, (verdict.loud, verdict.message, verdict.crash)
     assert not verdict.crash
 
 
 @pytest.mark.parametrize("program", HEALTHY[::2], ids=lambda p: p.name)
 def test_nothing_is_wrong_with_a_control(program):
-    (verdict,) = judge(program, 0, Steepest())
+    verdict, _ = observe(program, 0, Steepest(), healthy=True)
     assert not verdict.loud, verdict.message
     assert not verdict.crash
