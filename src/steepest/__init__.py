@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from steepest.data import load as load
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
+    from steepest.health import check as check
     from steepest.nn import LinearLayer as LinearLayer
     from steepest.nn import Residual as Residual
     from steepest.nn import mlp as mlp
@@ -35,6 +36,7 @@ _PUBLIC = {
     "Samples": "steepest.data",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",
+    "check": "steepest.health",
     "cross_entropy": "steepest.objective",
     "find_lr": "steepest.training",
     "load": "steepest.data",

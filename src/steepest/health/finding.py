@@ -49,10 +49,14 @@ class Finding:
 
 
 class Findings(Sequence[Finding]):
-    """Findings in order: the cause first. False if there are none; str() is a report."""
+    """Findings in order: the cause first. False if there are none; str() is a report.
 
-    def __init__(self, findings: Iterable[Finding] = ()) -> None:
+    triage: what the tests before training said, a sentence each.
+    """
+
+    def __init__(self, findings: Iterable[Finding] = (), triage: Iterable[str] = ()) -> None:
         self._findings = tuple(findings)
+        self.triage = tuple(triage)
 
     @overload
     def __getitem__(self, index: int) -> Finding: ...
@@ -68,9 +72,27 @@ class Findings(Sequence[Finding]):
     def __iter__(self) -> Iterator[Finding]:
         return iter(self._findings)
 
+    def __str__(self) -> str:
+        from steepest.health.report import as_text
+
+        return as_text(self)
+
+    def __repr__(self) -> str:
+        return f"Findings({', '.join(f'{f.severity} {f.code}' for f in self)})"
+
+    def _repr_html_(self) -> str:
+        from steepest.health.report import as_html
+
+        return as_html(self)
+
     @property
     def errors(self) -> "Findings":
         return Findings(f for f in self if f.severity == "error")
+
+    @property
+    def loud(self) -> "Findings":
+        """Warnings and errors: all but the notes."""
+        return Findings(f for f in self if f.severity != "info")
 
     @property
     def codes(self) -> list[str]:

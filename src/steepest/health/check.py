@@ -1,0 +1,307 @@
+"""check(): look at a training before its first step, on anyone's own PyTorch objects."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepest.health.batches import Batch, Form, Part, forms, read
+from steepest.health.finding import Evidence, Finding, Findings
+from steepest.health.probes import Scene, class_indices, run_pass
+from steepest.health.ranking import ranked
+from steepest.health.replay import Setup, first_tensor
+from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, PROBES, Rule
+from steepest.health.untouched import untouched
+
+_BATCHES, _ROWS = 64, 256
+
+
+def check(
+    model: nn.Module,
+    loss_fn: Callable[..., Any],
+    optimizer: Any = None,
+    train_loader: Any = None,
+    val_loader: Any = None,
+    *,
+    seconds: float = 2.0,
+) -> Findings:
+    """Find what is wrong with a training before its first step: the cause first, with its fix.
+
+    model: any nn.Module. loss_fn: a criterion or any function of (outputs, targets). optimizer: a
+    torch optimiser, several in a list, or None. train_loader, val_loader: a DataLoader or any
+    iterable of batches, (inputs, targets), (input, ..., targets) or a dict with "labels"; what can
+    be read only once is left alone. seconds: at most this long, facts first, then experiments.
+
+    Leaves no trace: parameters, buffers, gradients, flags, optimiser state and random generators
+    are bit for bit as before. Never raises because of these objects: what cannot be looked at is
+    told in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
+    on the first batch is a finding of severity error.
+    """
+    end = time.perf_counter() + seconds
+    optimizers = _optimizers(optimizer)
+    with (
+        untouched(model, loss_fn, optimizers, train_loader, val_loader),
+        warnings.catch_warnings(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        warnings.simplefilter("ignore")
+        found, left_out, triage = _examine(
+            Setup(model, loss_fn, optimizers), train_loader, val_loader, end, seconds
+        )
+    if left_out:
+        found.append(_not_checked(left_out))
+    return Findings(ranked(found), triage)
+
+
+def _optimizers(optimizer: Any) -> tuple[Any, ...]:
+    if optimizer is None:
+        return ()
+    given = optimizer.values() if isinstance(optimizer, dict) else optimizer
+    several = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
+    return tuple(given) if several else (optimizer,)
+
+
+def _not_checked(left_out: Sequence[str]) -> Finding:
+    reasons = list(dict.fromkeys(left_out))
+    return Finding(
+        "NOT_CHECKED",
+        "info",
+        "not looked at: " + "; ".join(reasons),
+        "check(..., seconds=10) for more time; a DataLoader or a list of batches for the data",
+        tuple(Evidence(reason, "looked at") for reason in reasons),
+    )
+
+
+def _examine(
+    own: Setup, train_loader: Any, val_loader: Any, end: float, seconds: float
+) -> tuple[list[Finding], list[str], tuple[str, ...]]:
+    left_out: list[str] = []
+    train = _read(train_loader, "training data", _BATCHES, 0.15 * seconds, left_out)
+    val = _read(val_loader, "validation data", 16, 0.1 * seconds, left_out)
+    setup = own.copy()
+    if setup is None:
+        left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
+        return [], left_out, ()
+    device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
+    found: list[Finding] = []
+    if train.problem:
+        scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
+        found += _apply(BEFORE_FORWARD[:3], scene, left_out)
+        return found, left_out, ()
+    form, failure = _form(setup, train.batches[0], device)
+    if form is None:
+        left_out.append("batches that hold no targets: neither a pair nor a mapping with labels")
+        return found, left_out, ()
+    batches = _in_form(train.batches, form, device)
+    probe = _probe(train, form, device, batches)
+    val_probe = _probe(val, form, device, []) if not val.problem else None
+    scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
+    found += _apply(BEFORE_FORWARD, scene, left_out)
+    if failure is None and own.unpack != setup.unpack:
+        scene.setup.unpack = setup.unpack
+    failure = failure or _first_pass(scene)
+    if failure is not None:
+        return [*found, *_of_failure(failure, scene, found)], left_out, ()
+    found += _apply((*FACTS, *PROBES, *EXPERIMENTS), scene, left_out)
+    return found, left_out, _triage(scene)
+
+
+def _ids(own: Setup) -> frozenset[int]:
+    """The user's own parameters: a loss may hold them, and copies of it still do."""
+    return frozenset(id(p) for p in own.model.parameters())
+
+
+def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]) -> Part:
+    try:
+        part = read(loader, most, _ROWS, seconds)
+    except Exception as error:  # anybody's dataset, sampler and collate function
+        part = Part(problem=f"reading it raised {type(error).__name__}: {error}")
+    if part.problem and loader is not None:
+        left_out.append(f"the {name}: {part.problem}")
+    return part
+
+
+def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Finding]:
+    """What the rules find. A rule that fails on odd objects is left out and told."""
+    found: list[Finding] = []
+    for rule in rules:
+        try:
+            found += rule(scene)
+        except Exception as error:  # the user's code runs in here
+            line = str(error).partition("\n")[0][:120]
+            left_out.append(f"{rule.__name__}: {type(error).__name__}: {line}")
+    return found
+
+
+Failure = tuple[str, BaseException]  # "forward" or "loss", and what was raised
+
+
+def _form(setup: Setup, raw: Any, device: torch.device) -> tuple[Form | None, Failure | None]:
+    """How batches are taken apart, and how the loss is called: the first way that works."""
+    ways = forms(raw, setup.model)
+    first: Failure | None = None
+    for form in ways:
+        for unpack in (False, True):
+            setup.unpack = unpack
+            failure = _trial(setup, form(raw).to(device))
+            if failure is None:
+                return form, None
+            first = first or failure
+            if failure[0] == "forward":
+                break
+    setup.unpack = False
+    return (ways[0], first) if ways else (None, None)
+
+
+def _trial(setup: Setup, batch: Batch) -> Failure | None:
+    twin = setup.copy()
+    assert twin is not None
+    stage = "forward"
+    try:
+        twin.model.train()
+        torch.manual_seed(0)
+        output = twin.outputs(batch)
+        if first_tensor(output) is None:
+            return "forward", TypeError(f"the model returned a {type(output).__name__}")
+        stage = "loss"
+        twin.loss_of(output, batch.target)
+    except Exception as error:
+        return stage, error
+    return None
+
+
+def _in_form(raws: Sequence[Any], form: Form, device: torch.device) -> list[Batch]:
+    batches = []
+    for raw in raws:
+        try:
+            batches.append(form(raw).to(device))
+        except Exception:
+            continue
+    return batches
+
+
+def _probe(part: Part, form: Form, device: torch.device, batches: Sequence[Batch]) -> Batch:
+    """Rows from all over the data, else the first batch."""
+    raw = part.spread if part.spread is not None else None
+    if raw is None:
+        raw = _joined(part.batches)
+    try:
+        return form(raw).to(device)
+    except Exception:
+        return batches[0] if batches else form(part.batches[0]).to(device)
+
+
+def _joined(raws: Sequence[Any]) -> Any:
+    """The first batches as one of up to 256 rows, where they are plain tuples of tensors."""
+    first = raws[0]
+    if not isinstance(first, (tuple, list)) or not all(isinstance(t, Tensor) for t in first):
+        return first
+    rows, some = 0, []
+    for raw in raws:
+        same = len(raw) == len(first) and all(
+            a.shape[1:] == b.shape[1:] for a, b in zip(raw, first, strict=True)
+        )
+        if not same or rows >= _ROWS:
+            break
+        some.append(raw)
+        rows += len(raw[0]) if raw[0].ndim else 1
+    return tuple(torch.cat(parts)[:_ROWS] for parts in zip(*some, strict=True))
+
+
+def _first_pass(scene: Scene) -> Failure | None:
+    try:
+        scene.first = run_pass(scene.setup, scene.probe)
+    except Exception as error:
+        try:
+            scene.probe = scene.batches[0]
+            scene.first = run_pass(scene.setup, scene.probe)
+        except Exception:
+            return "forward", error
+    return None
+
+
+def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> list[Finding]:
+    """What the user's own forward or loss raised, with its cause where it is known."""
+    stage, error = failure
+    x, y = scene.probe.x, scene.probe.target
+    told = " ".join(str(error).split())[:200]
+    shapes = f"inputs {_shape(x)}, targets {_shape(y)}"
+    out = _out_of_range(scene, told) if stage == "loss" else None
+    if out is not None:
+        return [out]
+    cause, fix = _cause(told, x, y, stage)
+    plain = isinstance(y, Tensor) and len(scene.probe.args) == 1
+    return [
+        Finding(
+            "FORWARD_FAILS" if stage == "forward" else "LOSS_FAILS",
+            "error" if plain else "info",
+            f"{'the model' if stage == 'forward' else 'the loss'} raises on the first batch: {cause}",
+            fix,
+            (Evidence(f"{type(error).__name__}: {told}", "a loss", shapes),),
+            confidence="fact" if plain else "suspected",
+        )
+    ]
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__
+
+
+def _out_of_range(scene: Scene, told: str) -> Finding | None:
+    """Labels that the outputs do not have."""
+    y = class_indices(scene.probe.target)
+    if y is None or "out of bounds" not in told:
+        return None
+    twin = scene.setup.copy()
+    assert twin is not None
+    z = first_tensor(twin.outputs(scene.probe))
+    C = z.shape[1] if z is not None and z.ndim > 1 else 0
+    wrong = sorted({label for label in y.tolist() if not 0 <= label < C})
+    from steepest.health.rules.facts import _out_of_range as finding
+
+    return finding(wrong, C) if wrong and C else None
+
+
+def _cause(told: str, x: Tensor | None, y: Any, stage: str) -> tuple[str, str]:
+    """A known cause behind a message of torch, and its fix."""
+    if "mat1 and mat2 shapes cannot be multiplied" in told or "Given groups" in told:
+        shape = tuple(x.shape) if x is not None else ()
+        flat = math.prod(shape[1:]) if shape else 0
+        fix = (
+            f"nn.Flatten() first, and nn.Linear({flat}, ...)"
+            if len(shape) > 2
+            else (f"nn.Linear({shape[-1] if shape else '...'}, ...) as the first layer")
+        )
+        return f"inputs of shape {shape} do not fit the first layer that meets them", fix
+    if "same dtype" in told or "expected scalar type" in told or "must match" in told[:60]:
+        if stage == "forward" and x is not None:
+            return f"inputs are {x.dtype}, the weights are not", "x = x.float()"
+        dtype = y.dtype if isinstance(y, Tensor) else type(y).__name__
+        return f"targets are {dtype}", "y = y.long() for class indices, y.float() for BCE"
+    if "Target size" in told or "target size" in told.lower():
+        return "targets and outputs have different shapes", "y = y.float().unsqueeze(1)"
+    if "Long" in told or "not implemented for 'Int'" in told or "Byte" in told:
+        return "the targets' type does not fit the loss", "y = y.long()"
+    return told, "mend this before training; the message is that of the first batch"
+
+
+def _triage(scene: Scene) -> tuple[str, ...]:
+    """T2 and T3 in words, as far as they were made."""
+    lines = []
+    if "net_learns" in vars(scene) or not scene.late:
+        learns = scene.net_learns
+        if learns is not None:
+            lines.append(f"net and loss {'can' if learns else 'cannot'} learn 32 rows by heart")
+    if scene.setup.optimizers and ("descends" in vars(scene) or not scene.late):
+        descends = scene.descends
+        if descends is not None:
+            verb = "halves" if descends else "does not halve"
+            lines.append(f"the own optimiser {verb} the loss of 32 rows in 200 steps")
+    return tuple(lines)

@@ -1,0 +1,155 @@
+"""What a nearest-neighbour classifier and counting say about inputs and labels (test T1)."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+_MOST_ROWS = 2000
+_MOST_COLUMNS = 4096
+
+
+@dataclass(frozen=True)
+class Table:
+    """Inputs (N, ...) float or integer with their labels (N,), None if those are no classes."""
+
+    X: Tensor
+    y: Tensor | None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    @cached_property
+    def flat(self) -> Tensor:
+        return self.X.flatten(1).float()
+
+    @cached_property
+    def numeric(self) -> bool:
+        """Measured values, not names of words."""
+        return self.X.is_floating_point() or self.X.dtype == torch.uint8
+
+    def some(self, most: int = _MOST_ROWS) -> "Table":
+        """At most this many rows, evenly spread."""
+        if len(self) <= most:
+            return self
+        rows = torch.linspace(0, len(self) - 1, most).long()
+        return Table(self.X[rows], None if self.y is None else self.y[rows])
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """How well 10 nearest neighbours in other folds guess the label.
+
+    votes: (N, C) share of each class among the neighbours of a row.
+    """
+
+    accuracy: float
+    majority: float
+    z: float
+    votes: Tensor
+
+
+def _scaled(*tables: Tensor) -> list[Tensor]:
+    """Columns of the first with mean 0 and deviation 1; the others by its statistics."""
+    mean, std = tables[0].mean(0), tables[0].std(0)
+    std = torch.where(std > 1e-8, std, 1.0)
+    return [((x - mean) / std).clamp(-10, 10) for x in tables]
+
+
+def _votes(distances: Tensor, y: Tensor, classes: int, k: int = 10) -> Tensor:
+    near = distances.topk(min(k, distances.shape[1]), largest=False).indices
+    return torch.nn.functional.one_hot(y[near], classes).float().mean(1)
+
+
+def comparable(table: Table) -> bool:
+    """Whether distances between these rows mean anything and are cheap."""
+    return (
+        table.numeric
+        and table.y is not None
+        and len(table) >= 50
+        and table.flat.shape[1] <= _MOST_COLUMNS
+        and bool(table.flat.isfinite().all())
+        and bool((table.y >= 0).all())
+    )
+
+
+def neighbours(table: Table, y: Tensor | None = None) -> Neighbours:
+    """Cross-validated over 5 folds. y: other labels for the same rows."""
+    y = table.y if y is None else y
+    assert y is not None
+    x = _scaled(table.flat)[0]
+    classes = int(y.max()) + 1
+    distances = torch.cdist(x, x)
+    fold = torch.arange(len(x)) % 5
+    distances.masked_fill_(fold[:, None] == fold[None], math.inf)
+    votes = _votes(distances, y, classes)
+    accuracy = float((votes.argmax(1) == y).float().mean())
+    m = float(y.bincount().max()) / len(y)
+    error = math.sqrt(max(m * (1 - m), 1e-4) / len(y))
+    return Neighbours(accuracy, m, (accuracy - m) / error, votes)
+
+
+def guessed(train: Table, other: Table, classes: int) -> Tensor:
+    """The classes (M,) that the training rows' neighbours give to other rows."""
+    assert train.y is not None
+    a, b = _scaled(train.flat, other.flat)
+    return _votes(torch.cdist(b, a), train.y, classes).argmax(1)
+
+
+def shift_of_labels(table: Table, plain: Neighbours) -> int | None:
+    """K such that the label of row i + k belongs to row i, if one of +-1 to 3 does clearly."""
+    assert table.y is not None
+    if plain.z >= 2 or len(table) < 300:
+        return None
+    for k in (1, -1, 2, -2, 3, -3):
+        if neighbours(table, table.y.roll(-k)).z > 5:
+            return k
+    return None
+
+
+def one_column_accuracies(table: Table) -> Tensor:
+    """For each column (d,): how well it alone tells the class, learned on one half of the rows."""
+    assert table.y is not None
+    y, classes = table.y, int(table.y.max()) + 1
+    half = torch.arange(len(table)) % 2 == 0
+    scores = []
+    for column in table.flat.T:
+        edges = column[half].unique()
+        if len(edges) > 50:
+            edges = torch.quantile(column[half], torch.linspace(0, 1, 51)).unique()
+        bins = torch.bucketize(column, (edges[1:] + edges[:-1]) / 2)
+        counts = torch.zeros(len(edges), classes)
+        counts.index_put_((bins[half], y[half]), torch.ones(int(half.sum())), accumulate=True)
+        scores.append((counts.argmax(1)[bins[~half]] == y[~half]).float().mean())
+    return torch.stack(scores)
+
+
+def row_hashes(X: Tensor) -> list[int]:
+    """A number for each row; equal rows have equal ones."""
+    array = X.flatten(1).contiguous().numpy()
+    return [hash(row.tobytes()) for row in array]
+
+
+def near_continuous(X: Tensor) -> bool:
+    """Whether some column has so many values that two rows are hardly equal by accident."""
+    flat = X.flatten(1)
+    some = flat[:: max(1, len(flat) // 2000)]
+    columns = some[:, :: max(1, some.shape[1] // 256)]
+    ordered = columns.sort(0).values
+    distinct = 1 + (ordered[1:] != ordered[:-1]).sum(0)
+    if columns.shape[1] >= 64:  # wide rows of few values each, as images, are as telling
+        return bool((distinct.double().log2().sum() > 60).item())
+    return bool((distinct > 0.2 * len(columns)).any())
+
+
+def neighbour_correlation(images: Tensor) -> float:
+    """Mean correlation of a pixel (N, C, H, W) with the ones right of and below it."""
+    x = images.double()
+    pairs = ((x[..., :-1], x[..., 1:]), (x[..., :-1, :], x[..., 1:, :]))
+    found = []
+    for a, b in pairs:
+        a, b = a - a.mean(), b - b.mean()
+        found.append(float((a * b).mean() / (a.std() * b.std() + 1e-12)))
+    return sum(found) / len(found)

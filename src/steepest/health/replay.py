@@ -1,0 +1,242 @@
+"""What if: the same steps taken again on copies, with one thing changed."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepest.health.batches import Batch
+from steepest.health.untouched import deep
+
+LossFn = Callable[..., Any]
+Transform = Callable[[Batch], Batch]
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The logits in whatever a model returns: a tensor, a tuple, a mapping, an object."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, dict):
+        named = (output[name] for name in ("logits", "out", "output", "outputs") if name in output)
+        return first_tensor(next(named, next(iter(output.values()), None)))
+    if isinstance(output, (tuple, list)):
+        return first_tensor(output[0]) if output else None
+    logits = getattr(output, "logits", None)
+    return logits if isinstance(logits, Tensor) else None
+
+
+@dataclass
+class Setup:
+    """A model, its loss and its optimisers, as the user's loop would use them.
+
+    unpack: the loss gets the logits out of what the model returns, not the whole. form of the call
+    is fixed by the first batch that works.
+    """
+
+    model: nn.Module
+    loss_fn: LossFn
+    optimizers: tuple[torch.optim.Optimizer, ...] = ()
+    unpack: bool = False
+
+    def copy(self) -> "Setup | None":
+        """A copy whose optimisers hold the copy's parameters; None if it cannot be copied."""
+        twin = deep(self.model, self.loss_fn, self.optimizers)
+        return None if twin is None else Setup(*twin, self.unpack)
+
+    def outputs(self, batch: Batch) -> Any:
+        return self.model(*batch.args, **batch.kwargs)
+
+    def loss_of(self, output: Any, target: Any) -> Tensor:
+        """The loss as a scalar: a loss without reduction is averaged."""
+        loss = self.loss_fn(first_tensor(output) if self.unpack else output, target)
+        if not isinstance(loss, Tensor):
+            loss = first_tensor(loss)
+        if loss is None:
+            raise TypeError("the loss function returned no tensor")
+        return loss if loss.ndim == 0 else loss.mean()
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.loss_of(self.outputs(batch), batch.target)
+
+    def step(self, batch: Batch) -> float:
+        """One step of the user's optimisers; the loss before it."""
+
+        def closure() -> Tensor:
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            loss = self.loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            return loss
+
+        if any(isinstance(o, torch.optim.LBFGS) for o in self.optimizers):
+            before = [float(optimizer.step(closure)) for optimizer in self.optimizers]
+            return before[0]
+        loss = closure()
+        for optimizer in self.optimizers:
+            optimizer.step()
+        return float(loss.detach())
+
+    def neutral(self, lr: float) -> "Setup":
+        """The same model with Adam at this rate in place of the user's optimisers."""
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        return replace(self, optimizers=(torch.optim.Adam(trainable, lr),))
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What some steps did. losses: before each step, in order."""
+
+    losses: tuple[float, ...]
+    cut: bool = False  # time was over before the last step
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, self.losses))
+
+    @property
+    def first(self) -> float:
+        return self.losses[0] if self.losses else math.nan
+
+    @property
+    def final(self) -> float:
+        """Mean of the last third; infinite if any step was not finite."""
+        if not self.finite or not self.losses:
+            return math.inf
+        last = self.losses[-max(1, len(self.losses) // 3) :]
+        return sum(last) / len(last)
+
+    @property
+    def worst(self) -> float:
+        return max(self.losses) if self.finite and self.losses else math.inf
+
+
+def replay(
+    setup: Setup,
+    batches: Sequence[Batch],
+    steps: int,
+    *,
+    change: Callable[[Setup], Setup | None] | None = None,
+    seen: Transform | None = None,
+    until: Callable[[float], bool] | None = None,
+    end: float = math.inf,
+) -> Replay | None:
+    """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
+
+    change: alters the copy before the first step. seen: alters each batch. until: stops when true
+    of a loss. end: time (perf_counter) at which to stop, with cut=True. The same seed goes before
+    every replay, so that two differ by the change alone.
+    """
+    twin = setup.copy()
+    if twin is not None and change is not None:
+        twin = change(twin)
+    if twin is None or not twin.optimizers or not batches:
+        return None
+    shown = [seen(batch) for batch in batches] if seen else list(batches)
+    torch.manual_seed(0)
+    twin.model.train()
+    losses: list[float] = []
+    try:
+        for k in range(steps):
+            if time.perf_counter() > end:
+                return Replay(tuple(losses), cut=True)
+            losses.append(twin.step(shown[k % len(shown)]))
+            if not math.isfinite(losses[-1]) or (until and until(losses[-1])):
+                break
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        # An optimiser or a model that cannot take these steps; the caller says what it left out.
+        return Replay(tuple(losses), cut=True) if losses else None
+    return Replay(tuple(losses))
+
+
+def lr_times(factor: float) -> Callable[[Setup], Setup]:
+    """Multiply every learning rate."""
+    return _in_groups(lambda group: group.update(lr=group["lr"] * factor))
+
+
+def without_decay(setup: Setup) -> Setup:
+    """Weight decay of 0."""
+    return _in_groups(lambda group: group.update(weight_decay=0.0))(setup)
+
+
+def momentum_of(value: float) -> Callable[[Setup], Setup]:
+    """Another momentum at the same learning rate, where there is one."""
+    return _in_groups(lambda group: group.update(momentum=value) if "momentum" in group else None)
+
+
+def _in_groups(change: Callable[[dict[str, Any]], None]) -> Callable[[Setup], Setup]:
+    def apply(setup: Setup) -> Setup:
+        for optimizer in setup.optimizers:
+            for group in optimizer.param_groups:
+                change(group)
+        return setup
+
+    return apply
+
+
+def mean_loss(setup: Setup) -> Setup:
+    """A summed loss divided by the rows of its batch."""
+    whole = setup.loss_fn
+    return replace(setup, loss_fn=lambda z, y: whole(z, y) / len(y))
+
+
+def on_logits(back: Callable[[Tensor], Tensor]) -> Callable[[Setup], Setup]:
+    """The loss gets back(output) in place of the output: logits in place of probabilities."""
+
+    def apply(setup: Setup) -> Setup:
+        whole = setup.loss_fn
+        return replace(setup, loss_fn=lambda z, y: whole(back(z), y))
+
+    return apply
+
+
+def reinitialised(setup: Setup) -> Setup:
+    """He's initialisation of all matrices and kernels, biases 0; norms and embeddings stay."""
+    kept = (
+        nn.Embedding,
+        nn.EmbeddingBag,
+        nn.LayerNorm,
+        nn.GroupNorm,
+        nn.modules.batchnorm._NormBase,
+    )
+    fixed = {id(p) for m in setup.model.modules() if isinstance(m, kept) for p in m.parameters()}
+    with torch.no_grad():
+        for p in setup.model.parameters():
+            if id(p) in fixed or not p.is_floating_point():
+                continue
+            if p.ndim >= 2:
+                nn.init.kaiming_normal_(p, nonlinearity="relu")
+            elif p.ndim == 1:
+                p.zero_()
+    return setup
+
+
+def standardised(batches: Iterable[Batch]) -> Transform | None:
+    """Subtract the mean and divide by the deviation, measured on these batches.
+
+    Per column of a table or a sequence (..., d), per channel of images (N, C, H, W). None if the
+    first input is not of floating point.
+    """
+    inputs = [batch.x for batch in batches]
+    if not inputs or any(x is None or not x.is_floating_point() for x in inputs):
+        return None
+    x = torch.cat([x for x in inputs if x is not None and x.shape[1:] == inputs[0].shape[1:]])  # type: ignore[union-attr]
+    mean, std = moments(x)
+
+    def apply(batch: Batch) -> Batch:
+        assert batch.x is not None
+        return batch.with_x((batch.x - mean) / std)
+
+    return apply
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each column or channel; the deviation of a constant one is 1."""
+    axes = (0, *range(2, x.ndim)) if x.ndim >= 4 else tuple(range(max(1, x.ndim - 1)))
+    x = x.double()
+    mean, std = x.mean(axes, keepdim=True), x.std(axes, correction=0, keepdim=True)
+    std = torch.where(std > 1e-12, std, 1.0)
+    return mean.float(), std.float()

@@ -1,0 +1,196 @@
+"""Look at somebody's objects and leave them, bit for bit, as they were."""
+
+import copy
+import functools
+import random
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+Undo = Callable[[], None]
+
+_ATOMS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, torch.dtype)
+# Deeper than any loader or dataset of sense; wider means data, which is not walked through.
+_DEPTH, _WIDTH = 8, 256
+# Data up to this size are copied rather than watched.
+_COPIED_BYTES, _COPIED_OBJECTS = 2**27, 100_000
+
+
+@contextmanager
+def untouched(*objects: Any) -> Iterator[None]:
+    """Put back all random generators, and the state of these objects, when the block ends.
+
+    Of modules: parameters, buffers, gradients, flags; of optimisers: their state; of anything else
+    (loaders, samplers, datasets, functions with what they enclose): generators, plain attributes
+    and lists. Tensors outside modules and optimisers are taken to be data, which nobody changes.
+    """
+    undo = [*_global_generators(), *_remember(objects)]
+    try:
+        yield
+    finally:
+        for back in reversed(undo):
+            back()
+
+
+def _global_generators() -> Iterator[Undo]:
+    yield functools.partial(random.setstate, random.getstate())
+    yield functools.partial(np.random.set_state, np.random.get_state())
+    yield functools.partial(torch.set_rng_state, torch.get_rng_state())
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        yield functools.partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
+
+
+def _remember(roots: Any) -> Iterator[Undo]:
+    for thing in walk(roots):
+        if isinstance(thing, torch.Generator):
+            yield functools.partial(thing.set_state, thing.get_state())
+        elif isinstance(thing, np.random.Generator):
+            yield functools.partial(_set_bits, thing, copy.deepcopy(thing.bit_generator.state))
+        elif isinstance(thing, np.random.RandomState):
+            yield functools.partial(thing.set_state, thing.get_state())
+        elif isinstance(thing, random.Random):
+            yield functools.partial(thing.setstate, thing.getstate())
+        elif isinstance(thing, nn.Module):
+            yield from _of_module(thing)
+        elif isinstance(thing, torch.optim.Optimizer):
+            yield from _of_optimizer(thing)
+        elif isinstance(thing, list):
+            yield functools.partial(thing.__setitem__, slice(None), thing.copy())
+        elif isinstance(thing, dict):
+            yield functools.partial(_refill, thing, thing.copy())
+        elif hasattr(thing, "__dict__") and not callable(thing):
+            yield functools.partial(_refill, vars(thing), vars(thing).copy())
+
+
+def _set_bits(generator: np.random.Generator, state: Any) -> None:
+    generator.bit_generator.state = state
+
+
+def _refill(target: dict[Any, Any], kept: dict[Any, Any]) -> None:
+    if target.keys() != kept.keys() or any(target[k] is not v for k, v in kept.items()):
+        target.clear()
+        target.update(kept)
+
+
+def _of_module(module: nn.Module) -> Iterator[Undo]:
+    """One module without its children: they are met on the walk."""
+    yield functools.partial(_refill, vars(module), vars(module).copy())
+    for table in (module._parameters, module._buffers):
+        yield functools.partial(_refill, table, table.copy())
+        for tensor in table.values():
+            if tensor is not None:
+                yield from _of_tensor(tensor)
+
+
+def _of_tensor(tensor: Tensor) -> Iterator[Undo]:
+    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+        return
+    yield functools.partial(_set_values, tensor, tensor.detach().clone(), tensor._version)
+    if tensor.is_leaf:
+        yield functools.partial(tensor.requires_grad_, tensor.requires_grad)
+        grad = tensor.grad
+        if grad is not None:
+            yield functools.partial(_set_values, grad, grad.detach().clone(), grad._version)
+        yield functools.partial(setattr, tensor, "grad", grad)
+
+
+def _set_values(tensor: Tensor, values: Tensor, version: int) -> None:
+    if tensor._version != version:
+        with torch.no_grad():
+            tensor.copy_(values)
+
+
+def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Undo]:
+    for group in optimizer.param_groups:
+        yield functools.partial(_refill, group, group.copy())
+        for parameter in group["params"]:
+            yield from _of_tensor(parameter)
+    yield functools.partial(_refill, optimizer.state, dict(optimizer.state))
+    for kept in optimizer.state.values():
+        yield functools.partial(_refill, kept, kept.copy())
+        for value in kept.values():
+            if isinstance(value, Tensor):
+                yield from _of_tensor(value)
+
+
+def walk(roots: Any) -> Iterator[Any]:
+    """Every object that can be reached and may hold state, once; not into data."""
+    seen: set[int] = set()
+    kept: list[Any] = []  # ids stay unique while the objects live
+    front: list[tuple[Any, int]] = [(root, 0) for root in roots]
+    while front:
+        thing, depth = front.pop()
+        if isinstance(thing, (*_ATOMS, Tensor, np.ndarray)) or id(thing) in seen or depth > _DEPTH:
+            continue
+        seen.add(id(thing))
+        kept.append(thing)
+        yield thing
+        front += [(part, depth + 1) for part in _parts(thing)]
+
+
+def _parts(thing: Any) -> list[Any]:
+    match thing:
+        case list() | tuple() | set() | frozenset():
+            return list(thing) if len(thing) <= _WIDTH else []
+        case dict():
+            return list(thing.values()) if len(thing) <= _WIDTH else []
+        case nn.Module():
+            return [*thing._modules.values(), *vars(thing).values()]
+        case torch.optim.Optimizer():
+            return []
+        case types.FunctionType():
+            cells = [cell.cell_contents for cell in thing.__closure__ or () if _filled(cell)]
+            return [*cells, *(thing.__defaults__ or ()), *_named_globals(thing)]
+        case types.MethodType():
+            return [thing.__self__, thing.__func__]
+        case functools.partial():
+            return [thing.func, thing.args, thing.keywords]
+    return list(vars(thing).values()) if hasattr(thing, "__dict__") else []
+
+
+def _filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
+def _named_globals(function: types.FunctionType) -> list[Any]:
+    """Modules, optimisers and generators that a function's code names."""
+    holders = (nn.Module, torch.optim.Optimizer, torch.Generator, np.random.Generator)
+    named = (function.__globals__.get(name) for name in function.__code__.co_names)
+    return [value for value in named if isinstance(value, (*holders, random.Random))]
+
+
+def copied(*objects: Any) -> tuple[Any, ...] | None:
+    """Deep copies that keep what the objects share, or None if one cannot be copied cheaply."""
+    bytes_, count = 0, 0
+    for thing in walk(objects):
+        held = _values(thing)
+        count += 1 + len(held)
+        bytes_ += sum(v.nbytes for v in held if isinstance(v, (Tensor, np.ndarray)))
+    if bytes_ > _COPIED_BYTES or count > _COPIED_OBJECTS:
+        return None
+    return deep(*objects)
+
+
+def _values(thing: Any) -> list[Any]:
+    if isinstance(thing, dict):
+        return list(thing.values())
+    if isinstance(thing, (list, tuple, set)):
+        return list(thing)
+    return list(vars(thing).values()) if hasattr(thing, "__dict__") else []
+
+
+def deep(*objects: Any) -> tuple[Any, ...] | None:
+    """Deep copies that keep what the objects share, or None if that is not possible."""
+    try:
+        return copy.deepcopy(objects)
+    except Exception:  # anybody's __deepcopy__, __reduce__ or C object
+        return None
