@@ -77,10 +77,11 @@ class Unwatched:
 class Verdict:
     """What a tool printed on one run, and what that was worth.
 
-    first: the code that is read first among the loud ones (warn and error), those before the
-    training before those during it. validated: the fix for it cures; by_fix: by the fix as a
-    program applies it, not by the author's edit. step: optimiser steps until the first right code,
-    None if there was none. noise: loud codes that are neither right nor follow from the fault.
+    truth: the code of the program's fault, its twin's too; empty for a control. first: the code
+    that is read first among the loud ones (warn and error), those before the training before those
+    during it. validated: the fix for it cures; by_fix: by the fix as a program applies it, not by
+    the author's edit. noise: loud codes that are neither right nor follow from the fault. step:
+    optimiser steps until the first right code, None if there was none. seconds: before the training.
     """
 
     program: str
@@ -122,7 +123,8 @@ def observe(
     program: Program, seed: int, tool: Tool, healthy: bool = False
 ) -> tuple[Verdict, Outcome]:
     """What the tool prints on one run, and how the run went."""
-    verdict = Verdict(program.name, program.group, seed, healthy)
+    truth = program.fault.truth if program.fault else ""
+    verdict = Verdict(program.name, program.group, seed, healthy, truth)
     case = program.case(seed, healthy)
     found: list[tuple[Finding, int]] = []
     with warnings.catch_warnings():
@@ -159,7 +161,7 @@ def _read(verdict: Verdict, found: list[tuple[Finding, int]], fault: Fault | Non
     if fault is None or verdict.healthy:
         return
     allowed = fault.right.union(fault.consequence, fault.also)
-    verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
+    verdict.right = verdict.first in fault.right
     verdict.noise = [code for code in verdict.loud if code not in allowed]
     verdict.step = min((step for f, step in loud if f.code in fault.right), default=None)
 
