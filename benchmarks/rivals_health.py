@@ -387,11 +387,13 @@ def row(name: str, figures: dict[str, Any]) -> str:
     """A line of the table in docs/health/benchmark.md."""
 
     def share(key: str) -> str:
+        if key not in figures:  # only faults, or only healthy programs, were asked for
+            return ""
         low, high = figures[key]["interval"]
         return f"{figures[key]['share']:.0%} ({low:.0%} to {high:.0%})"
 
     cells = [share(key) for key in ("detected", "right", "validated")]
-    cells += [f"{figures['noise per run']:.2f}", share("programs with a warning")]
+    cells += [f"{figures.get('noise per run', 0):.2f}", share("programs with a warning")]
     return f"| {name} | {' | '.join(cells)} |"
 
 
