@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Any
 
 
 class SteepestError(Exception):
@@ -30,6 +31,22 @@ class EngineError(SteepestError):
 
 class RunError(SteepestError):
     """A run cannot be written, read or continued."""
+
+
+class HealthError(SteepestError):
+    """The check before training found what surely breaks it. findings: what it found."""
+
+    def __init__(self, message: str, findings: Any = ()) -> None:
+        super().__init__(message)
+        self.findings = findings
+
+
+class SteepestWarning(UserWarning):
+    """Something that a user should know and that stops nothing."""
+
+
+class HealthWarning(SteepestWarning):
+    """A finding of the check before training, or of the watch during it."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -309,6 +309,7 @@ class Recipe:
     device: str | None = _setting(
         None, "cpu, cuda, cuda:1 ...; the model's own where not given", _TEXT
     )
+    check: bool = _setting(True, "look for faults before the first step; errors stop it", _SWITCH)
     checkpoint_every: float = _setting(
         60.0, "seconds between two checkpoints in the run's folder", _POSITIVE
     )

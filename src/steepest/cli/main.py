@@ -1,6 +1,7 @@
 """`steepest`: finds the command, imports it only then, and turns errors into exit codes.
 
-Exit codes: 0 success, 2 a user's mistake (one message, no traceback), 130 Ctrl-C.
+Exit codes: 0 success, 1 `check` found an error, 2 a user's mistake (one message, no traceback),
+130 Ctrl-C.
 """
 
 import sys
@@ -16,6 +17,7 @@ from steepest.errors import SteepestError
 _COMMANDS = {
     "train": "Train a classifier on a file, a folder or a data set by name.",
     "resume": "Go on with a run from its newest checkpoint.",
+    "check": "Look for faults before training: a recipe, data, or a Python file.",
     "find-lr": "Suggest a learning rate by a range test.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",

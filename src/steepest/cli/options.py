@@ -103,7 +103,7 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
     **dict.fromkeys(("min_lr", "ema", "swa", "focal_gamma", "label_smoothing"), float),
     **dict.fromkeys(("pos_weight", "mixup", "cutmix", "checkpoint_every"), float),
     **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
-    **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
+    **dict.fromkeys(("penalise_biases", "early_stopping", "flip", "check"), bool),
 }
 
 

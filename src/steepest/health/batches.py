@@ -45,14 +45,19 @@ class Batch:
     def take(self, rows: Any) -> "Batch":
         """Some of the rows. rows: a slice or indices."""
         n = self.rows
-        pick = lambda value: _nested(value, lambda t: t[rows] if len(t) == n else t)  # noqa: E731
-        kwargs = {name: pick(value) for name, value in self.kwargs.items()}
-        return Batch(tuple(map(pick, self.args)), pick(self.target), kwargs)
+        return self._changed(lambda t: t[rows] if len(t) == n else t)
 
     def to(self, device: torch.device) -> "Batch":
-        move = lambda value: _nested(value, lambda t: t.to(device))  # noqa: E731
-        kwargs = {name: move(value) for name, value in self.kwargs.items()}
-        return Batch(tuple(map(move, self.args)), move(self.target), kwargs)
+        return self._changed(lambda t: t.to(device))
+
+    def double(self) -> "Batch":
+        """With inputs of floating point in double precision."""
+        return self._changed(lambda t: t.double() if t.is_floating_point() else t)
+
+    def _changed(self, change: "Callable[[Tensor], Tensor]") -> "Batch":
+        kwargs = {name: _nested(value, change) for name, value in self.kwargs.items()}
+        args = tuple(_nested(arg, change) for arg in self.args)
+        return Batch(args, _nested(self.target, change), kwargs)
 
 
 def _has_rows(value: Any) -> bool:
@@ -193,7 +198,7 @@ def iter_is_once(iterable: Any) -> bool:
 
 
 def _some(source: Iterable[Any], most: int, end: float) -> tuple[list[Any], bool]:
-    batches = []
+    batches: list[Any] = []
     for batch in source:
         if len(batches) >= most or (batches and time.perf_counter() > end):
             return batches, False
@@ -223,7 +228,7 @@ def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, end: float)
     part.batches, part.complete = _some(source, most, end)
     part.problem = "" if part.batches else "it is empty"
     if part.size and batch_sampler is not None:
-        some = torch.linspace(0, part.size - 1, min(part.size, rows)).long().unique().tolist()
+        some = sorted(set(torch.linspace(0, part.size - 1, min(part.size, rows)).long().tolist()))
         part.spread = _spread(dataset, some, collate, end)
     part.whole = _whole(dataset)
     return part

@@ -3,7 +3,8 @@
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,13 +12,14 @@ from torch import Tensor, nn
 
 from steepest.health.batches import Batch, Form, Part, forms, read
 from steepest.health.finding import Evidence, Finding, Findings
-from steepest.health.probes import Scene, class_indices, run_pass
+from steepest.health.probes import MEMORISED, Scene, class_indices, run_pass
 from steepest.health.ranking import ranked
 from steepest.health.replay import Setup, first_tensor
-from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, PROBES, Rule
+from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, OF_THE_OPTIMISER, PROBES, Rule
 from steepest.health.untouched import untouched
 
 _BATCHES, _ROWS = 64, 256
+_WORTH_SHARING = 1_000_000  # weights
 
 
 def check(
@@ -41,21 +43,51 @@ def check(
     told in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
     on the first batch is a finding of severity error.
     """
+    setup = Setup(model, loss_fn, _optimizers(optimizer))
+    return examine(setup, train_loader, val_loader, seconds)
+
+
+def examine(
+    setup: Setup,
+    train_loader: Any,
+    val_loader: Any,
+    seconds: float,
+    *,
+    steady: bool = True,
+    thorough: bool = True,
+) -> Findings:
+    """`check` of a setup.
+
+    steady: the optimiser's rates are those of the first steps, and nothing else is done to a
+    gradient. thorough: with the tests T2 and T3.
+    """
     end = time.perf_counter() + seconds
-    optimizers = _optimizers(optimizer)
     with (
-        untouched(model, loss_fn, optimizers, train_loader, val_loader),
+        untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
         warnings.catch_warnings(),
+        _one_thread(setup.model),
         torch.inference_mode(False),
         torch.enable_grad(),
     ):
         warnings.simplefilter("ignore")
-        found, left_out, triage = _examine(
-            Setup(model, loss_fn, optimizers), train_loader, val_loader, end, seconds
-        )
+        rules = [r for r in EXPERIMENTS if steady or r not in OF_THE_OPTIMISER]
+        found, left_out, scene = _examine(setup, train_loader, val_loader, end, seconds, rules)
+        triage = _triage(scene, left_out) if scene is not None and thorough else ()
     if left_out:
         found.append(_not_checked(left_out))
     return Findings(ranked(found), triage)
+
+
+@contextmanager
+def _one_thread(model: nn.Module) -> Iterator[None]:
+    """Small nets are quicker on one thread, much so on a busy machine."""
+    threads = torch.get_num_threads()
+    if sum(p.numel() for p in model.parameters()) < _WORTH_SHARING:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _optimizers(optimizer: Any) -> tuple[Any, ...]:
@@ -78,37 +110,45 @@ def _not_checked(left_out: Sequence[str]) -> Finding:
 
 
 def _examine(
-    own: Setup, train_loader: Any, val_loader: Any, end: float, seconds: float
-) -> tuple[list[Finding], list[str], tuple[str, ...]]:
+    own: Setup,
+    train_loader: Any,
+    val_loader: Any,
+    end: float,
+    seconds: float,
+    experiments: Sequence[Rule],
+) -> tuple[list[Finding], list[str], Scene | None]:
+    """What was found, what was left out, and the scene if a first pass was made."""
     left_out: list[str] = []
     train = _read(train_loader, "training data", _BATCHES, 0.15 * seconds, left_out)
     val = _read(val_loader, "validation data", 16, 0.1 * seconds, left_out)
     setup = own.copy()
     if setup is None:
         left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
-        return [], left_out, ()
+        return [], left_out, None
+    if not own.optimizers:
+        setup = setup.neutral(1e-3)
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
     if train.problem:
         scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
+        scene.own_optimizer = bool(own.optimizers)
         found += _apply(BEFORE_FORWARD[:3], scene, left_out)
-        return found, left_out, ()
+        return found, left_out, None
     form, failure = _form(setup, train.batches[0], device)
     if form is None:
         left_out.append("batches that hold no targets: neither a pair nor a mapping with labels")
-        return found, left_out, ()
+        return found, left_out, None
     batches = _in_form(train.batches, form, device)
     probe = _probe(train, form, device, batches)
     val_probe = _probe(val, form, device, []) if not val.problem else None
     scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
+    scene.own_optimizer = bool(own.optimizers)
     found += _apply(BEFORE_FORWARD, scene, left_out)
-    if failure is None and own.unpack != setup.unpack:
-        scene.setup.unpack = setup.unpack
     failure = failure or _first_pass(scene)
     if failure is not None:
-        return [*found, *_of_failure(failure, scene, found)], left_out, ()
-    found += _apply((*FACTS, *PROBES, *EXPERIMENTS), scene, left_out)
-    return found, left_out, _triage(scene)
+        return [*found, *_of_failure(failure, scene, found)], left_out, None
+    found += _apply((*FACTS, *PROBES, *experiments), scene, left_out)
+    return found, left_out, scene
 
 
 def _ids(own: Setup) -> frozenset[int]:
@@ -121,7 +161,7 @@ def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]
         part = read(loader, most, _ROWS, seconds)
     except Exception as error:  # anybody's dataset, sampler and collate function
         part = Part(problem=f"reading it raised {type(error).__name__}: {error}")
-    if part.problem and loader is not None:
+    if part.problem and not (loader is None and name == "validation data"):
         left_out.append(f"the {name}: {part.problem}")
     return part
 
@@ -130,6 +170,9 @@ def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Fin
     """What the rules find. A rule that fails on odd objects is left out and told."""
     found: list[Finding] = []
     for rule in rules:
+        if scene.late and rule not in FACTS and rule not in BEFORE_FORWARD:
+            left_out.append(f"for want of time {rule.__name__}")
+            continue
         try:
             found += rule(scene)
         except Exception as error:  # the user's code runs in here
@@ -236,11 +279,12 @@ def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> lis
         return [out]
     cause, fix = _cause(told, x, y, stage)
     plain = isinstance(y, Tensor) and len(scene.probe.args) == 1
+    what = "the model" if stage == "forward" else "the loss"
     return [
         Finding(
             "FORWARD_FAILS" if stage == "forward" else "LOSS_FAILS",
             "error" if plain else "info",
-            f"{'the model' if stage == 'forward' else 'the loss'} raises on the first batch: {cause}",
+            f"{what} raises on the first batch: {cause}",
             fix,
             (Evidence(f"{type(error).__name__}: {told}", "a loss", shapes),),
             confidence="fact" if plain else "suspected",
@@ -292,16 +336,16 @@ def _cause(told: str, x: Tensor | None, y: Any, stage: str) -> tuple[str, str]:
     return told, "mend this before training; the message is that of the first batch"
 
 
-def _triage(scene: Scene) -> tuple[str, ...]:
-    """T2 and T3 in words, as far as they were made."""
+def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
+    """T2 and T3 in words, as far as there was time for them."""
     lines = []
-    if "net_learns" in vars(scene) or not scene.late:
-        learns = scene.net_learns
-        if learns is not None:
-            lines.append(f"net and loss {'can' if learns else 'cannot'} learn 32 rows by heart")
-    if scene.setup.optimizers and ("descends" in vars(scene) or not scene.late):
-        descends = scene.descends
-        if descends is not None:
-            verb = "halves" if descends else "does not halve"
-            lines.append(f"the own optimiser {verb} the loss of 32 rows in 200 steps")
+    try:
+        if scene.net_learns is not None:
+            can = "can" if scene.net_learns else "cannot"
+            lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
+        if scene.own_optimizer and scene.descends is not None:
+            halves = "halves" if scene.descends else "does not halve"
+            lines.append(f"the own optimiser {halves} the loss of {MEMORISED} rows in 200 steps")
+    except Exception as error:  # the user's code runs in here
+        left_out.append(f"learning a few rows by heart: {type(error).__name__}: {error}")
     return tuple(lines)

@@ -116,9 +116,10 @@ def one_column_accuracies(table: Table) -> Tensor:
     half = torch.arange(len(table)) % 2 == 0
     scores = []
     for column in table.flat.T:
-        edges = column[half].unique()
+        edges = torch.unique(column[half])
         if len(edges) > 50:
-            edges = torch.quantile(column[half], torch.linspace(0, 1, 51)).unique()
+            shares = torch.linspace(0, 1, 51)
+            edges = torch.unique(torch.quantile(column[half], shares))
         bins = torch.bucketize(column, (edges[1:] + edges[:-1]) / 2)
         counts = torch.zeros(len(edges), classes)
         counts.index_put_((bins[half], y[half]), torch.ones(int(half.sum())), accumulate=True)

@@ -23,9 +23,11 @@ from steepest.health.replay import (
 )
 
 # Nodes of the autograd graph that pass values on unchanged.
-_PASSED = ("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice")
-_PASSED += ("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe")
-_PASSED += ("Index", "Contiguous", "Detach", "Split", "Unbind")
+_PASSED = (
+    *("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice"),
+    *("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe"),
+    *("Index", "Contiguous", "Detach", "Split", "Unbind"),
+)
 REPLAYED = 30  # steps of a what-if
 MEMORISED = 32  # rows that a net must be able to learn by heart
 
@@ -46,7 +48,8 @@ def head_name(tensor: Tensor) -> str:
 
 def graph_nodes(root: Any, most: int = 20_000) -> Iterator[Any]:
     """The nodes of an autograd graph, breadth first."""
-    seen, front = set(), [root]
+    seen: set[Any] = set()
+    front = [root]
     while front and len(seen) < most:
         node = front.pop(0)
         if node is None or node in seen:
@@ -221,7 +224,8 @@ class Scene:
 
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
     probe: 64 to 256 rows from all over the training data. end: time at which to stop.
-    left_out: what was not looked at, and why.
+    left_out: what was not looked at, and why. own_optimizer: False if none was given, and a neutral
+    Adam takes the steps of the experiments.
     """
 
     setup: Setup
@@ -234,6 +238,7 @@ class Scene:
     own_ids: frozenset[int]
     end: float
     left_out: list[str] = field(default_factory=list)
+    own_optimizer: bool = True
     first: Pass | None = None
     passes: list[Pass] = field(default_factory=list)
 
@@ -340,15 +345,26 @@ class Scene:
     def standardise(self) -> Transform | None:
         return standardised([self.probe])
 
+    @cached_property
+    def awake(self) -> Setup | None:
+        """A copy after five steps of Adam: layers that start at 0 have woken up."""
+        twin = self.setup.copy()
+        if twin is None:
+            return None
+        twin.model.train()
+        twin = twin.neutral(1e-3)
+        torch.manual_seed(0)
+        for _ in range(5):
+            twin.step(self.probe.take(slice(0, 64)))
+        return twin
+
     def by_heart(self, name: str, setup: Setup, steps: int = 200) -> Replay | None:
         """Learn the same few rows again and again, until half a loss in ten is left."""
         if self.late:
             self.left_out.append(f"the test '{name}'")
             return None
         few = self.probe.take(slice(0, MEMORISED))
-        start = abs(self.loss_at_start) * (few.rows if self.summed else 1)
-        enough = lambda loss: loss <= 0.1 * start  # noqa: E731
-        result = replay(setup, [few], steps, until=enough, end=self.end)
+        result = replay(setup, [few], steps, until=0.1, end=self.end)
         if result is None or result.cut:
             self.left_out.append(f"the test '{name}'")
             return None
@@ -392,5 +408,5 @@ def class_indices(target: Any) -> Tensor | None:
         return None
     if y.is_floating_point():
         whole = bool((y == y.round()).all()) and len(y) > 0
-        return y.long() if whole and y.unique().numel() <= 0.5 * len(y) + 2 else None
+        return y.long() if whole and torch.unique(y).numel() <= 0.5 * len(y) + 2 else None
     return y.long()

@@ -39,22 +39,26 @@ class Setup:
 
     model: nn.Module
     loss_fn: LossFn
-    optimizers: tuple[torch.optim.Optimizer, ...] = ()
+    optimizers: tuple[Any, ...] = ()
     unpack: bool = False
 
     def copy(self) -> "Setup | None":
         """A copy whose optimisers hold the copy's parameters; None if it cannot be copied."""
         twin = deep(self.model, self.loss_fn, self.optimizers)
-        return None if twin is None else Setup(*twin, self.unpack)
+        if twin is None:
+            return None
+        model, loss_fn, optimizers = twin
+        for old, new in zip(self.optimizers, optimizers, strict=True):
+            _complete(old, new)
+        return Setup(model, loss_fn, optimizers, self.unpack)
 
     def outputs(self, batch: Batch) -> Any:
         return self.model(*batch.args, **batch.kwargs)
 
     def loss_of(self, output: Any, target: Any) -> Tensor:
         """The loss as a scalar: a loss without reduction is averaged."""
-        loss = self.loss_fn(first_tensor(output) if self.unpack else output, target)
-        if not isinstance(loss, Tensor):
-            loss = first_tensor(loss)
+        found = self.loss_fn(first_tensor(output) if self.unpack else output, target)
+        loss = first_tensor(found)
         if loss is None:
             raise TypeError("the loss function returned no tensor")
         return loss if loss.ndim == 0 else loss.mean()
@@ -73,7 +77,7 @@ class Setup:
             return loss
 
         if any(isinstance(o, torch.optim.LBFGS) for o in self.optimizers):
-            before = [float(optimizer.step(closure)) for optimizer in self.optimizers]
+            before = [float(o.step(closure)) for o in self.optimizers]
             return before[0]
         loss = closure()
         for optimizer in self.optimizers:
@@ -82,8 +86,106 @@ class Setup:
 
     def neutral(self, lr: float) -> "Setup":
         """The same model with Adam at this rate in place of the user's optimisers."""
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        return replace(self, optimizers=(torch.optim.Adam(trainable, lr),))
+        return replace(self, optimizers=(Adam(self.model.parameters(), lr),))
+
+
+class Adam:
+    """Adam (Kingma and Ba, ICLR 2015) without torch.optim, whose first use takes seconds.
+
+    param_groups: as torch.optim has them, with what a replay may change: lr and weight_decay.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        weight_decay: float = 0.0,
+        *,
+        decoupled: bool = False,
+    ) -> None:
+        trainable = [p for p in parameters if p.requires_grad]
+        group = {"params": trainable, "lr": lr, "betas": betas, "weight_decay": weight_decay}
+        self.param_groups: list[dict[str, Any]] = [group]
+        self.decoupled = decoupled
+        self.steps = 0
+        self.means = [torch.zeros_like(p) for p in trainable]
+        self.squares = [torch.zeros_like(p) for p in trainable]
+
+    def zero_grad(self) -> None:
+        for p in self.param_groups[0]["params"]:
+            p.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self.steps += 1
+        group = self.param_groups[0]
+        a, b = group["betas"]
+        for p, mean, square in zip(group["params"], self.means, self.squares, strict=True):
+            if p.grad is None:
+                continue
+            g = p.grad
+            if group["weight_decay"] and self.decoupled:
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+            elif group["weight_decay"]:
+                g = g + group["weight_decay"] * p
+            mean.lerp_(g, 1 - a)
+            square.mul_(b).addcmul_(g, g, value=1 - b)
+            scale = (square / (1 - b**self.steps)).sqrt_().add_(1e-8)
+            p.addcdiv_(mean, scale, value=-group["lr"] / (1 - a**self.steps))
+
+
+class SGD:
+    """Gradient descent with momentum as torch.optim.SGD, without its first use's seconds."""
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        *,
+        nesterov: bool = False,
+    ) -> None:
+        trainable = [p for p in parameters if p.requires_grad]
+        group = {"params": trainable, "lr": lr, "momentum": momentum, "weight_decay": weight_decay}
+        self.param_groups: list[dict[str, Any]] = [group]
+        self.nesterov = nesterov
+        self.velocities: list[Tensor | None] = [None] * len(trainable)
+
+    def zero_grad(self) -> None:
+        for p in self.param_groups[0]["params"]:
+            p.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        group = self.param_groups[0]
+        for k, p in enumerate(group["params"]):
+            if p.grad is None:
+                continue
+            g = p.grad + group["weight_decay"] * p if group["weight_decay"] else p.grad
+            if group["momentum"]:
+                v = self.velocities[k]
+                v = g.clone() if v is None else v.mul_(group["momentum"]).add_(g)
+                self.velocities[k] = v
+                g = g + group["momentum"] * v if self.nesterov else v
+            p.sub_(g, alpha=group["lr"])
+
+
+def _complete(old: Any, new: Any) -> None:
+    """Give the copy of an optimiser what torch leaves out of copies, as the list LBFGS keeps."""
+    held = {
+        id(a): b
+        for g, h in zip(old.param_groups, new.param_groups, strict=True)
+        for a, b in zip(g["params"], h["params"], strict=True)
+    }
+    for name, value in vars(old).items():
+        if name in vars(new):
+            continue
+        if isinstance(value, list) and all(id(v) in held for v in value):
+            setattr(new, name, [held[id(v)] for v in value])
+        elif value is None or isinstance(value, (bool, int, float, str)):
+            setattr(new, name, value)
 
 
 @dataclass(frozen=True)
@@ -121,14 +223,14 @@ def replay(
     *,
     change: Callable[[Setup], Setup | None] | None = None,
     seen: Transform | None = None,
-    until: Callable[[float], bool] | None = None,
+    until: float = 0.0,
     end: float = math.inf,
 ) -> Replay | None:
     """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
 
-    change: alters the copy before the first step. seen: alters each batch. until: stops when true
-    of a loss. end: time (perf_counter) at which to stop, with cut=True. The same seed goes before
-    every replay, so that two differ by the change alone.
+    change: alters the copy before the first step. seen: alters each batch. until: stops at this
+    share of the first loss. end: time (perf_counter) at which to stop, with cut=True. The same
+    seed goes before every replay, so that two differ by the change alone.
     """
     twin = setup.copy()
     if twin is not None and change is not None:
@@ -144,9 +246,9 @@ def replay(
             if time.perf_counter() > end:
                 return Replay(tuple(losses), cut=True)
             losses.append(twin.step(shown[k % len(shown)]))
-            if not math.isfinite(losses[-1]) or (until and until(losses[-1])):
+            if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
                 break
-    except (RuntimeError, ValueError, TypeError, IndexError):
+    except Exception:
         # An optimiser or a model that cannot take these steps; the caller says what it left out.
         return Replay(tuple(losses), cut=True) if losses else None
     return Replay(tuple(losses))

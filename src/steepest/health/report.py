@@ -41,7 +41,7 @@ def _lines(finding: Finding) -> Iterator[str]:
 
 
 def _wrapped(label: str, text: str) -> list[str]:
-    """text after its label, later lines below the first."""
+    """Text after its label, later lines below the first."""
     indent = " " * (12 if label.startswith("  ") else 4)
     return textwrap.wrap(
         label + text, _WIDTH, subsequent_indent=indent, break_long_words=False, tabsize=1

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-Undo = Callable[[], None]
+Undo = Callable[[], Any]
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, torch.dtype)
 # Deeper than any loader or dataset of sense; wider means data, which is not walked through.
@@ -41,7 +41,7 @@ def _global_generators() -> Iterator[Undo]:
     yield functools.partial(random.setstate, random.getstate())
     yield functools.partial(np.random.set_state, np.random.get_state())
     yield functools.partial(torch.set_rng_state, torch.get_rng_state())
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         yield functools.partial(torch.cuda.set_rng_state_all, torch.cuda.get_rng_state_all())
 
 
@@ -88,7 +88,7 @@ def _of_module(module: nn.Module) -> Iterator[Undo]:
 
 
 def _of_tensor(tensor: Tensor) -> Iterator[Undo]:
-    if isinstance(tensor, nn.parameter.UninitializedTensorMixin):
+    if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
         return
     yield functools.partial(_set_values, tensor, tensor.detach().clone(), tensor._version)
     if tensor.is_leaf:

@@ -57,6 +57,8 @@ class Run:
         self.record = record
         self.dataset = dataset
         self.folder = folder
+        # What the check before training found; train() sets it.
+        self.preflight: Any = ()
 
     @property
     def model(self) -> nn.Module:

@@ -16,12 +16,14 @@ from steepest.classifier import save_classifier
 from steepest.engine import Plan
 from steepest.errors import RecipeError, RunError
 from steepest.files import is_empty_folder, make_run_folder, require_space, write_atomically
+from steepest.health import Findings
 from steepest.nn import build
 from steepest.recipe import Recipe
 from steepest.run import RECORD, Event, Observer, Record, Run, begin_run_folder, require_run_folder
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest
 from steepest.training.descent import Descent, total_steps
 from steepest.training.interrupt import stop_request
+from steepest.training.preflight import require_healthy
 from steepest.training.preparation import OF_THE_NET, Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
 from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make_schedule
@@ -31,7 +33,7 @@ from steepest.training.weights import snapshot
 _CHANGEABLE = {
     *("epochs", "steps", "lr", "schedule", "warmup", "gamma", "step_size", "milestones", "min_lr"),
     *("restart_every", "plateau_patience", "early_stopping", "patience", "engine", "threads"),
-    *("device", "log_every", "checkpoint_every", "keep_checkpoints", "data"),
+    *("device", "log_every", "checkpoint_every", "keep_checkpoints", "data", "check"),
 }
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
@@ -63,6 +65,9 @@ def train(
     The model ends with its last weights, with their average if the recipe has ema or swa, and with
     those of the epoch of the lowest validation loss if it has early_stopping.
 
+    Before the first step the plan is checked (see `check`; recipe.check=False leaves that out):
+    warnings are shown as HealthWarning and kept in `run.preflight`, errors raise HealthError.
+
     Ctrl-C or SIGTERM ends the training after the current step; the run is given back as it is then,
     with `run.status == "interrupted"`, and `resume` goes on with it. Raises a SteepestError before
     any work if something does not fit.
@@ -77,11 +82,13 @@ def train(
     try:
         ready = prepare(model, data, recipe)
         schedule = _schedule(ready, scheduler, scheduler_every)
+        found = require_healthy(ready) if recipe.check else Findings()
         record = _begin_record(folder, ready)
     except BaseException:
         _remove_if_empty(folder)
         raise
     run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
+    run.preflight = found
     with _alone(folder):
         _carry_out(run, ready, schedule, progress, observers)
     return run

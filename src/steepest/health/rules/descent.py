@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from steepest.health.finding import Evidence, Finding
-from steepest.health.probes import Scene
+from steepest.health.probes import MEMORISED, Scene
 from steepest.health.replay import Replay, lr_times, momentum_of, without_decay
 
-_LOWER = (1 / 3, 0.1, 1 / 30, 0.01, 1e-3, 1e-4)
+_LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
+_FEW_STEPS = 50
 _HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5)
 
 
@@ -31,20 +32,15 @@ def _will_rise(scene: Scene) -> bool:
 
 def lr_too_high(scene: Scene) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
-    plain = scene.plain
+    plain = scene.plain if scene.own_optimizer else None
     if plain is None or not scene.classes or not math.isfinite(scene.loss_at_start):
         return
     L0, H = scene.loss_at_start, scene.prior_loss
     away = plain.worst > L0 + max(2.0, scene.chance)
     if not away and plain.final <= max(0.98 * H, 0.9 * L0):
         return
-    for factor in (0.1, 0.01, 0.001):
-        other = scene.what_if(f"lr x {factor:g}", change=lr_times(factor))
-        if other is None:
-            return
-        if other.finite and other.final <= 0.8 * plain.final and other.final <= 0.9 * L0:
-            break
-    else:
+    factor, other = _best_lower_rate(scene)
+    if other is None or other.final > 0.8 * plain.final or other.final > 0.9 * L0:
         return
     momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(scene)), default=0.0)
     if momentum > 0.95:
@@ -63,6 +59,20 @@ def lr_too_high(scene: Scene) -> Iterator[Finding]:
         ("model and data: the same weights learn on the same batches at the lower rate",),
         "confirmed",
     )
+
+
+def _best_lower_rate(scene: Scene) -> tuple[float, Replay | None]:
+    """The factor below 1 that ends lowest; smaller ones are tried while they help."""
+    best: tuple[float, Replay | None] = (1.0, None)
+    for factor in _LOWER:
+        other = scene.what_if(f"lr x {factor:g}", change=lr_times(factor))
+        if other is None:
+            break
+        if best[1] is None or other.final < best[1].final:
+            best = (factor, other)
+        elif math.isfinite(best[1].final):
+            break
+    return best
 
 
 def _steps(plain: Replay, other: Replay, what: str) -> tuple[Evidence, ...]:
@@ -89,36 +99,23 @@ def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> F
 
 
 def lr_too_low(scene: Scene) -> Iterator[Finding]:
-    """The optimiser cannot learn a few rows by heart, and can at a rate many times as high."""
-    if not scene.setup.optimizers or not scene.classes or _will_rise(scene):
+    """The same few rows barely lower the loss, and do at a rate many times as high."""
+    if not scene.own_optimizer or not scene.classes or _will_rise(scene):
         return
-    own = scene.own_descent
-    if own is None or not own.finite or not own.first > 0:
+    own = scene.by_heart("the own learning rate on 32 rows", scene.setup, _FEW_STEPS)
+    if own is None or not own.finite or not own.first > 0.5 * scene.prior_loss:
         return
-    drop = 1 - own.losses[-1] / own.first
-    if drop >= 0.02 or own.first < 0.5 * scene.prior_loss or scene.net_learns is False:
+    drop, lr = _drop(own), _rate(scene)
+    if drop >= 0.01:
         return
-    lr = _rate(scene)
     for factor in _HIGHER if lr > 0 else ():
         twin = scene.setup.copy()
-        other = scene.by_heart(f"lr x {factor:g}", lr_times(factor)(twin)) if twin else None
+        name = f"lr x {factor:g} on 32 rows"
+        other = scene.by_heart(name, lr_times(factor)(twin), _FEW_STEPS) if twin else None
         if other is None:
             return
-        fell = 1 - min(other.losses[-1], other.first) / other.first
-        if other.finite and fell >= 0.5 and fell >= 3 * max(drop, 0.0):
-            yield Finding(
-                "LR_TOO_LOW",
-                "warn",
-                f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same "
-                f"{min(32, scene.probe.rows)} rows take {max(drop, 0.0):.2%} off the loss",
-                f"lr={lr * factor:g}",
-                (
-                    Evidence(f"{max(drop, 0.0):.2%} off the loss", f"{fell:.0%} at {factor:g} x"),
-                    Evidence("an Adam of 1e-3 learns these rows", "the own optimiser as well"),
-                ),
-                ("model and loss: another optimiser learns the same rows by heart",),
-                "confirmed",
-            )
+        if other.finite and _drop(other) >= max(0.5, 3 * drop):
+            yield _too_low(scene, lr, factor, own, other)
             return
     if lr == 0:
         yield Finding(
@@ -130,10 +127,35 @@ def lr_too_low(scene: Scene) -> Iterator[Finding]:
         )
 
 
+def _drop(replay: Replay) -> float:
+    """The share of the loss that the steps took away."""
+    return max(0.0, 1 - replay.losses[-1] / replay.first)
+
+
+def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay) -> Finding:
+    rows = min(MEMORISED, scene.probe.rows)
+    return Finding(
+        "LR_TOO_LOW",
+        "warn",
+        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows "
+        f"take {_drop(own):.2%} off the loss",
+        f"lr={lr * factor:g}",
+        (
+            Evidence(
+                f"loss {own.first:.4g} -> {own.losses[-1]:.4g} in {len(own.losses)} steps",
+                f"{other.losses[-1]:.3g} with lr {lr * factor:g}",
+                "same weights, same rows",
+            ),
+        ),
+        ("model and loss: the same weights learn the same rows at the higher rate",),
+        "confirmed",
+    )
+
+
 def weight_decay_too_large(scene: Scene) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""
     decays = [g for g in _groups(scene) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
-    if not decays or not scene.classes:
+    if not decays or not scene.own_optimizer or not scene.classes:
         return
     shrink, decay = max((_shrink(g), float(g["weight_decay"])) for g in decays)
     if shrink < 0.3 and decay < 0.1:

@@ -18,7 +18,7 @@ def _listed(names: list[str], most: int = 4) -> str:
 def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
     """Trainable parameters that are in no group, and tensors in groups that the model lacks."""
     model, optimizers = scene.setup.model, scene.setup.optimizers
-    if not optimizers:
+    if not scene.own_optimizer:
         return
     held = {id(p): p for o in optimizers for g in o.param_groups for p in g["params"]}
     own = {id(p) for p in model.parameters()}

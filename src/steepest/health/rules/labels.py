@@ -140,7 +140,7 @@ def target_leak_feature(scene: Scene) -> Iterator[Finding]:
         "warn",
         f"column {column} alone tells the label in {best:.1%} of the rows: it may have been made "
         "from the label",
-        f"X = torch.cat([X[:, :{column}], X[:, {column + 1}:]], 1)  # unless it is known beforehand",
+        f"X = torch.cat([X[:, :{column}], X[:, {column + 1}:]], 1)  # or is it known before?",
         (Evidence(f"{best:.1%} from column {column}", f"{second:.1%}, the second best column"),),
         ("easy data: no other column comes close",),
         "suspected",

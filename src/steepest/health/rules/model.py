@@ -67,7 +67,9 @@ def init_too_large(scene: Scene) -> Iterator[Finding]:
     other = scene.what_if("He's initialisation", change=reinitialised)
     if not lower(other, scene.plain):
         return
-    grown = [s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None]
+    grown = [
+        s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None
+    ]
     worst = max(grown, key=lambda s: s.gain, default=None)
     seen = [Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")]
     if worst is not None:
@@ -288,13 +290,14 @@ def _is_matrix(scene: Scene, name: str) -> bool:
 
 def _affine_defect(scene: Scene, x: Tensor) -> float | None:
     """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
-    twin = scene.setup.copy()
+    # After some steps: a residual branch that starts at 0 hides its activations until then.
+    twin = scene.awake.copy() if scene.awake else None
     if twin is None:
         return None
     model = twin.model.double().eval()
     few = scene.probe.take(slice(0, 8))
     u, v = x[:4].double(), x[4:8].double()
-    batch = Batch(few.args, few.target, few.kwargs).take(slice(0, 4))
+    batch = few.take(slice(0, 4)).double()
     head = head_name(scene.first.logits) if scene.first else ""
 
     def f(inputs: Tensor) -> Tensor:
@@ -358,7 +361,7 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
     x = scene.probe.x
     if x is None or scene.probe.rows < 8:
         return
-    twin = _after_some_steps(scene)
+    twin = scene.awake.copy() if scene.awake else None
     if twin is None:
         return
     twin.model.eval()
@@ -380,19 +383,6 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
         )
     elif x.ndim == 2 and x.is_floating_point() and x.shape[1] <= 512:
         yield from _ignored_columns(twin, some, z, varied)
-
-
-def _after_some_steps(scene: Scene) -> Setup | None:
-    """A copy after five steps of Adam: layers that start at 0 have woken up."""
-    twin = scene.setup.copy()
-    if twin is None:
-        return None
-    twin.model.train()
-    twin = twin.neutral(1e-3)
-    torch.manual_seed(0)
-    for _ in range(5):
-        twin.step(scene.probe.take(slice(0, 64)))
-    return twin
 
 
 def _rolled(batch: Batch) -> Batch:
