@@ -9,7 +9,8 @@ MEANS below is the whole mapping from their messages to our codes. It is generou
 could mean several causes counts as the right one where one of them is right, and as a consequence
 where one of them is. Hints about speed and style (half of torch-audit's rules) are not counted.
 neurolens draws its verdicts in a compiled window, which no program can read: its own Monitor
-measures here, and the nine rules of its README are written out below.
+measures here at every step, and the rules of its README are written out below; one that looks at a
+step counts if it holds for 20 steps in a row.
 """
 
 import argparse
@@ -117,9 +118,14 @@ class TorchTest2:
     def before(self, case: Case) -> Iterable[Finding]:
         import torchtest2
 
-        x, y = next(iter(case.train_loader))
+        x, y = _first(case)
         checks = torchtest2.check_model(
-            case.model, x, y, loss_fn=case.loss_fn, optimizer=_one(case.optimizer)
+            case.model,
+            x,
+            y,
+            loss_fn=case.loss_fn,
+            # It takes one optimiser, or makes its own.
+            optimizer=None if isinstance(case.optimizer, list) else case.optimizer,
         )
         for result in [*checks.failures, *checks.warnings]:
             loud: Severity = "error" if result in checks.failures else "warn"
@@ -167,7 +173,7 @@ class TorchDiag:
         import torchdiag
 
         case = copy.deepcopy(case)
-        x, y = next(iter(case.train_loader))
+        x, y = _first(case)
         with contextlib.redirect_stdout(io.StringIO()):
             done = torchdiag.verify_step(case.model, _one(case.optimizer), case.loss_fn, x, y)
         if isinstance(done.get("loss"), float) and not math.isfinite(done["loss"]):
@@ -180,7 +186,7 @@ class TorchDiag:
     def around(self, case: Case) -> Iterator[Seen]:
         seen = Seen()
         yield seen
-        x, _ = next(iter(case.train_loader))
+        x, _ = _first(case)
         seen.findings += self._look(case, x, 1)
 
     def _look(self, case: Case, x: torch.Tensor, at: int) -> Iterator[Finding]:
@@ -223,13 +229,16 @@ class TorCheck:
         for optimizer in case.optimizer if isinstance(case.optimizer, list) else [case.optimizer]:
             registry.register(optimizer)
         try:
-            registry.add_module_changing_check(case.model, module_name="model")
+            for name, parameter in case.model.named_parameters():
+                if parameter.requires_grad:
+                    registry.add_tensor_changing_check(parameter, name, module_name="model")
             registry.add_module_nan_check(case.model)
             registry.add_module_inf_check(case.model)
         except RuntimeError as exc:  # a parameter that no optimiser holds
             text = f"model's parameters should change: {exc}"
             seen.findings.append(finding("torcheck", "should change", text, "error"))
-        registry.add_module_output_range_check(case.model, (0, 1), negate_range=True)
+        if not isinstance(case.loss_fn, torch.nn.BCELoss):  # which wants outputs in 0..1
+            registry.add_module_output_range_check(case.model, (0, 1), negate_range=True)
         inner, at = case.train_step or step, 0
 
         def catching(case: Case, batch: Any) -> torch.Tensor:
@@ -255,6 +264,8 @@ class Panel:
     findings: list[Finding] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
     val: list[float] = field(default_factory=list)
+    held: dict[str, int] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
     at: int = 0
 
     def metric(self, name: str, value: float, at: int) -> None:
@@ -264,22 +275,20 @@ class Panel:
         self.losses.append(value)
         if not math.isfinite(value):
             self._tell("nan loss", "loss is not finite")
-        elif value > 10 * self.losses[0]:
-            self._tell("loss spike", "a loss above 10x the first")
-        best = min(self.losses)
-        if len(self.losses) > 20 and sum(self.losses[-10:]) / 10 > 3 * best + 1e-12:
-            self._tell("diverging", "recent loss above 3x the best")
+        recent = self.losses[-10:]
+        self._lasts("loss spike", "a loss above 10x the first", value > 10 * self.losses[0])
+        high = sum(recent) / len(recent) > 3 * min(self.losses) + 1e-12
+        self._lasts("diverging", "recent loss above 3x the best", high)
 
     def layer_stats(self, rows: list[tuple[str, float, float, float]]) -> None:
         for name, gradient, _, update in rows:
-            if gradient > 100:
-                self._tell("exploding gradient", f"{name}: gradient norm over 100")
-            if gradient <= 1e-8:
-                self._tell("no gradient", f"{name}: gradient about 0")
-            if update > 5e-2:
-                self._tell("lr too high", f"{name}: updates over 5 %")
-            elif 0 <= update < 1e-6:
-                self._tell("lr too low", f"{name}: updates under 1e-6")
+            for check, holds in {
+                "exploding gradient": gradient > 100,
+                "no gradient": gradient <= 1e-8,
+                "lr too high": update > 5e-2,
+                "lr too low": 0 <= update < 1e-6,
+            }.items():
+                self._lasts(check, f"{name}: {check}", holds)
 
     def metrics(self, at: int, **values: float) -> None:
         self.val.append(values["val_loss"])
@@ -292,10 +301,16 @@ class Panel:
         if quarter > 4 and min(self.losses[quarter:]) > 0.99 * min(self.losses[:quarter]):
             self._tell("plateau", "the last quarter did not beat the earlier best by 1 %")
 
+    def _lasts(self, check: str, message: str, holds: bool) -> None:
+        """Tell what held for 20 steps in a row."""
+        self.held[message] = self.held.get(message, 0) + 1 if holds else 0
+        if self.held[message] == 20:
+            self._tell(check, message)
+
     def _tell(self, check: str, message: str) -> None:
-        told = finding("neurolens", check, message, at=self.at)
-        if all(f.message.split(":")[-1] != message.split(":")[-1] for f in self.findings):
-            self.findings.append(told)
+        if check not in self.told:
+            self.told.add(check)
+            self.findings.append(finding("neurolens", check, message, at=self.at))
 
 
 class NeuroLens:
@@ -332,6 +347,16 @@ class NeuroLens:
             monitor.remove()
 
 
+def _first(case: Case) -> Any:
+    """The first batch; the loader's order of rows stays what it would have been."""
+    order = getattr(case.train_loader, "generator", None)
+    before = order.get_state() if order is not None else None
+    batch = next(iter(case.train_loader))
+    if order is not None:
+        order.set_state(before)
+    return batch
+
+
 def _one(optimizer: Any) -> Any:
     return optimizer[0] if isinstance(optimizer, list) else optimizer
 
@@ -352,6 +377,24 @@ def score(tool: Any, groups: list[str], seeds: int, only: list[str]) -> list[Ver
         for seed in range(seeds)
         for verdict in judge(program, seed, tool)
     ]
+
+
+HEAD = """| | detected | first is right | its fix cures | noise a run | healthy programs, warned |
+|---|---:|---:|---:|---:|---:|"""
+
+
+def row(name: str, figures: dict[str, Any]) -> str:
+    """A line of the table in docs/health/benchmark.md."""
+
+    def share(key: str) -> str:
+        if key not in figures:  # only faults, or only healthy programs, were asked for
+            return ""
+        low, high = figures[key]["interval"]
+        return f"{figures[key]['share']:.0%} ({low:.0%} to {high:.0%})"
+
+    cells = [share(key) for key in ("detected", "right", "validated")]
+    cells += [f"{figures.get('noise per run', 0):.2f}", share("programs with a warning")]
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def main() -> None:
@@ -380,8 +423,13 @@ def main() -> None:
         for v in verdicts:
             if v.crash:
                 print(f"  {v.program} {v.crash[:160]}")
+    print(
+        "\n".join(
+            [HEAD, *(row(f"{t} {f['version']}", f["all"]) for t, f in results["tools"].items())]
+        )
+    )
     if options.json:
-        options.json.write_text(json.dumps(results, indent=1) + "\n")
+        options.json.write_text(json.dumps(results) + "\n")
 
 
 if __name__ == "__main__":

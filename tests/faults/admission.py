@@ -26,7 +26,7 @@ import torch
 
 from faults.case import Outcome, run
 from faults.programs import Program, programs
-from faults.repairs import repaired
+from faults.repairs import fixed, repaired
 
 RESULTS = Path(__file__).with_name("admission.json")
 
@@ -49,12 +49,23 @@ def admit(program: Program, seeds: int = 5) -> dict[str, Any]:
     admitted = bool(harm) and all(share >= 0.8 for share in closed.values())
     return result | {
         "truth": program.fault.truth,
+        "repair": repair_of(program),
         "faulty": _figures(faulty),
         "repaired": _figures(cured),
         "harm": harm,
         "gap closed": closed,
         "admitted": admitted and (sane or bool(program.fault.also)),
     }
+
+
+def repair_of(program: Program) -> str:
+    """Who mends it: the fix for its code as a program applies it, or the author by the twin.
+
+    The author's edit closes the gap by definition; the 80 % say something about fixes only.
+    """
+    assert program.fault
+    by_fix = fixed(program.case(0), program.fault.truth) is not None
+    return "fix" if by_fix else "author's edit"
 
 
 def _cure(program: Program, seed: int) -> Outcome:

@@ -7,6 +7,7 @@ scikit-learn carries. Each function gives a `Rows` with a training and a validat
 import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class Rows:
 
 def loaders(
     rows: Rows, seed: int, batch: int = 64, *, shuffle: bool = True, val_batch: int = 256
-) -> tuple[DataLoader, DataLoader]:
+) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """Loaders of both parts; the order of the training rows is a function of the seed alone."""
     order = torch.Generator().manual_seed(seed)
     train = TensorDataset(rows.X, rows.y)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from faults.case import Case, Fault, Outcome, run
 from faults.programs import Program
-from faults.repairs import repaired
+from faults.repairs import fixed, repaired
 from steepest.health.finding import Finding
 
 LOUD = ("warn", "error")
@@ -77,9 +77,11 @@ class Unwatched:
 class Verdict:
     """What a tool printed on one run, and what that was worth.
 
-    first: the code that is read first among the loud ones (warn and error), those before the
-    training before those during it. step: optimiser steps until the first right code, None if
-    there was none. noise: loud codes that are neither right nor follow from the fault.
+    truth: the code of the program's fault, its twin's too; empty for a control. first: the code
+    that is read first among the loud ones (warn and error), those before the training before those
+    during it. validated: the fix for it cures; by_fix: by the fix as a program applies it, not by
+    the author's edit. noise: loud codes that are neither right nor follow from the fault. step:
+    optimiser steps until the first right code, None if there was none. seconds: before the training.
     """
 
     program: str
@@ -95,6 +97,7 @@ class Verdict:
     noise: list[str] = field(default_factory=list)
     right: bool = False
     validated: bool = False
+    by_fix: bool = False
     step: int | None = None
     seconds: float = 0.0
     accuracy: float = 0.0
@@ -107,22 +110,21 @@ class Verdict:
 
 def judge(program: Program, seed: int, tool: Tool) -> list[Verdict]:
     """A verdict of the program, and of its twin if it has one."""
-    fault = program.fault
-    if fault is None:
-        return [_observe(program, seed, tool, healthy=True)[0]]
-    verdict, _ = _observe(program, seed, tool, healthy=False)
-    twin, healthy = _observe(program, seed, tool, healthy=True)
-    twin.loud = [code for code in twin.loud if code not in fault.also]
-    twin.errors = [code for code in twin.errors if code not in fault.also]
-    allowed = fault.right.union(fault.consequence, fault.also)
-    verdict.truth, verdict.right = fault.truth, verdict.first in fault.right
-    verdict.noise = [code for code in verdict.loud if code not in allowed]
-    verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, healthy)
+    if program.fault is None:
+        return [observe(program, seed, tool, healthy=True)[0]]
+    verdict, _ = observe(program, seed, tool)
+    twin, outcome = observe(program, seed, tool, healthy=True)
+    verdict.validated = bool(verdict.first) and _cures(program, seed, verdict.first, outcome)
+    verdict.by_fix = verdict.validated and fixed(program.case(seed), verdict.first) is not None
     return [verdict, twin]
 
 
-def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Verdict, Outcome]:
-    verdict = Verdict(program.name, program.group, seed, healthy)
+def observe(
+    program: Program, seed: int, tool: Tool, healthy: bool = False
+) -> tuple[Verdict, Outcome]:
+    """What the tool prints on one run, and how the run went."""
+    truth = program.fault.truth if program.fault else ""
+    verdict = Verdict(program.name, program.group, seed, healthy, truth)
     case = program.case(seed, healthy)
     found: list[tuple[Finding, int]] = []
     with warnings.catch_warnings():
@@ -140,31 +142,38 @@ def _observe(program: Program, seed: int, tool: Tool, healthy: bool) -> tuple[Ve
         except Exception as exc:
             verdict.crash += f" during: {type(exc).__name__}: {exc}"
             outcome = run(program.case(seed, healthy), seed=seed)
-    found = [(replace(f, code=_meant(f.code, program.fault)), step) for f, step in found]
-    _read(verdict, found, program)
     verdict.accuracy = outcome.last.accuracy
+    _read(verdict, found, program.fault)
     return verdict, outcome
 
 
+def _read(verdict: Verdict, found: list[tuple[Finding, int]], fault: Fault | None) -> None:
+    """Fill in what was loud and, on a faulty run, what of it was right."""
+    found = [(replace(f, code=_meant(f.code, fault)), step) for f, step in found]
+    if verdict.healthy and fault:
+        found = [(f, step) for f, step in found if f.code not in fault.also]
+    loud = [(f, step) for f, step in found if f.severity in LOUD]
+    verdict.loud = list(dict.fromkeys(f.code for f, _ in loud))
+    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
+    verdict.infos = len({f.code for f, _ in found if f.severity == "info"})
+    if loud:
+        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
+    if fault is None or verdict.healthy:
+        return
+    allowed = fault.right.union(fault.consequence, fault.also)
+    verdict.right = verdict.first in fault.right
+    verdict.noise = [code for code in verdict.loud if code not in allowed]
+    verdict.step = min((step for f, step in loud if f.code in fault.right), default=None)
+
+
 def _meant(code: str, fault: Fault | None) -> str:
+    """The one of several meanings that is most in the tool's favour."""
     codes = code.split("|")
     if fault is None:
         return codes[0]
     allowed = fault.right.union(fault.consequence, fault.also)
-    return next(
-        (c for c in codes if c in fault.right), next(filter(allowed.__contains__, codes), codes[0])
-    )
-
-
-def _read(verdict: Verdict, found: Sequence[tuple[Finding, int]], program: Program) -> None:
-    loud = [(finding, step) for finding, step in found if finding.severity in LOUD]
-    verdict.loud = list(dict.fromkeys(finding.code for finding, _ in loud))
-    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
-    verdict.infos = len({finding.code for finding, _ in found if finding.severity == "info"})
-    if loud:
-        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
-    right = program.fault.right if program.fault else frozenset()
-    verdict.step = min((step for finding, step in loud if finding.code in right), default=None)
+    ranked = [*filter(fault.right.__contains__, codes), *filter(allowed.__contains__, codes)]
+    return (ranked or codes)[0]
 
 
 def _cures(program: Program, seed: int, code: str, healthy: Outcome) -> bool:
@@ -201,6 +210,7 @@ def totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         for name in ("detected", "right", "validated"):
             result[name] = _share(faulty, name)
         result["noise per run"] = round(statistics.mean(len(v.noise) for v in faulty), 3)
+        result["validated by a fix, not the author's edit"] = _share(faulty, "by_fix")
         steps = [v.step for v in faulty if v.step is not None]
         result["median steps to the right code"] = statistics.median(steps) if steps else None
         result["greatest steps to the right code"] = max(steps, default=None)

@@ -20,11 +20,14 @@ Repair = Callable[[Case], Case | None]  # None: this repair cannot be made on th
 
 def repaired(case: Case, twin: Case, code: str, right: bool) -> Case | None:
     """The case after the fix for code; None if there is no such fix."""
+    mended = fixed(case, code)
+    return twin if mended is None and right else mended
+
+
+def fixed(case: Case, code: str) -> Case | None:
+    """The case after the fix for code if a program can make it, without a look at the twin."""
     repair = REPAIRS.get(code)
-    mended = repair(case) if repair else None
-    if mended is None and right:
-        return twin
-    return mended
+    return repair(case) if repair else None
 
 
 def _standardise(case: Case) -> Case | None:
@@ -153,6 +156,14 @@ def _group(**settings: float) -> Repair:
     return repair
 
 
+def _descend(case: Case) -> Case | None:
+    """Down again if it was the optimiser's flag; a sign in the loop is the author's to mend."""
+    rising = [group for group in _groups(case) if group.get("maximize")]
+    for group in rising:
+        group["maximize"] = False
+    return case if rising else None
+
+
 def _new_optimizer(case: Case) -> Case | None:
     if isinstance(case.optimizer, list):
         return None
@@ -223,6 +234,6 @@ REPAIRS: dict[str, Repair] = {
     "NO_ZERO_GRAD": _plain_step,
     "NO_STEP": _plain_step,
     "ZERO_AFTER_BACKWARD": _plain_step,
-    "ASCENT": _group(maximize=False),
+    "ASCENT": _descend,
     "OVERFIT": _stop_at_best,
 }

@@ -24,7 +24,7 @@ from faults.programs import GROUPS, programs
 
 def line(v: Verdict) -> str:
     """One run in one line."""
-    name = f"{v.program}{' twin' if v.healthy and v.group != 'controls' else ''}"
+    name = f"{v.program}{' twin' if v.healthy and v.truth else ''}"
     if v.healthy:
         verdict = "ALARM" if v.loud else "silent"
         told = " ".join(v.loud) + (f"  {v.message}" if v.loud else "")

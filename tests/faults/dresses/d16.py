@@ -9,7 +9,6 @@ from faults.nets import adam
 
 FAULT = Fault(
     "BATCH_MIXING",
-    accept=("SOFTMAX_WRONG_DIM",),
     consequence=("OVERFIT", "CAPACITY_TOO_LOW"),
     repair="batch_first=True",
 )
