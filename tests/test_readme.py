@@ -45,7 +45,8 @@ def test_every_setting_of_the_toolbox_has_a_page():
         *("scaling_range", "hidden", "activation", "init", "lr", "batch_size", "epochs", "steps"),
         *("seed", "engine", "threads", "device", "log_every", "check"),
     }
-    text = "\n".join([*TECHNIQUES.values(), (ROOT / "docs" / "reliability.md").read_text()])
+    others = [ROOT / "docs" / "reliability.md", ROOT / "docs" / "health" / "README.md"]
+    text = "\n".join([*TECHNIQUES.values(), *(page.read_text() for page in others)])
     assert [
         name
         for name in FIELDS

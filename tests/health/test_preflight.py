@@ -34,7 +34,7 @@ def test_what_breaks_a_training_stops_it_unless_told_not_to(blobs):
 def test_warnings_are_shown_and_kept(blobs):
     with pytest.warns(HealthWarning, match="NO_NONLINEARITY"):
         run = sp.train(None, blobs, epochs=1, hidden=(8,), activation="identity", progress="none")
-    assert run.preflight.codes == ["NO_NONLINEARITY"]
+    assert run.findings.codes == ["NO_NONLINEARITY"]
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])
