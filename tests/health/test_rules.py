@@ -87,7 +87,7 @@ def test_a_schedule_that_starts_low_is_not_too_low():
 @pytest.mark.parametrize("scale", [1e3, 1e-4])
 def test_the_cause_comes_first_and_explains_the_rest(scale):
     X, y = data()
-    findings = check(X=X * scale, y=y, lr=0.1 if scale > 1 else 1e-3)
+    findings = check(X=X * scale, y=y)
     assert findings.loud.codes == ["INPUT_NOT_NORMALISED" if scale > 1 else "INPUT_TOO_SMALL"]
     assert findings[0].confidence == "confirmed"
     assert "standardised inputs" in str(findings[0].evidence[1])
