@@ -93,7 +93,7 @@ def test_swa_is_the_mean_of_the_last_epochs(blobs):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_evaluation_never_changes_state(blobs, engine):
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
-    run = train(blobs, model, epochs=2, engine=engine)
+    run = train(blobs, model, epochs=2, engine=engine, check=False)
     before = {name: t.clone() for name, t in model.state_dict().items()}
     first = run.classifier.predict_proba(blobs[0])
     assert np.array_equal(first, run.classifier.predict_proba(blobs[0]))

@@ -190,7 +190,8 @@ def _activation_before(x: Tensor) -> str:
 def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
     """What the loss computes from the model's output, read from its graph, whoever wrote it.
 
-    cross_entropy, nll, bce_logits, bce, mse, l1, or "" if it is none of these.
+    cross_entropy, nll, bce_logits, bce, mse, l1, likelihood (the log of probabilities is taken
+    inside the loss), or "" if it is none of these.
     """
     z = logits.detach().clone().requires_grad_()
     try:
@@ -205,6 +206,7 @@ def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
         ("BinaryCrossEntropyWithLogits", "bce_logits"),
         ("LogSoftmax", "cross_entropy"),
         ("Logsumexp", "cross_entropy"),
+        ("Log", "likelihood"),
         ("NllLoss", "nll"),
         ("NllLoss2D", "nll"),
         ("BinaryCrossEntropy", "bce"),
@@ -265,7 +267,9 @@ class Scene:
         """C: outputs of the model; 2 for a single one; 0 if this is no classifier."""
         if self.kind in ("bce_logits", "bce"):
             return 2
-        if self.kind not in ("cross_entropy", "nll") or self.logits.ndim < 2:
+        if self.kind == "likelihood" and (self.logits.ndim < 2 or self.logits.shape[1] == 1):
+            return 2
+        if self.kind not in ("cross_entropy", "nll", "likelihood") or self.logits.ndim < 2:
             return 0
         return self.logits.shape[1]
 

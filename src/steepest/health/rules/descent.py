@@ -10,7 +10,7 @@ from steepest.health.replay import Replay, lr_times, momentum_of, without_decay
 
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
 _FEW_STEPS = 50
-_HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5)
+_HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
 
 def _groups(scene: Scene) -> list[dict[str, Any]]:
@@ -114,7 +114,7 @@ def lr_too_low(scene: Scene) -> Iterator[Finding]:
         other = scene.by_heart(name, lr_times(factor)(twin), _FEW_STEPS) if twin else None
         if other is None:
             return
-        if other.finite and _drop(other) >= max(0.5, 3 * drop):
+        if other.finite and _drop(other) >= max(0.2, 20 * drop):
             yield _too_low(scene, lr, factor, own, other)
             return
     if lr == 0:
