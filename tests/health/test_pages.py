@@ -10,7 +10,7 @@ from steepest.health.catalogue import CATALOGUE
 FOLDER = Path(__file__).parents[2] / "docs" / "health"
 PAGES = sorted(FOLDER.glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
-NOTES = {"SHARED_MODULE"}
+NOTES = {"SHARED_MODULE", "LABEL_NOISE"}
 
 
 def blocks(path):
