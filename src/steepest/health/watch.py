@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from steepest.errors import HealthWarning
 from steepest.health.batches import Batch
 from steepest.health.finding import Finding, Findings
+from steepest.health.hooks import Hook
 from steepest.health.probes import class_indices
 from steepest.health.ranking import ranked
 from steepest.health.replay import Setup, first_tensor
@@ -115,14 +116,11 @@ class Watch:
 
     # Hooks. An exception in here is ours and never the loop's.
 
-    def _guard(self, action: Callable[..., None], *first: Any) -> Callable[..., None]:
-        def guarded(*arguments: Any) -> None:
-            try:
-                action(*first, *arguments)
-            except Exception as error:
-                self._broken = f"{type(error).__name__}: {error}"
+    def _guard(self, action: Callable[..., None], *first: Any) -> Hook:
+        return Hook(action, first, self._fail)
 
-        return guarded
+    def _fail(self, error: Exception) -> None:
+        self._broken = f"{type(error).__name__}: {error}"
 
     def _before_forward(self, model: nn.Module, args: Any, kwargs: Any) -> None:
         if not torch.is_grad_enabled():

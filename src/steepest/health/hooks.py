@@ -1,0 +1,28 @@
+"""Hooks that never reach the loop: not with an exception, not in a copy, not in a file."""
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+
+class Hook:
+    """Calls an action and keeps its exception to itself.
+
+    A module that is copied or pickled takes its hooks along. A copy (a teacher, an average of the
+    weights) is another model, and a file must not depend on who looked on: there, a callable of the
+    standard library that does nothing stands in.
+    """
+
+    def __init__(
+        self, action: Callable[..., None], first: tuple[Any, ...], fail: Callable[[Exception], None]
+    ) -> None:
+        self._action, self._first, self._fail = action, first, fail
+
+    def __call__(self, *arguments: Any) -> None:
+        try:
+            self._action(*self._first, *arguments)
+        except Exception as error:
+            self._fail(error)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (contextlib.nullcontext(), "__exit__")
