@@ -10,7 +10,7 @@ from steepest.health.catalogue import CATALOGUE
 FOLDER = Path(__file__).parents[2] / "docs" / "health"
 PAGES = sorted(FOLDER.glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.M | re.S)
-NOTES = {"SHARED_MODULE"}
+NOTES = {"SHARED_MODULE", "LABEL_NOISE"}
 
 
 def blocks(path):
@@ -39,3 +39,27 @@ def test_the_index_names_every_page():
     text = (FOLDER / "README.md").read_text()
     for path in PAGES:
         assert path.stem == "README" or f"({path.name})" in text
+
+
+def rules_during_training():
+    return [p for p in PAGES if len(blocks(p)) == 2 and "sp.watch(" in p.read_text()]
+
+
+@pytest.mark.parametrize("path", rules_during_training(), ids=lambda p: p.stem)
+@pytest.mark.filterwarnings("ignore::steepest.errors.HealthWarning")
+@pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step()`")
+def test_a_page_shows_the_fault_of_a_loop_and_its_fix(path):
+    code = path.stem.upper()
+    faulty, mended = blocks(path)
+    names = {}
+    exec(compile(faulty, str(path), "exec"), names)
+    found = [*names["findings"], *(c for f in names["findings"] for c in f.consequences)]
+    assert code in [finding.code for finding in found]
+    exec(compile(mended, str(path), "exec"), names)
+    assert code not in names["findings"].codes
+    assert names["findings"].loud.codes == []
+
+
+def test_every_rule_has_a_page():
+    lacking = {code for code in CATALOGUE if not (FOLDER / f"{code.lower()}.md").exists()}
+    assert lacking == set()

@@ -32,9 +32,9 @@ class Entry:
         return f"docs/health/{self.code.lower()}.md"
 
 
-_DESCENT = {"LR_TOO_HIGH", "LR_TOO_LOW", "MOMENTUM_TOO_HIGH", "PREMATURE_NAN", "EXPLODING_GRADIENT"}
+_DESCENT = {"LR_TOO_HIGH", "LR_TOO_LOW", "MOMENTUM_TOO_HIGH", "PREMATURE_NAN"}
 _FLOW = {"DEAD_RELU", "SATURATED", "VANISHING_GRADIENT", "INIT_TOO_SMALL", "INPUT_IGNORED"}
-_START = {"INIT_TOO_LARGE", "WEIGHT_DECAY_TOO_LARGE", "CAPACITY_TOO_LOW", "NO_NONLINEARITY"}
+_START = {"INIT_TOO_LARGE", "WEIGHT_DECAY_TOO_LARGE", "NO_NONLINEARITY"}
 _ALL = _DESCENT | _FLOW | _START
 
 # Rank -> code -> title, in the order in which causes of one rank are shown.
@@ -92,12 +92,10 @@ _TITLES = {
         "SATURATED": "units at the bounds of tanh or sigmoid",
         "INIT_TOO_SMALL": "the signal dies on its way through the net",
         "VANISHING_GRADIENT": "the first layers get no gradient",
-        "EXPLODING_GRADIENT": "gradients grow through the net",
         "INPUT_IGNORED": "the outputs do not depend on the input",
         "NO_NONLINEARITY": "layers without activation between them",
         "BATCHNORM_TINY_BATCH": "batch normalisation of too few values",
         "DROPOUT_TOO_HIGH": "too much dropout",
-        "CAPACITY_TOO_LOW": "too few units",
         "SHARED_MODULE": "one layer in several places",
     },
     "labels": {
@@ -167,7 +165,6 @@ _EXPLAINS: dict[str, set[str]] = {
     "SYMMETRIC_INIT": _ALL | {"DETACHED_GRAPH"},
     "INIT_TOO_LARGE": _DESCENT
     | {
-        "CAPACITY_TOO_LOW",
         "DEAD_RELU",
         "INIT_TOO_SMALL",
         "INPUT_IGNORED",
@@ -177,7 +174,6 @@ _EXPLAINS: dict[str, set[str]] = {
     },
     "DEAD_RELU": _DESCENT
     | {
-        "CAPACITY_TOO_LOW",
         "INIT_TOO_SMALL",
         "INPUT_IGNORED",
         "NO_NONLINEARITY",
@@ -187,7 +183,6 @@ _EXPLAINS: dict[str, set[str]] = {
     },
     "SATURATED": _DESCENT
     | {
-        "CAPACITY_TOO_LOW",
         "DEAD_RELU",
         "INIT_TOO_SMALL",
         "INPUT_IGNORED",
@@ -198,7 +193,6 @@ _EXPLAINS: dict[str, set[str]] = {
     "INIT_TOO_SMALL": _ALL,
     "VANISHING_GRADIENT": _DESCENT
     | {
-        "CAPACITY_TOO_LOW",
         "DEAD_RELU",
         "INIT_TOO_LARGE",
         "INPUT_IGNORED",
@@ -206,11 +200,9 @@ _EXPLAINS: dict[str, set[str]] = {
         "SATURATED",
         "WEIGHT_DECAY_TOO_LARGE",
     },
-    "EXPLODING_GRADIENT": _DESCENT,
     "INPUT_IGNORED": _ALL,
-    "NO_NONLINEARITY": {"CAPACITY_TOO_LOW"},
     "BATCHNORM_TINY_BATCH": _DESCENT,
-    "DROPOUT_TOO_HIGH": {"CAPACITY_TOO_LOW", "LR_TOO_LOW"},
+    "DROPOUT_TOO_HIGH": {"LR_TOO_LOW"},
     "LABELS_SHUFFLED": {"LABEL_NOISE", "OVERFIT"},
     "VAL_LABELS_MISMATCH": {"OVERFIT"},
     "LR_TOO_HIGH": _ALL,

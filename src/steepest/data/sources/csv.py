@@ -47,7 +47,7 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
             null_values=list(_MISSING),
             infer_schema=False,
         )
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:  # OSError: what looks like a zipped file
         _blank_rows(path, form)
         reason = str(error).splitlines()[0]
         raise DataError(f"{path} cannot be read as CSV: {reason}") from None

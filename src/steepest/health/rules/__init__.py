@@ -46,6 +46,7 @@ PROBES: tuple[Rule, ...] = (
     labels.val_labels_mismatch,
     labels.target_leak_feature,
     labels.imbalance,
+    labels.label_noise,
 )
 # Steps on copies.
 EXPERIMENTS: tuple[Rule, ...] = (

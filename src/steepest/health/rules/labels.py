@@ -21,6 +21,8 @@ from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Scene
 from steepest.health.rules.facts import table_of
 
+_MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong labels
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -167,3 +169,27 @@ def imbalance(scene: Scene) -> Iterator[Finding]:
             (Evidence(f"ratio {ratio:.0f}", "below 10"),),
             confidence="suspected",
         )
+
+
+def label_noise(scene: Scene) -> Iterator[Finding]:
+    """Rows whose neighbours all have one other label: a note, since many of them are right."""
+    signal = data_signal(scene)
+    if signal is None or signal.found.z < 5 or len(signal.table) < 300:
+        return
+    y, votes = signal.table.y, signal.found.votes
+    assert y is not None
+    own = votes.gather(1, y[:, None])[:, 0]
+    suspects = (own < 0.1) & (votes.max(1).values > 0.7)
+    share = float(suspects.float().mean())
+    if share <= _MOST_SUSPECTS:
+        return
+    rows = ", ".join(str(i) for i in suspects.nonzero()[:5, 0].tolist())
+    yield Finding(
+        "LABEL_NOISE",
+        "info",
+        f"{share:.0%} of the rows have a label that none of their neighbours has",
+        "look at these rows; nn.CrossEntropyLoss(label_smoothing=0.1), and stop early",
+        (Evidence(f"{share:.1%} of the rows", f"below {_MOST_SUSPECTS:.0%}", f"rows {rows}, ..."),),
+        ("labels without any signal: the neighbours of most rows agree with them",),
+        "suspected",
+    )
