@@ -51,6 +51,29 @@ def test_a_last_layer_that_starts_at_zero_is_healthy():
     assert check(model).loud.codes == []
 
 
+class Bag(nn.Module):
+    """Words and places, added and averaged; the places start at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(50, 16), nn.Linear(16, 2)
+        self.places = nn.Parameter(torch.zeros(8, 16))
+
+    def forward(self, tokens):
+        return self.head((self.words(tokens) + self.places).mean(1))
+
+
+def test_places_that_start_at_zero_are_no_symmetric_units():
+    tokens = torch.randint(0, 50, (480, 8), generator=torch.Generator().manual_seed(0))
+    assert check(Bag(), X=tokens, y=(tokens.float().mean(1) > 25).long()).loud.codes == []
+
+
+def test_lazy_layers_are_looked_at():
+    model = nn.Sequential(nn.LazyLinear(32), nn.ReLU(), nn.LazyLinear(3))
+    assert check(model).codes == []
+    assert isinstance(model[0].weight, nn.UninitializedParameter)
+
+
 def test_scale_is_harmless_before_a_normalisation():
     X, y = data()
     assert check(nn.Sequential(nn.BatchNorm1d(10), *net()), X=300 * X + 1000, y=y).codes == []

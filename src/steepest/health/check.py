@@ -43,6 +43,8 @@ def check(
     told in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
     on the first batch is a finding of severity error.
     """
+    # What torch.compile wraps is the same module, and can be listened to.
+    model = getattr(model, "_orig_mod", model)
     setup = Setup(model, loss_fn, _optimizers(optimizer))
     return examine(setup, train_loader, val_loader, seconds)
 
@@ -72,7 +74,10 @@ def examine(
     ):
         warnings.simplefilter("ignore")
         rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMISER)]
-        found, left_out, scene = _examine(setup, train_loader, val_loader, end, seconds, rules)
+        try:
+            found, left_out, scene = _examine(setup, train_loader, val_loader, end, seconds, rules)
+        except Exception as error:  # the user's code runs in here
+            found, left_out, scene = [], [f"anything: {type(error).__name__}: {error}"], None
         triage = _triage(scene, left_out) if scene is not None and thorough else ()
     if left_out:
         found.append(_not_checked(left_out))
@@ -83,7 +88,8 @@ def examine(
 def _one_thread(model: nn.Module) -> Iterator[None]:
     """Small nets are quicker on one thread, much so on a busy machine."""
     threads = torch.get_num_threads()
-    if sum(p.numel() for p in model.parameters()) < _WORTH_SHARING:
+    known = (p for p in model.parameters() if not isinstance(p, nn.UninitializedParameter))
+    if sum(p.numel() for p in known) < _WORTH_SHARING:
         torch.set_num_threads(1)
     try:
         yield
@@ -126,8 +132,6 @@ def _examine(
     if setup is None:
         left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
         return [], left_out, None
-    if not own.optimizers:
-        setup = setup.neutral(1e-3)
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
     if train.problem:
@@ -136,6 +140,10 @@ def _examine(
         found += _apply(BEFORE_FORWARD[:3], scene, left_out)
         return found, left_out, None
     form, failure = _form(setup, train.batches[0], device)
+    if form is not None and failure is None:
+        _materialise(setup, form(train.batches[0]).to(device))
+    if not own.optimizers:
+        setup = setup.neutral(1e-3)
     if form is None:
         left_out.append("batches that hold no targets: neither a pair nor a mapping with labels")
         return found, left_out, None
@@ -217,6 +225,13 @@ def _trial(setup: Setup, batch: Batch) -> Failure | None:
     except Exception as error:
         return stage, error
     return None
+
+
+def _materialise(setup: Setup, batch: Batch) -> None:
+    """Give lazy layers of the copy their shapes."""
+    if any(isinstance(p, nn.UninitializedParameter) for p in setup.model.parameters()):
+        with torch.no_grad():
+            setup.outputs(batch)
 
 
 def _in_form(raws: Sequence[Any], form: Form, device: torch.device) -> list[Batch]:

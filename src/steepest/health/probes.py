@@ -85,7 +85,10 @@ class Signal:
 
 @dataclass
 class Pass:
-    """One forward and backward pass in train mode on the probe rows, on a copy."""
+    """One forward and backward pass in train mode on the probe rows, on a copy.
+
+    leaves: tensors that want a gradient. used_by: id of a leaf -> functions that take it.
+    """
 
     setup: Setup
     output: Any
@@ -94,6 +97,7 @@ class Pass:
     grads: dict[str, Tensor | None]
     signals: dict[str, Signal]
     leaves: list[Tensor]
+    used_by: dict[int, set[str]]
     loss_has_graph: bool
 
 
@@ -121,13 +125,35 @@ def run_pass(setup: Setup, batch: Batch) -> Pass | None:
         raise TypeError(f"the model returned a {type(output).__name__} that holds no tensor")
     loss = twin.loss_of(output, batch.target)
     leaves: list[Tensor] = []
+    used_by: dict[int, set[str]] = {}
     if loss.requires_grad:
-        nodes = graph_nodes(loss.grad_fn)
+        nodes = list(graph_nodes(loss.grad_fn))
         leaves = [node.variable for node in nodes if hasattr(node, "variable")]
+        used_by = _used_by(nodes)
         loss.backward()  # type: ignore[no-untyped-call]
     grads = {name: p.grad for name, p in twin.model.named_parameters() if p.requires_grad}
     has_graph = bool(loss.requires_grad)
-    return Pass(twin, output, logits, float(loss.detach()), grads, signals, leaves, has_graph)
+    value = float(loss.detach())
+    return Pass(twin, output, logits, value, grads, signals, leaves, used_by, has_graph)
+
+
+def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
+    """The functions that take each leaf, seen through views and transposes of it."""
+    children: dict[Any, list[Any]] = {}
+    for node in nodes:
+        for parent, _ in node.next_functions:
+            children.setdefault(parent, []).append(node)
+    found: dict[int, set[str]] = {}
+    for leaf in (node for node in nodes if hasattr(node, "variable")):
+        front, names = list(children.get(leaf, ())), set()
+        while front:
+            node = front.pop()
+            if node.name().startswith(_PASSED):
+                front += children.get(node, ())
+            else:
+                names.add(node.name().partition("Backward")[0])
+        found[id(leaf.variable)] = names
+    return found
 
 
 @contextmanager

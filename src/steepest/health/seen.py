@@ -3,6 +3,7 @@
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -34,6 +35,12 @@ class Held:
     highest_lr: float = 0.0
     collapsed_at: int | None = None
     after: list[tuple[Tensor, int, Tensor]] = field(default_factory=list)
+
+    @cached_property
+    def smallest(self) -> Tensor | None:
+        """A small matrix, whose values are kept from step to step."""
+        weights = [p for p in self.sentinels if p.ndim > 1 and p.numel() < 1e5]
+        return min(weights, key=lambda p: p.numel(), default=None)
 
     def lr(self) -> float:
         return max((float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g), default=0.0)
@@ -105,6 +112,7 @@ class Seen:
         self.classes = 0
         self.first_nonfinite: tuple[int, str] | None = None
         self.reset: tuple[int, float] | None = None
+        self._prior = (0, math.nan)  # of so many minibatches
 
     def keep(self, batch: Batch) -> None:
         """One of the first minibatches, for experiments."""
@@ -125,10 +133,12 @@ class Seen:
         """H(pi) of the labels that were seen: the best loss without looking at the input."""
         if not self.labels:
             return math.log(self.classes) if self.classes > 1 else math.nan
-        y = torch.cat(self.labels)
-        share = y[y >= 0].bincount().double()
-        share = share[share > 0] / share.sum()
-        return float(-(share * share.log()).sum())
+        if self._prior[0] != len(self.labels):
+            y = torch.cat(self.labels)
+            share = y[y >= 0].bincount().double()
+            share = share[share > 0] / share.sum()
+            self._prior = (len(self.labels), float(-(share * share.log()).sum()))
+        return self._prior[1]
 
     @property
     def loss_now(self) -> float:

@@ -20,6 +20,7 @@ from steepest.health.seen import CAREFUL, Evaluation, Held, Seen
 from steepest.health.suspicion import pre_flight, suspicious
 from steepest.health.untouched import untouched
 
+_ALL_LOOKED_AT = 60
 _MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
 
 
@@ -42,6 +43,7 @@ class Watch:
         self._optimizers = tuple(optimizers)
         self._seconds = seconds
         self._hooks: list[Any] = []
+        self._early_hooks: list[Any] = []  # of the careful steps alone
         self._seen = Seen(self._optimizers)
         self._found: dict[str, Finding] = {}
         self._started: Setup | None = None
@@ -90,7 +92,10 @@ class Watch:
             ]
             for p in held.sentinels:
                 arrived = self._guard(self._gradient_arrived, held)
-                self._hooks.append(p.register_post_accumulate_grad_hook(arrived))  # type: ignore[no-untyped-call]
+                hook = p.register_post_accumulate_grad_hook(arrived)  # type: ignore[no-untyped-call]
+                self._hooks.append(hook)
+                if p is not held.sentinels[0]:
+                    self._early_hooks.append(hook)
         return self
 
     def stop(self) -> None:
@@ -137,6 +142,9 @@ class Watch:
         return not model.training and len(idle) == len(self._modal)
 
     def _after_forward(self, model: nn.Module, args: Any, output: Any) -> None:
+        if torch.is_grad_enabled() and not self._is_looked_at():
+            self._logits = None
+            return
         logits = first_tensor(output)
         if logits is None:
             return
@@ -146,6 +154,10 @@ class Watch:
         elif logits.requires_grad:
             self._seen.forwards += 1
             logits.register_hook(self._guard(self._backward_begins))  # type: ignore[no-untyped-call]
+
+    def _is_looked_at(self) -> bool:
+        """All of the first steps, then two in succession of every twenty: a look is not free."""
+        return self._seen.steps < _ALL_LOOKED_AT or self._seen.steps % 20 < 2
 
     def _look_at_evaluation(self, args: Any) -> None:
         active = [n for n, m in self._modal if m.training and not _is_harmless(m)]
@@ -198,7 +210,7 @@ class Watch:
             if len(seen.losses) < 200:
                 seen.losses.append(value)
         seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
-        if seen.backwards <= CAREFUL or seen.backwards % 20 == 0:
+        if seen.backwards <= CAREFUL or seen.steps % 20 == 0:
             self._look_closely(z, target, gradient)
 
     def _loss_value(self, z: Tensor, target: Any) -> float:
@@ -241,7 +253,8 @@ class Watch:
             held.emptied_steps = held.emptied_steps + 1 if gone else 0
         if held.steps < CAREFUL or held.steps % 20 == 0:
             self._see_clipping(held)
-        self._see_reset(held)
+        if held.after:
+            self._see_reset(held)
         lr = held.lr()
         held.highest_lr = max(held.highest_lr, lr)
         if lr < 1e-3 * held.highest_lr:
@@ -270,8 +283,9 @@ class Watch:
         seen.steps = max(h.steps for h in seen.held)
         held.clean, held.backwards, held.arrived = False, 0, False
         held.norm_arrived = math.nan
-        weights = [p for p in held.sentinels if p.ndim > 1][:1]
-        held.after = [(p, p._version, p.detach().clone()) for p in weights if p.numel() < 1e5]
+        p = held.smallest
+        if p is not None:
+            held.after = [(p, p._version, p.detach().clone())]
         self._judge_step()
 
     # Evaluations.
@@ -319,7 +333,12 @@ class Watch:
             self._judge(training.AFTER_STEP)
         if seen.steps == 1:
             self._pre_flight(experiments=False)
-        if not self._suspected and suspicious(seen):
+        if seen.steps == 2 * CAREFUL:
+            for hook in self._early_hooks:
+                hook.remove()
+            self._early_hooks = []
+        due = seen.steps <= 50 or seen.steps % 20 == 0 or seen.first_nonfinite
+        if due and not self._suspected and suspicious(seen):
             self._suspected = True
             self._pre_flight(experiments=True)
 

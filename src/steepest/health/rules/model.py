@@ -19,9 +19,11 @@ def symmetric_init(scene: Scene) -> Iterator[Finding]:
     """Units of a layer that start equal and get equal gradients stay equal for ever."""
     assert scene.first is not None
     equal = []
-    for name, p in scene.setup.model.named_parameters():
+    for name, p in scene.first.setup.model.named_parameters():
         grad = scene.first.grads.get(name)
-        if p.ndim >= 2 and grad is not None and _equal_units(p.detach(), grad):
+        # What is only added, as embeddings of places are, has no units.
+        added = scene.first.used_by.get(id(p), set()) <= {"Add", "Cat"}
+        if p.ndim >= 2 and grad is not None and not added and _equal_units(p.detach(), grad):
             equal.append((name, p))
     if not equal:
         return
