@@ -26,6 +26,7 @@ class Held:
     steps: int = 0
     clean: bool = True  # a backward pass since the last step began without gradients
     backwards: int = 0  # passes since the last step
+    before: int = 0  # of them, before this step began: none with a closure
     arrived: bool = False  # gradients that are not zero came since the last step
     dirty_steps: int = 0  # in a row
     emptied_steps: int = 0
@@ -93,7 +94,7 @@ class Seen:
         self.held = [Held(o, _sentinels(o)) for o in optimizers]
         self.steps = 0
         self.backwards = 0
-        self.forwards = 0
+        self.shared = 0  # forward passes that had their backward pass in common with others
         self.clean_backwards = 0
         self.batches: list[Batch] = []
         self._bytes = 0
@@ -137,7 +138,8 @@ class Seen:
             y = torch.cat(self.labels)
             share = y[y >= 0].bincount().double()
             share = share[share > 0] / share.sum()
-            self._prior = (len(self.labels), float(-(share * share.log()).sum()))
+            prior = float(-(share * share.log()).sum())
+            self._prior = (len(self.labels), prior if len(share) > 1 else math.nan)
         return self._prior[1]
 
     @property

@@ -23,7 +23,8 @@ def suspicious(seen: Seen, *, at_end: bool = False) -> bool:
     """
     if seen.first_nonfinite is not None:
         return True
-    if not seen.losses:
+    # The steps of a loop that passes several batches at once cannot be taken again here.
+    if not seen.losses or seen.shared > 0.1 * seen.backwards:
         return False
     start, now = seen.losses[0], seen.loss_now
     H = seen.prior_loss
@@ -45,7 +46,8 @@ def pre_flight(started: Setup, seen: Seen, seconds: float, experiments: bool) ->
         return
     found = examine(started, raw, None, seconds, thorough=False, experiments=experiments)
     for finding in found:
-        if finding.code != "NOT_CHECKED":
+        # The loop runs: a call that fails is one that was not understood here.
+        if finding.code not in ("NOT_CHECKED", "LOSS_FAILS", "FORWARD_FAILS"):
             yield replace(finding, step=seen.steps)
 
 

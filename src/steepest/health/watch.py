@@ -2,18 +2,19 @@
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from steepest.errors import HealthWarning
-from steepest.health.batches import Batch
 from steepest.health.finding import Finding, Findings
 from steepest.health.hooks import Hook
+from steepest.health.passes import Pass, Round
 from steepest.health.probes import class_indices
 from steepest.health.ranking import ranked
+from steepest.health.reading import cross_entropy_of
 from steepest.health.replay import Setup, first_tensor
 from steepest.health.rules import training
 from steepest.health.seen import CAREFUL, Evaluation, Held, Seen
@@ -47,12 +48,14 @@ class Watch:
         self._seen = Seen(self._optimizers)
         self._found: dict[str, Finding] = {}
         self._started: Setup | None = None
-        self._batch: tuple[tuple[Any, ...], dict[str, Any]] | None = None
-        self._logits: Tensor | None = None
-        self._target: Any = None
-        self._loss: Tensor | None = None
+        self._inputs: Tensor | None = None  # of the latest pass with gradients
+        self._pass: Pass | None = None
+        self._round = Round()
+        self._shown: Tensor | None = None  # logits without gradients
+        self._trained_in_eval = 0
         self._evaluation: Evaluation | None = None
         self._modal = [(n, m) for n, m in model.named_modules() if isinstance(m, _MODES)]
+        self._momenta = [getattr(m, "momentum", None) for _, m in self._modal]
         self._suspected = False
         self._broken = ""
 
@@ -84,7 +87,8 @@ class Watch:
             model.register_forward_hook(self._guard(self._after_forward)),
         ]
         if isinstance(self._loss_fn, nn.Module):
-            self._hooks.append(self._loss_fn.register_forward_hook(self._guard(self._after_loss)))
+            after = self._guard(self._after_loss)
+            self._hooks.append(self._loss_fn.register_forward_hook(after, with_kwargs=True))
         for held in self._seen.held:
             self._hooks += [
                 held.optimizer.register_step_pre_hook(self._guard(self._before_step, held)),
@@ -105,7 +109,8 @@ class Watch:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
-        self._end_evaluation()
+        self._guard(self._end_round)()
+        self._guard(self._end_evaluation)()
         self._guard(self._judge_end)()
         for finding in self.findings:
             if finding.severity != "info":
@@ -114,6 +119,7 @@ class Watch:
 
     def val(self, loss: float, accuracy: float) -> None:
         """Tell what your own loop reports of the validation rows that it has just gone through."""
+        self._guard(self._end_round)()
         if self._evaluation is None:
             self._evaluation = self._new_evaluation()
         self._evaluation.reported = (float(loss), float(accuracy))
@@ -130,11 +136,14 @@ class Watch:
     def _before_forward(self, model: nn.Module, args: Any, kwargs: Any) -> None:
         if not torch.is_grad_enabled():
             return
-        self._batch = (args, kwargs)
-        if self._modal and self._is_frozen(model):
-            self._seen.frozen_forwards += 1
-        elif self._modal:
-            self._seen.frozen_forwards = 0
+        self._inputs, self._pass = first_tensor(args), None
+        if self._round.used or model.training:
+            self._end_round()
+        elif not self._trained_in_eval:
+            self._evaluate_rest()
+        if self._is_looked_at(model):
+            frozen = bool(self._modal) and self._is_frozen(model)
+            self._pass = Pass(args, kwargs, model.training, frozen)
 
     def _is_frozen(self, model: nn.Module) -> bool:
         """Whether dropout or batch norm is in eval mode while gradients are wanted."""
@@ -142,41 +151,59 @@ class Watch:
         return not model.training and len(idle) == len(self._modal)
 
     def _after_forward(self, model: nn.Module, args: Any, output: Any) -> None:
-        if torch.is_grad_enabled() and not self._is_looked_at():
-            self._logits = None
-            return
         logits = first_tensor(output)
-        if logits is None:
-            return
-        self._logits, self._target, self._loss = logits, None, None
         if not torch.is_grad_enabled():
+            self._shown = logits
             self._look_at_evaluation(args)
-        elif logits.requires_grad:
-            self._seen.forwards += 1
-            logits.register_hook(self._guard(self._backward_begins))  # type: ignore[no-untyped-call]
+        elif self._pass is not None and logits is not None and logits.requires_grad:
+            self._pass.logits = logits.detach()
+            self._round.passes.append(self._pass)
+            begins = self._guard(self._backward_begins, self._pass)
+            logits.register_hook(begins)  # type: ignore[no-untyped-call]
 
-    def _is_looked_at(self) -> bool:
-        """All of the first steps, then two in succession of every twenty: a look is not free."""
-        return self._seen.steps < _ALL_LOOKED_AT or self._seen.steps % 20 < 2
+    def _is_looked_at(self, model: nn.Module) -> bool:
+        """All of the first steps, then two in succession of every twenty: a look is not free.
+
+        Rows that are only evaluated, as far as is known, are always looked at.
+        """
+        steps = self._seen.steps
+        resting = not model.training and not self._trained_in_eval
+        return resting or steps < _ALL_LOOKED_AT or steps % 20 < 2
 
     def _look_at_evaluation(self, args: Any) -> None:
+        if not self._modal or not self._seen.steps or first_tensor(args) is self._inputs:
+            return
+        if any(m.momentum is None and was is not None for _, m, was in self._norms()):
+            return  # statistics that are taken anew on purpose, as swa_utils.update_bn does
         active = [n for n, m in self._modal if m.training and not _is_harmless(m)]
-        x = first_tensor(args)
-        same = self._batch is not None and x is first_tensor(self._batch[0])
-        if active and self._seen.steps and not same:
+        if active:
             self._seen.lax_forwards += 1
             self._seen.lax_names = active
 
-    def _after_loss(self, _: nn.Module, args: Any, loss: Any) -> None:
-        if self._logits is None or len(args) < 2 or not isinstance(loss, Tensor):
-            return
-        self._target, self._loss = args[1], loss.detach()
-        if not torch.is_grad_enabled():
-            self._add_to_evaluation(self._logits.detach(), args[1])
+    def _norms(self) -> Iterator[tuple[str, Any, Any]]:
+        """Batch norm layers, with the momentum that they had at the start."""
+        for (name, m), was in zip(self._modal, self._momenta, strict=True):
+            if isinstance(m, nn.modules.batchnorm._BatchNorm):
+                yield name, m, was
 
-    def _backward_begins(self, gradient: Tensor) -> None:
+    def _after_loss(self, _: nn.Module, args: Any, kwargs: Any, loss: Any) -> None:
+        given = [*args, *kwargs.values()]
+        if not given or not isinstance(loss, Tensor):
+            return
+        target = given[1] if len(given) == 2 else None
+        if torch.is_grad_enabled():
+            asked = self._round.of(given[0]) if self._pass is not None else None
+            if asked is not None:
+                asked.judged(target, loss)
+        elif self._shown is not None:
+            self._add_to_evaluation(self._shown, target, loss)
+
+    def _backward_begins(self, one: Pass, gradient: Tensor) -> None:
         """The gradient of the logits is there; those of the parameters are still to come."""
-        seen = self._seen
+        seen, first = self._seen, not self._round.used
+        one.gradient = gradient.detach()
+        if not first or one not in self._round.passes:
+            return
         seen.backwards += 1
         for held in seen.held:
             held.backwards += 1
@@ -185,24 +212,34 @@ class Watch:
             else:
                 held.clean = True
             seen.clean_backwards += held.clean
-        self._take_in(gradient)
 
-    def _take_in(self, gradient: Tensor) -> None:
-        """Loss, labels and batch of this step."""
-        seen, logits = self._seen, self._logits
-        if logits is None:
+    def _end_round(self) -> None:
+        """What is known of the passes since the last step, or since the last backward pass."""
+        used = self._round.used
+        for one in used:
+            self._trained_in_eval += not one.training
+            if self._modal:
+                self._seen.frozen_forwards = self._seen.frozen_forwards + 1 if one.frozen else 0
+            self._take_in(one, alone=len(used) == 1)
+        self._evaluate_rest()
+        self._round = Round()
+
+    def _evaluate_rest(self) -> None:
+        for one in self._round.evaluated():
+            assert one.logits is not None
+            self._add_to_evaluation(one.logits, one.target, one.loss)
+
+    def _take_in(self, one: Pass, *, alone: bool) -> None:
+        """Loss, labels and batch of a pass. alone: it was the only one of its backward pass."""
+        seen, z = self._seen, one.logits
+        if z is None or one.gradient is None:
             return
-        z = logits.detach()
-        target = self._target if self._target is not None else _targets_of(gradient)
-        early = seen.backwards <= 200
-        if target is not None and early:
+        seen.shared += not alone
+        target, value = self._target_and_loss(one)
+        if target is not None and alone and seen.backwards <= 200:
             seen.label(target)
-            if self._batch is not None:
-                seen.keep(Batch(tuple(self._batch[0]), target, self._batch[1]))
-        value = self._loss_value(z, target)
-        if (not math.isfinite(value) and not math.isnan(value)) or (
-            value != value and self._loss is not None
-        ):
+            seen.keep(one.batch(target))
+        if math.isinf(value) or (math.isnan(value) and one.loss is not None):
             self._note_nonfinite("the loss")
         if math.isfinite(value):
             seen.recent.append(value)
@@ -210,20 +247,28 @@ class Watch:
             if len(seen.losses) < 200:
                 seen.losses.append(value)
         seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
-        if seen.backwards <= CAREFUL or seen.steps % 20 == 0:
-            self._look_closely(z, target, gradient)
+        if alone and (seen.backwards <= CAREFUL or seen.steps % 20 == 0):
+            self._look_closely(one, target)
 
-    def _loss_value(self, z: Tensor, target: Any) -> float:
-        if self._loss is not None:
-            return float(self._loss.mean())
-        if isinstance(self._loss_fn, nn.Module) or target is None:
-            return math.nan
-        with torch.no_grad():
-            return float(self._loss_fn(z, target).mean())
+    def _target_and_loss(self, one: Pass) -> tuple[Any, float]:
+        """As the loss was shown; of a function, as far as the gradient tells them."""
+        assert one.logits is not None
+        assert one.gradient is not None
+        if isinstance(self._loss_fn, nn.Module):
+            return one.target, math.nan if one.loss is None else float(one.loss.mean())
+        read = cross_entropy_of(one.logits, one.gradient)
+        if read is not None:
+            self._seen.uphill.append(read.ascending)
+            return read.target, read.loss
+        if not bool(torch.isfinite(one.logits).all()):
+            self._note_nonfinite("the output")
+        return _targets_of(one.gradient), math.nan
 
-    def _look_closely(self, z: Tensor, target: Any, gradient: Tensor) -> None:
-        seen, y = self._seen, class_indices(target)
-        x = None if self._batch is None else first_tensor(self._batch[0])
+    def _look_closely(self, one: Pass, target: Any) -> None:
+        seen, y, x = self._seen, class_indices(target), first_tensor(one.args)
+        z, gradient = one.logits, one.gradient
+        assert z is not None
+        assert gradient is not None
         if x is not None:
             mark = float(x.detach().double().sum())
             same = bool(seen.fingerprints) and seen.fingerprints[-1] == mark
@@ -232,7 +277,7 @@ class Watch:
         if y is None or len(y) != len(z):
             return
         seen.train_hits.append(float((_decided(z) == y).float().mean()))
-        if self._target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
+        if one.target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
             own = gradient.gather(1, y.clamp(min=0)[:, None])
             seen.uphill.append(bool((own > 0).float().mean() > 0.9))
 
@@ -241,13 +286,14 @@ class Watch:
             held.arrived = True
             return
         assert p.grad is not None
-        held.arrived = held.arrived or bool(p.grad.any())
+        held.arrived = held.arrived or _holds(p)
         if p is held.sentinels[0]:
             held.norm_arrived = float(p.grad.norm())
 
     def _before_step(self, held: Held, *_: Any) -> None:
-        if held.backwards and (held.steps < CAREFUL or self._seen.steps % 100 < 2):
-            held.dirty_steps = 0 if held.clean or not held.steps else held.dirty_steps + 1
+        self._end_round()
+        self._see_clearing(held)
+        held.before = held.backwards
         if held.steps < CAREFUL and held.backwards and held.arrived:
             gone = not any(_holds(p) for p in held.sentinels)
             held.emptied_steps = held.emptied_steps + 1 if gone else 0
@@ -261,6 +307,10 @@ class Watch:
             held.collapsed_at = held.steps if held.collapsed_at is None else held.collapsed_at
         else:
             held.collapsed_at = None
+
+    def _see_clearing(self, held: Held) -> None:
+        if held.backwards and (held.steps < CAREFUL or self._seen.steps % 100 < 2):
+            held.dirty_steps = 0 if held.clean or not held.steps else held.dirty_steps + 1
 
     def _see_clipping(self, held: Held) -> None:
         p = held.sentinels[0] if held.sentinels else None
@@ -278,6 +328,9 @@ class Watch:
 
     def _after_step(self, held: Held, *_: Any) -> None:
         seen = self._seen
+        self._end_round()
+        if not held.before:  # the passes of a closure come within the step
+            self._see_clearing(held)
         self._end_evaluation()
         held.steps += 1
         seen.steps = max(h.steps for h in seen.held)
@@ -295,7 +348,7 @@ class Watch:
         mean = sum(losses) / len(losses) if losses else math.nan
         return Evaluation(self._seen.steps, train_loss=mean)
 
-    def _add_to_evaluation(self, z: Tensor, target: Any) -> None:
+    def _add_to_evaluation(self, z: Tensor, target: Any, loss: Tensor | None) -> None:
         y = class_indices(target)
         if y is None or len(y) != len(z) or z.ndim > 2 or not self._seen.steps:
             return
@@ -308,9 +361,7 @@ class Watch:
         one.confusion = table if one.confusion is None else one.confusion + table
         losses = _row_losses(z, y.clamp(0, C - 1))
         one.rows += len(y)
-        one.loss_sum += (
-            float(self._loss) * len(y) if self._loss is not None else float(losses.sum())
-        )
+        one.loss_sum += float(losses.sum() if loss is None else loss.mean() * len(y))
         one.square_sum += float(losses.square().sum())
 
     def _end_evaluation(self) -> None:
@@ -401,7 +452,8 @@ def _is_harmless(module: nn.Module) -> bool:
 
 
 def _holds(p: Tensor) -> bool:
-    return p.grad is not None and bool(p.grad.any())
+    # The norm, for sparse gradients have no any().
+    return p.grad is not None and float(p.grad.norm()) != 0
 
 
 def _decided(z: Tensor) -> Tensor:
