@@ -12,6 +12,8 @@ from torch import Tensor
 
 from steepest.health.batches import Batch
 
+_MOST = 64  # passes whose inputs are held
+
 
 @dataclass(eq=False)
 class Pass:
@@ -26,8 +28,14 @@ class Pass:
     loss: Tensor | None = None
     gradient: Tensor | None = None
 
-    def judged(self, target: Any, loss: Tensor) -> None:
-        """The loss was asked. Twice with different targets (mixup): then none of them holds."""
+    def judged(self, logits: Any, target: Any, loss: Tensor) -> None:
+        """The loss was asked. Twice with different targets (mixup): then none of them holds.
+
+        logits: as the loss got them; where the loop took an axis of one away, the target gets it.
+        """
+        z, squeezed = self.logits, isinstance(logits, Tensor) and isinstance(target, Tensor)
+        if z is not None and squeezed and logits.shape == target.shape and logits.ndim < z.ndim:
+            target = target.reshape(z.shape) if target.numel() == z.numel() else target
         self.target = target if self.loss is None or self.target is target else None
         self.loss = loss.detach()
 
@@ -40,6 +48,9 @@ class Round:
     """The passes that the next backward pass may go through."""
 
     passes: list[Pass] = field(default_factory=list)
+
+    def add(self, one: Pass) -> None:
+        self.passes = [*self.passes[-_MOST:], one]
 
     @property
     def used(self) -> list[Pass]:

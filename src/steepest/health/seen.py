@@ -87,6 +87,16 @@ class Evaluation:
         return self.confusion.diag()[sizes > 0] / sizes[sizes > 0]
 
 
+@dataclass
+class Jump:
+    """Weights that changed by a share of their norm outside a step; the loss before and after."""
+
+    step: int
+    change: float
+    before: float
+    after: float = math.nan
+
+
 class Seen:
     """All that the rules of a training may look at."""
 
@@ -112,7 +122,9 @@ class Seen:
         self.train_hits: deque[float] = deque(maxlen=50)
         self.classes = 0
         self.first_nonfinite: tuple[int, str] | None = None
-        self.reset: tuple[int, float] | None = None
+        self.reset: Jump | None = None
+        self.jump: Jump | None = None  # of the weights, whose harm is still to be seen
+        self._loss_step = -1
         self._prior = (0, math.nan)  # of so many minibatches
 
     def keep(self, batch: Batch) -> None:
@@ -122,6 +134,33 @@ class Seen:
         tensors = [t for t in (*batch.args, *batch.kwargs.values()) if isinstance(t, Tensor)]
         self._bytes += sum(t.nbytes for t in tensors)
         self.batches.append(batch)
+
+    def add_loss(self, value: float) -> None:
+        """Of a pass, before its step."""
+        self.recent.append(value)
+        self.since_evaluation.append(value)
+        if len(self.losses) < 200:
+            self.losses.append(value)
+        self._loss_step = self.steps
+        if self.jump is not None:
+            self._judge_jump(self.jump)
+
+    def note_jump(self, change: float) -> None:
+        """Noticed after the next pass. If that was not looked at, the one after it will be."""
+        known = self._loss_step == self.steps
+        before = list(self.recent)[-6 : -1 if known else None]
+        mean = sum(before) / len(before) if before else math.nan
+        self.jump = Jump(self.steps, change, mean)
+        if known and before:
+            self._judge_jump(self.jump)
+
+    def _judge_jump(self, jump: Jump) -> None:
+        """A reset loses half of what was learned; averages of weights and best weights do not."""
+        start, jump.after = self.losses[0], self.recent[-1]
+        learned = start - jump.before
+        if learned > 0.05 * start and jump.after - jump.before > 0.5 * learned:
+            self.reset = self.reset or jump
+        self.jump = None
 
     def label(self, target: Any) -> None:
         if len(self.labels) < _EPOCH_LABELS:

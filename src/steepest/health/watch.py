@@ -137,9 +137,9 @@ class Watch:
         if not torch.is_grad_enabled():
             return
         self._inputs, self._pass = first_tensor(args), None
-        if self._round.used or model.training:
+        if self._round.used:
             self._end_round()
-        elif not self._trained_in_eval:
+        elif model.training or not self._trained_in_eval:
             self._evaluate_rest()
         if self._is_looked_at(model):
             frozen = bool(self._modal) and self._is_frozen(model)
@@ -157,7 +157,7 @@ class Watch:
             self._look_at_evaluation(args)
         elif self._pass is not None and logits is not None and logits.requires_grad:
             self._pass.logits = logits.detach()
-            self._round.passes.append(self._pass)
+            self._round.add(self._pass)
             begins = self._guard(self._backward_begins, self._pass)
             logits.register_hook(begins)  # type: ignore[no-untyped-call]
 
@@ -168,7 +168,8 @@ class Watch:
         """
         steps = self._seen.steps
         resting = not model.training and not self._trained_in_eval
-        return resting or steps < _ALL_LOOKED_AT or steps % 20 < 2
+        waiting = self._seen.jump is not None
+        return resting or waiting or steps < _ALL_LOOKED_AT or steps % 20 < 2
 
     def _look_at_evaluation(self, args: Any) -> None:
         if not self._modal or not self._seen.steps or first_tensor(args) is self._inputs:
@@ -194,7 +195,7 @@ class Watch:
         if torch.is_grad_enabled():
             asked = self._round.of(given[0]) if self._pass is not None else None
             if asked is not None:
-                asked.judged(target, loss)
+                asked.judged(given[0], target, loss)
         elif self._shown is not None:
             self._add_to_evaluation(self._shown, target, loss)
 
@@ -242,10 +243,7 @@ class Watch:
         if math.isinf(value) or (math.isnan(value) and one.loss is not None):
             self._note_nonfinite("the loss")
         if math.isfinite(value):
-            seen.recent.append(value)
-            seen.since_evaluation.append(value)
-            if len(seen.losses) < 200:
-                seen.losses.append(value)
+            seen.add_loss(value)
         seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
         if alone and (seen.backwards <= CAREFUL or seen.steps % 20 == 0):
             self._look_closely(one, target)
@@ -259,7 +257,8 @@ class Watch:
         read = cross_entropy_of(one.logits, one.gradient)
         if read is not None:
             self._seen.uphill.append(read.ascending)
-            return read.target, read.loss
+            single = read.target.is_floating_point()
+            return read.target.reshape(one.logits.shape) if single else read.target, read.loss
         if not bool(torch.isfinite(one.logits).all()):
             self._note_nonfinite("the output")
         return _targets_of(one.gradient), math.nan
@@ -320,11 +319,11 @@ class Watch:
     def _see_reset(self, held: Held) -> None:
         """Weights that are not those that the last step left."""
         for p, version, kept in held.after:
-            if p._version == version:
+            if p._version == version or self._seen.jump is not None:
                 continue
             change = float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
-            if change > 0.2 and self._seen.reset is None:
-                self._seen.reset = (self._seen.steps, change)
+            if change > 0.2:
+                self._seen.note_jump(change)
 
     def _after_step(self, held: Held, *_: Any) -> None:
         seen = self._seen

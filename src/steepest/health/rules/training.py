@@ -69,17 +69,21 @@ def zero_after_backward(seen: Seen) -> Iterator[Finding]:
 
 
 def state_reset(seen: Seen) -> Iterator[Finding]:
-    """Weights jump between two steps."""
+    """Weights jump between two steps, and the loss goes back towards its start."""
     if seen.reset is not None:
-        step, change = seen.reset
+        jump = seen.reset
         yield Finding(
             "STATE_RESET",
             "warn",
             "weights change a lot between two steps: model or weights are set anew in the loop",
             "make or load the model once, before the loop",
-            (Evidence(f"|dW|/|W| = {change:.2g} outside a step", "0", f"after step {step}"),),
-            confidence="fact",
-            step=seen.steps,
+            (
+                Evidence(f"|dW|/|W| = {jump.change:.2g} outside a step", "0", f"step {jump.step}"),
+                Evidence(f"loss {jump.after:.3g} after it", f"{jump.before:.3g}, as before"),
+            ),
+            ("weights averaged or put back on purpose: the loss would not rise to its start",),
+            "fact",
+            seen.steps,
         )
 
 
