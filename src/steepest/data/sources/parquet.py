@@ -23,6 +23,7 @@ from steepest.errors import DataError
 
 _BYTES_OF_A_VALUE = 8
 _VALUES_AT_ONCE = 2**22
+_BYTES_BETWEEN_FLUSHES = 64 * 2**20
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -117,7 +118,7 @@ def _on_disk(
     with tempfile.TemporaryFile() as file:  # it is gone when the array is
         inputs = np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, len(features)))
     labels = []
-    done = 0
+    done = written = 0
     at_once = max(1, _VALUES_AT_ONCE // (len(features) + 1))
     for path in files:
         with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
@@ -129,6 +130,10 @@ def _on_disk(
                 inputs[done : done + frame.height] = block
                 labels.append(frame[target])
                 done += frame.height
+                written += block.nbytes
+                if written > _BYTES_BETWEEN_FLUSHES:  # pages not yet on disk count as memory
+                    inputs.flush()
+                    written = 0
     if done != rows:
         raise DataError(f"{files[0].parent} has {done} rows, but its files promise {rows}")
     inputs.flush()
