@@ -101,5 +101,5 @@ def test_a_shuffle_by_blocks_takes_each_row_once_and_stays_near(size, block, tog
     assert sorted(order.tolist()) == list(range(size))
     assert not np.array_equal(order, block_permutation(size, block, together, 3, 2))
     for first in range(0, size - block * together, block * together):
-        # Of one run of rows no more blocks than are mixed, and one for the short last block.
-        assert len(np.unique(order[first : first + block * together] // block)) <= together + 1
+        # The short last block moves the mixed runs: a stretch of so many rows touches two of them.
+        assert len(np.unique(order[first : first + block * together] // block)) <= 2 * together

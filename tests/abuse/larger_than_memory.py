@@ -1,12 +1,13 @@
 """Train on data of four times the memory that this process may use: array|parquet FOLDER LIMIT.
 
-The process puts itself into a control group with that limit (bytes) before it imports anything
-large, makes the data in FOLDER, trains, and prints how many times the limit they are and how well
+The data are made in FOLDER by another process. This one puts itself into a control group with that
+limit (bytes) before it imports anything large, trains, and prints how many times the limit they are and how well
 it learned. A process that holds more than the limit is killed by the system.
 """
 
 import os
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,11 +70,13 @@ def make_parquet(folder: Path, rows: int):
 def main() -> None:
     kind, folder, limit = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
     os.environ["TMPDIR"] = str(folder)
+    rows = TIMES * limit // (4 * FEATURES)
+    make = {"array": make_array, "parquet": make_parquet}[kind]
+    with ProcessPoolExecutor(1) as pool:  # whose memory is its own
+        data = pool.submit(make, folder, rows).result()
     with limited(limit):
         import steepest as sp
 
-        rows = TIMES * limit // (4 * FEATURES)
-        data = {"array": make_array, "parquet": make_parquet}[kind](folder, rows)
         run = sp.train(
             None,
             sp.load(data, target="y" if kind == "parquet" else None),
@@ -82,6 +85,7 @@ def main() -> None:
             momentum=0.9,
             lr=0.01,
             sampling="blocks",
+            check=False,  # which takes some 300 MB of its own
             validation=0.02,
             progress="none",
         )

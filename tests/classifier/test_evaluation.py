@@ -89,7 +89,7 @@ def test_an_evaluation_is_plain_data(evaluation):
 @pytest.fixture
 def trained(blobs):
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
-    return sp.train(model, blobs, epochs=3, progress="none")
+    return sp.train(model, blobs, epochs=3, check=False, progress="none")
 
 
 def test_the_loss_is_the_mean_cross_entropy_of_the_eval_mode_model(trained, blobs):

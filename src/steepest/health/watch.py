@@ -98,8 +98,7 @@ class Watch:
                 arrived = self._guard(self._gradient_arrived, held)
                 hook = p.register_post_accumulate_grad_hook(arrived)  # type: ignore[no-untyped-call]
                 self._hooks.append(hook)
-                if p is not held.sentinels[0]:
-                    self._early_hooks.append(hook)
+                self._early_hooks.append(hook)
         return self
 
     def stop(self) -> None:
@@ -281,9 +280,6 @@ class Watch:
             seen.uphill.append(bool((own > 0).float().mean() > 0.9))
 
     def _gradient_arrived(self, held: Held, p: Tensor) -> None:
-        if held.steps >= CAREFUL and held.steps % 20:
-            held.arrived = True
-            return
         assert p.grad is not None
         held.arrived = held.arrived or _holds(p)
         if p is held.sentinels[0]:
@@ -296,7 +292,7 @@ class Watch:
         if held.steps < CAREFUL and held.backwards and held.arrived:
             gone = not any(_holds(p) for p in held.sentinels)
             held.emptied_steps = held.emptied_steps + 1 if gone else 0
-        if held.steps < CAREFUL or held.steps % 20 == 0:
+        if held.steps <= 2 * CAREFUL:
             self._see_clipping(held)
         if held.after:
             self._see_reset(held)

@@ -22,7 +22,8 @@ from steepest.data.sources.frames import as_label_array, table_samples, target_c
 from steepest.errors import DataError
 
 _BYTES_OF_A_VALUE = 8
-_ROWS_AT_ONCE = 65536
+_VALUES_AT_ONCE = 2**22
+_BYTES_BETWEEN_FLUSHES = 64 * 2**20
 
 
 def read_parquet(path: Path) -> pl.DataFrame:
@@ -117,10 +118,11 @@ def _on_disk(
     with tempfile.TemporaryFile() as file:  # it is gone when the array is
         inputs = np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, len(features)))
     labels = []
-    done = 0
+    done = written = 0
+    at_once = max(1, _VALUES_AT_ONCE // (len(features) + 1))
     for path in files:
         with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
-            for batch in source.iter_batches(_ROWS_AT_ONCE, columns=[*features, target]):
+            for batch in source.iter_batches(at_once, columns=[*features, target]):
                 frame = _as_polars(batch)
                 if any(frame[name].null_count() for name in features):
                     raise DataError(f"{path} holds missing values that its statistics deny")
@@ -128,6 +130,10 @@ def _on_disk(
                 inputs[done : done + frame.height] = block
                 labels.append(frame[target])
                 done += frame.height
+                written += block.nbytes
+                if written > _BYTES_BETWEEN_FLUSHES:  # pages not yet on disk count as memory
+                    inputs.flush()
+                    written = 0
     if done != rows:
         raise DataError(f"{files[0].parent} has {done} rows, but its files promise {rows}")
     inputs.flush()
