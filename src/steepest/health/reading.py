@@ -2,7 +2,8 @@
 
 The gradient of cross entropy is dL/dz_i = c_i (p_i - y_i), with c_i = 1/N for the mean. Labels y
 are right if the gradient is such a multiple in every row; other losses fail that test and are not
-read. The function itself is never called: it may draw random numbers, count, or print.
+read. The function itself is not called on the loop's own tensors: it may draw random numbers, count
+or print. (The check of copies calls it, and puts back what it encloses.)
 """
 
 from dataclasses import dataclass

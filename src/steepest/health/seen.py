@@ -32,7 +32,7 @@ class Held:
     emptied_steps: int = 0
     norm_arrived: float = math.nan  # of the first sentinel's gradient
     clip_ratios: list[float] = field(default_factory=list)
-    first_lr: float = math.nan
+    last_lr: float | None = None
     highest_lr: float = 0.0
     collapsed_at: int | None = None
     after: list[tuple[Tensor, int, Tensor]] = field(default_factory=list)

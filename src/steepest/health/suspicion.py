@@ -51,6 +51,20 @@ def pre_flight(started: Setup, seen: Seen, seconds: float, experiments: bool) ->
             yield replace(finding, step=seen.steps)
 
 
+def lost_since(now: Setup, seen: Seen, seconds: float) -> Iterable[Finding]:
+    """What the check finds of the model as it is now, where it found nothing at the start.
+
+    Units that died or saturated on the way: a spike of the rate, say. now: a copy.
+    """
+    raw = [_raw(batch) for batch in seen.batches]
+    if not raw or seen.first_nonfinite is not None:
+        return
+    for finding in examine(now, raw, None, seconds, steady=False, thorough=False):
+        if finding.code in ("DEAD_RELU", "SATURATED"):
+            healthy = "the start: the check found nothing in the first weights"
+            yield replace(finding, step=seen.steps, ruled_out=(*finding.ruled_out, healthy))
+
+
 def _raw(batch: Batch) -> Any:
     """The batch as a loader would give it."""
     if batch.kwargs:

@@ -63,6 +63,9 @@ def _remember(roots: Any) -> Iterator[Undo]:
             yield functools.partial(thing.__setitem__, slice(None), thing.copy())
         elif isinstance(thing, dict):
             yield functools.partial(_refill, thing, thing.copy())
+        elif isinstance(thing, types.FunctionType):
+            for cell in filter(_filled, thing.__closure__ or ()):
+                yield functools.partial(setattr, cell, "cell_contents", cell.cell_contents)
         elif hasattr(thing, "__dict__") and not callable(thing):
             yield functools.partial(_refill, vars(thing), vars(thing).copy())
 

@@ -18,7 +18,7 @@ from steepest.health.reading import cross_entropy_of
 from steepest.health.replay import Setup, first_tensor
 from steepest.health.rules import training
 from steepest.health.seen import CAREFUL, Evaluation, Held, Seen
-from steepest.health.suspicion import pre_flight, suspicious
+from steepest.health.suspicion import lost_since, pre_flight, suspicious
 from steepest.health.untouched import untouched
 
 _ALL_LOOKED_AT = 60
@@ -65,8 +65,9 @@ class Watch:
         return ranked(self._found.values())
 
     def report(self) -> str:
-        """The findings in words."""
-        return str(self.findings)
+        """The findings in words, and whether something could not be looked at."""
+        unseen = f"\nnot all could be looked at: {self._broken}" if self._broken else ""
+        return str(self.findings) + unseen
 
     def __enter__(self) -> "Watch":
         return self.start()
@@ -297,7 +298,11 @@ class Watch:
         if held.after:
             self._see_reset(held)
         lr = held.lr()
-        held.highest_lr = max(held.highest_lr, lr)
+        # Of two steps in a row: one spike is not where a schedule begins.
+        held.highest_lr = max(
+            held.highest_lr, lr if held.last_lr is None else min(lr, held.last_lr)
+        )
+        held.last_lr = lr
         if lr < 1e-3 * held.highest_lr:
             held.collapsed_at = held.steps if held.collapsed_at is None else held.collapsed_at
         else:
@@ -404,6 +409,11 @@ class Watch:
         seconds = self._seconds if experiments else 0.2
         for finding in pre_flight(self._started, self._seen, seconds, experiments):
             self._add(finding)
+        if experiments and all(f.severity == "info" for f in self._found.values()):
+            with untouched():
+                now = Setup(self._model, self._loss_fn, self._optimizers).copy()
+            for finding in lost_since(now, self._seen, seconds) if now else ():
+                self._add(finding)
 
     def _add(self, finding: Finding) -> None:
         """The first of its code counts, unless a later one is more severe."""
