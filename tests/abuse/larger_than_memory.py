@@ -85,7 +85,6 @@ def main() -> None:
             momentum=0.9,
             lr=0.01,
             sampling="blocks",
-            check=False,  # which takes some 300 MB of its own
             validation=0.02,
             progress="none",
         )

@@ -44,7 +44,8 @@ def can_limit_memory():
 
 
 @pytest.mark.skipif(not can_limit_memory(), reason="control groups cannot be made here")
-def test_an_array_of_four_times_the_memory_is_trained_on(tmp_path):
-    times, accuracy = output("larger_than_memory.py", "array", tmp_path, "520000000").split()
+@pytest.mark.parametrize("kind", ["array", "parquet"])
+def test_data_of_four_times_the_memory_are_trained_on(kind, tmp_path):
+    times, accuracy = output("larger_than_memory.py", kind, tmp_path, "520000000").split()
     assert float(times) == pytest.approx(4, abs=0.01)
     assert float(accuracy) > 0.95

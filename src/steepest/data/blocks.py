@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from steepest.errors import DataError
 
-_BYTES = 32 * 2**20
+_BYTES = 4 * 2**20  # some are doubled to float64, and that a few times over
 
 
 def blocks(inputs: NDArray[Any], rows: NDArray[np.int64] | None) -> Iterator[NDArray[Any]]:
-    """The rows, in order, in blocks of about 32 MiB."""
+    """The rows, in order, in blocks of about 4 MiB."""
     total = len(inputs) if rows is None else len(rows)
     size = max(1, _BYTES // max(1, inputs[:1].nbytes))
     for start in range(0, total, size):

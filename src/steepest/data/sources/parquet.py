@@ -3,13 +3,14 @@
 pyarrow reads them: it refuses damaged files where polars' reader aborts the process.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import polars as pl
@@ -22,7 +23,7 @@ from steepest.data.sources.frames import as_label_array, table_samples, target_c
 from steepest.errors import DataError
 
 _BYTES_OF_A_VALUE = 8
-_VALUES_AT_ONCE = 2**22
+_VALUES_AT_ONCE = 2**20
 _BYTES_BETWEEN_FLUSHES = 64 * 2**20
 
 
@@ -106,8 +107,6 @@ def _on_disk(
     files: list[Path], rows: int, features: list[str], target: str
 ) -> tuple[NDArray[np.float32], NDArray[Any]]:
     """Features (rows, n) float32, mapped from a temporary file, and labels (rows,) in memory."""
-    import pyarrow.parquet as pq
-
     needed = 4 * rows * len(features)
     free = shutil.disk_usage(tempfile.gettempdir()).free
     if needed > free:
@@ -116,9 +115,23 @@ def _on_disk(
             f"{tempfile.gettempdir()} has {free / 2**30:.1f} free; set TMPDIR to a larger disk"
         )
     with tempfile.TemporaryFile() as file:  # it is gone when the array is
-        inputs = np.memmap(file, dtype=np.float32, mode="w+", shape=(rows, len(features)))
+        labels = _write_features(file, files, rows, features, target)
+        inputs = np.memmap(file, dtype=np.float32, mode="r", shape=(rows, len(features)))
+    return inputs, as_label_array(pl.concat(labels), str(files[0].parent), f" in {target!r}")
+
+
+def _write_features(
+    to: IO[bytes], files: list[Path], rows: int, features: list[str], target: str
+) -> list[pl.Series]:
+    """Write the features as float32, row by row; the labels.
+
+    Written, not mapped: pages of a map that are not yet on disk cannot be given back when a
+    control group is full.
+    """
+    import pyarrow.parquet as pq
+
     labels = []
-    done = written = 0
+    done = waiting = 0
     at_once = max(1, _VALUES_AT_ONCE // (len(features) + 1))
     for path in files:
         with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
@@ -127,17 +140,18 @@ def _on_disk(
                 if any(frame[name].null_count() for name in features):
                     raise DataError(f"{path} holds missing values that its statistics deny")
                 block = frame.select(features).cast(pl.Float32).to_numpy()
-                inputs[done : done + frame.height] = block
+                to.write(np.ascontiguousarray(block).data)
                 labels.append(frame[target])
                 done += frame.height
-                written += block.nbytes
-                if written > _BYTES_BETWEEN_FLUSHES:  # pages not yet on disk count as memory
-                    inputs.flush()
-                    written = 0
+                waiting += block.nbytes
+                if waiting > _BYTES_BETWEEN_FLUSHES:
+                    to.flush()
+                    os.fsync(to.fileno())
+                    waiting = 0
     if done != rows:
         raise DataError(f"{files[0].parent} has {done} rows, but its files promise {rows}")
-    inputs.flush()
-    return inputs, as_label_array(pl.concat(labels), str(files[0].parent), f" in {target!r}")
+    to.flush()
+    return labels
 
 
 def _may_miss(about: Any, but: set[str | None]) -> bool:
@@ -170,7 +184,13 @@ def _reasons(path: Path) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError, ValueError) as error:
+    except (
+        pa.ArrowException,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,  # of names in the schema that are not UTF-8, for one
+        OSError,
+        ValueError,
+    ) as error:
         if isinstance(error, DataError):
             raise
         reason = (str(error).splitlines() or [type(error).__name__])[0]
