@@ -1,22 +1,23 @@
 """What looking on costs: python benchmarks/health.py.
 
-Pairs of runs with and without, in turn: sp.watch around a plain PyTorch loop of a tiny MLP and of a
-small CNN, and health=True on workload A of the native engine. CPU time of the process, one thread,
-so that other work on the machine counts little; the median of the ratios with a 95 % interval of
-the median (binomial). What is done once at the start (copies, the check of the first batch) counts.
+Pairs of runs with and without, one thread, CPU time of the process, so that other work on the
+machine counts little; the median of the ratios with a 95 % interval of the median (binomial).
+- sp.watch around a plain PyTorch loop of a tiny MLP and of a small CNN, in turns of 40 steps. What
+  is done once (copies, the check of the first batch, the careful first 80 steps) is told apart.
+- health=True on workload A of the native engine, whole runs.
 """
 
 import copy
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
 
 import steepest as sp
 
-PAIRS = 12
+PAIRS, TURN = 12, 40
 
 
 def interval(ratios: list[float]) -> tuple[float, float]:
@@ -26,40 +27,43 @@ def interval(ratios: list[float]) -> tuple[float, float]:
     return ordered[cut], ordered[-1 - cut]
 
 
-def pairs(name: str, run: Callable[[bool], float]) -> None:
-    run(True), run(False)
-    ratios = []
-    for _ in range(PAIRS):
-        plain, watched = run(False), run(True)
-        ratios.append(watched / plain)
+def show(name: str, ratios: list[float]) -> None:
     low, high = interval(ratios)
     cost = statistics.median(ratios) - 1
-    print(f"{name}: {cost:+.1%} (95 %: {low - 1:+.1%} to {high - 1:+.1%}), {PAIRS} pairs")
+    print(f"{name}: {cost:+.1%} (95 %: {low - 1:+.1%} to {high - 1:+.1%}), {len(ratios)} pairs")
 
 
-def loop(model: nn.Module, X: torch.Tensor, y: torch.Tensor, steps: int) -> Callable[[bool], float]:
-    """A user's own loop, with watch or without; its seconds of CPU."""
+def loop(name: str, model: nn.Module, X: torch.Tensor, y: torch.Tensor, steps: int) -> None:
+    """A user's own loop, with watch and without."""
 
-    def train(net: nn.Module, optimizer: torch.optim.Optimizer, loss_fn: nn.Module) -> None:
+    def train(watched: bool) -> Iterator[float]:
+        """The seconds of each turn, in which it is begun, and at last those of the end."""
+        net = copy.deepcopy(model)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
+        loss_fn = nn.CrossEntropyLoss()
+        since = time.process_time()
+        looking = sp.watch(net, loss_fn, optimizer).start() if watched else None
         for i in range(steps):
             rows = slice(64 * i % (len(X) - 64), 64 * i % (len(X) - 64) + 64)
             optimizer.zero_grad()
             loss_fn(net(X[rows]), y[rows]).backward()
             optimizer.step()
+            if i % TURN == TURN - 1:
+                yield time.process_time() - since
+                since = time.process_time()
+        if looking:
+            looking.stop()
+        yield time.process_time() - since
 
-    def run(watched: bool) -> float:
-        net = copy.deepcopy(model)
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
-        loss_fn = nn.CrossEntropyLoss()
-        since = time.process_time()
-        if watched:
-            with sp.watch(net, loss_fn, optimizer):
-                train(net, optimizer, loss_fn)
-        else:
-            train(net, optimizer, loss_fn)
-        return time.process_time() - since
-
-    return run
+    ratios, once, whole = [], [], []
+    for _ in range(PAIRS):
+        plain, watched = zip(*zip(train(False), train(True), strict=True), strict=True)
+        ratios.append(sum(watched[2:]) / sum(plain[2:]))
+        once.append(sum(watched[:2]) - sum(plain[:2]))
+        whole.append(sum(watched) / sum(plain))
+    show(f"{name}, a step", ratios)
+    print(f"{name}, once: {1000 * statistics.median(once):.0f} ms")
+    show(f"{name}, {steps} steps with all", whole)
 
 
 def native(epochs: int) -> Callable[[bool], float]:
@@ -83,15 +87,16 @@ def main() -> None:
     mlp = nn.Sequential(
         nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    pairs("tiny MLP, own loop", loop(mlp, X, X[:, :10].argmax(1), 3000))
+    loop("tiny MLP, own loop", mlp, X, X[:, :10].argmax(1), 4000)
     images = torch.randn(2_000, 1, 16, 16)
     cnn = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1),
         nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(512, 10),
     )  # fmt: skip
     labels = images[:, 0, 3:13, 5].argmax(1)
-    pairs("small CNN, own loop", loop(cnn, images, labels, 300))
-    pairs("workload A, native engine", native(2))
+    loop("small CNN, own loop", cnn, images, labels, 800)
+    run = native(2)
+    show("workload A, native engine", [run(True) / run(False) for _ in range(PAIRS)])
 
 
 if __name__ == "__main__":

@@ -232,6 +232,35 @@ def test_weights_set_anew_each_epoch():
     assert w.findings.codes[0] == "STATE_RESET"
 
 
+def test_weights_set_anew_between_two_looks():
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    first = copy.deepcopy(model.state_dict())
+    with sp.watch(model, CE(), optimizer) as w:
+        descend(model, optimizer, w._loss_fn, minibatches(70))
+        assert not w._looking
+        model.load_state_dict(first)
+        descend(model, optimizer, w._loss_fn, minibatches(5))
+    assert "STATE_RESET" in [f.code for f in w.findings]
+
+
+def test_rows_evaluated_between_two_looks_are_seen_with_their_loss():
+    model, loss_fn = net(), CE()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    with sp.watch(model, loss_fn, optimizer) as w:
+        descend(model, optimizer, loss_fn, minibatches(70))
+        assert not loss_fn._forward_hooks
+        model.eval()
+        with torch.no_grad():
+            losses = [float(loss_fn(model(x), y)) for x, y in minibatches(3)]
+        model.train()
+        descend(model, optimizer, loss_fn, minibatches(5))
+        assert not loss_fn._forward_hooks
+    (evaluation,) = w._seen.evaluations
+    assert evaluation.rows == 96
+    assert evaluation.loss == pytest.approx(sum(losses) / 3)
+
+
 def test_units_that_died_on_the_way():
     torch.manual_seed(0)
     g = torch.Generator().manual_seed(0)

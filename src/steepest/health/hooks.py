@@ -1,6 +1,7 @@
 """Hooks that never reach the loop: not with an exception, not in a copy, not in a file."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,11 +17,12 @@ class Hook:
     def __init__(
         self, action: Callable[..., None], first: tuple[Any, ...], fail: Callable[[Exception], None]
     ) -> None:
-        self._action, self._first, self._fail = action, first, fail
+        self._action = functools.partial(action, *first) if first else action
+        self._fail = fail
 
     def __call__(self, *arguments: Any) -> None:
         try:
-            self._action(*self._first, *arguments)
+            self._action(*arguments)
         except Exception as error:
             self._fail(error)
 

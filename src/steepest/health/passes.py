@@ -23,7 +23,7 @@ class Pass:
     kwargs: dict[str, Any]
     training: bool
     frozen: bool
-    logits: Tensor | None = None
+    logits: Tensor
     target: Any = None
     loss: Tensor | None = None
     gradient: Tensor | None = None
@@ -34,7 +34,7 @@ class Pass:
         logits: as the loss got them; where the loop took an axis of one away, the target gets it.
         """
         z, squeezed = self.logits, isinstance(logits, Tensor) and isinstance(target, Tensor)
-        if z is not None and squeezed and logits.shape == target.shape and logits.ndim < z.ndim:
+        if squeezed and logits.shape == target.shape and logits.ndim < z.ndim:
             target = target.reshape(z.shape) if target.numel() == z.numel() else target
         self.target = target if self.loss is None or self.target is target else None
         self.loss = loss.detach()
@@ -60,7 +60,7 @@ class Round:
         """The pass whose logits these are, or a view of them; the latest if it is none's."""
         if isinstance(logits, Tensor):
             for p in reversed(self.passes):
-                if p.logits is not None and p.logits.data_ptr() == logits.data_ptr():
+                if p.logits.data_ptr() == logits.data_ptr():
                     return p
         return self.passes[-1] if self.passes else None
 
@@ -68,4 +68,4 @@ class Round:
         """Take out what was passed in eval mode and that no backward pass followed."""
         found = [p for p in self.passes if not p.training and p.gradient is None]
         self.passes = [p for p in self.passes if p not in found]
-        return [p for p in found if p.logits is not None and p.loss is not None]
+        return [p for p in found if p.loss is not None]

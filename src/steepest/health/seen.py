@@ -13,6 +13,7 @@ from steepest.health.batches import Batch
 from steepest.health.probes import class_indices
 
 CAREFUL = 8  # steps that are looked at closely, after which it is now and then
+EVERY = 40  # steps from one such look to the next
 _KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
 _EPOCH_LABELS = 400
 
@@ -35,7 +36,7 @@ class Held:
     last_lr: float | None = None
     highest_lr: float = 0.0
     collapsed_at: int | None = None
-    after: list[tuple[Tensor, int, Tensor]] = field(default_factory=list)
+    after: tuple[Tensor, int, Tensor] | None = None  # a step: parameter, version, its values
 
     @cached_property
     def smallest(self) -> Tensor | None:
@@ -43,8 +44,15 @@ class Held:
         weights = [p for p in self.sentinels if p.ndim > 1 and p.numel() < 1e5]
         return min(weights, key=lambda p: p.numel(), default=None)
 
+    def keep_smallest(self, *, values: bool) -> None:
+        """Its version as the step left it; values: and its values, else those of before hold."""
+        p = self.smallest
+        if p is not None:
+            old = None if values or self.after is None else self.after[2]
+            self.after = p, p._version, p.detach().clone() if old is None else old
+
     def lr(self) -> float:
-        return max((float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g), default=0.0)
+        return max([float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g], default=0.0)
 
 
 @dataclass

@@ -17,7 +17,7 @@ from steepest.health.ranking import ranked
 from steepest.health.reading import cross_entropy_of
 from steepest.health.replay import Setup, first_tensor
 from steepest.health.rules import training
-from steepest.health.seen import CAREFUL, Evaluation, Held, Seen
+from steepest.health.seen import CAREFUL, EVERY, Evaluation, Held, Seen
 from steepest.health.suspicion import lost_since, pre_flight, suspicious
 from steepest.health.untouched import untouched
 
@@ -48,7 +48,10 @@ class Watch:
         self._seen = Seen(self._optimizers)
         self._found: dict[str, Finding] = {}
         self._started: Setup | None = None
-        self._inputs: Tensor | None = None  # of the latest pass with gradients
+        self._inputs: tuple[Any, ...] = ()  # of the latest pass with gradients
+        self._due = True  # whether the next passes are looked at
+        self._looking: list[Any] = []  # their hooks
+        self._closures = False  # passes come within a step
         self._pass: Pass | None = None
         self._round = Round()
         self._shown: Tensor | None = None  # logits without gradients
@@ -83,24 +86,35 @@ class Watch:
         with untouched():
             self._started = own.copy()
         model = self._model
-        self._hooks = [
-            model.register_forward_pre_hook(self._guard(self._before_forward), with_kwargs=True),
-            model.register_forward_hook(self._guard(self._after_forward)),
-        ]
-        if isinstance(self._loss_fn, nn.Module):
-            after = self._guard(self._after_loss)
-            self._hooks.append(self._loss_fn.register_forward_hook(after, with_kwargs=True))
+        forward = self._guard(self._after_forward)
+        self._hooks = [model.register_forward_hook(forward, with_kwargs=True)]
         for held in self._seen.held:
-            self._hooks += [
-                held.optimizer.register_step_pre_hook(self._guard(self._before_step, held)),
-                held.optimizer.register_step_post_hook(self._guard(self._after_step, held)),
-            ]
+            after = self._guard(self._after_step, held)
+            self._hooks.append(held.optimizer.register_step_post_hook(after))
             for p in held.sentinels:
                 arrived = self._guard(self._gradient_arrived, held)
                 hook = p.register_post_accumulate_grad_hook(arrived)  # type: ignore[no-untyped-call]
                 self._hooks.append(hook)
                 self._early_hooks.append(hook)
+        self._look()
         return self
+
+    def _look(self) -> None:
+        """Hooks of the passes and steps that are looked at."""
+        if self._looking:
+            return
+        if isinstance(self._loss_fn, nn.Module):
+            after = self._guard(self._after_loss)
+            self._looking.append(self._loss_fn.register_forward_hook(after, with_kwargs=True))
+        for held in self._seen.held:
+            before = self._guard(self._before_step, held)
+            self._looking.append(held.optimizer.register_step_pre_hook(before))
+
+    def _rest(self) -> None:
+        """A hook that does nothing takes 1 % of a small net's step: away with them meanwhile."""
+        for hook in self._looking:
+            hook.remove()
+        self._looking = []
 
     def stop(self) -> None:
         """Take the hooks away, judge the whole, and warn once of each cause."""
@@ -109,6 +123,7 @@ class Watch:
         for hook in self._hooks:
             hook.remove()
         self._hooks = []
+        self._rest()
         self._guard(self._end_round)()
         self._guard(self._end_evaluation)()
         self._guard(self._judge_end)()
@@ -133,46 +148,43 @@ class Watch:
     def _fail(self, error: Exception) -> None:
         self._broken = f"{type(error).__name__}: {error}"
 
-    def _before_forward(self, model: nn.Module, args: Any, kwargs: Any) -> None:
-        if not torch.is_grad_enabled():
-            return
-        self._inputs, self._pass = first_tensor(args), None
-        if self._round.used:
-            self._end_round()
-        elif model.training or not self._trained_in_eval:
-            self._evaluate_rest()
-        if self._is_looked_at(model):
-            frozen = bool(self._modal) and self._is_frozen(model)
-            self._pass = Pass(args, kwargs, model.training, frozen)
-
     def _is_frozen(self, model: nn.Module) -> bool:
         """Whether dropout or batch norm is in eval mode while gradients are wanted."""
         idle = [m for _, m in self._modal if not m.training and not _is_fixed(m)]
         return not model.training and len(idle) == len(self._modal)
 
-    def _after_forward(self, model: nn.Module, args: Any, output: Any) -> None:
-        logits = first_tensor(output)
+    def _after_forward(self, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not torch.is_grad_enabled():
-            self._shown = logits
+            self._look()
+            self._shown = first_tensor(output)
             self._look_at_evaluation(args)
-        elif self._pass is not None and logits is not None and logits.requires_grad:
-            self._pass.logits = logits.detach()
+            return
+        self._inputs, self._pass = args, None
+        if not self._closures:
+            for held in self._seen.held:
+                self._see_reset(held)
+        if not self._due:
+            if model.training or self._trained_in_eval:
+                return
+            self._look()  # rows that are only evaluated, as far as is known
+        if self._round.used:
+            self._end_round()
+        elif self._round.passes and (model.training or not self._trained_in_eval):
+            self._evaluate_rest()
+        logits = first_tensor(output)
+        if logits is not None and logits.requires_grad:
+            frozen = bool(self._modal) and self._is_frozen(model)
+            self._pass = Pass(args, kwargs, model.training, frozen, logits.detach())
             self._round.add(self._pass)
             begins = self._guard(self._backward_begins, self._pass)
             logits.register_hook(begins)  # type: ignore[no-untyped-call]
 
-    def _is_looked_at(self, model: nn.Module) -> bool:
-        """All of the first steps, then two in succession of every twenty: a look is not free.
-
-        Rows that are only evaluated, as far as is known, are always looked at.
-        """
-        steps = self._seen.steps
-        resting = not model.training and not self._trained_in_eval
-        waiting = self._seen.jump is not None
-        return resting or waiting or steps < _ALL_LOOKED_AT or steps % 20 < 2
-
     def _look_at_evaluation(self, args: Any) -> None:
-        if not self._modal or not self._seen.steps or first_tensor(args) is self._inputs:
+        if (
+            not self._modal
+            or not self._seen.steps
+            or first_tensor(args) is first_tensor(self._inputs)
+        ):
             return
         if any(m.momentum is None and was is not None for _, m, was in self._norms()):
             return  # statistics that are taken anew on purpose, as swa_utils.update_bn does
@@ -188,12 +200,15 @@ class Watch:
                 yield name, m, was
 
     def _after_loss(self, _: nn.Module, args: Any, kwargs: Any, loss: Any) -> None:
+        grads = torch.is_grad_enabled()
+        if grads and self._pass is None:
+            return
         given = [*args, *kwargs.values()]
         if not given or not isinstance(loss, Tensor):
             return
         target = given[1] if len(given) == 2 else None
-        if torch.is_grad_enabled():
-            asked = self._round.of(given[0]) if self._pass is not None else None
+        if grads:
+            asked = self._round.of(given[0])
             if asked is not None:
                 asked.judged(given[0], target, loss)
         elif self._shown is not None:
@@ -208,7 +223,7 @@ class Watch:
         seen.backwards += 1
         for held in seen.held:
             held.backwards += 1
-            if held.steps < CAREFUL or seen.steps % 100 < 2:
+            if held.steps < CAREFUL or seen.steps % EVERY < 2:
                 held.clean = held.clean or not any(_holds(p) for p in held.sentinels)
             else:
                 held.clean = True
@@ -216,6 +231,8 @@ class Watch:
 
     def _end_round(self) -> None:
         """What is known of the passes since the last step, or since the last backward pass."""
+        if not self._round.passes:
+            return
         used = self._round.used
         for one in used:
             self._trained_in_eval += not one.training
@@ -227,13 +244,12 @@ class Watch:
 
     def _evaluate_rest(self) -> None:
         for one in self._round.evaluated():
-            assert one.logits is not None
             self._add_to_evaluation(one.logits, one.target, one.loss)
 
     def _take_in(self, one: Pass, *, alone: bool) -> None:
         """Loss, labels and batch of a pass. alone: it was the only one of its backward pass."""
         seen, z = self._seen, one.logits
-        if z is None or one.gradient is None:
+        if one.gradient is None:
             return
         seen.shared += not alone
         target, value = self._target_and_loss(one)
@@ -245,12 +261,11 @@ class Watch:
         if math.isfinite(value):
             seen.add_loss(value)
         seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
-        if alone and (seen.backwards <= CAREFUL or seen.steps % 20 == 0):
+        if alone and (seen.backwards <= CAREFUL or seen.steps % EVERY == 0):
             self._look_closely(one, target)
 
     def _target_and_loss(self, one: Pass) -> tuple[Any, float]:
         """As the loss was shown; of a function, as far as the gradient tells them."""
-        assert one.logits is not None
         assert one.gradient is not None
         if isinstance(self._loss_fn, nn.Module):
             return one.target, math.nan if one.loss is None else float(one.loss.mean())
@@ -266,7 +281,6 @@ class Watch:
     def _look_closely(self, one: Pass, target: Any) -> None:
         seen, y, x = self._seen, class_indices(target), first_tensor(one.args)
         z, gradient = one.logits, one.gradient
-        assert z is not None
         assert gradient is not None
         if x is not None:
             mark = float(x.detach().double().sum())
@@ -287,16 +301,15 @@ class Watch:
             held.norm_arrived = float(p.grad.norm())
 
     def _before_step(self, held: Held, *_: Any) -> None:
+        self._see_reset(held)
+        held.before = held.backwards
         self._end_round()
         self._see_clearing(held)
-        held.before = held.backwards
         if held.steps < CAREFUL and held.backwards and held.arrived:
             gone = not any(_holds(p) for p in held.sentinels)
             held.emptied_steps = held.emptied_steps + 1 if gone else 0
         if held.steps <= 2 * CAREFUL:
             self._see_clipping(held)
-        if held.after:
-            self._see_reset(held)
         lr = held.lr()
         # Of two steps in a row: one spike is not where a schedule begins.
         held.highest_lr = max(
@@ -309,7 +322,7 @@ class Watch:
             held.collapsed_at = None
 
     def _see_clearing(self, held: Held) -> None:
-        if held.backwards and (held.steps < CAREFUL or self._seen.steps % 100 < 2):
+        if held.backwards and (held.steps < CAREFUL or self._seen.steps % EVERY < 2):
             held.dirty_steps = 0 if held.clean or not held.steps else held.dirty_steps + 1
 
     def _see_clipping(self, held: Held) -> None:
@@ -319,27 +332,41 @@ class Watch:
 
     def _see_reset(self, held: Held) -> None:
         """Weights that are not those that the last step left."""
-        for p, version, kept in held.after:
-            if p._version == version or self._seen.jump is not None:
-                continue
-            change = float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
-            if change > 0.2:
-                self._seen.note_jump(change)
+        if held.after is None:
+            return
+        p, version, kept = held.after
+        if p._version == version or self._seen.jump is not None:
+            return
+        held.after = None
+        change = float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
+        if change > 0.2:
+            self._seen.note_jump(change)
+            self._due = True
+            self._look()
 
     def _after_step(self, held: Held, *_: Any) -> None:
         seen = self._seen
-        self._end_round()
-        if not held.before:  # the passes of a closure come within the step
-            self._see_clearing(held)
-        self._end_evaluation()
+        looked_at = bool(self._looking)
+        if looked_at:
+            self._end_round()
+            if held.backwards and not held.before:
+                self._closures = True
+                self._see_clearing(held)
+            self._end_evaluation()
+            held.clean, held.backwards, held.arrived = False, 0, False
+            held.norm_arrived = math.nan
         held.steps += 1
-        seen.steps = max(h.steps for h in seen.held)
-        held.clean, held.backwards, held.arrived = False, 0, False
-        held.norm_arrived = math.nan
-        p = held.smallest
-        if p is not None:
-            held.after = [(p, p._version, p.detach().clone())]
-        self._judge_step()
+        seen.steps = max(seen.steps, held.steps)
+        held.keep_smallest(values=self._due)
+        # All of the first steps, then two in succession of every forty: a look is not free.
+        steps = seen.steps
+        self._due = steps < _ALL_LOOKED_AT or steps % EVERY < 2 or seen.jump is not None
+        if looked_at or self._due:
+            self._judge_step()
+        if self._due:
+            self._look()
+        elif looked_at and not self._closures:
+            self._rest()
 
     # Evaluations.
 
@@ -380,7 +407,7 @@ class Watch:
 
     def _judge_step(self) -> None:
         seen = self._seen
-        if seen.steps <= CAREFUL or seen.steps % 20 == 0 or seen.first_nonfinite:
+        if seen.steps <= CAREFUL or seen.steps % EVERY == 0 or seen.first_nonfinite:
             self._judge(training.AFTER_STEP)
         if seen.steps == 1:
             self._pre_flight(experiments=False)
@@ -388,7 +415,7 @@ class Watch:
             for hook in self._early_hooks:
                 hook.remove()
             self._early_hooks = []
-        due = seen.steps <= 50 or seen.steps % 20 == 0 or seen.first_nonfinite
+        due = seen.steps <= 50 or seen.steps % EVERY == 0 or seen.first_nonfinite
         if due and not self._suspected and suspicious(seen):
             self._suspected = True
             self._pre_flight(experiments=True)
