@@ -119,6 +119,10 @@ def test_a_hooked_module_is_not_described():
         {"type": "Linear", "settings": {"in_features": 2}},
         {"type": "Linear", "settings": {"cmd": "x"}},
         {"type": "Sequential", "children": {"0": 3}},
+        *(
+            {"type": "Sequential", "children": {name: {"type": "Tanh", "settings": {}}}}
+            for name in ("", "a.b", "forward")
+        ),
         [],
     ],
 )

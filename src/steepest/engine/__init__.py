@@ -14,5 +14,7 @@ from steepest.engine.forward import forward as forward
 from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
 from steepest.engine.groups import parameter_settings as parameter_settings
+from steepest.engine.native import NativeEngine as NativeEngine
+from steepest.engine.native import native_obstacle as native_obstacle
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.torch import TorchEngine as TorchEngine

@@ -67,7 +67,13 @@ def _build(description: dict[str, Any]) -> nn.Module:
     if kind == "Sequential" and isinstance(description.get("children"), dict):
         module = nn.Sequential()
         for name, child in description["children"].items():
-            module.add_module(name, _build(child))
+            part = _build(child)
+            try:
+                module.add_module(name, part)
+            except KeyError as error:  # empty, with a dot, or a method's name
+                raise ModelError(
+                    f"the saved architecture has a part of the name {name!r}: {error.args[0]}"
+                ) from None
         return module
     settings = description.get("settings") if isinstance(description, dict) else None
     if kind == "Residual" and isinstance(settings, dict):

@@ -10,7 +10,8 @@ from torch import Tensor
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning
 from steepest.health import Findings, examine
-from steepest.health.replay import SGD, Adam, Setup
+from steepest.health.optimizers import SGD, Adam
+from steepest.health.replay import Setup
 from steepest.training.preparation import Part, Preparation
 
 _SECONDS = 0.5
