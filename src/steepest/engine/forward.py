@@ -17,12 +17,19 @@ def forward(model: nn.Module, inputs: Inputs) -> Tensor:
     like = reference_parameter(model)
     rows = Rows(inputs, like)
     block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * inputs.array[:1].size)))
+    whole = None
     with module_mode(model, training=False), torch.no_grad():
-        outputs = [
-            model(rows[torch.arange(start, min(start + block, len(rows)), device=like.device)])
-            for start in range(0, len(rows), block)
-        ]
-    return torch.cat(outputs).cpu()
+        for start in range(0, len(rows), block):
+            some = torch.arange(start, min(start + block, len(rows)), device=like.device)
+            found = model(rows[some])
+            if whole is None:
+                # All at once: outputs kept in between the blocks' inputs keep the heap from
+                # taking these again, and it grew by as much as all inputs together.
+                whole = torch.empty((len(rows), *found.shape[1:]), dtype=found.dtype)
+            whole[start : start + block] = found
+    if whole is None:
+        raise ValueError("there are no rows to feed the model")
+    return whole
 
 
 def reference_parameter(model: nn.Module) -> Tensor:
