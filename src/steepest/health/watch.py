@@ -261,8 +261,15 @@ class Watch:
         if math.isfinite(value):
             seen.add_loss(value)
         seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
-        if alone and (seen.backwards <= CAREFUL or seen.steps % EVERY == 0):
-            self._look_closely(one, target)
+        if not alone:
+            return
+        y = class_indices(target)
+        if y is not None and len(y) == len(z):
+            seen.train_hits.append(float((_decided(z) == y).float().mean()))
+        else:
+            y = None
+        if seen.backwards <= CAREFUL or seen.steps % EVERY == 0:
+            self._look_closely(one, y)
 
     def _target_and_loss(self, one: Pass) -> tuple[Any, float]:
         """As the loss was shown; of a function, as far as the gradient tells them."""
@@ -278,19 +285,16 @@ class Watch:
             self._note_nonfinite("the output")
         return _targets_of(one.gradient), math.nan
 
-    def _look_closely(self, one: Pass, target: Any) -> None:
-        seen, y, x = self._seen, class_indices(target), first_tensor(one.args)
-        z, gradient = one.logits, one.gradient
+    def _look_closely(self, one: Pass, y: Tensor | None) -> None:
+        """y: the class indices of its rows, if they are known."""
+        seen, x, gradient = self._seen, first_tensor(one.args), one.gradient
         assert gradient is not None
         if x is not None:
             mark = float(x.detach().double().sum())
             same = bool(seen.fingerprints) and seen.fingerprints[-1] == mark
             seen.same_batch = seen.same_batch + 1 if same else 0
             seen.fingerprints.append(mark)
-        if y is None or len(y) != len(z):
-            return
-        seen.train_hits.append(float((_decided(z) == y).float().mean()))
-        if one.target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
+        if y is not None and one.target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
             own = gradient.gather(1, y.clamp(min=0)[:, None])
             seen.uphill.append(bool((own > 0).float().mean() > 0.9))
 
