@@ -41,6 +41,8 @@ format: setup
 
 docs: setup  ## The documentation site in site/, its tutorial and notebooks executed
 	$(BIN)/mkdocs build --strict
+	@# It must be readable without a network: no page may load anything from another host.
+	@! grep -rnoE '<(script|img|link|iframe)[^>]*(src|href)="?(https?:)?//[^>]*>' site --include='*.html' | grep -vE 'rel="?canonical'
 
 bench: setup  ## Workloads A to F against every peer that is installed, as ratios in one run
 	$(BIN)/python benchmarks/run.py
