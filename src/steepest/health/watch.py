@@ -294,7 +294,12 @@ class Watch:
             same = bool(seen.fingerprints) and seen.fingerprints[-1] == mark
             seen.same_batch = seen.same_batch + 1 if same else 0
             seen.fingerprints.append(mark)
-        if y is not None and one.target is not None and gradient.ndim == 2 and gradient.shape[1] > 1:
+        if (
+            y is not None
+            and one.target is not None
+            and gradient.ndim == 2
+            and gradient.shape[1] > 1
+        ):
             own = gradient.gather(1, y.clamp(min=0)[:, None])
             seen.uphill.append(bool((own > 0).float().mean() > 0.9))
 
