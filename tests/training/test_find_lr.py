@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import steepest as sp
-from steepest.errors import RecipeError
+from steepest.errors import ModelError, RecipeError
 
 
 def bits(model):
@@ -47,3 +47,10 @@ def test_lbfgs_has_no_rate_to_find(blobs):
     with pytest.raises(RecipeError) as error:
         sp.train(None, blobs, lr="auto", optimizer="lbfgs", batch_size="full", progress="none")
     assert str(error.value) == "lbfgs searches its step along a line: leave out lr"
+
+
+def test_weights_that_are_no_numbers_are_named(blobs):
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    model[2].bias.data[1] = float("nan")
+    with pytest.raises(ModelError, match="2.bias holds NaN"):
+        sp.find_lr(model, blobs)

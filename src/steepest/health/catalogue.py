@@ -85,6 +85,7 @@ _TITLES = {
         "INPUT_TOO_SMALL": "inputs near 0",
     },
     "model": {
+        "NONFINITE_WEIGHTS": "NaN or infinity in the weights",
         "BATCH_MIXING": "rows of a batch influence each other",
         "SYMMETRIC_INIT": "units that start equal",
         "INIT_TOO_LARGE": "weights that start too large",
@@ -161,6 +162,7 @@ _EXPLAINS: dict[str, set[str]] = {
     "INPUT_NOT_NORMALISED": _ALL,
     "FEATURE_SCALES_MIXED": _ALL,
     "INPUT_TOO_SMALL": _ALL,
+    "NONFINITE_WEIGHTS": _ALL | {"FORWARD_FAILS", "LOSS_FAILS"},
     "BATCH_MIXING": {"OVERFIT"},
     "SYMMETRIC_INIT": _ALL | {"DETACHED_GRAPH"},
     "INIT_TOO_LARGE": _DESCENT

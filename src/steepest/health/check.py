@@ -15,7 +15,15 @@ from steepest.health.finding import Evidence, Finding, Findings
 from steepest.health.probes import MEMORISED, Scene, class_indices, run_pass
 from steepest.health.ranking import ranked
 from steepest.health.replay import Setup, first_tensor
-from steepest.health.rules import BEFORE_FORWARD, EXPERIMENTS, FACTS, OF_THE_OPTIMISER, PROBES, Rule
+from steepest.health.rules import (
+    BEFORE_FORWARD,
+    EXPERIMENTS,
+    FACTS,
+    OF_THE_MODEL,
+    OF_THE_OPTIMISER,
+    PROBES,
+    Rule,
+)
 from steepest.health.untouched import untouched
 
 _BATCHES, _ROWS = 64, 256
@@ -137,7 +145,7 @@ def _examine(
     if train.problem:
         scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
         scene.own_optimizer = bool(own.optimizers)
-        found += _apply(BEFORE_FORWARD[:3], scene, left_out)
+        found += _apply(OF_THE_MODEL, scene, left_out)
         return found, left_out, None
     form, failure = _form(setup, train.batches[0], device)
     if form is not None and failure is None:
@@ -153,6 +161,9 @@ def _examine(
     scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
     scene.own_optimizer = bool(own.optimizers)
     found += _apply(BEFORE_FORWARD, scene, left_out)
+    if any(finding.code == "NONFINITE_WEIGHTS" for finding in found):
+        left_out.append("what the model computes: its weights must be finite first")
+        return found, left_out, None
     failure = failure or _first_pass(scene)
     if failure is not None:
         return [*found, *_of_failure(failure, scene, found)], left_out, None

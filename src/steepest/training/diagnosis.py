@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from steepest.engine import Plan
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.rules import training as rules
 from steepest.health.seen import Evaluation, Seen
@@ -26,6 +27,8 @@ _STEPS = 30
 _LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
 _LOWER, _HIGHER = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4, 1e5)
 _SECONDS = 5.0  # for all experiments of a run
+# Codes of the check that mean nothing while a run is under way, or that were asked before.
+_NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
 
 
 class Diagnosis:
@@ -103,9 +106,18 @@ class Diagnosis:
         if finding is not None:
             self._make(finding)
         elif "preflight" not in self._told:
-            for other in preflight(self._ready, _SECONDS / 2, thorough=True):
-                if other.code not in ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW"):
+            ready = replace(self._ready, plan=self._at_start() or self._plan)
+            for other in preflight(ready, _SECONDS / 2, thorough=True):
+                if other.code not in _NOT_ASKED:
                     self._make(replace(other, step=step))
+
+    def _at_start(self) -> Plan | None:
+        """The plan with a copy of the model as it was before the first step, if that is known."""
+        if self._initial is None:
+            return None
+        twin = replace(self._plan, model=copy.deepcopy(self._plan.model))
+        put(twin.model, self._initial.model)
+        return twin
 
     def _rate_to_blame(self, step: int, away: bool) -> Finding | None:
         if self._initial is None:
@@ -134,11 +146,10 @@ class Diagnosis:
         """Mean loss of the last third of the first steps, at `factor` times their rates."""
         if (steps, factor) in self._replayed:
             return self._replayed[steps, factor]
-        if self._spent > _SECONDS or self._initial is None:
+        twin = self._at_start() if self._spent <= _SECONDS else None
+        if twin is None:
             return math.nan
         since = time.perf_counter()
-        twin = replace(self._plan, model=copy.deepcopy(self._plan.model))
-        put(twin.model, self._initial.model)
         engine = type(self._ready.choice.engine)()
         engine.load(twin, {}, 0)
         rates = [factor * self._rate(i) for i in range(steps)]

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepest.engine import Plan, choose
-from steepest.errors import RecipeError
+from steepest.errors import ModelError, RecipeError
 from steepest.recipe import Recipe
+from steepest.training.accident import non_finite
+from steepest.training.weights import snapshot
 
 _STEPS = 200
 _LOWEST, _HIGHEST = 1e-6, 10.0
@@ -72,6 +74,8 @@ def test_rates(plan: Plan) -> RateTest:
         losses.append(loss)
         smoothed.append(value)
     if not smoothed:
+        if wrong := non_finite(snapshot(plan.model)):
+            raise ModelError(f"{wrong[0]} holds NaN or infinity before the first step")
         raise RecipeError(
             "the loss is not finite at any learning rate: the first weights are too large, or the "
             "inputs are; scale the inputs (scaling = 'standardise')"

@@ -4,15 +4,20 @@ from collections.abc import Callable, Iterator
 
 from steepest.health.finding import Finding
 from steepest.health.probes import Scene
-from steepest.health.rules import descent, facts, graph, inputs, labels, model, pairing
+from steepest.health.rules import descent, facts, graph, inputs, labels, model, pairing, weights
 
 Rule = Callable[[Scene], Iterator[Finding]]
 
-# Need no forward pass.
-BEFORE_FORWARD: tuple[Rule, ...] = (
+# Need no data.
+OF_THE_MODEL: tuple[Rule, ...] = (
     graph.params_not_in_optimiser,
     graph.nothing_trainable,
     graph.shared_module,
+    weights.nonfinite_weights,
+)
+# Need no pass forward and backward.
+BEFORE_FORWARD: tuple[Rule, ...] = (
+    *OF_THE_MODEL,
     facts.nonfinite_input,
     facts.constant_input,
     facts.train_val_leak,
