@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import steepest as sp
-from steepest.classifier.evaluation import evaluate_probabilities
+from steepest.classifier.evaluation import evaluate_labels, evaluate_probabilities
 from steepest.errors import DataError, TargetError
 
 NAMES = ("a", "b", "c")
@@ -133,3 +133,12 @@ def test_a_model_that_gives_numbers_that_are_not_finite_says_so(trained, blobs):
 def test_lists_and_single_rows_can_be_predicted(trained, blobs):
     assert trained.classifier.predict(blobs[0][:2].tolist()).shape == (2,)
     assert trained.classifier.predict_proba(blobs[0][:1]).shape == (1, 3)
+
+
+def test_an_area_of_exactly_0_counts_in_the_mean_over_labels():
+    """Label a in perfect order, label b in perfectly wrong order, label c in every row."""
+    probabilities = np.array([[0.9, 0.1, 0.5], [0.8, 0.2, 0.5], [0.2, 0.8, 0.5], [0.1, 0.9, 0.5]])
+    targets = np.array([[1, 1, 1], [1, 1, 1], [0, 0, 1], [0, 0, 1]])
+    assert evaluate_labels(probabilities, targets, 0.5, NAMES).roc_auc == pytest.approx(0.5)
+    only_wrong = evaluate_labels(probabilities[:, 1:], targets[:, 1:], 0.5, NAMES[1:])
+    assert only_wrong.roc_auc == 0.0

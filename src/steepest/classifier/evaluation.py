@@ -112,9 +112,8 @@ def evaluate_labels(
     )
     confusion = metrics.multilabel_confusion_matrix(targets, predictions).reshape(-1, 4)
     both = np.stack([1 - probabilities, probabilities], axis=2)
-    areas = [
-        a for p, t in zip(both.swapaxes(0, 1), targets.T, strict=True) if (a := _roc_auc(p, t))
-    ]
+    of_classes = [_roc_auc(p, t) for p, t in zip(both.swapaxes(0, 1), targets.T, strict=True)]
+    areas = [area for area in of_classes if area is not None]  # an area of 0 is one, too
     balanced = [
         np.mean([(p == t)[t == value].mean() for value in np.unique(t)])
         for p, t in zip(predictions.T, targets.T, strict=True)
