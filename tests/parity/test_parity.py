@@ -438,7 +438,7 @@ def tied():
         (build([6, 3], nn.ReLU(), 0).double(), "module '1' (Linear) has a weight of torch.float64"),
         (frozen(), "module '1' (Linear) has a frozen bias"),
         (hooked(), "module '2' (ReLU) has hooks"),
-        (tied(), "a parameter is used by two layers"),
+        (tied(), "'1.weight' and '3.weight' share memory"),
     ],
 )
 def test_what_it_does_not_run_it_declines_in_one_line(model, obstacle):

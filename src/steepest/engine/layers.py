@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from steepest.engine.masks import streams
-from steepest.nn import LinearLayer, Residual
+from steepest.nn import LinearLayer, Residual, overlaps_itself, shared_memory
 from steepest.random import Purpose
 
 # The numbers are those of `NodeSpec::Kind` in src/native/network.h ...
@@ -79,9 +79,10 @@ def native_nodes(model: nn.Module, features: int) -> tuple[Node, ...] | str:
         return str(obstacle)
     if not any(node.is_linear for node in nodes):
         return "the model has no linear layer"
-    used = [id(tensor) for node in nodes for tensor in node.tensors.values()]
-    if len(set(used)) < len(used):
-        return "a parameter is used by two layers"
+    # The engine trains a copy of each tensor, and what shares memory would become two.
+    shared = shared_memory(item for node in nodes for item in node.tensors.items())
+    if shared is not None:
+        return f"{shared[0]!r} and {shared[1]!r} share memory"
     return nodes
 
 
@@ -213,6 +214,8 @@ def _tensors(
             raise _Obstacle(
                 f"{where} has a {name} of {tensor.dtype}, and the native engine computes in float32"
             )
+        if overlaps_itself(tensor):
+            raise _Obstacle(f"{where} has a {name} of which elements share memory")
         if isinstance(tensor, nn.Parameter):
             if not tensor.requires_grad:
                 raise _Obstacle(f"{where} has a frozen {name}")

@@ -5,3 +5,6 @@ from steepest.nn.architecture import describe as describe
 from steepest.nn.linear import LinearLayer as LinearLayer
 from steepest.nn.mlp import mlp as mlp
 from steepest.nn.residual import Residual as Residual
+from steepest.nn.sharing import overlaps_itself as overlaps_itself
+from steepest.nn.sharing import shared_memory as shared_memory
+from steepest.nn.sharing import shares_parts as shares_parts

@@ -32,7 +32,7 @@ from steepest.engine import (
     reference_parameter,
 )
 from steepest.errors import ModelError, RecipeError, TargetError
-from steepest.nn import mlp
+from steepest.nn import mlp, overlaps_itself
 from steepest.objective import Objective
 from steepest.recipe import Recipe
 from steepest.training.find_lr import test_rates
@@ -180,6 +180,12 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
         )
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the model has no parameter that requires a gradient: nothing to train")
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and overlaps_itself(parameter):
+            raise ModelError(
+                f"elements of {name!r} share memory (shape {tuple(parameter.shape)}, strides "
+                f"{parameter.stride()}), so none can move alone: make it of a copy, with .clone()"
+            )
 
 
 def load_parts(data: Any, recipe: Recipe) -> Dataset:
