@@ -52,7 +52,10 @@ def put_best(run: Path, model: nn.Module) -> None:
         raise RunError(f"{run} has no best weights: it had no validation part") from None
     except (*DAMAGE, SafetensorError) as error:
         raise RunError(f"the best weights of {run} are damaged: {error}") from None
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    named = {
+        **dict(model.named_parameters(remove_duplicate=False)),
+        **dict(model.named_buffers(remove_duplicate=False)),
+    }
     if {n: t.shape for n, t in named.items()} != {n: t.shape for n, t in tensors.items()}:
         raise RunError(f"the best weights of {run} do not fit its model")
     for name, tensor in tensors.items():

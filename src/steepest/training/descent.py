@@ -4,7 +4,7 @@ import math
 import time
 
 from steepest.engine import NO_STEPS, OptimiserState, Plan
-from steepest.nn import describe
+from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
 from steepest.training.accident import State, non_finite, retrace
@@ -56,7 +56,8 @@ class Descent:
         self._total = total_steps(ready.plan)
         self._keeps_best = ready.plan.recipe.early_stopping or checkpoints is not None
         self._data = fingerprint(ready.plan) if checkpoints else ""
-        self._architecture = describe(ready.plan.model) if checkpoints else None
+        rebuilt = checkpoints is not None and not shares_parts(ready.plan.model)
+        self._architecture = describe(ready.plan.model) if rebuilt else None
         self._good_since = -math.inf
 
     def restore(self, checkpoint: Checkpoint, val_losses: list[float | None]) -> None:

@@ -181,8 +181,9 @@ def _ready_to_go_on(
     if model is None:
         if checkpoint.architecture is None:
             raise RunError(
-                "this run trained a module of a class of your own, whose code no file brings; pass "
-                "it: resume(..., model=...)"
+                "this run trained a module that no file can build anew: of a class of your own, or "
+                "with a part that is used twice or parameters that share memory; pass it: "
+                "resume(..., model=...)"
             )
         model = build(checkpoint.architecture)
     defaults = {f.name: f.default for f in fields(Recipe) if f.name in OF_THE_NET}

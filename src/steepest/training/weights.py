@@ -34,15 +34,19 @@ def averages_in(model: nn.Module, state: OptimiserState) -> Iterator[None]:
 @torch.no_grad()
 def put(model: nn.Module, values: dict[str, Tensor]) -> None:
     """Copy these values into the model's parameters and buffers, by name."""
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    named = dict(_named(model))
     for name, value in values.items():
         named[name].copy_(value)
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
-    """A copy of all parameters and buffers, by name."""
-    named = (*model.named_parameters(), *model.named_buffers())
-    return {name: tensor.detach().clone() for name, tensor in named}
+    """A copy of all parameters and buffers, by name; of a tied one under each of its names."""
+    return {name: tensor.detach().clone() for name, tensor in _named(model)}
+
+
+def _named(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters(remove_duplicate=False)
+    yield from model.named_buffers(remove_duplicate=False)
 
 
 class Best:
