@@ -45,7 +45,16 @@ KINDS = {
     "accumulated": {"accumulate": 3, "momentum": 0.9, "epochs": 6, "batch_size": 16},
     "lr auto": {"lr": "auto", "epochs": 5, "batch_size": 16},
     "lbfgs": {"optimizer": "lbfgs", "batch_size": "full", "epochs": 40, "engine": "torch"},
-    "rmsprop": {"optimizer": "rmsprop", "momentum": 0.5, "batch_size": 16, "clip_norm": 1.0},
+    "rmsprop, warm-up": {
+        "optimizer": "rmsprop",
+        "momentum": 0.5,
+        "batch_size": 16,
+        "clip_norm": 1.0,
+        "schedule": "step",
+        "step_size": 1,
+        "gamma": 0.7,
+        "warmup": 25,
+    },
 }
 
 

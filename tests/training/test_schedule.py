@@ -2,7 +2,6 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from torch.optim import lr_scheduler
@@ -94,17 +93,72 @@ def test_cosine_with_restarts():
     assert rates(Recipe(schedule="cosine", restart_every=4)) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("warmup", [10, 10 / TOTAL])
-def test_a_linear_warm_up_goes_before_any_schedule(warmup):
-    def make(optimiser):
-        rising = lr_scheduler.LinearLR(optimiser, 1 / 10, total_iters=9)
-        falling = lr_scheduler.CosineAnnealingLR(optimiser, TOTAL - 10)
-        return lr_scheduler.SequentialLR(optimiser, [rising, falling], [10])
+def chained(schedule):
+    """LinearLR times a schedule, as torch multiplies them; each moved once a step."""
+    return lambda o, w: lr_scheduler.ChainedScheduler([linear(o, w), schedule(o)])
 
-    expected = torch_rates(make, each_step=True)
-    found = rates(Recipe(schedule="cosine", warmup=warmup))
-    assert found == pytest.approx(expected, rel=1e-9)
-    assert rates(Recipe(warmup=warmup))[:11] == pytest.approx([*np.arange(1, 11) / 100, 0.1])
+
+def after(schedule):
+    """The schedule begins when LinearLR has ended."""
+    return lambda o, w: lr_scheduler.SequentialLR(o, [linear(o, w), schedule(o, w)], [w])
+
+
+def linear(optimiser, w):
+    return lr_scheduler.LinearLR(optimiser, 1 / w, total_iters=w - 1)
+
+
+WARMED_UP = {
+    "constant": ({}, chained(lambda o: lr_scheduler.ConstantLR(o, 1.0))),
+    "step": (
+        {"step_size": 2, "gamma": 0.5},
+        chained(lambda o: lr_scheduler.StepLR(o, 2 * PER_EPOCH, 0.5)),
+    ),
+    "multistep": (
+        {"milestones": (1, 2, 7), "gamma": 0.2},
+        chained(lambda o: lr_scheduler.MultiStepLR(o, [k * PER_EPOCH for k in (1, 2, 7)], 0.2)),
+    ),
+    "exponential": (
+        {"gamma": 0.8},
+        chained(lambda o: lr_scheduler.MultiplicativeLR(o, lambda i: 1 if i % PER_EPOCH else 0.8)),
+    ),
+    "cosine": (
+        {"min_lr": 0.01},
+        after(lambda o, w: lr_scheduler.CosineAnnealingLR(o, TOTAL - w, 0.01)),
+    ),
+    "restarts": (
+        {"min_lr": 0.01, "restart_every": 2},
+        after(lambda o, w: lr_scheduler.CosineAnnealingWarmRestarts(o, 2 * PER_EPOCH, 1, 0.01)),
+    ),
+}
+
+
+@pytest.mark.parametrize("warmup", [2, 17, 17 / TOTAL])
+@pytest.mark.parametrize("name", WARMED_UP)
+def test_a_warm_up_is_linear_lr_times_the_schedule(name, warmup):
+    settings, make = WARMED_UP[name]
+    w = warmup if warmup >= 1 else round(warmup * TOTAL)
+    expected = torch_rates(lambda o: make(o, w), each_step=True)
+    schedule = "cosine" if name == "restarts" else name
+    found = rates(Recipe(schedule=schedule, warmup=warmup, **settings))
+    # The reciprocal 1 / w is rounded in LinearLR's first factor and follows it.
+    assert found == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("schedule", [*WARMED_UP, "plateau"])
+@pytest.mark.parametrize("warmup", [1, 7, TOTAL, 3 * TOTAL, 0.9])
+def test_the_rate_of_a_warm_up_is_the_schedule_s_times_a_share(schedule, warmup):
+    """Where the schedule counts from the first step of the run: all but the cosine, which waits."""
+    val_losses = [1.0, 1.0, 1.0, 0.5, *[0.6] * 8]
+    settings, _ = WARMED_UP.get(schedule, ({"plateau_patience": 0, "gamma": 0.5}, None))
+    recipe = Recipe(schedule="cosine" if schedule == "restarts" else schedule, **settings)
+    w = warmup if warmup >= 1 else round(warmup * TOTAL)
+    found = rates(recipe.replace(warmup=warmup), val_losses)
+    plain = rates(recipe, val_losses)
+    if recipe.schedule == "cosine":
+        plain = [0.1] * w  # what follows was compared with torch
+        found = found[:w]
+    expected = [rate * min(1.0, (step + 1) / w) for step, rate in enumerate(plain[:TOTAL])]
+    assert found == pytest.approx(expected[: len(found)], rel=1e-12)
 
 
 def test_reduce_on_plateau():
@@ -172,3 +226,13 @@ def test_what_does_not_fit_is_refused(blobs, arguments, message):
 def test_a_warm_up_begins_near_zero_and_never_at_it():
     assert 0 < rates(Recipe(warmup=20))[0] < 0.01
     assert math.isclose(rates(Recipe(warmup=20))[19], 0.1)
+
+
+def test_a_warm_up_that_is_longer_than_the_run_is_said(blobs):
+    seen = []
+    run = sp.train(None, blobs, epochs=1, warmup=20, progress="none", observers=[seen.append])
+    assert run.intervals["lr"][-1] == pytest.approx(0.1 * 6 / 20)
+    assert (
+        "the warm-up of 20 steps is longer than the run of 6: the learning rate reaches 30 % of "
+        "the schedule's"
+    ) in seen[0].summary

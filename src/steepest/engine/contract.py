@@ -60,6 +60,12 @@ class Plan:
         return -(-self.rows // self.batch_size)
 
     @property
+    def total_steps(self) -> int:
+        """The steps of the whole run: those of all epochs, or `steps` if these are fewer."""
+        all_epochs = self.recipe.epochs * self.steps_per_epoch
+        return all_epochs if self.recipe.steps is None else min(all_epochs, self.recipe.steps)
+
+    @property
     def row_weights(self) -> NDArray[np.float64] | None:
         """What each row is drawn by, (N,), None if each row is taken once an epoch."""
         if self.recipe.sampling != "weighted":

@@ -53,7 +53,7 @@ class Descent:
         self._best, self._mean = Best(), EpochAverage()
         self._started = time.perf_counter()
         self._from: Checkpoint | None = None
-        self._total = total_steps(ready.plan)
+        self._total = ready.plan.total_steps
         self._keeps_best = ready.plan.recipe.early_stopping or checkpoints is not None
         self._data = fingerprint(ready.plan) if checkpoints else ""
         rebuilt = checkpoints is not None and not shares_parts(ready.plan.model)
@@ -289,11 +289,6 @@ class Descent:
         scores = {name: self._ready.classifier.score(*part) for name, part in parts}
         seconds = time.perf_counter() - self._started
         return RunStopped(status, reason, self._step, seconds, scores)
-
-
-def total_steps(plan: Plan) -> int:
-    all_epochs = plan.recipe.epochs * plan.steps_per_epoch
-    return all_epochs if plan.recipe.steps is None else min(all_epochs, plan.recipe.steps)
 
 
 def _log_every(plan: Plan) -> int:

@@ -100,7 +100,11 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     size = _size_notes(plan)
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
     lr, found = _learning_rate(plan)
-    summary = (*_summary(parts, classifier), *found, *size, *dataset.notes, *classes.notes, *unseen)
+    summary = (
+        *_summary(parts, classifier),
+        *(*found, *_warmup_note(plan), *size),
+        *(*dataset.notes, *classes.notes, *unseen),
+    )
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
 
 
@@ -147,6 +151,17 @@ def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
     test = test_rates(plan)
     return test.suggestion, (
         f"learning rate {test.suggestion:g}, found by a range test of {len(test.rates)} steps",
+    )
+
+
+def _warmup_note(plan: Plan) -> tuple[str, ...]:
+    """A warm-up that the run's end cuts off: the learning rate that was asked for never comes."""
+    warmup, total = plan.recipe.warmup, plan.total_steps
+    if warmup <= total:
+        return ()
+    return (
+        f"the warm-up of {warmup} steps is longer than the run of {total}: the learning rate "
+        f"reaches {100 * total / warmup:.0f} % of the schedule's",
     )
 
 

@@ -42,12 +42,15 @@ def make_schedule(
 class RecipeSchedule:
     """The schedules of a recipe.
 
-    With the rate r, the epoch e and the share t of the steps after the warm-up that are done:
-    constant r; step r gamma^(e // step_size); multistep r gamma^(milestones passed); exponential
-    r gamma^e; cosine min_lr + (r - min_lr) (1 + cos(pi t)) / 2, t beginning again every
-    restart_every epochs; one_cycle up from r / 25 in 30 % of the steps and down to r / 250000, both
-    along a cosine; plateau r gamma^k, k growing when the validation loss has not been better for
-    plateau_patience epochs. During the warm-up of w steps the rate is multiplied by (step + 1) / w.
+    With the rate r, the epoch e of the run and the share t of the steps after the warm-up that are
+    done (0 during the warm-up): constant r; step r gamma^(e // step_size); multistep
+    r gamma^(milestones passed); exponential r gamma^e; cosine
+    min_lr + (r - min_lr) (1 + cos(pi t)) / 2, t beginning again every restart_every epochs after
+    the warm-up; one_cycle up from r / 25 in 30 % of the steps and down to r / 250000, both along a
+    cosine; plateau r gamma^k, k growing when the validation loss has not been better for
+    plateau_patience epochs. In the first w steps, the warm-up, the rate that the schedule has in
+    that step is multiplied by (step + 1) / w. A warm-up given as a share has
+    round(share * total_steps) steps.
     """
 
     def __init__(self, recipe: Recipe, base: float, steps_per_epoch: int, total_steps: int) -> None:
@@ -62,9 +65,8 @@ class RecipeSchedule:
         self._waited = 0
 
     def rate(self, step: int) -> float:
-        if step < self._warmup:
-            return self._after_warmup(self._warmup) * (step + 1) / self._warmup
-        return self._after_warmup(step)
+        scheduled = self._scheduled(step)
+        return scheduled * (step + 1) / self._warmup if step < self._warmup else scheduled
 
     def epoch_done(self, val_loss: float | None) -> None:
         if self._recipe.schedule != "plateau" or val_loss is None:
@@ -76,7 +78,7 @@ class RecipeSchedule:
         if self._waited > self._recipe.plateau_patience:
             self._factor, self._waited = self._factor * self._recipe.gamma, 0
 
-    def _after_warmup(self, step: int) -> float:
+    def _scheduled(self, step: int) -> float:
         recipe, base = self._recipe, self._base
         epoch = step // self._steps_per_epoch
         match recipe.schedule:
@@ -87,7 +89,7 @@ class RecipeSchedule:
             case "exponential":
                 return base * recipe.gamma**epoch
             case "cosine":
-                period, done = self._total - self._warmup, step - self._warmup
+                period, done = self._total - self._warmup, max(0, step - self._warmup)
                 if recipe.restart_every:
                     period = recipe.restart_every * self._steps_per_epoch
                     done %= period

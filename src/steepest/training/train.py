@@ -30,7 +30,7 @@ from steepest.run import (
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
-from steepest.training.descent import Descent, total_steps
+from steepest.training.descent import Descent
 from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
 from steepest.training.preflight import require_healthy
@@ -274,7 +274,7 @@ def _schedule(ready: Preparation, scheduler: TorchScheduler | None, every: str) 
                 "the recipe has a schedule and a scheduler was given; leave out one of the two"
             )
         return FromTorch(scheduler, ready.lr, each_step=every == "step")
-    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, total_steps(plan))
+    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, plan.total_steps)
 
 
 def _begin_record(folder: Path | None, ready: Preparation) -> Record:
