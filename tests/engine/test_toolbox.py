@@ -171,10 +171,19 @@ def test_clipping_is_torchs(settings, clip):
     compare(Recipe(batch_size=16, momentum=0.9, **settings), make)
 
 
-def test_accumulated_minibatches_make_the_update_of_one_large_one():
-    small = make_plan(Recipe(batch_size=8, accumulate=3, momentum=0.9, class_weight="balanced"))
-    large = make_plan(Recipe(batch_size=24, momentum=0.9, class_weight="balanced"))
-    # 70 rows: nine minibatches of 8 and three of 24 an epoch, the last update of 22 rows.
+@pytest.mark.parametrize(
+    ("settings", "rows"),
+    [
+        # 70 rows: nine minibatches of 8 and three of 24 an epoch, the last update of 22 rows.
+        ({"class_weight": "balanced"}, 8),
+        # Two rows of a class of weight 0, and smoothing that gives the others a share.
+        ({"class_weight": (0.0, 0.0, 1.0, 2.0), "label_smoothing": 0.1}, 2),
+        ({"class_weight": (0.0, 0.0, 1.0, 2.0)}, 1),
+    ],
+)
+def test_accumulated_minibatches_make_the_update_of_one_large_one(settings, rows):
+    small = make_plan(Recipe(batch_size=rows, accumulate=3, momentum=0.9, **settings))
+    large = make_plan(Recipe(batch_size=3 * rows, momentum=0.9, **settings))
     engine_run(small, [0.1] * 18)
     engine_run(large, [0.1] * 6)
     for p, q in zip(small.model.parameters(), large.model.parameters(), strict=True):
@@ -295,9 +304,42 @@ def test_weight_k_is_a_row_repeated_k_times():
 
 
 @pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("multiclass", {}),
+        ("multiclass", {"smoothing": 0.1}),
+        ("multiclass", {"gamma": 2.0}),
+        ("binary", {"smoothing": 0.1, "pos_weight": 3.0}),
+        ("multilabel", {"smoothing": 0.1, "pos_weight": 3.0}),
+    ],
+)
+@pytest.mark.parametrize("outputs", ["logits", "probabilities"])
+def test_rows_that_all_weigh_0_have_no_loss_and_no_gradient(kind, settings, outputs):
+    """PyTorch divides 0 by 0 there: see the last line."""
+    weights = {"binary": (0.0, 1.0), "multilabel": (0.0, 0.0, 0.0)}.get(kind, (0.0, 1.0, 0.0))
+    loss = TrainingLoss(Objective(kind, outputs), len(weights), class_weights=weights, **settings)
+    z = torch.rand(2, 1 if kind == "binary" else 3, requires_grad=True)
+    y = torch.tensor([[1, 0, 1], [0, 0, 1]] if kind == "multilabel" else [0, 0])
+    for mixed in [()] if "gamma" in settings else [(), (y.roll(1, 0), 0.7)]:
+        value = loss(z, y, *mixed)
+        assert value == 0
+        value.backward()
+        assert torch.equal(z.grad, torch.zeros_like(z))
+    broken = torch.full_like(z, torch.nan)
+    assert loss(broken, y).isnan()
+    zero = torch.tensor([0.0, 1.0, 0.0])
+    assert nn.functional.cross_entropy(torch.rand(2, 3), torch.zeros(2).long(), zero).isnan()
+
+
+@pytest.mark.parametrize(
     ("class_weight", "message"),
     [
         ((1.0, 2.0), "class_weight must have one number for each of the 4 classes, but has 2"),
+        (
+            (0.0,) * 4,
+            "class_weight gives all training rows the weight 0, and nothing would be learned: "
+            "give one of their classes a number above 0",
+        ),
         ({"9": 1.0}, "class_weight names '9', which is no class: the classes are 0, 1, 2, 3"),
     ],
 )

@@ -180,3 +180,30 @@ def test_every_optimiser_on_every_net(isa, optimiser, of_net):
 def test_every_setting(isa, setting, kind):
     recipe = Recipe(**{"batch_size": 32, "seed": 1, "lr": 0.1, **SETTINGS[setting]})
     check(isa, lambda: net(108, 5), recipe, kind=kind)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 32])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"label_smoothing": 0.1},
+        {"label_smoothing": 0.1, "accumulate": 3},
+        {"mixup": 0.4, "label_smoothing": 0.1, "accumulate": 2},
+        {"mixup": 0.4, "cutmix": 1.0},
+        {"sampling": "weighted"},
+    ],
+    ids=str,
+)
+def test_classes_of_weight_0(setting, batch_size):
+    recipe = Recipe(
+        batch_size=batch_size, lr=0.1, class_weight=(0.0, 2.0, 0.0, 1.0, 0.0), **setting
+    )
+    own, theirs, scale = errors(ISAS[-1], lambda: net(108, 5), recipe, 30)
+    assert own <= 2 * theirs + 8 * np.finfo(np.float32).eps * scale
+
+
+@pytest.mark.parametrize("setting", [{"label_smoothing": 0.1}, {"pos_weight": 3.0}], ids=str)
+def test_the_first_of_two_classes_weighs_0(setting):
+    recipe = Recipe(batch_size=2, lr=0.1, class_weight=(0.0, 2.0), **setting)
+    own, theirs, scale = errors(ISAS[-1], lambda: net(108, 1), recipe, 30, outputs=1)
+    assert own <= 2 * theirs + 8 * np.finfo(np.float32).eps * scale

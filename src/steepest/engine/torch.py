@@ -117,7 +117,7 @@ class TorchEngine:
         self, inputs: Tensor, targets: Tensor, mixed: tuple[Tensor, float] | None, rate: float
     ) -> tuple[Tensor, Tensor]:
         """One minibatch, and the update if it is the last one of it: loss and outputs."""
-        opens, closes, share = self._window()
+        opens, closes, share, weight = self._window()
         first: list[tuple[Tensor, Tensor]] = []
 
         def evaluate() -> Tensor:
@@ -130,7 +130,10 @@ class TorchEngine:
                 outputs = self._plan.model(inputs)
             loss = self._plan.loss(outputs, targets, *(mixed or ()))
             first.append((loss.detach(), outputs.detach()))
-            (loss if share == 1.0 else loss * share).backward()  # type: ignore[no-untyped-call]
+            part = loss if share == 1.0 else loss * share
+            if share == 0.0 < weight:  # its rows weigh 0, but smoothing gives each class its share
+                part = self._plan.loss.total(outputs, targets, *(mixed or ())) / weight
+            part.backward()  # type: ignore[no-untyped-call]
             if self._probe:
                 self._probe.take_gradients()
             if closes:
@@ -148,11 +151,14 @@ class TorchEngine:
         self._step += 1
         return first[0]
 
-    def _window(self) -> tuple[bool, bool, float]:
-        """Whether this minibatch begins an update, ends it, and its share of the update's loss."""
+    def _window(self) -> tuple[bool, bool, float, float]:
+        """Whether this minibatch begins an update, ends it, and its share of the update's weight.
+
+        The last number is that weight, 1 where a minibatch is an update.
+        """
         size = self._plan.recipe.accumulate
         if size == 1:
-            return True, True, 1.0
+            return True, True, 1.0, 1.0
         place = self._step % self._plan.steps_per_epoch
         begin = place // size * size
         weights = [
@@ -161,7 +167,7 @@ class TorchEngine:
         ]
         total = sum(weights)
         last = place == begin + len(weights) - 1
-        return place == begin, last, weights[place - begin] / total if total else 0.0
+        return place == begin, last, weights[place - begin] / total if total else 0.0, total
 
     def _change_gradient(self) -> None:
         recipe = self._plan.recipe

@@ -8,8 +8,9 @@ with label smoothing s, class weights w and the share m of the row's own target;
 minibatch is sum_i L_i / sum_i w_(c_i), as torch.nn.CrossEntropyLoss has it. The binary case is the
 softmax of (0, z). With several classes in a row each is a binary case of its own, its y smoothed to
 (1 - s) y + s / 2, and the mean is over rows and classes, as torch.nn.BCEWithLogitsLoss has it.
-Evaluation never uses this: there the loss is the plain cross entropy, which can
-be compared between recipes.
+A minibatch whose rows all weigh 0 has the loss 0 and no gradient; PyTorch divides by 0 there and
+gives NaN. Evaluation never uses this: there the loss is the plain cross entropy, which can be
+compared between recipes.
 """
 
 from dataclasses import dataclass
@@ -103,21 +104,31 @@ class TrainingLoss:
             return self.objective.loss(outputs, first)
         if self.objective.kind == "multilabel":
             return self._of_labels(outputs, first, second, share)
+        norm = outputs.new_tensor(self.class_weights or (1.0,) * self.classes)[first].sum()
+        # Divided by infinity where it is 0: no loss, and no gradient.
+        return self.total(outputs, first, second, share) / torch.where(norm > 0, norm, torch.inf)
+
+    def total(
+        self, outputs: Tensor, first: Tensor, second: Tensor | None = None, share: float = 1.0
+    ) -> Tensor:
+        """The sum over the rows, of which a mean over more rows can be made; a scalar.
+
+        Of an objective with one class in a row; the arguments are those of a call.
+        """
         log_p = _log_probabilities(self.objective, outputs)
         weights = log_p.new_tensor(self.class_weights or (1.0,) * self.classes)
-        norm = weights[first].sum().clamp(min=1e-30)  # of rows that all weigh 0: no loss
         if self.objective.kind == "binary":
             weights = weights * weights.new_tensor((1.0, self.pos_weight))
         if self.gamma is not None:
             log_p = log_p.gather(1, first[:, None])[:, 0]
             focused = (1 - log_p.exp()) ** self.gamma * -log_p
-            return (weights[first] * focused).sum() / norm
+            return (weights[first] * focused).sum()
         mass = (self.smoothing / self.classes * weights).expand_as(log_p).clone()
         kept = 1 - self.smoothing
         mass.scatter_add_(1, first[:, None], (kept * share * weights[first])[:, None])
         if second is not None:
             mass.scatter_add_(1, second[:, None], (kept * (1 - share) * weights[second])[:, None])
-        return -(mass * log_p).sum() / norm
+        return -(mass * log_p).sum()
 
     def _of_labels(
         self, outputs: Tensor, first: Tensor, second: Tensor | None, share: float
@@ -140,8 +151,23 @@ def class_weights(
 ) -> tuple[float, ...] | None:
     """The weight of each class, (C,), None if the recipe asks for none.
 
-    "balanced" is N / (C n_c), as in scikit-learn. Raises RecipeError if weights and classes differ.
+    "balanced" is N / (C n_c), as in scikit-learn. Raises RecipeError if weights and classes differ,
+    or if all rows weigh 0.
     """
+    weights = _class_weights(recipe, targets, names)
+    if weights is not None:
+        array = np.asarray(weights, dtype=np.float32)  # as the loss takes them
+        if not (array.any() if targets.ndim > 1 else array[targets].any()):
+            raise RecipeError(
+                "class_weight gives all training rows the weight 0, and nothing would be learned: "
+                "give one of their classes a number above 0"
+            )
+    return weights
+
+
+def _class_weights(
+    recipe: Recipe, targets: NDArray[np.int64], names: tuple[str, ...]
+) -> tuple[float, ...] | None:
     given = recipe.class_weight
     if given is None:
         return None
