@@ -23,7 +23,7 @@ from steepest.health.replay import (
 )
 
 # Nodes of the autograd graph that pass values on unchanged.
-_PASSED = (
+PASSED = (
     *("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice"),
     *("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe"),
     *("Index", "Contiguous", "Detach", "Split", "Unbind"),
@@ -35,7 +35,7 @@ MEMORISED = 32  # rows that a net must be able to learn by heart
 def head_node(tensor: Tensor) -> Any:
     """The node of the graph that made the values of a tensor; None for a leaf."""
     node = tensor.grad_fn
-    while node is not None and node.name().startswith(_PASSED) and node.next_functions:
+    while node is not None and node.name().startswith(PASSED) and node.next_functions:
         node = node.next_functions[0][0]
     return node
 
@@ -148,7 +148,7 @@ def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
         front, names = list(children.get(leaf, ())), set()
         while front:
             node = front.pop()
-            if node.name().startswith(_PASSED):
+            if node.name().startswith(PASSED):
                 front += children.get(node, ())
             else:
                 names.add(node.name().partition("Backward")[0])
@@ -206,7 +206,7 @@ def _activation_before(x: Tensor) -> str:
     node = head_node(x)
     while node is not None:
         name = node.name().partition("Backward")[0]
-        through = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "NativeDropout", "Mul", *_PASSED)
+        through = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "NativeDropout", "Mul", *PASSED)
         if not name.startswith(through) or not node.next_functions:
             return str(name)
         node = node.next_functions[0][0]

@@ -30,6 +30,7 @@ FACTS: tuple[Rule, ...] = (
     facts.ignored_labels,
     facts.unshuffled_sorted,
     facts.batchnorm_tiny_batch,
+    graph.params_not_in_optimiser,
     graph.unregistered_layers,
     graph.detached_graph,
     graph.ascent,

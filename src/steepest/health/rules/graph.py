@@ -1,12 +1,13 @@
 """Facts about the program: which parameters are held, reached and used; which mode does what."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from steepest.health.finding import Evidence, Finding
-from steepest.health.probes import Scene, run_pass
+from steepest.health.probes import PASSED, Pass, Scene, graph_nodes, run_pass
 from steepest.health.replay import first_tensor
 
 
@@ -16,7 +17,10 @@ def _listed(names: list[str], most: int = 4) -> str:
 
 
 def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
-    """Trainable parameters that are in no group, and tensors in groups that the model lacks."""
+    """Trainable parameters that are in no group, and tensors in groups that the model lacks.
+
+    Where some are held, the first pass is awaited: an error if the output layer is not among them.
+    """
     model, optimizers = scene.setup.model, scene.setup.optimizers
     if not scene.own_optimizer:
         return
@@ -30,12 +34,16 @@ def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
     known = own | {id(p) for p in of_loss}
     stale = sum(p.numel() for k, p in held.items() if k not in known)
     everything = len(missing) == len(trainable)
+    some = not everything and not stale
+    if (scene.first is None and not scene.train.problem) if some else scene.first is not None:
+        return
+    head = some and scene.first is not None and not _head(scene.first).isdisjoint(missing)
     seen = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
     if stale:
         seen.append(Evidence(f"{stale} numbers in the optimiser", "0", "not in this model"))
     yield Finding(
         "PARAMS_NOT_IN_OPTIMISER",
-        "error" if everything or stale else "warn",
+        "error" if everything or stale or head else "warn",
         "the optimiser holds none of the model's parameters: no step can change the model"
         if everything
         else f"the optimiser does not hold {_listed(missing)}: no step changes them",
@@ -44,6 +52,24 @@ def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
         tuple(seen),
         ("frozen on purpose: they have requires_grad=True",),
     )
+
+
+def _head(first: Pass) -> set[str]:
+    """Names of the parameters of the last layer: of the graph's last node that takes a matrix."""
+    names = {id(p): name for name, p in first.setup.model.named_parameters()}
+    for node in graph_nodes(first.logits.grad_fn):
+        leaves = [leaf for parent, _ in node.next_functions for leaf in _leaves(parent)]
+        if any(leaf.ndim > 1 for leaf in leaves):
+            return {names[id(leaf)] for leaf in leaves if id(leaf) in names}
+    return set()
+
+
+def _leaves(node: Any) -> Iterator[Tensor]:
+    """The leaf that a node passes on: itself, or a view or transpose of it."""
+    while node is not None and node.name().startswith(PASSED) and node.next_functions:
+        node = node.next_functions[0][0]
+    if hasattr(node, "variable"):
+        yield node.variable
 
 
 def unregistered_layers(scene: Scene) -> Iterator[Finding]:

@@ -205,7 +205,8 @@ def dead_relu(scene: Scene) -> Iterator[Finding]:
     """Units that are 0 for every row before the first step; loud if a new start learns better.
 
     Three of four; in layers of fewer than 8, where that is chance, all. Half of them are dead at
-    times in the fifth layer of a sound net.
+    times in the fifth layer of a sound net. An error if all are, and nothing goes past them: the
+    net cannot learn a few rows by heart.
     """
     assert scene.first is not None
     dead = [
@@ -221,9 +222,10 @@ def dead_relu(scene: Scene) -> Iterator[Finding]:
         return
     assert other is not None
     assert scene.plain is not None
+    whole = worst.zero_units == 1.0 and scene.net_learns is False
     yield Finding(
         "DEAD_RELU",
-        "warn",
+        "error" if whole else "warn",
         f"{worst.zero_units:.0%} of the units before {worst.name or 'the output'} are 0 for every "
         "row: no gradient passes",
         "nn.init.zeros_(layer.bias); nn.init.kaiming_normal_(layer.weight)",
@@ -385,7 +387,7 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
     if rolled is not None and torch.equal(z, rolled):
         yield Finding(
             "INPUT_IGNORED",
-            "warn",
+            "error" if scene.net_learns is False else "warn",
             "the outputs are the same whatever the input is",
             "look for a product with 0, a wrong slice, or dead layers at the start of forward",
             (Evidence("0 outputs change if rows are exchanged", "all"),),
