@@ -8,6 +8,7 @@ from mkdocs.structure.files import Files
 from mkdocs.structure.pages import Page
 
 from steepest.cli.main import _steepest
+from steepest.cli.verdict import EXIT_CODES
 from steepest.recipe import FIELDS, Recipe
 
 
@@ -15,7 +16,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     if page.file.src_uri == "reference/recipe.md":
         return markdown.replace("<!-- settings -->", _settings())
     if page.file.src_uri == "reference/command-line.md":
-        return markdown.replace("<!-- commands -->", _commands())
+        shown = markdown.replace("<!-- exit codes -->", _exit_codes())
+        return shown.replace("<!-- commands -->", _commands())
     return markdown
 
 
@@ -25,6 +27,11 @@ def _settings() -> str:
         f"| `{name}` | `{defaults[name]!r}` | {_escaped(text)} |" for name, text in FIELDS.items()
     ]
     return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+
+
+def _exit_codes() -> str:
+    rows = [f"| {code} | {_escaped(text)} |" for code, text in EXIT_CODES.items()]
+    return "\n".join(["| exit code | |", "|---|---|", *rows])
 
 
 def _commands() -> str:

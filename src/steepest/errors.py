@@ -6,7 +6,7 @@ from typing import Any
 
 
 class SteepestError(Exception):
-    """A mistake that the user can mend. The command line prints it and exits with 2."""
+    """A mistake that the user can mend. The command line prints it and ends with 2."""
 
 
 class DataError(SteepestError, ValueError):
@@ -34,7 +34,10 @@ class RunError(SteepestError):
 
 
 class HealthError(SteepestError):
-    """The check before training found what surely breaks it. findings: what it found."""
+    """The check before training found what surely breaks it. findings: what it found.
+
+    The command line ends with 1, as for any finding of severity error.
+    """
 
     def __init__(self, message: str, findings: Any = ()) -> None:
         super().__init__(message)

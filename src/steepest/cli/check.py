@@ -8,6 +8,7 @@ import click
 
 from steepest.cli.options import as_json, print_json, recipe_options
 from steepest.cli.train import recipe_of
+from steepest.cli.verdict import end_with, reasons_of, strict, verdict_of
 from steepest.errors import DataError
 
 _NAMES = ("model", "loss_fn", "optimizer", "train_loader", "val_loader")
@@ -17,13 +18,14 @@ _NAMES = ("model", "loss_fn", "optimizer", "train_loader", "val_loader")
 @click.argument("source")
 @recipe_options
 @click.option("--seconds", type=float, default=2.0, help="Time for the experiments [2].")
+@strict
 @as_json
-def command(source: str, seconds: float, as_json: bool, **options: Any) -> None:
+def command(source: str, seconds: float, strict: bool, as_json: bool, **options: Any) -> None:
     r"""Look for faults before training: the cause first, with its evidence and its fix.
 
     SOURCE is what `train` takes, or a Python file that has model, loss_fn, optimizer, train_loader
     and, if there is one, val_loader, or a function make() that returns them: as a tuple in this
-    order, a dict, or an object. Exit code 1 if there is a finding of severity error.
+    order, a dict, or an object. Ends with 1 if there is a finding of severity error.
 
     \b
     steepest check customers.csv --target churned --lr 0.5
@@ -33,12 +35,13 @@ def command(source: str, seconds: float, as_json: bool, **options: Any) -> None:
     findings = (
         _of_file(source, seconds) if source.endswith(".py") else _of_plan(source, seconds, options)
     )
+    verdict = verdict_of(reasons_of(findings, strict=strict))
     if as_json:
-        print_json({"findings": [f.to_dict() for f in findings], "triage": list(findings.triage)})
+        found = [f.to_dict() for f in findings]
+        print_json({"findings": found, "triage": list(findings.triage), "verdict": verdict})
     else:
         click.echo(str(findings))
-    if findings.errors:
-        click.get_current_context().exit(1)
+    end_with(verdict)
 
 
 def _of_plan(source: str, seconds: float, options: dict[str, Any]) -> Any:

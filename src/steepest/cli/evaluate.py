@@ -1,11 +1,13 @@
 """`steepest evaluate`."""
 
+import math
 from pathlib import Path
 from typing import Any, Literal
 
 import click
 
 from steepest.cli.options import as_json, print_json, weights
+from steepest.cli.verdict import end_with, verdict_of
 
 
 @click.command("evaluate")
@@ -25,10 +27,13 @@ def command(
     from steepest.run import open_run
 
     evaluation = open_run(run, weights=weights).evaluate(source, target=target)
+    finite = math.isfinite(evaluation.loss)
+    verdict = verdict_of([] if finite else [f"the loss is {evaluation.loss}"])
     if as_json:
-        print_json(evaluation.to_dict())
+        print_json(evaluation.to_dict() | {"verdict": verdict})
     else:
         _print_tables(evaluation)
+    end_with(verdict)
 
 
 def _print_tables(evaluation: Any) -> None:

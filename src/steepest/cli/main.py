@@ -1,8 +1,4 @@
-"""`steepest`: finds the command, imports it only then, and turns errors into exit codes.
-
-Exit codes: 0 success, 1 `check` found an error, 2 a user's mistake (one message, no traceback),
-130 Ctrl-C.
-"""
+"""`steepest`: finds the command, imports it only then, and turns errors into exit codes."""
 
 import sys
 import warnings
@@ -11,7 +7,8 @@ from typing import Any, NoReturn
 
 import click
 
-from steepest.errors import SteepestError
+from steepest.cli.verdict import EXIT_CODES, FOUND, INTERRUPTED, MISTAKE
+from steepest.errors import HealthError, SteepestError
 
 # Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
 _COMMANDS = {
@@ -50,6 +47,8 @@ class _LazyGroup(click.Group):
         """As click does it, but from the table: listing the commands imports none."""
         with formatter.section("Commands"):
             formatter.write_dl(list(_COMMANDS.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), text) for code, text in EXIT_CODES.items()])
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -78,10 +77,10 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = error.exit_code
     except SteepestError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
+        code = FOUND if isinstance(error, HealthError) else MISTAKE
     except (click.Abort, KeyboardInterrupt):
         print("interrupted", file=sys.stderr)
-        code = 130
+        code = INTERRUPTED
     sys.exit(code or 0)
 
 

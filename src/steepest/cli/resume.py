@@ -5,8 +5,9 @@ from typing import Any
 
 import click
 
-from steepest.cli.options import as_json, print_json
-from steepest.cli.train import print_result, result_of
+from steepest.cli.options import as_json
+from steepest.cli.train import finish
+from steepest.cli.verdict import strict
 
 
 @click.command("resume")
@@ -21,8 +22,11 @@ from steepest.cli.train import print_result, result_of
     default="auto",
     help="How the training shows itself on standard error.",
 )
+@strict
 @as_json
-def command(run: Path, accept_changes: bool, progress: str, as_json: bool, **options: Any) -> None:
+def command(
+    run: Path, accept_changes: bool, progress: str, strict: bool, as_json: bool, **options: Any
+) -> None:
     r"""Go on with the run in the folder RUN, interrupted or killed, from its newest checkpoint.
 
     \b
@@ -33,9 +37,4 @@ def command(run: Path, accept_changes: bool, progress: str, as_json: bool, **opt
 
     settings = {name: value for name, value in options.items() if value is not None}
     done = resume(run, progress=progress, accept_changes=accept_changes, **settings)
-    if as_json:
-        print_json(result_of(done, run))
-    else:
-        print_result(done, run)
-    if done.status == "interrupted":
-        raise KeyboardInterrupt
+    finish(done, run, strict=strict, as_json=as_json)

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from steepest.cli.options import as_json, print_json, recipe_options
+from steepest.cli.verdict import end_with, reasons_of, reasons_of_run, strict, verdict_of
+from steepest.errors import HealthError
 from steepest.recipe import Recipe
 
 
@@ -20,8 +22,11 @@ from steepest.recipe import Recipe
     default="auto",
     help="How the training shows itself on standard error.",
 )
+@strict
 @as_json
-def command(source: str, out: Path | None, progress: str, as_json: bool, **options: Any) -> None:
+def command(
+    source: str, out: Path | None, progress: str, strict: bool, as_json: bool, **options: Any
+) -> None:
     r"""Train a classifier on SOURCE: a file, a folder, a data set by name, or a recipe.toml.
 
     \b
@@ -36,13 +41,26 @@ def command(source: str, out: Path | None, progress: str, as_json: bool, **optio
 
     from steepest.training import train
 
-    run = train(recipe=recipe, out=out, progress=progress)
+    try:
+        run = train(recipe=recipe, out=out, progress=progress)
+    except HealthError as error:
+        if as_json:
+            found = [finding.to_dict() for finding in error.findings]
+            refused = verdict_of(reasons_of(error.findings, strict=strict))
+            print_json({"status": "refused", "findings": found, "verdict": refused})
+        raise
+    finish(run, out, strict=strict, as_json=as_json)
+
+
+def finish(run: Any, out: Path, *, strict: bool, as_json: bool) -> None:
+    """Print what came of a run in the folder `out`, and end with its exit code."""
+    reasons = reasons_of_run(run, strict=strict)
+    verdict = verdict_of(reasons, interrupted=run.status == "interrupted")
     if as_json:
-        print_json(result_of(run, out))
+        print_json(result_of(run, out) | {"verdict": verdict})
     else:
         print_result(run, out)
-    if run.status == "interrupted":
-        raise KeyboardInterrupt
+    end_with(verdict)
 
 
 def recipe_of(source: str, options: dict[str, Any]) -> Recipe:
