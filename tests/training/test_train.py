@@ -211,3 +211,18 @@ class TestRefusals:
     def test_an_unknown_display(self, blobs):
         with pytest.raises(RecipeError, match="progress must be one of"):
             sp.train(None, blobs, progress="loud")
+
+
+def test_a_dear_net_is_scored_on_a_share_of_the_training_rows(monkeypatch):
+    """The scores of a short run of a dear net must not take longer than its steps."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 1, 16, 16)).astype(np.float32), np.arange(60) % 2
+    model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 2))
+    row = 2 * (9 * 8 * 14 * 14 + 8 * 14 * 14 * 2)
+    monkeypatch.setattr("steepest.training.descent._FREE_FLOPS", 12.5 * row)
+    run = train((X, y), model, epochs=1, batch_size=10, validation=0.2, check=False)
+    assert run.scores["train"].rows == 12
+    assert run.scores["validation"].rows == 12
+    monkeypatch.undo()
+    run = train((X, y), model, epochs=1, batch_size=10, validation=0.2, check=False)
+    assert run.scores["train"].rows == 48

@@ -67,7 +67,8 @@ class RunStopped:
     """After the last step.
 
     status: finished, interrupted (Ctrl-C) or diverged. scores: by part (train, validation, test),
-    all measured at the last weights in evaluation mode.
+    all measured at the last weights in evaluation mode; train on evenly spread rows where all of
+    them would be dear beside the run.
     """
 
     status: str

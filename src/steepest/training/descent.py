@@ -15,7 +15,12 @@ from steepest.training.preparation import Preparation
 from steepest.training.schedule import FromTorch, Schedule
 from steepest.training.weights import Best, EpochAverage, averages, averages_in, put, snapshot
 
+# What is measured on the training rows before the first step and after the last: at most so many
+# rows, for the loss at the start; a share of the rows that the steps take, whose forward passes are
+# then under 1 % of the run; and whatever costs less than these FLOPs (some 20 ms).
 _INITIAL_ROWS = 4096
+_SHARE_SCORED = 1 / 40
+_FREE_FLOPS = 1e9
 _INTERVALS_AN_EPOCH = 20
 _LEAST_STEPS_BETWEEN_LOGS = 25
 _SECONDS_BETWEEN_GOOD = 0.5
@@ -252,7 +257,8 @@ class Descent:
 
     def _run_started(self) -> RunStarted:
         plan, choice, classifier = self._plan, self._ready.choice, self._ready.classifier
-        initial = classifier.score(*self._ready.some_training_rows(_INITIAL_ROWS)).loss
+        some = min(_INITIAL_ROWS, self._rows_scored())
+        initial = classifier.score(*self._ready.some_training_rows(some)).loss
         return RunStarted(
             recipe=plan.recipe,
             engine=choice.engine.name,
@@ -265,6 +271,11 @@ class Descent:
             summary=self._ready.summary,
             step=self._step,
         )
+
+    def _rows_scored(self) -> int:
+        """How many training rows are scored: all of them, where that is little beside the run."""
+        taken = self._total * self._plan.batch_size
+        return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._ready.row_flops)))
 
     def _epoch_finished(self, first: int) -> EpochFinished:
         validation = self._ready.parts.get("validation")
@@ -285,8 +296,8 @@ class Descent:
         if status != "diverged" and self._plan.recipe.early_stopping and self._best.epoch >= 0:
             best = self._best.epoch
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
-        parts = self._ready.parts.items()
-        scores = {name: self._ready.classifier.score(*part) for name, part in parts}
+        parts = {**self._ready.parts, "train": self._ready.some_training_rows(self._rows_scored())}
+        scores = {name: self._ready.classifier.score(*part) for name, part in parts.items()}
         seconds = time.perf_counter() - self._started
         return RunStopped(status, reason, self._step, seconds, scores)
 

@@ -24,6 +24,7 @@ from steepest.engine import (
     BLOCKS_MIXED,
     Augmentation,
     Choice,
+    FlopCounter,
     Plan,
     Rows,
     choose,
@@ -53,6 +54,7 @@ class Preparation:
     """All that the loop needs. parts: train and, where they exist, validation and test, prepared.
 
     lr: the learning rate that the schedule starts from, found by a range test where it is "auto".
+    row_flops: floating-point operations of a forward pass for one row, estimated.
     summary: what was decided, in plain sentences.
     """
 
@@ -62,6 +64,7 @@ class Preparation:
     dataset: Dataset
     parts: dict[str, Part]
     lr: float
+    row_flops: float
     summary: tuple[str, ...]
 
     def some_training_rows(self, most: int) -> Part:
@@ -87,7 +90,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         model = _build(recipe, preprocessing, _classes(train, recipe, None))
     if recipe.device is not None:
         model.to(_device(recipe.device))
-    outputs = _trial(model, inputs)
+    outputs, row_flops = _trial(model, inputs)
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
     objective = Objective.of_outputs(outputs, len(classes), several=classes.several)
     classifier = Classifier(model, objective, preprocessing, classes)
@@ -105,7 +108,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         *(*found, *_warmup_note(plan), *size),
         *(*dataset.notes, *classes.notes, *unseen),
     )
-    return Preparation(plan, choose(plan), classifier, dataset, parts, lr, summary)
+    return Preparation(plan, choose(plan), classifier, dataset, parts, lr, row_flops, summary)
 
 
 def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
@@ -258,13 +261,17 @@ def _device(name: str) -> torch.device:
     return device
 
 
-def _trial(model: nn.Module, inputs: Inputs) -> Tensor:
-    """The outputs for two rows, with their graph; the model is left as it was."""
+def _trial(model: nn.Module, inputs: Inputs) -> tuple[Tensor, float]:
+    """The outputs for two rows, with their graph, and the FLOPs of one. The model is left alone."""
     like = reference_parameter(model)
     rows = Rows(replace(inputs, rows=np.arange(2) % len(inputs)), like)
     batch = rows[torch.arange(2, device=like.device)]
     try:
-        with module_mode(model, training=False), torch.random.fork_rng():
+        with (
+            module_mode(model, training=False),
+            torch.random.fork_rng(),
+            FlopCounter(model) as counter,
+        ):
             outputs = model(batch)
     except Exception as error:
         raise ModelError(
@@ -276,7 +283,7 @@ def _trial(model: nn.Module, inputs: Inputs) -> Tensor:
             f"the model must give one row of logits for each row of its batch, (2, C) for two "
             f"rows, but it gives {found}"
         )
-    return outputs
+    return outputs, counter.flops(len(batch))
 
 
 def _summary(parts: dict[str, Part], classifier: Classifier) -> tuple[str, ...]:
