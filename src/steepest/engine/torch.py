@@ -207,10 +207,12 @@ class TorchEngine:
 
 def _threads_worth(plan: Plan) -> int:
     """One thread where a step is too short to share: there a second one only slows it down."""
-    weights = [m.weight.numel() for m in plan.model.modules() if isinstance(m, _LINEAR)]
-    others = sum(p.numel() for p in plan.model.parameters()) > 2 * sum(weights)
-    flops = 6 * plan.batch_size * sum(weights)
-    return 1 if weights and not others and flops < _FLOPS_WORTH_SHARING else torch.get_num_threads()
+    linear = [m for m in plan.model.modules() if isinstance(m, _LINEAR)]
+    weights = {p for layer in linear for p in layer.parameters()}
+    # Other weights of two dimensions or more may be used many times a row, as in convolutions.
+    others = any(p.ndim > 1 and p not in weights for p in plan.model.parameters())
+    flops = 6 * plan.batch_size * sum(p.numel() for p in weights)
+    return 1 if linear and not others and flops < _FLOPS_WORTH_SHARING else torch.get_num_threads()
 
 
 @contextmanager
