@@ -52,5 +52,5 @@ def test_lbfgs_has_no_rate_to_find(blobs):
 def test_weights_that_are_no_numbers_are_named(blobs):
     model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
     model[2].bias.data[1] = float("nan")
-    with pytest.raises(ModelError, match="2.bias holds NaN"):
+    with pytest.raises(ModelError, match=r"2\.bias holds NaN"):
         sp.find_lr(model, blobs)
