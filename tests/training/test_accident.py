@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 import steepest as sp
+from steepest.training import descent
 from steepest.training.checkpoint import newest
 
 
@@ -83,3 +84,50 @@ def test_it_goes_on_if_asked(positive):
     run = sp.train(None, (X, y), lr=1e25, stop_at_nonfinite=False, progress="none", epochs=2)
     assert run.status == "finished"
     assert math.isnan(run.history["train_loss"][-1])
+
+
+def sparse_net(weight=None):
+    """Two linear layers and a mask of minus infinity, as attention has one."""
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    model.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+    if weight is not None:
+        with torch.no_grad():
+            model[0].weight[1, 2] = weight
+    return model
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+@pytest.mark.parametrize("weight", [math.nan, math.inf])
+def test_weights_that_are_not_finite_from_the_start_are_named(positive, engine, weight):
+    model = sparse_net(weight)
+    before = model[0].weight.clone()
+    run = sp.train(model, positive, engine=engine, check=False, progress="none")
+    assert run.status == "diverged"
+    assert run.record.table("events")["text"][-1] == (
+        "the loss became nan: '0.weight' held a NaN or an infinity before step 1; give the model "
+        "finite weights"
+    )
+    assert torch.equal(model[0].weight.nan_to_num(7.0), before.nan_to_num(7.0))
+
+
+def test_a_buffer_of_minus_infinity_is_no_accident(positive, tmp_path):
+    run = sp.train(sparse_net(), positive, epochs=2, progress="none", out=tmp_path / "run")
+    assert run.status == "finished"
+    assert newest(tmp_path / "run").step == 12
+    run = sp.train(sparse_net(), positive, lr=1e25, engine="torch", progress="none", epochs=2)
+    assert "was the first not to be finite" in run.record.table("events")["text"][-1]
+    assert all(bool(torch.isfinite(p).all()) for p in run.model.parameters())
+
+
+def test_a_resumed_model_too_large_to_keep_twice_goes_back_to_its_checkpoint(
+    positive, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(descent, "_LARGEST_TO_KEEP", 10)
+    sp.train(sparse_net(), positive, epochs=2, out=tmp_path / "run", progress="none")
+    saved = newest(tmp_path / "run")
+    run = sp.resume(
+        tmp_path / "run", sparse_net(), positive, epochs=4, lr=1e25, check=False, progress="none"
+    )
+    assert run.status == "diverged"
+    assert "has its weights of step 12" in run.record.table("events")["text"][-1]
+    assert torch.equal(run.model[0].weight, saved.model["0.weight"])

@@ -16,19 +16,30 @@ _SHOWN = 5
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A model and its optimiser after a step: enough to take the following steps again."""
+    """A model and its optimiser after a step: enough to take the following steps again.
+
+    constants: the buffers that are not finite by design (`infinite_buffers`).
+    """
 
     step: int
     model: dict[str, Tensor]
     optimiser: OptimiserState
+    constants: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, plan: Plan, step: int, optimiser: OptimiserState) -> "State":
-        return cls(step, snapshot(plan.model), optimiser)
+    def of(
+        cls, plan: Plan, step: int, optimiser: OptimiserState, constants: frozenset[str]
+    ) -> "State":
+        return cls(step, snapshot(plan.model), optimiser, constants)
+
+    @property
+    def broken(self) -> list[str]:
+        """The names of the parameters and buffers that hold a NaN or an infinity."""
+        return [name for name in non_finite(self.model) if name not in self.constants]
 
     @property
     def is_finite(self) -> bool:
-        return not non_finite(self.model)
+        return not self.broken
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +56,11 @@ def non_finite(tensors: dict[str, Tensor]) -> list[str]:
     return [name for name, t in floating.items() if not bool(torch.isfinite(t).all())]
 
 
+def infinite_buffers(model: nn.Module) -> frozenset[str]:
+    """The buffers that are not finite before a run: a mask of minus infinity, for instance."""
+    return frozenset(non_finite(dict(model.named_buffers())))
+
+
 def retrace(
     plan: Plan, engine: Engine, good: State, begin: int, end: int, rate: Callable[[int], float]
 ) -> Accident | None:
@@ -59,10 +75,10 @@ def retrace(
     engine.load(plan, good.optimiser, good.step)
     if begin > good.step:
         engine.advance([rate(step) for step in range(good.step, begin)])
-    before = last = State.of(plan, begin, engine.export())
+    before = last = State.of(plan, begin, engine.export(), good.constants)
     for step in range(begin, end):
         loss = engine.advance([rate(step)]).loss
-        now = State.of(plan, step + 1, engine.export())
+        now = State.of(plan, step + 1, engine.export(), good.constants)
         if not math.isfinite(loss) and not last.is_finite:
             return _accident(plan, before, _in_update(plan, before, rate(before.step)))
         if not math.isfinite(loss):

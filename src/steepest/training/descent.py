@@ -7,7 +7,7 @@ from steepest.engine import NO_STEPS, OptimiserState, Plan
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
-from steepest.training.accident import State, non_finite, retrace
+from steepest.training.accident import State, infinite_buffers, retrace
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
 from steepest.training.interrupt import StopRequest
 from steepest.training.pace import Pace
@@ -70,6 +70,8 @@ class Descent:
         self._from = checkpoint
         self._step = checkpoint.step
         self._epoch, self._interval = checkpoint.epoch_stats, checkpoint.interval
+        # What the model goes back to when it diverges: from the first step on, a state of the run.
+        self._good = State(0, {}, {})
         self._best.epoch, self._best.loss = checkpoint.best_epoch, checkpoint.best_loss
         self._best.weights = checkpoint.best
         self._mean.epochs, self._mean.means = checkpoint.epochs_averaged, checkpoint.mean
@@ -80,11 +82,8 @@ class Descent:
     def run(self) -> None:
         """Take all the steps and tell what happens; the model is current when this returns."""
         self._tell(self._run_started())
-        if self._from is not None:
-            put(self._plan.model, self._from.model)
-        optimiser = None if self._from is None else self._from.optimiser
-        self._engine.load(self._plan, optimiser, self._step)
-        self._keep_good(optimiser or {})
+        self._good = self._first_state()
+        self._engine.load(self._plan, self._good.optimiser, self._step)
         if self._from is None:
             self._write_checkpoint()  # from the first moment on there is something to go on from
         ending: Ending = None
@@ -108,6 +107,15 @@ class Descent:
             put(self._plan.model, self._good.model)
             return
         put(self._plan.model, averaged)
+    def _first_state(self) -> State:
+        """What the run begins with or goes on from, which the model holds from now on."""
+        if self._from is None:
+            constants = infinite_buffers(self._plan.model)
+            return State.of(self._plan, self._step, {}, constants)
+        put(self._plan.model, self._from.model)
+        constants = infinite_buffers(self._plan.model)
+        return State(self._step, self._from.model, self._from.optimiser, constants)
+
         if self._plan.recipe.swa:
             self._mean.finish(self._plan.model, self._plan.inputs)
         if self._plan.recipe.early_stopping:
@@ -203,9 +211,9 @@ class Descent:
         """
         size = sum(p.nbytes for p in self._plan.model.parameters())
         recent = time.monotonic() - self._good_since < _SECONDS_BETWEEN_GOOD
-        if recent or (self._step > 0 and size > _LARGEST_TO_KEEP):
+        if recent or size > _LARGEST_TO_KEEP:
             return
-        state = State.of(self._plan, self._step, optimiser)
+        state = State.of(self._plan, self._step, optimiser, self._good.constants)
         if state.is_finite:
             self._good, self._good_since = state, time.monotonic()
 
@@ -230,11 +238,15 @@ class Descent:
         """The training as it is now, if it has a folder and its weights are finite."""
         if self._checkpoints is None:
             return
-        optimiser = self._engine.export()
-        model = snapshot(self._plan.model)
-        if non_finite(model):
+        now = State.of(self._plan, self._step, self._engine.export(), self._good.constants)
+        if not now.is_finite:
             return
         self._checkpoints.write(
+        if broken := self._good.broken:
+            return (
+                f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
+                f"{self._good.step + 1}; give the model finite weights"
+            )
             Checkpoint(
                 step=self._step,
                 epoch_stats=self._epoch,
@@ -244,8 +256,8 @@ class Descent:
                 recipe=self._plan.recipe,
                 architecture=self._architecture,
                 data=self._data,
-                model=model,
-                optimiser=optimiser,
+                model=now.model,
+                optimiser=now.optimiser,
                 best_epoch=self._best.epoch,
                 best_loss=self._best.loss,
                 best=self._best.weights,

@@ -71,7 +71,7 @@ class Diagnosis:
         self._initial_loss, self._chance = event.initial_loss, event.chance_loss
         size = sum(p.nbytes for p in self._plan.model.parameters())
         if event.step == 0 and size <= _LARGEST:
-            self._initial = State.of(self._plan, 0, {})
+            self._initial = State.of(self._plan, 0, {}, frozenset())
         for finding in self._given:
             self._make(finding)
 
