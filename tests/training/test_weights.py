@@ -1,13 +1,17 @@
 """Which weights a run ends with: the last, their average, or those of the best epoch."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import steepest as sp
+from steepest import Recipe
 from steepest.errors import RecipeError
 from steepest.run import EpochFinished
+from steepest.training.weights import first_averaged
 
 ENGINES = ["native", "torch"]
 
@@ -72,22 +76,49 @@ def test_the_average_of_the_weights_is_what_is_evaluated_and_kept(blobs, engine)
     assert run.scores["validation"].loss == pytest.approx(seen[-1].val_loss)
 
 
-def test_swa_is_the_mean_of_the_last_epochs(blobs):
-    snapshots = []
+def means_of_epochs(data, settings):
+    """A net trained with swa, and the weights of its first layer after each epoch."""
+    seen = []
     model = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3))
 
     def keep(event):
         if isinstance(event, EpochFinished):
-            snapshots.append(model[0].weight.detach().clone())
+            seen.append(model[0].weight.detach().clone())
 
-    run = train(blobs, model, epochs=8, swa=0.5, lr=0.5, observers=[keep])
-    # Half of the epochs: the weights after epochs 4 (at half of the steps) to 8.
-    assert torch.allclose(model[0].weight, torch.stack(snapshots[3:]).mean(0), atol=1e-6)
+    run = train(data, model, lr=0.5, observers=[keep], **settings)
+    return run, torch.stack(seen)
+
+
+@pytest.mark.parametrize(
+    ("settings", "averaged"),
+    [
+        ({"epochs": 10, "swa": 0.5}, 5),
+        ({"epochs": 10, "swa": 0.6, "engine": "torch"}, 6),
+        ({"epochs": 10, "swa": 0.7}, 7),
+        ({"epochs": 10, "swa": 0.01}, 1),
+        ({"epochs": 10, "swa": 0.99}, 10),
+        ({"epochs": 1, "swa": 0.3}, 1),
+        ({"epochs": 9, "steps": 21, "swa": 0.5}, 2),  # of 4 epochs, the last of 3 steps
+    ],
+)
+def test_swa_is_the_mean_of_the_last_epochs(blobs, settings, averaged):
+    run, seen = means_of_epochs(blobs, settings)
+    model = run.model
+    assert torch.allclose(model[0].weight, seen[-averaged:].mean(0), rtol=1e-5, atol=1e-7)
     train_inputs, _ = run.classifier.prepare(run.dataset.train)
     x = torch.from_numpy(train_inputs.block(0, len(train_inputs)))
     z = nn.functional.linear(x, model[0].weight, model[0].bias)
     assert torch.allclose(model[1].running_mean, z.mean(0), atol=1e-4)
     assert torch.allclose(model[1].running_var, z.var(0), rtol=1e-3)
+
+
+def test_swa_averages_the_share_of_the_epochs_that_the_docs_state():
+    for epochs in range(1, 31):
+        for share in np.linspace(0.01, 0.99, 99).tolist():
+            plan = SimpleNamespace(
+                recipe=Recipe(swa=share), total_steps=7 * epochs - 3, steps_per_epoch=7
+            )
+            assert epochs - first_averaged(plan) == max(1, round(share * epochs))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

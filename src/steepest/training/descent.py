@@ -13,7 +13,14 @@ from steepest.training.interrupt import StopRequest
 from steepest.training.pace import Pace
 from steepest.training.preparation import Preparation
 from steepest.training.schedule import FromTorch, Schedule
-from steepest.training.weights import Best, EpochAverage, averages, averages_in, put, snapshot
+from steepest.training.weights import (
+    Best,
+    EpochAverage,
+    averages,
+    averages_in,
+    first_averaged,
+    put,
+)
 
 # What is measured on the training rows before the first step and after the last: at most so many
 # rows, for the loss at the start; a share of the rows that the steps take, whose forward passes are
@@ -55,7 +62,7 @@ class Descent:
         self._pace = Pace()
         self._step = 0
         self._epoch, self._interval = NO_STEPS, NO_STEPS
-        self._best, self._mean = Best(), EpochAverage()
+        self._best, self._mean = Best(), EpochAverage(first_averaged(ready.plan))
         self._started = time.perf_counter()
         self._from: Checkpoint | None = None
         self._total = ready.plan.total_steps
@@ -74,7 +81,7 @@ class Descent:
         self._good = State(0, {}, {})
         self._best.epoch, self._best.loss = checkpoint.best_epoch, checkpoint.best_loss
         self._best.weights = checkpoint.best
-        self._mean.epochs, self._mean.means = checkpoint.epochs_averaged, checkpoint.mean
+        self._mean = average_to_go_on(checkpoint, self._plan)
         self._started -= checkpoint.seconds
         for val_loss in val_losses:
             self._schedule.epoch_done(val_loss)
@@ -191,8 +198,9 @@ class Descent:
             if self._keeps_best and done.val_loss is not None and ending is None:
                 self._best.offer(done.epoch, done.val_loss, self._plan.model)
         self._schedule.epoch_done(done.val_loss)
-        if self._step >= (1 - recipe.swa) * self._total:
-            self._mean.add(self._plan.model)
+        if self._step == self._epoch_end():  # else it was interrupted within the epoch
+            self._mean.add(done.epoch, self._plan.model)
+        whole = self._epoch.steps == self._plan.steps_per_epoch
         self._epoch = NO_STEPS
         if ending is None and recipe.early_stopping and self._best.epoch >= 0:
             ending = _patience_over(recipe, self._best.epoch, done.epoch)
@@ -323,3 +331,14 @@ def _patience_over(recipe: Recipe, best: int, epoch: int) -> Ending:
     if epoch - best < recipe.patience:
         return None
     return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
+def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
+    """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
+    done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
+    return EpochAverage.go_on(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
+
+
+def _cut_short(ending: Ending) -> bool:
+    """Whether a run ended before its time, and neither by itself nor by early stopping."""
+    return ending is not None and ending[0] != "finished"
+
+

@@ -30,7 +30,7 @@ from steepest.run import (
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
-from steepest.training.descent import Descent
+from steepest.training.descent import Descent, average_to_go_on
 from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
 from steepest.training.preflight import require_healthy
@@ -120,7 +120,8 @@ def resume(
     """Go on with a run that was interrupted or killed, from its newest checkpoint.
 
     The weights at the end are, bit for bit, those of a run that was never interrupted. A run that
-    had finished goes on if it is given more epochs: resume("runs/a", epochs=20).
+    had finished goes on if it is given more epochs: resume("runs/a", epochs=20), and ends as one
+    that had them from the start; with swa that is refused where the mean can no longer be made.
 
     path: the run's folder. model: needed for a module of the user's own class; its weights are
     replaced. data: needed if the run was not given a file or a name. settings: what is to be
@@ -137,6 +138,7 @@ def resume(
         recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
         ready = _ready_to_go_on(checkpoint, model, data, recipe)
         _require_same_data(checkpoint, ready.plan, accept_changes)
+        average_to_go_on(checkpoint, ready.plan)
         if checkpoint.scheduler and scheduler is None:
             raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
         schedule = _schedule(ready, scheduler, scheduler_every)

@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from steepest.data import Inputs
-from steepest.engine import OptimiserState, Rows, reference_parameter
+from steepest.engine import OptimiserState, Plan, Rows, reference_parameter
+from steepest.errors import RunError
 
 _ROWS_AT_ONCE = 1024
 
@@ -66,15 +68,53 @@ class Best:
         put(model, self.weights)
 
 
-class EpochAverage:
-    """Stochastic weight averaging: the mean of the weights after some epochs (Izmailov, 2018)."""
+def first_averaged(plan: Plan) -> int:
+    """The first epoch of stochastic weight averaging; the run's number of epochs without it.
 
-    def __init__(self) -> None:
+    Of the E epochs of a run (the last may be cut short by `steps`) these are the last
+    max(1, round(swa * E)).
+    """
+    epochs, share = -(-plan.total_steps // plan.steps_per_epoch), plan.recipe.swa
+    return epochs - max(1, round(share * epochs)) if share else epochs
+
+
+class EpochAverage:
+    """Stochastic weight averaging: the mean of the weights after some epochs (Izmailov, 2018).
+
+    first: the epoch from which on they count. epochs: how many are in the means.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.first = first
         self.epochs = 0
         self.means: dict[str, Tensor] = {}
 
-    def add(self, model: nn.Module) -> None:
-        """Take in the parameters as they are now."""
+    @classmethod
+    def go_on(cls, plan: Plan, done: int, epochs: int, means: dict[str, Tensor]) -> Self:
+        """The average of a run that goes on after `done` epochs, of which the last are in `means`.
+
+        Raises RunError where the run's new length asks for a mean that can no longer be made.
+        """
+        average = cls(first_averaged(plan))
+        began = done - epochs
+        if average.first >= done or not plan.recipe.swa:  # nothing of what is done counts
+            return average
+        if average.first != began:
+            before = f"epoch {began} on" if epochs else "none on yet"
+            raise RunError(
+                f"swa = {plan.recipe.swa:g} of a run of this length averages the epochs from "
+                f"{average.first} on, but {done} are done and {before} were averaged: give it the "
+                f"length that it had, or so many epochs that the average begins at {done} or later"
+            )
+        named = dict(plan.model.named_parameters())
+        average.epochs = epochs
+        average.means = {name: mean.to(named[name].device) for name, mean in means.items()}
+        return average
+
+    def add(self, epoch: int, model: nn.Module) -> None:
+        """Take in the parameters after this epoch, if it counts."""
+        if epoch < self.first:
+            return
         self.epochs += 1
         for name, p in model.named_parameters():
             value = p.detach().double()
