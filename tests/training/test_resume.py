@@ -139,6 +139,49 @@ def test_a_finished_run_goes_on_with_more_epochs(blobs, tmp_path):
     assert sp.open(tmp_path / "run").recipe.epochs == 5
 
 
+LONGER = {
+    "swa": ({"epochs": 6}, {"epochs": 12}, {"swa": 0.5, "batch_norm": True}),
+    "swa, early": ({"epochs": 2}, {"epochs": 6}, {"swa": 0.6, "engine": "torch"}),
+    "swa, another length with the same beginning": ({"epochs": 10}, {"epochs": 11}, {"swa": 0.5}),
+    "swa, steps": ({"steps": 16}, {"steps": 40}, {"swa": 0.5}),
+    "plateau, steps": ({"steps": 17}, {"steps": 40}, {"schedule": "plateau"}),
+    "accumulated, steps": ({"steps": 16}, {"steps": 40}, {"accumulate": 3}),
+    "accumulated, few": ({"steps": 2}, {"steps": 40}, {"accumulate": 4, "engine": "torch"}),
+}
+
+
+@pytest.mark.parametrize("kind", LONGER)
+def test_a_longer_run_is_the_one_that_was_long_from_the_start(blobs, tmp_path, kind):
+    """Of 11 steps an epoch: a run that `steps` ends within one is closed as if it were longer."""
+    short, long, settings = LONGER[kind]
+    settings = {"plateau_patience": 0, "batch_size": 16, "log_every": 3, **settings}
+    settings = {**settings, "epochs": 9, "lr": 0.3, "progress": "none", "check": False}
+    whole = sp.train(None, blobs, **{**settings, **long})
+    folder = tmp_path / "run"
+    first = sp.train(None, blobs, out=folder, **{**settings, **short})
+    again = sp.resume(folder, data=blobs, progress="none")
+    assert bits(again) == bits(first)  # of the same length it ends as it did
+    again = sp.resume(folder, data=blobs, progress="none", **long)
+    assert bits(again) == bits(whole) != bits(first)
+    for found, expected in zip(rows(again), rows(whole), strict=True):
+        assert found["step"].to_list() == expected["step"].to_list()
+
+
+def test_swa_refuses_a_length_whose_mean_can_no_longer_be_made(blobs, tmp_path):
+    folder = tmp_path / "run"
+    sp.train(None, blobs, epochs=6, swa=0.5, out=folder, progress="none")
+    before = (folder / "recipe.toml").read_bytes()
+    with pytest.raises(RunError) as error:
+        sp.resume(folder, data=blobs, epochs=8, progress="none")
+    assert str(error.value) == (
+        "swa = 0.5 of a run of this length averages the epochs from 4 on, but 6 are done and epoch "
+        "3 on were averaged: give it the length that it had, or so many epochs that the average "
+        "begins at 6 or later"
+    )
+    assert (folder / "recipe.toml").read_bytes() == before
+    assert sp.open(folder).status == "finished"
+
+
 class Mine(nn.Module):
     def __init__(self):
         super().__init__()

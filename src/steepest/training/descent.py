@@ -70,6 +70,8 @@ class Descent:
         self._data = fingerprint(ready.plan) if checkpoints else ""
         rebuilt = checkpoints is not None and not shares_parts(ready.plan.model)
         self._architecture = describe(ready.plan.model) if rebuilt else None
+        # What the model goes back to when it diverges: from the first step on, a state of the run.
+        self._good = State(0, {}, {})
         self._good_since = -math.inf
 
     def restore(self, checkpoint: Checkpoint, val_losses: list[float | None]) -> None:
@@ -77,8 +79,6 @@ class Descent:
         self._from = checkpoint
         self._step = checkpoint.step
         self._epoch, self._interval = checkpoint.epoch_stats, checkpoint.interval
-        # What the model goes back to when it diverges: from the first step on, a state of the run.
-        self._good = State(0, {}, {})
         self._best.epoch, self._best.loss = checkpoint.best_epoch, checkpoint.best_loss
         self._best.weights = checkpoint.best
         self._mean = average_to_go_on(checkpoint, self._plan)
@@ -101,19 +101,12 @@ class Descent:
                     self._finish_interval()
                 if ending is not None or self._step == self._epoch_end():
                     ending = self._finish_epoch(ending)
-            if ending is None or ending[0] == "finished":
+            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(ending):
                 self._write_checkpoint()  # so that the run can be given more epochs
         finally:
             self._put_last_weights(ending)
         self._tell(self._run_stopped(ending))
 
-    def _put_last_weights(self, ending: Ending) -> None:
-        """The last weights, or what the recipe asks for instead of them."""
-        averaged = averages(self._engine.export())
-        if ending is not None and ending[0] == "diverged":
-            put(self._plan.model, self._good.model)
-            return
-        put(self._plan.model, averaged)
     def _first_state(self) -> State:
         """What the run begins with or goes on from, which the model holds from now on."""
         if self._from is None:
@@ -123,6 +116,13 @@ class Descent:
         constants = infinite_buffers(self._plan.model)
         return State(self._step, self._from.model, self._from.optimiser, constants)
 
+    def _put_last_weights(self, ending: Ending) -> None:
+        """The last weights, or what the recipe asks for instead of them."""
+        averaged = averages(self._engine.export())
+        if ending is not None and ending[0] == "diverged":
+            put(self._plan.model, self._good.model)
+            return
+        put(self._plan.model, averaged)
         if self._plan.recipe.swa:
             self._mean.finish(self._plan.model, self._plan.inputs)
         if self._plan.recipe.early_stopping:
@@ -137,6 +137,15 @@ class Descent:
     def _epoch_end(self) -> int:
         return min(self._total, self._epoch_begin() + self._plan.steps_per_epoch)
 
+    def _cut(self) -> int | None:
+        """Where a run that `steps` ends within an epoch is saved, so that it can be given more.
+
+        That is before the epoch is closed, and before an update that would gather more minibatches
+        in a longer run. None if the last epoch is whole.
+        """
+        beyond = self._total % self._plan.steps_per_epoch
+        return self._total - beyond % self._plan.recipe.accumulate if beyond else None
+
     def _interval_end(self) -> int:
         log_every = _log_every(self._plan)
         begin = self._step - self._interval.steps
@@ -149,6 +158,9 @@ class Descent:
         if due is not None:
             count = min(count, due - self._step)
         count += -(self._epoch.steps + count) % self._plan.recipe.accumulate
+        cut = self._cut()
+        if cut is not None and self._step < cut:
+            count = min(count, cut - self._step)
         return min(count, end - self._step)
 
     def _take_some_steps(self) -> Ending:
@@ -165,6 +177,8 @@ class Descent:
             self._epoch, self._interval = self._epoch + stats, self._interval + stats
             if self._plan.recipe.stop_at_nonfinite and not math.isfinite(stats.loss_sum):
                 return "diverged", self._divergence(stats.loss_sum, count)
+            if self._step == self._cut():
+                self._write_checkpoint()
         if self._is_gathering():  # half a gradient is not saved: first the update
             return None
         if self._stop:
@@ -177,7 +191,7 @@ class Descent:
     def _is_gathering(self) -> bool:
         """Whether minibatches were taken whose update is still to come."""
         left = self._epoch.steps % self._plan.recipe.accumulate
-        return left > 0 and self._step < self._epoch_end()
+        return left > 0 and self._epoch.steps < self._plan.steps_per_epoch
 
     def _finish_interval(self) -> None:
         i = self._step - self._epoch_begin()
@@ -206,6 +220,7 @@ class Descent:
             ending = _patience_over(recipe, self._best.epoch, done.epoch)
         if (
             ending is None
+            and whole
             and self._checkpoints
             and self._checkpoints.is_due_after_epoch(done.epoch)
         ):
@@ -228,6 +243,11 @@ class Descent:
     def _divergence(self, loss_sum: float, count: int) -> str:
         """What happened first, found by taking the steps since the last good state again."""
         begin, rate = self._step - count, self._schedule.rate
+        if broken := self._good.broken:
+            return (
+                f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
+                f"{self._good.step + 1}; give the model finite weights"
+            )
         advice = (
             f"the model has its weights of step {{}}; try a learning rate below "
             f"{rate(self._step - 1):g}"
@@ -250,11 +270,6 @@ class Descent:
         if not now.is_finite:
             return
         self._checkpoints.write(
-        if broken := self._good.broken:
-            return (
-                f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
-                f"{self._good.step + 1}; give the model finite weights"
-            )
             Checkpoint(
                 step=self._step,
                 epoch_stats=self._epoch,
@@ -322,15 +337,6 @@ class Descent:
         return RunStopped(status, reason, self._step, seconds, scores)
 
 
-def _log_every(plan: Plan) -> int:
-    by_epoch = plan.steps_per_epoch // _INTERVALS_AN_EPOCH
-    return plan.recipe.log_every or max(by_epoch, _LEAST_STEPS_BETWEEN_LOGS)
-
-
-def _patience_over(recipe: Recipe, best: int, epoch: int) -> Ending:
-    if epoch - best < recipe.patience:
-        return None
-    return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
 def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
     done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
@@ -342,3 +348,12 @@ def _cut_short(ending: Ending) -> bool:
     return ending is not None and ending[0] != "finished"
 
 
+def _log_every(plan: Plan) -> int:
+    by_epoch = plan.steps_per_epoch // _INTERVALS_AN_EPOCH
+    return plan.recipe.log_every or max(by_epoch, _LEAST_STEPS_BETWEEN_LOGS)
+
+
+def _patience_over(recipe: Recipe, best: int, epoch: int) -> Ending:
+    if epoch - best < recipe.patience:
+        return None
+    return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
