@@ -1,7 +1,5 @@
 """MkDocs hook: the settings and the commands, from the code that defines them."""
 
-from dataclasses import fields
-
 import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import Files
@@ -9,7 +7,7 @@ from mkdocs.structure.pages import Page
 
 from steepest.cli.main import _steepest
 from steepest.cli.verdict import EXIT_CODES
-from steepest.recipe import FIELDS, Recipe
+from steepest.recipe import default_text, settings_by_group
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -22,11 +20,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _settings() -> str:
-    defaults = {field.name: field.default for field in fields(Recipe)}
-    rows = [
-        f"| `{name}` | `{defaults[name]!r}` | {_escaped(text)} |" for name, text in FIELDS.items()
-    ]
-    return "\n".join(["| setting | default | |", "|---|---|---|", *rows])
+    parts = []
+    for group, settings in settings_by_group().items():
+        rows = [
+            f"| `{setting.name}` | {default_text(setting)} | {_escaped(setting.metadata['help'])} |"
+            for setting in settings
+        ]
+        head = [f"## {group}", "", "| setting | default | |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows]))
+    return "\n\n".join(parts)
 
 
 def _exit_codes() -> str:

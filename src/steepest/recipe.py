@@ -3,7 +3,8 @@
 import math
 import tomllib
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import Field, asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -34,11 +35,29 @@ _ELSEWHERE = {
     "max_iter": "epochs",
     "max_steps": "steps",
     "hidden_layer_sizes": "hidden",
+    "layers": "hidden",
+    "units": "hidden",
     "random_state": "seed",
+    "random_seed": "seed",
     "validation_fraction": "validation",
+    "val_split": "validation",
+    "val_size": "validation",
+    "test_size": "test",
+    "test_split": "test",
+    "label": "target",
+    "label_column": "target",
+    "normalize": "scaling",
+    "standardize": "scaling",
+    "batch": "batch_size",
     "alpha": "weight_decay",
+    "decay": "weight_decay",
     "wd": "weight_decay",
     "n_threads": "threads",
+    "n_jobs": "threads",
+    "gpu": "device",
+    "criterion": "loss",
+    "loss_fn": "loss",
+    "loss_function": "loss",
     "solver": "optimizer",
     "optim": "optimizer",
     "optimiser": "optimizer",
@@ -48,6 +67,8 @@ _ELSEWHERE = {
     "warmup_steps": "warmup",
     "gradient_clip_val": "clip_norm",
     "max_grad_norm": "clip_norm",
+    "clip_grad_norm": "clip_norm",
+    "grad_clip": "clip_norm",
     "accumulate_grad_batches": "accumulate",
     "gradient_accumulation_steps": "accumulate",
     "drop_path": "stochastic_depth",
@@ -126,8 +147,34 @@ _BELOW_1 = Rule(lambda v: _is_number(v) and 0 <= v < 1, "a number of at least 0 
 _PART = Rule(_is_share_or_file, "a share of at least 0 and below 1, or the path of a file")
 
 
-def _setting(default: Any, help: str, rule: Rule) -> Any:  # noqa: A002
-    return field(default=default, metadata={"help": help, "rule": rule})
+def _setting(
+    default: Any,
+    help: str,  # noqa: A002
+    rule: Rule,
+    *,
+    group: str,
+    unset: str = "none",
+) -> Any:
+    """A field. group: the heading it is shown under. unset: what a default of None comes to."""
+    metadata = {"help": help, "rule": rule, "group": group, "unset": unset}
+    return field(default=default, metadata=metadata)
+
+
+# The headings of the settings, in the order of `steepest train --help`.
+GROUPS = (
+    *("Data", "Net", "Run", "Optimiser", "Schedule of the learning rate", "Loss"),
+    *("Regularisation", "Augmentation", "Checks", "Record and checkpoints"),
+)
+_data = partial(_setting, group="Data")
+_net = partial(_setting, group="Net")
+_regularisation = partial(_setting, group="Regularisation")
+_optimiser = partial(_setting, group="Optimiser")
+_schedule = partial(_setting, group="Schedule of the learning rate")
+_loss = partial(_setting, group="Loss")
+_augmentation = partial(_setting, group="Augmentation")
+_run = partial(_setting, group="Run")
+_checks = partial(_setting, group="Checks")
+_output = partial(_setting, group="Record and checkpoints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,72 +185,81 @@ class Recipe:
     (`batch_size` is `--batch-size`). Raises RecipeError that lists all mistakes at once.
     """
 
-    data: str | None = _setting(
+    data: str | None = _data(
         None, "file, folder or name of the data, where no object is given", _TEXT
     )
-    target: str | None = _setting(None, "column that holds the class", _TEXT)
-    ignore: tuple[str, ...] = _setting(
+    target: str | None = _data(
+        None, "column that holds the class", _TEXT, unset="none; tables need one"
+    )
+    ignore: tuple[str, ...] = _data(
         (), "columns to leave out, a,b,c", Rule(_is_names, "a list of column names")
     )
-    image_size: int | None = _setting(
-        None, "resize the images of a folder to this many pixels", _whole(1).or_none()
+    image_size: int | None = _data(
+        None,
+        "resize the images of a folder to this many pixels",
+        _whole(1).or_none(),
+        unset="the images' own",
     )
-    validation: float | str = _setting(0.1, "share of the training rows, or a file", _PART)
-    test: float | str = _setting(0.0, "share of the training rows, or a file", _PART)
-    scaling: str = _setting(
+    validation: float | str = _data(0.1, "share of the training rows, or a file", _PART)
+    test: float | str = _data(0.0, "share of the training rows, or a file", _PART)
+    scaling: str = _data(
         "auto", "auto, standardise, minmax, pixels (/255) or none", _one_of(SCALINGS)
     )
-    scaling_range: tuple[float, ...] = _setting(
+    scaling_range: tuple[float, ...] = _data(
         (0.0, 1.0),
-        "what minmax scales to, l,u [0,1]",
+        "what minmax scales to, l,u",
         Rule(_is_interval, "two numbers, the lower first"),
     )
 
-    hidden: tuple[int, ...] | None = _setting(
+    hidden: tuple[int, ...] | None = _net(
         None,
-        "widths of the hidden layers, 64,64 [100]",
+        "widths of the hidden layers, 64,64",
         Rule(
             lambda v: isinstance(v, tuple) and all(_is_int(n, 1) for n in v),
             "a list of widths of at least 1",
         ).or_none(),
+        unset="100",
     )
-    activation: str | None = _setting(
-        None, ", ".join(ACTIVATIONS) + " [relu]", _one_of(ACTIVATIONS).or_none()
+    activation: str | None = _net(
+        None, ", ".join(ACTIVATIONS), _one_of(ACTIVATIONS).or_none(), unset="relu"
     )
-    init: str | None = _setting(None, ", ".join(INITS) + " [auto]", _one_of(INITS).or_none())
-    dropout: float = _setting(0.0, "share of hidden units dropped in each step", _BELOW_1)
-    batch_norm: bool = _setting(False, "normalise each hidden unit over the minibatch", _SWITCH)
-    layer_norm: bool = _setting(False, "normalise the hidden units of each row", _SWITCH)
-    residual: bool = _setting(False, "blocks that add to their input, x + f(x)", _SWITCH)
-    stochastic_depth: float = _setting(
+    init: str | None = _net(None, ", ".join(INITS), _one_of(INITS).or_none(), unset="auto")
+    dropout: float = _regularisation(0.0, "share of hidden units dropped in each step", _BELOW_1)
+    batch_norm: bool = _net(False, "normalise each hidden unit over the minibatch", _SWITCH)
+    layer_norm: bool = _net(False, "normalise the hidden units of each row", _SWITCH)
+    residual: bool = _net(False, "blocks that add to their input, x + f(x)", _SWITCH)
+    stochastic_depth: float = _regularisation(
         0.0, "share of rows whose last residual block is left out", _BELOW_1
     )
 
-    optimizer: str = _setting("sgd", ", ".join(OPTIMIZERS), _one_of(OPTIMIZERS))
-    lr: float | Literal["auto"] | None = _setting(
+    optimizer: str = _optimiser("sgd", ", ".join(OPTIMIZERS), _one_of(OPTIMIZERS))
+    lr: float | Literal["auto"] | None = _optimiser(
         None,
-        "learning rate, or auto to find one [0.1; adam, adamw, rmsprop 0.001; lbfgs 1]",
+        "learning rate, or auto to find one",
         Rule(lambda v: v == "auto" or _POSITIVE.holds(v), "a number above 0, or 'auto'").or_none(),
+        unset=", ".join(f"{name} {rate:g}" for name, rate in _USUAL_LR.items()),
     )
-    momentum: float = _setting(0.0, "momentum of SGD and RMSprop, 0 to below 1", _BELOW_1)
-    nesterov: bool = _setting(False, "Nesterov's form of the momentum", _SWITCH)
-    betas: tuple[float, ...] = _setting(
+    momentum: float = _optimiser(0.0, "momentum of SGD and RMSprop, 0 to below 1", _BELOW_1)
+    nesterov: bool = _optimiser(False, "Nesterov's form of the momentum", _SWITCH)
+    betas: tuple[float, ...] = _optimiser(
         (0.9, 0.999),
-        "decay of Adam's two averages [0.9,0.999]",
+        "decay of Adam's two averages, a,b",
         Rule(
             lambda v: isinstance(v, tuple) and len(v) == 2 and all(map(_BELOW_1.holds, v)),
             "two numbers of at least 0 and below 1",
         ),
     )
-    rms_decay: float = _setting(0.99, "decay of RMSprop's average", _BELOW_1)
-    eps: float = _setting(1e-8, "added to the root that Adam and RMSprop divide by", _POSITIVE)
-    weight_decay: float = _setting(
+    rms_decay: float = _optimiser(0.99, "decay of RMSprop's average", _BELOW_1)
+    eps: float = _optimiser(1e-8, "added to the root that Adam and RMSprop divide by", _POSITIVE)
+    weight_decay: float = _regularisation(
         0.0, "adds this times the weight to its gradient; with adamw to its step", _AT_LEAST_0
     )
-    l1: float = _setting(0.0, "adds this times the sum of |w| to the loss", _AT_LEAST_0)
-    l2: float = _setting(0.0, "adds this times the sum of w squared to the loss", _AT_LEAST_0)
-    penalise_biases: bool = _setting(False, "l1 and l2 count biases too", _SWITCH)
-    groups: dict[str, dict[str, float]] | None = _setting(
+    l1: float = _regularisation(0.0, "adds this times the sum of |w| to the loss", _AT_LEAST_0)
+    l2: float = _regularisation(
+        0.0, "adds this times the sum of w squared to the loss", _AT_LEAST_0
+    )
+    penalise_biases: bool = _regularisation(False, "l1 and l2 count biases too", _SWITCH)
+    groups: dict[str, dict[str, float]] | None = _optimiser(
         None,
         'settings of parameters by name, {"0.*": {"lr_scale": 0.1}}',
         Rule(
@@ -211,16 +267,16 @@ class Recipe:
             "a table of patterns with numbers of at least 0 for " + ", ".join(GROUP_SETTINGS),
         ).or_none(),
     )
-    clip_norm: float | None = _setting(
+    clip_norm: float | None = _optimiser(
         None, "scale the gradient down to this Euclidean norm", _POSITIVE.or_none()
     )
-    clip_value: float | None = _setting(
+    clip_value: float | None = _optimiser(
         None, "cut each number of the gradient to this size", _POSITIVE.or_none()
     )
-    accumulate: int = _setting(1, "minibatches whose gradients make one update", _whole(1))
+    accumulate: int = _optimiser(1, "minibatches whose gradients make one update", _whole(1))
 
-    schedule: str = _setting("constant", ", ".join(SCHEDULES), _one_of(SCHEDULES))
-    warmup: float = _setting(
+    schedule: str = _schedule("constant", ", ".join(SCHEDULES), _one_of(SCHEDULES))
+    warmup: float = _schedule(
         0,
         "steps (or share of the run) in which the learning rate grows from near 0",
         Rule(
@@ -228,13 +284,13 @@ class Recipe:
             "a whole number of steps, or a share of at least 0 and below 1",
         ),
     )
-    gamma: float = _setting(
+    gamma: float = _schedule(
         0.1,
-        "factor of step, multistep, exponential and plateau [0.1]",
+        "factor of step, multistep, exponential and plateau",
         Rule(lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and at most 1"),
     )
-    step_size: int = _setting(10, "epochs between two steps of schedule step", _whole(1))
-    milestones: tuple[int, ...] = _setting(
+    step_size: int = _schedule(10, "epochs between two steps of schedule step", _whole(1))
+    milestones: tuple[int, ...] = _schedule(
         (),
         "epochs after which schedule multistep goes down, 10,15",
         Rule(
@@ -242,30 +298,36 @@ class Recipe:
             "a list of epochs of at least 1",
         ),
     )
-    restart_every: int | None = _setting(
+    restart_every: int | None = _schedule(
         None, "epochs after which schedule cosine begins again", _whole(1).or_none()
     )
-    min_lr: float = _setting(0.0, "where schedule cosine ends and plateau stops", _AT_LEAST_0)
-    plateau_patience: int = _setting(
+    min_lr: float = _schedule(0.0, "where schedule cosine ends and plateau stops", _AT_LEAST_0)
+    plateau_patience: int = _schedule(
         3, "epochs without a better validation loss before schedule plateau goes down", _whole(0)
     )
-    ema: float = _setting(
+    ema: float = _regularisation(
         0.0, "decay of the average of the weights that is evaluated and kept, 0.999", _BELOW_1
     )
-    swa: float = _setting(
+    swa: float = _regularisation(
         0.0, "share of the epochs, at the end, whose weights are averaged", _BELOW_1
     )
-    early_stopping: bool = _setting(False, "stop when the validation loss no longer falls", _SWITCH)
-    patience: int = _setting(5, "epochs that early stopping waits for a better one", _whole(1))
+    early_stopping: bool = _regularisation(
+        False, "stop when the validation loss no longer falls", _SWITCH
+    )
+    patience: int = _regularisation(
+        5, "epochs that early stopping waits for a better one", _whole(1)
+    )
 
-    loss: str = _setting(
+    loss: str = _loss(
         "cross_entropy",
         "cross_entropy, focal, or multilabel: rows may have several classes or none",
         _one_of(LOSSES),
     )
-    focal_gamma: float = _setting(2.0, "focusing exponent of the focal loss", _AT_LEAST_0)
-    label_smoothing: float = _setting(0.0, "share of each target spread over all classes", _BELOW_1)
-    class_weight: str | tuple[float, ...] | dict[str, float] | None = _setting(
+    focal_gamma: float = _loss(2.0, "focusing exponent of the focal loss", _AT_LEAST_0)
+    label_smoothing: float = _regularisation(
+        0.0, "share of each target spread over all classes", _BELOW_1
+    )
+    class_weight: str | tuple[float, ...] | dict[str, float] | None = _loss(
         None,
         "balanced, or a weight of the loss for each class, 1,5",
         Rule(
@@ -273,63 +335,67 @@ class Recipe:
             "'balanced', a list of numbers of at least 0, or a table of class names and numbers",
         ).or_none(),
     )
-    pos_weight: float | None = _setting(
+    pos_weight: float | None = _loss(
         None,
         "factor of the loss of rows that are of the class: the second of two, or each label",
         _POSITIVE.or_none(),
     )
-    sampling: str = _setting(
+    sampling: str = _run(
         "shuffle",
         "shuffle; blocks, for data larger than memory; weighted: draw rows by class weight",
         _one_of(SAMPLINGS),
     )
 
-    mixup: float = _setting(0.0, "alpha of mixup's Beta distribution; 0 for none", _AT_LEAST_0)
-    cutmix: float = _setting(0.0, "alpha of cutmix's Beta distribution; 0 for none", _AT_LEAST_0)
-    cutout: int = _setting(0, "side in pixels of the square that cutout sets to 0", _whole(0))
-    shift: int = _setting(0, "pixels by which images move at random, zeros following", _whole(0))
-    crop: int = _setting(0, "pixels of reflected border that random crops take in", _whole(0))
-    flip: bool = _setting(False, "mirror images left to right, half of them", _SWITCH)
+    mixup: float = _augmentation(0.0, "alpha of mixup's Beta distribution; 0 for none", _AT_LEAST_0)
+    cutmix: float = _augmentation(
+        0.0, "alpha of cutmix's Beta distribution; 0 for none", _AT_LEAST_0
+    )
+    cutout: int = _augmentation(0, "side in pixels of the square that cutout sets to 0", _whole(0))
+    shift: int = _augmentation(
+        0, "pixels by which images move at random, zeros following", _whole(0)
+    )
+    crop: int = _augmentation(0, "pixels of reflected border that random crops take in", _whole(0))
+    flip: bool = _augmentation(False, "mirror images left to right, half of them", _SWITCH)
 
-    batch_size: int | Literal["full"] = _setting(
+    batch_size: int | Literal["full"] = _run(
         32,
         "rows in a minibatch, or full",
         Rule(lambda v: v == "full" or _is_int(v, 1), "a whole number of at least 1, or 'full'"),
     )
-    epochs: int = _setting(10, "passes over the training rows", _whole(1))
-    steps: int | None = _setting(
+    epochs: int = _run(10, "passes over the training rows", _whole(1))
+    steps: int | None = _run(
         None, "stop after this many steps, before the epochs are over", _whole(1).or_none()
     )
-    seed: int = _setting(
+    seed: int = _run(
         0,
         "decides the split, the first weights, the order and the masks",
         Rule(lambda v: _is_int(v, 0) and v < 2**63, "a whole number from 0 to 2**63 - 1"),
     )
 
-    engine: str = _setting("auto", "auto, native or torch", _one_of(ENGINES))
-    threads: int | None = _setting(None, "threads of the engine", _whole(1).or_none())
-    device: str | None = _setting(
-        None, "cpu, cuda, cuda:1 ...; the model's own where not given", _TEXT
+    engine: str = _run("auto", "auto, native or torch", _one_of(ENGINES))
+    threads: int | None = _run(
+        None, "threads of the engine", _whole(1).or_none(), unset="as many as the work is worth"
     )
-    health: bool = _setting(True, "look for faults while it trains, and say why", _SWITCH)
-    check: bool = _setting(True, "look for faults before the first step; errors stop it", _SWITCH)
-    checkpoint_every: float = _setting(
+    device: str | None = _run(None, "cpu, cuda, cuda:1 ...", _TEXT, unset="the model's own")
+    health: bool = _checks(True, "look for faults while it trains, and say why", _SWITCH)
+    check: bool = _checks(True, "look for faults before the first step; errors stop it", _SWITCH)
+    checkpoint_every: float = _output(
         60.0, "seconds between two checkpoints in the run's folder", _POSITIVE
     )
-    checkpoint_steps: int | None = _setting(
+    checkpoint_steps: int | None = _output(
         None, "steps between two checkpoints, besides", _whole(1).or_none()
     )
-    checkpoint_epochs: int | None = _setting(
+    checkpoint_epochs: int | None = _output(
         None, "epochs between two checkpoints, besides", _whole(1).or_none()
     )
-    keep_checkpoints: int = _setting(
+    keep_checkpoints: int = _output(
         2, "checkpoints that are kept: the newest, and the best weights beside them", _whole(1)
     )
-    stop_at_nonfinite: bool = _setting(
+    stop_at_nonfinite: bool = _checks(
         True, "end the run when the loss or a weight is not finite", _SWITCH
     )
-    log_every: int | None = _setting(
-        None, "steps between two rows of the record [20 an epoch]", _whole(1).or_none()
+    log_every: int | None = _output(
+        None, "steps between two rows of the record", _whole(1).or_none(), unset="20 rows an epoch"
     )
 
     def __new__(cls, **settings: Any) -> Self:
@@ -390,7 +456,31 @@ class Recipe:
         return cls.from_toml(text, str(path))
 
 
+def settings_by_group() -> dict[str, list[Field[Any]]]:
+    """The settings under their headings, in the order in which they are shown."""
+    return {group: [f for f in fields(Recipe) if f.metadata["group"] == group] for group in GROUPS}
+
+
 FIELDS: dict[str, str] = {f.name: f.metadata["help"] for f in fields(Recipe)}
+
+
+def default_text(setting: Field[Any]) -> str:
+    """The default of a setting as it is written on the command line, or what its absence means."""
+    match setting.default:
+        case None | ():
+            return str(setting.metadata["unset"])
+        case bool() as on:
+            return "on" if on else "off"
+        case tuple() as items:
+            return ",".join(f"{item:g}" for item in items)
+        case float() as number:
+            return f"{number:g}"
+    return str(setting.default)
+
+
+def setting_called(name: str) -> str | None:
+    """Our name of a setting that other libraries call `name`, or None."""
+    return _ELSEWHERE.get(name)
 
 
 def raise_together(mistakes: list[str]) -> None:
