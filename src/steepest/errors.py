@@ -55,5 +55,7 @@ class HealthWarning(SteepestWarning):
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'target'?` for the nearest known name, or nothing when none is near."""
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    near = get_close_matches(name.casefold(), by_folded, n=1, cutoff=0.6)
+    folded = name.casefold()
+    begun = [other for other in by_folded if len(folded) > 2 and other.startswith(folded)]
+    near = begun[:1] or get_close_matches(folded, by_folded, n=1, cutoff=0.6)
     return f"; did you mean {by_folded[near[0]]!r}?" if near else ""

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, recipe_options
 from steepest.cli.train import recipe_of
 from steepest.cli.verdict import end_with, reasons_of, strict, verdict_of
@@ -14,10 +15,12 @@ from steepest.errors import DataError
 _NAMES = ("model", "loss_fn", "optimizer", "train_loader", "val_loader")
 
 
-@click.command("check")
+@click.command("check", cls=Command)
 @click.argument("source")
 @recipe_options
-@click.option("--seconds", type=float, default=2.0, help="Time for the experiments [2].")
+@click.option(
+    "--seconds", type=float, default=2.0, show_default=True, help="Time for the experiments."
+)
 @strict
 @as_json
 def command(source: str, seconds: float, strict: bool, as_json: bool, **options: Any) -> None:

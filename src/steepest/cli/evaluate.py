@@ -6,14 +6,15 @@ from typing import Any, Literal
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, weights
 from steepest.cli.verdict import end_with, verdict_of
 
 
-@click.command("evaluate")
+@click.command("evaluate", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source")
-@click.option("--target", help="Column that holds the class [the one trained on].")
+@click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @weights
 @as_json
 def command(

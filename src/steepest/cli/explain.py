@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Group
 from steepest.cli.options import as_json, print_json, recipe_options
 
 _output = click.option(
@@ -12,14 +13,14 @@ _output = click.option(
 )
 
 
-@click.group("explain")
+@click.group("explain", cls=Group)
 def command() -> None:
     r"""Show backpropagation, a computational graph or a descent, step by step.
 
     \b
     steepest explain lecture
     steepest explain backprop runs/first --rows 4 -o ledger.html
-    steepest explain graph "(x[0]+x[1])**2 + 7*x[0] + cos(x[0]+x[2])" --at 2,3,-2 -o graph.svg
+    steepest explain graph "(x[0]+x[1])**2 + cos(x[0]+x[2])" --at 2,3,-2
     steepest explain descent moons -o descent.gif
     """
 
@@ -63,7 +64,7 @@ def lecture(output: Path | None, as_json: bool) -> None:
 @command.command("backprop")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source", required=False)
-@click.option("--target", help="Column that holds the class [the one trained on].")
+@click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @click.option("--rows", default=4, show_default=True, help="The first so many rows are explained.")
 @_output
 @as_json
@@ -148,7 +149,7 @@ def descent(
 
     \b
     steepest explain descent line -o line.gif
-    steepest explain descent points.csv --target class --batch-sizes full,16 -o descent.html
+    steepest explain descent points.csv --target class -o descent.html
     """
     from steepest.explain import descent as film
     from steepest.explain.film import require_way

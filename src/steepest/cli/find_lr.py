@@ -5,11 +5,12 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, recipe_options
 from steepest.cli.train import recipe_of
 
 
-@click.command("find-lr")
+@click.command("find-lr", cls=Command)
 @click.argument("source")
 @recipe_options
 @click.option(

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 
 import click
 
+from steepest.cli.help import Group
 from steepest.cli.verdict import EXIT_CODES, FOUND, INTERRUPTED, MISTAKE
 from steepest.errors import HealthError, SteepestError
 
@@ -32,7 +33,7 @@ def _keep_lines(command: click.Command) -> click.Command:
     return command
 
 
-class _LazyGroup(click.Group):
+class _LazyGroup(Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
@@ -57,7 +58,7 @@ def _steepest() -> None:
     r"""Train neural-network classifiers by gradient descent.
 
     \b
-    steepest train fashion-mnist --hidden 100 --activation tanh --lr 0.1 --epochs 3
+    steepest train fashion-mnist --hidden 100 --activation tanh --epochs 3
     steepest train customers.csv --target churned --out runs/churn
     steepest evaluate runs/churn test.csv
     steepest predict runs/churn new.csv -o predictions.csv

@@ -7,16 +7,18 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import SettingOption
 from steepest.recipe import (
     ACTIVATIONS,
     ENGINES,
-    FIELDS,
     INITS,
     LOSSES,
     OPTIMIZERS,
     SAMPLINGS,
     SCALINGS,
     SCHEDULES,
+    default_text,
+    settings_by_group,
 )
 
 as_json = click.option(
@@ -27,8 +29,9 @@ as_json = click.option(
 class _Parsed(click.ParamType[Any]):
     """A value that a function reads; ValueError means that it does not fit."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+    def __init__(self, name: str, parse: Callable[[str], Any], metavar: str) -> None:
         self.name = name
+        self.metavar = metavar
         self._parse = parse
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
@@ -63,15 +66,17 @@ def _class_weight(text: str) -> str | tuple[float, ...]:
     return text if text == "balanced" else tuple(float(part) for part in text.split(","))
 
 
-_WIDTHS = _Parsed("whole numbers, a,b", _widths)
-_RATE = _Parsed("a number or auto", _rate)
-_STEPS = _Parsed("steps or a share", _steps_or_share)
-_CLASS_WEIGHT = _Parsed("balanced or numbers, a,b", _class_weight)
-_TABLE = _Parsed("a table in JSON", json.loads)
-_NAMES = _Parsed("names", lambda text: tuple(name.strip() for name in text.split(",")))
-_RANGE = _Parsed("two numbers", lambda text: tuple(float(part) for part in text.split(",")))
-_SHARE = _Parsed("share or file", _share_or_file)
-_BATCH = _Parsed("a whole number or full", lambda text: "full" if text == "full" else int(text))
+_WIDTHS = _Parsed("whole numbers, a,b", _widths, "N,N")
+_RATE = _Parsed("a number or auto", _rate, "X|auto")
+_STEPS = _Parsed("steps or a share", _steps_or_share, "N|SHARE")
+_CLASS_WEIGHT = _Parsed("balanced or numbers, a,b", _class_weight, "X,X")
+_TABLE = _Parsed("a table in JSON", json.loads, "JSON")
+_NAMES = _Parsed("names", lambda text: tuple(map(str.strip, text.split(","))), "A,B")
+_RANGE = _Parsed("two numbers", lambda text: tuple(map(float, text.split(","))), "X,X")
+_SHARE = _Parsed("share or file", _share_or_file, "SHARE|FILE")
+_BATCH = _Parsed("a whole number or full", lambda t: t if t == "full" else int(t), "N|full")
+
+_METAVARS: dict[Any, str] = {str: "NAME", int: "N", float: "X"}
 
 _TYPES: dict[str, click.ParamType[Any] | type] = {
     "ignore": _NAMES,
@@ -111,23 +116,37 @@ _TYPES: dict[str, click.ParamType[Any] | type] = {
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for each field of the recipe but `data`; one that is not given is None."""
-    for name in reversed([name for name in FIELDS if name != "data"]):
+    settings = [setting for group in settings_by_group().values() for setting in group]
+    for setting in reversed([setting for setting in settings if setting.name != "data"]):
+        name, kind = setting.name, _TYPES[setting.name]
         flag = "--" + name.replace("_", "-")
-        if _TYPES[name] is bool:
-            option = click.option(f"{flag}/--no-{flag[2:]}", name, default=None, help=FIELDS[name])
-        else:
-            metavar = name.upper() if isinstance(_TYPES[name], _Parsed) else None
-            option = click.option(
-                flag, name, type=_TYPES[name], metavar=metavar, default=None, help=FIELDS[name]
-            )
+        option = click.option(
+            f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+            name,
+            type=None if kind is bool else kind,
+            cls=SettingOption,
+            metavar=_metavar(kind),
+            default=None,
+            help=setting.metadata["help"],
+            group=setting.metadata["group"],
+            default_text=default_text(setting),
+        )
         command = option(command)
     return command
+
+
+def _metavar(kind: click.ParamType[Any] | type) -> str:
+    """What a value looks like; the names that a choice allows are in its help."""
+    if isinstance(kind, _Parsed):
+        return kind.metavar
+    return "NAME" if isinstance(kind, click.Choice) else _METAVARS.get(kind, "")
 
 
 weights = click.option(
     "--weights",
     type=click.Choice(["final", "best"]),
     default="final",
+    show_default=True,
     help="Those that the run ended with, or of the epoch with the lowest validation loss.",
 )
 

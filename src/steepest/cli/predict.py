@@ -6,13 +6,20 @@ from typing import Literal
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, weights
 
 
-@click.command("predict")
+@click.command("predict", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="CSV file [standard output].")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    show_default="standard output",
+    help="CSV file.",
+)
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
 @weights
 @as_json

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json
 
 
-@click.command("report")
+@click.command("report", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source", required=False)
-@click.option("--target", help="Column that holds the class [the one trained on].")
+@click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @click.option(
     "-o",
     "--output",

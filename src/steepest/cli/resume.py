@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json
 from steepest.cli.train import finish
 from steepest.cli.verdict import strict
 
 
-@click.command("resume")
+@click.command("resume", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--epochs", type=int, help="Passes over the training rows in all, if others now.")
 @click.option("--lr", type=float, help="Learning rate, if another one now.")
@@ -20,6 +21,7 @@ from steepest.cli.verdict import strict
     "--progress",
     type=click.Choice(["auto", "bar", "epochs", "steps", "none"]),
     default="auto",
+    show_default=True,
     help="How the training shows itself on standard error.",
 )
 @strict

@@ -5,10 +5,11 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json
 
 
-@click.command("runs")
+@click.command("runs", cls=Command)
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("runs"))
 @as_json
 def command(folder: Path, as_json: bool) -> None:

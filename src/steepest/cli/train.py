@@ -6,20 +6,27 @@ from typing import Any
 
 import click
 
+from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, recipe_options
 from steepest.cli.verdict import end_with, reasons_of, reasons_of_run, strict, verdict_of
 from steepest.errors import HealthError
 from steepest.recipe import Recipe
 
 
-@click.command("train")
+@click.command("train", cls=Command)
 @click.argument("source")
 @recipe_options
-@click.option("--out", type=click.Path(path_type=Path), help="Folder of the run [runs/NAME-TIME].")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    show_default="runs/NAME-TIME",
+    help="Folder of the run.",
+)
 @click.option(
     "--progress",
     type=click.Choice(["auto", "bar", "epochs", "steps", "none"]),
     default="auto",
+    show_default=True,
     help="How the training shows itself on standard error.",
 )
 @strict
