@@ -208,12 +208,13 @@ def _read_table(frame: pl.DataFrame, source: str, options: _Options) -> Dataset:
 
 
 def _read_delimited(path: Path, options: _Options) -> Dataset:
-    frame, notes = read_csv(path)
-    dataset = _read_table(frame, str(path), options)
+    table = read_csv(path)
+    frame, source = table.frame, str(path)
+    dataset = _read_table(frame, source, options)
     if options.training:
         assert isinstance(dataset.train.inputs, pl.DataFrame)
         require_no_strays(dataset.train.inputs, path)
-    return replace(dataset, notes=(*notes, *dataset.notes))
+    return replace(dataset, notes=(*table.notes, *dataset.notes))
 
 
 def _read_parquet(path: Path, options: _Options) -> Dataset:

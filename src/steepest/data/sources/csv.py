@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,41 +10,59 @@ from typing import Self
 
 import polars as pl
 
+from steepest.data.text import MISSING, strip, with_type
 from steepest.errors import DataError
 
-_MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
 _SEPARATORS = ",;\t|"
 # A column in which at most this share of the values is no number was meant to be one.
 _MOST_STRAYS = 0.01
 _FEWEST_ROWS_FOR_STRAYS = 20
-_TRUTH = {"true": True, "false": False}
-
-# The first type that takes every value of a column is its type; what none takes stays text.
-_TYPES: tuple[Callable[[pl.Series], pl.Series], ...] = (
-    lambda text: text.cast(pl.Int64, strict=False),
-    lambda text: text.cast(pl.Float64, strict=False),
-    lambda text: text.str.to_lowercase().replace_strict(
-        _TRUTH, default=None, return_dtype=pl.Boolean
-    ),
-    lambda text: text.str.to_date("%Y-%m-%d", strict=False),
-    lambda text: text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False, time_unit="us"),
-    lambda text: text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False, time_unit="us"),
-)
 
 
-def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
-    """The table in a CSV file, and notes on what was decided.
+@dataclass(frozen=True, eq=False)
+class CsvTable:
+    """What a CSV file holds.
+
+    frame: each column in the type that fits all of its values here. text: the columns that are no
+    text in the frame, as they are written. decimal: the mark in its numbers, "." or ",".
+    notes: what was decided.
+    """
+
+    frame: pl.DataFrame
+    text: pl.DataFrame
+    decimal: str
+    notes: tuple[str, ...]
+
+    def written(self, column: str) -> pl.Series:
+        """A column as text."""
+        return (self.text if column in self.text.columns else self.frame)[column]
+
+
+def read_csv(path: Path) -> CsvTable:
+    """The table in a CSV file.
 
     Separator and types are found, quoted fields may span lines, blank lines are skipped. Raises
     DataError naming the line of a row with too few or too many fields or of text that is not UTF-8.
     """
     form = _Form.of(path)
+    text = [strip(column) for column in _read_text(path, form)]
+    typed = [with_type(column) for column in text]
+    changed = [column for column, values in zip(text, typed, strict=True) if values is not column]
+    notes: tuple[str, ...] = ()
+    if not form.has_header:
+        names = f"{form.names[0]} .. {form.names[-1]}"
+        notes = (f"{path.name} has no header, so its columns are called {names}",)
+    return CsvTable(pl.DataFrame(typed), pl.DataFrame(changed), ".", notes)
+
+
+def _read_text(path: Path, form: "_Form") -> list[pl.Series]:
+    """The columns as text, null where a value is missing."""
     try:
         text = pl.read_csv(
             path,
             separator=form.separator,
             has_header=form.has_header,
-            null_values=list(_MISSING),
+            null_values=list(MISSING),
             infer_schema=False,
         )
     except (pl.exceptions.PolarsError, OSError) as error:  # OSError: what looks like a zipped file
@@ -57,20 +75,12 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, list[str]]:
         text = text.with_row_index("").filter(~pl.col("").is_in(blank)).drop("") if blank else text
     if not text.height:
         raise DataError(f"{path} has a header but no rows")
-    # One column at a time, so that text and numbers never both fill the memory.
-    columns = text.get_columns()
-    del text
-    if len(columns) != len(form.names):
+    if text.width != len(form.names):
         raise DataError(
             f"{path} cannot be read as CSV: its first line has {len(form.names)} fields, but "
-            f"{len(columns)} were found where it is quoted"
+            f"{text.width} were found where it is quoted"
         )
-    for i, name in enumerate(form.names):
-        columns[i] = _typed(columns[i]).alias(name)
-    if form.has_header:
-        return pl.DataFrame(columns), []
-    names = f"{form.names[0]} .. {form.names[-1]}"
-    return pl.DataFrame(columns), [f"{path.name} has no header, so its columns are called {names}"]
+    return [text[:, i].alias(name) for i, name in enumerate(form.names)]
 
 
 def require_no_strays(features: pl.DataFrame, path: Path) -> None:
@@ -115,23 +125,6 @@ class _Form:
         if doubled:
             raise DataError(f"{path} has two columns of the name {doubled[0]!r}; rename one")
         return cls(separator, names, has_header)
-
-
-def _typed(column: pl.Series) -> pl.Series:
-    """The values of a column of text in the type that fits them all."""
-    if (column.str.starts_with(" ") | column.str.ends_with(" ")).any():
-        column = column.str.strip_chars()
-        column = column.set(column.is_in(_MISSING), None)
-    if column.null_count() == len(column):
-        return column
-    some = column.drop_nulls().head(100)
-    for convert in _TYPES:
-        if convert(some).null_count():
-            continue
-        values = convert(column)
-        if values.null_count() == column.null_count():
-            return values
-    return column
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
