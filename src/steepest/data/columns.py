@@ -1,4 +1,4 @@
-"""Columns of a table as numbers and words, whatever type a frame holds them in."""
+"""Columns of a table as numbers and words, whatever type a frame or a file holds them in."""
 
 from dataclasses import dataclass
 
@@ -6,13 +6,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from steepest.data.text import Reader, read_moments, read_numbers, read_times, read_truth
 from steepest.errors import DataError
 
 Float64Array = NDArray[np.float64]
 
 WORDS = (pl.String, pl.Categorical, pl.Enum, pl.Null)
+QUANTITIES = {"number": "numbers", "date": "dates", "time": "times", "duration": "durations"}
 _PER_SECOND = {"ns": 1e9, "us": 1e6, "ms": 1e3}
-_TRUTH = {"true": 1.0, "false": 0.0}
+_NEITHER = 2.0  # neither true, 1, nor false, 0
+_READERS: dict[str, Reader] = {"number": read_numbers, "date": read_moments, "time": read_times}
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,9 @@ class Column:
 
     kind: "number", "boolean" or "words". missing: how many training rows lack it; if any, the gap
     is a feature of its own. mean: what stands for a missing number. levels: the words with a
-    feature each, the most frequent first; other: whether rarer ones share one more.
+    feature each, the most frequent first; other: whether rarer ones share one more. quantity: what
+    its numbers are, "number", "date", "time" or "duration"; "" where an earlier version has not
+    written it down.
     """
 
     name: str
@@ -30,6 +35,11 @@ class Column:
     mean: float = 0.0
     levels: tuple[str, ...] = ()
     other: bool = False
+    quantity: str = ""
+
+    def __post_init__(self) -> None:
+        if self.quantity and self.quantity not in QUANTITIES:
+            raise ValueError(f"column {self.name!r} holds the unknown quantity {self.quantity!r}")
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -38,6 +48,13 @@ class Column:
         plain = tuple(values) if self.kind == "words" else (self.name,)
         other = (f"{self.name}=other",) if self.other else ()
         return (*plain, *other, *([f"{self.name} is missing"] if self.missing else []))
+
+    def is_held_in(self, dtype: pl.DataType) -> bool:
+        """Whether values of this type are what training had, so that nothing is to be parsed."""
+        if self.kind == "number":
+            found = quantity(dtype)
+            return found is not None and self.quantity in ("", found)
+        return dtype == pl.Boolean if self.kind == "boolean" else dtype in WORDS
 
 
 @dataclass(frozen=True)
@@ -51,28 +68,39 @@ class Place:
         return int(row if self.rows is None else self.rows[row])
 
 
-def is_numeric(dtype: pl.DataType) -> bool:
-    return dtype.is_numeric() or dtype.is_temporal()
+def quantity(dtype: pl.DataType) -> str | None:
+    """What values of this type are, a key of QUANTITIES; None for what is no number."""
+    if dtype in (pl.Date, pl.Datetime):
+        return "date"
+    if dtype in (pl.Time, pl.Duration):
+        return "time" if dtype == pl.Time else "duration"
+    return "number" if dtype.is_numeric() else None
 
 
-def as_numbers(series: pl.Series, place: Place) -> Float64Array:
+def as_numbers(
+    series: pl.Series, place: Place, expected: str = "", decimal: str = "."
+) -> Float64Array:
     """The column as float64, (N,), NaN where missing; dates, times and durations in seconds.
 
-    Raises DataError for an infinite value, and for a word or a type that is no number, where
-    training had numbers.
+    expected: the quantity that training had, "" for any. decimal: the mark of text that is a
+    number. Raises DataError for an infinite value, and for a word or a type that is not what
+    training had.
     """
     if series.dtype in WORDS:
-        series = _parsed(series, place)
+        series = _parsed(series, place, expected, decimal)
+    found = "number" if series.dtype == pl.Boolean else quantity(series.dtype)
+    if found is not None and expected not in ("", found) and not _has_values(series):
+        return np.full(len(series), np.nan)
+    if found is None or expected not in ("", found):
+        raise DataError(
+            f"{place.source}: column {series.name!r} was {QUANTITIES[expected or 'number']} in "
+            f"training, but holds {series.dtype}"
+        )
     per_second = 1.0
     if series.dtype.is_temporal():
         series = series.cast(pl.Datetime("us")) if series.dtype == pl.Date else series
         per_second = _PER_SECOND[getattr(series.dtype, "time_unit", "ns")]
         series = series.cast(pl.Int64)
-    if not (series.dtype.is_numeric() or series.dtype == pl.Boolean):
-        raise DataError(
-            f"{place.source}: column {series.name!r} was numbers in training, but holds "
-            f"{series.dtype}"
-        )
     numbers = series.cast(pl.Float64).to_numpy()
     infinite = np.flatnonzero(np.isinf(numbers))
     if infinite.size:
@@ -87,11 +115,14 @@ def as_numbers(series: pl.Series, place: Place) -> Float64Array:
 def as_truth(series: pl.Series, place: Place) -> Float64Array:
     """The column as 0, 1 and NaN, (N,) float64. Raises DataError for anything else."""
     if series.dtype in WORDS:
-        words = series.cast(pl.String).str.to_lowercase()
-        values = words.replace_strict(_TRUTH, default=2.0, return_dtype=pl.Float64).to_numpy()
-        values = np.where(series.is_null().to_numpy(), np.nan, values)
+        text = series.cast(pl.String)
+        truth = read_truth(text).cast(pl.Float64)
+        values = truth.zip_with(truth.is_not_null(), read_numbers(text)).to_numpy()
+        values = np.where(np.isnan(values) & text.is_not_null().to_numpy(), _NEITHER, values)
+    elif quantity(series.dtype) == "number" or series.dtype == pl.Boolean:
+        values = series.cast(pl.Float64).to_numpy()
     else:
-        values = as_numbers(series, place)
+        values = np.where(series.is_null().to_numpy(), np.nan, _NEITHER)
     wrong = np.flatnonzero(~(np.isnan(values) | (values == 0) | (values == 1)))
     if wrong.size:
         row = int(wrong[0])
@@ -102,23 +133,33 @@ def as_truth(series: pl.Series, place: Place) -> Float64Array:
     return values
 
 
-def as_words(series: pl.Series) -> pl.Series:
-    """The column as strings; a whole number is the same word as an integer and as a float."""
-    if series.dtype.is_float():
-        series = series.fill_nan(None)
-        numbers = series.drop_nulls().to_numpy()
-        if np.isfinite(numbers).all() and (numbers == np.round(numbers)).all():
-            series = series.cast(pl.Int64, strict=False)
-    return series.cast(pl.String)
-
-
-def _parsed(series: pl.Series, place: Place) -> pl.Series:
-    numbers = series.cast(pl.String).str.strip_chars().cast(pl.Float64, strict=False)
-    wrong = numbers.is_null() & series.is_not_null()
+def _parsed(series: pl.Series, place: Place, expected: str, decimal: str) -> pl.Series:
+    """Text as what training had; where an earlier version did not write that down, as any."""
+    text = series.cast(pl.String)
+    values = _READERS[expected](text) if expected in _READERS else read_numbers(text)
+    if expected == "number":
+        values = read_numbers(text, decimal)
+    wrong = values.is_null() & text.is_not_null()
+    if wrong.any() and not expected:
+        moments = read_moments(text)
+        if moments.null_count() == text.null_count():
+            return moments
     if wrong.any():
         row = int(wrong.arg_true()[0])
         raise DataError(
-            f"{place.source}: column {series.name!r} was numbers in training, but row "
-            f"{place.row(row)} holds {series[row]!r}"
+            f"{place.source}: column {series.name!r} was {QUANTITIES[expected or 'number']} in "
+            f"training, but row {place.row(row)} holds {series[row]!r}{_remedy(text[row])}"
         )
-    return numbers
+    return values
+
+
+def _remedy(value: str) -> str:
+    """What to do about text that is a number for a reader of another country."""
+    if "," not in value or read_numbers(pl.Series([value]), ",").null_count():
+        return ""
+    return ", with a decimal comma, and training had decimal points; write it with a point"
+
+
+def _has_values(series: pl.Series) -> bool:
+    series = series.fill_nan(None) if series.dtype.is_float() else series
+    return series.null_count() < len(series)

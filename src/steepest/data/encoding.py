@@ -12,15 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from steepest.data.columns import (
-    WORDS,
-    Column,
-    Place,
-    as_numbers,
-    as_truth,
-    as_words,
-    is_numeric,
-)
+from steepest.data.columns import WORDS, Column, Place, as_numbers, as_truth, quantity
+from steepest.data.levels import UNSEEN, level_indices
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
 
@@ -34,12 +27,17 @@ _SHOWN_COLUMNS = 30
 class TableEncoder:
     """Turns a frame into a float32 matrix. scaler: of the numeric columns, in their order.
 
-    notes: the columns that are left out, and why.
+    notes: the columns that are left out, and why. decimal: the mark in numbers that come as text.
     """
 
     columns: tuple[Column, ...]
     scaler: Scaler
     notes: tuple[str, ...] = ()
+    decimal: str = "."
+
+    def __post_init__(self) -> None:
+        if self.decimal not in (".", ","):
+            raise ValueError(f"the decimal mark {self.decimal!r} is neither '.' nor ','")
 
     @classmethod
     def fit(
@@ -50,8 +48,12 @@ class TableEncoder:
         *,
         low: float = 0.0,
         high: float = 1.0,
+        decimal: str = ".",
     ) -> Self:
-        """The encoder of the training rows. Raises DataError for what cannot be a feature."""
+        """The encoder of the training rows. Raises DataError for what cannot be a feature.
+
+        decimal: the mark by which the numbers of a file of text were read.
+        """
         columns: list[Column] = []
         scalers: list[Scaler] = []
         notes: list[str] = []
@@ -70,7 +72,7 @@ class TableEncoder:
             )
         if not columns:
             raise DataError(f"{place.source}: no column is left to learn from: {'; '.join(notes)}")
-        return cls(tuple(columns), Scaler.joined(scalers), tuple(notes))
+        return cls(tuple(columns), Scaler.joined(scalers), tuple(notes), decimal)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -88,7 +90,7 @@ class TableEncoder:
             series = self._find(frame, column.name, place.source)
             block = encoded[:, at : at + len(column.features)]
             if column.kind == "number":
-                values = as_numbers(series, place)
+                values = as_numbers(series, place, column.quantity, self.decimal)
                 gaps, x = np.isnan(values), _filled(values, column.mean)
                 # In float64: what is small beside its offset would be lost in float32.
                 block[:, 0] = (x - offsets[number]) * factors[number] + self.scaler.shift
@@ -97,28 +99,43 @@ class TableEncoder:
                 values = as_truth(series, place)
                 gaps, block[:, 0] = np.isnan(values), _filled(values, 0.0)
             else:
-                words = as_words(series)
-                gaps = words.is_null().to_numpy()
-                _write_levels(block, words, gaps, column)
+                levels = level_indices(series, column.levels, place)
+                gaps = levels.is_null().to_numpy()
+                _write_levels(block, levels, column)
             if column.missing:
                 block[:, -1] = gaps
             at += len(column.features)
         return encoded
 
-    def unseen(self, frame: pl.DataFrame) -> tuple[str, ...]:
+    def unseen(self, frame: pl.DataFrame, place: Place) -> tuple[str, ...]:
         """Notes on the words in these rows that training never saw or saw too rarely."""
         notes = []
         for column in self.columns:
-            if column.kind != "words" or column.name not in frame.columns:
+            if column.kind != "words" or column.other or column.name not in frame.columns:
                 continue
-            words = as_words(frame[column.name]).drop_nulls()
-            unseen = words.filter(~words.is_in(column.levels))
-            if len(unseen) and not column.other:
+            series = frame[column.name]
+            unseen = series.filter(level_indices(series, column.levels, place) == UNSEEN)
+            if len(unseen):
                 notes.append(
                     f"column {column.name!r}: {len(unseen)} rows hold words that training never "
-                    f"saw, such as {unseen[0]!r}; all its features are 0 there"
+                    f"saw, such as {str(unseen[0])!r}; all its features are 0 there"
                 )
         return tuple(notes)
+
+    def to_reread(self, frame: pl.DataFrame, decimal: str) -> list[str]:
+        """The columns of a file whose values were not read as training's were.
+
+        decimal: the mark by which the numbers of the frame were read.
+        """
+        return [
+            column.name
+            for column in self.columns
+            if column.name in frame.columns
+            and not (
+                column.is_held_in(frame.schema[column.name])
+                and (column.kind != "number" or decimal == self.decimal)
+            )
+        ]
 
     def summary(self) -> tuple[str, ...]:
         """How each column is encoded, a line each, and what is left out."""
@@ -134,12 +151,13 @@ class TableEncoder:
 
     def to_json(self) -> dict[str, Any]:
         columns = [asdict(c) | {"levels": list(c.levels)} for c in self.columns]
-        return {"columns": columns, "scaler": self.scaler.to_json()}
+        return {"columns": columns, "scaler": self.scaler.to_json(), "decimal": self.decimal}
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
         columns = [Column(**c | {"levels": tuple(c["levels"])}) for c in state["columns"]]
-        return cls(tuple(columns), Scaler.from_json(state["scaler"]))
+        scaler, decimal = Scaler.from_json(state["scaler"]), state.get("decimal", ".")
+        return cls(tuple(columns), scaler, decimal=decimal)
 
     def _numbers(self) -> list[Column]:
         return [column for column in self.columns if column.kind == "number"]
@@ -162,24 +180,25 @@ class TableEncoder:
 def _fit_column(series: pl.Series, place: Place) -> Column | str:
     """The column's encoding, or the reason to leave it out."""
     name, dtype, nothing = series.name, series.dtype, "no training row has a value"
-    if not (dtype == pl.Boolean or is_numeric(dtype) or dtype in WORDS):
+    held = quantity(dtype)
+    if not (held or dtype == pl.Boolean or dtype in WORDS):
         raise DataError(
             f"{place.source}: column {name!r} holds {dtype}, which cannot be a feature; name it in "
             "ignore to leave it out"
         )
-    if is_numeric(dtype):
+    if held:
         values = as_numbers(series, place)
         x = values[~np.isnan(values)]
         missing = len(values) - len(x)
         if not len(x):
             return nothing
-        return Column(name, "number", missing, mean=float(x.mean()))
+        return Column(name, "number", missing, mean=float(x.mean()), quantity=held)
     missing = series.null_count()
     if missing == len(series):
         return nothing
     if dtype == pl.Boolean:
         return Column(name, "boolean", missing)
-    counts = as_words(series).drop_nulls().value_counts(name="n")
+    counts = series.cast(pl.String).drop_nulls().value_counts(name="n")
     if counts.height > max(_MOST_LEVELS, len(series) / 2):
         return f"{counts.height} different words in {len(series)} rows look like an identifier"
     levels = counts.sort(["n", name], descending=[True, False])[name]
@@ -192,14 +211,11 @@ def _filled(values: NDArray[np.float64], filler: float) -> NDArray[np.float64]:
     return np.where(gaps, filler, values) if gaps.any() else values
 
 
-def _write_levels(
-    block: Float32Array, words: pl.Series, gaps: NDArray[np.bool_], column: Column
-) -> None:
+def _write_levels(block: Float32Array, levels: pl.Series, column: Column) -> None:
     """A 1 in the feature of each row's level; words that training never saw count as other."""
-    places = {level: i for i, level in enumerate(column.levels)}
-    rest = len(column.levels) if column.other else -1
-    known = words.replace_strict(places, default=rest, return_dtype=pl.Int64)
-    at = np.where(gaps, -1, known.fill_null(-1).to_numpy())
+    rest = len(column.levels) if column.other else UNSEEN
+    known = levels.fill_null(UNSEEN).to_numpy()
+    at = np.where((known == UNSEEN) & levels.is_not_null().to_numpy(), rest, known)
     rows = np.flatnonzero(at >= 0)
     block[rows, at[rows]] = 1.0
 

@@ -211,10 +211,13 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
     table = read_csv(path)
     frame, source = table.frame, str(path)
     dataset = _read_table(frame, source, options)
+    features = dataset.train.inputs
+    assert isinstance(features, pl.DataFrame)
     if options.training:
-        assert isinstance(dataset.train.inputs, pl.DataFrame)
-        require_no_strays(dataset.train.inputs, path)
-    return replace(dataset, notes=(*table.notes, *dataset.notes))
+        require_no_strays(features, path)
+    changed = [name for name in table.text.columns if name in features.columns]
+    samples = replace(dataset.train, text=table.text.select(changed), decimal=table.decimal)
+    return Dataset(samples, notes=(*table.notes, *dataset.notes))
 
 
 def _read_parquet(path: Path, options: _Options) -> Dataset:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepest.data.blocks import blocks, require_finite
 from steepest.data.classes import shorten
-from steepest.data.columns import Place
+from steepest.data.columns import Place, as_numbers
 from steepest.data.encoding import TableEncoder
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
@@ -80,7 +80,12 @@ class Preprocessing:
             frame = _frame(train)
             kind = "standardise" if scaling == "auto" else scaling
             encoder = TableEncoder.fit(
-                frame, kind, Place(train.source, train.rows), low=low, high=high
+                frame,
+                kind,
+                Place(train.source, train.rows),
+                low=low,
+                high=high,
+                decimal=train.decimal,
             )
             return cls(encoder, Scaler(), (len(encoder.feature_names),))
         inputs = train.inputs
@@ -105,9 +110,9 @@ class Preprocessing:
                 raise DataError(
                     f"{samples.source} is an array, but training had a table with named columns"
                 )
-            frame = _frame(samples)
-            encoded = self.encoder.transform(frame, Place(samples.source, samples.rows))
-            return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame))
+            frame, place = _as_trained(samples, self.encoder), Place(samples.source, samples.rows)
+            encoded = self.encoder.transform(frame, place)
+            return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame, place))
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
         if inputs.dtype in (np.uint8, np.float32) and inputs.flags.c_contiguous:
@@ -162,10 +167,9 @@ class Preprocessing:
                 if lacking:
                     raise DataError(f"{samples.source} lacks the column {lacking[0]!r}")
                 inputs = inputs.select(self.columns)
-            # A table of numbers alone stands for the matrix that training had.
-            try:
-                inputs = inputs.cast(pl.Float64).to_numpy()
-            except pl.exceptions.PolarsError as error:
+            try:  # a table of numbers alone stands for the matrix that training had
+                inputs = _as_matrix(inputs, samples)
+            except DataError as error:
                 raise DataError(
                     f"{samples.source} is a table, but training had an array of numbers: {error}"
                 ) from None
@@ -182,6 +186,31 @@ class Preprocessing:
 def _frame(samples: Samples) -> pl.DataFrame:
     assert isinstance(samples.inputs, pl.DataFrame)
     return samples.inputs if samples.rows is None else samples.inputs[samples.rows]
+
+
+def _as_trained(samples: Samples, encoder: TableEncoder) -> pl.DataFrame:
+    """The rows of a table; as text where a file's own types are not those of the training."""
+    frame, text = _frame(samples), samples.text
+    if text is not None and samples.rows is not None:
+        text = text[samples.rows]
+    return _as_written(frame, text, encoder.to_reread(frame, samples.decimal))
+
+
+def _as_matrix(frame: pl.DataFrame, samples: Samples) -> NDArray[np.float64]:
+    """A table of numbers as the matrix of them. Raises DataError for a column that is none."""
+    plain = samples.decimal == "."
+    misread = [s.name for s in frame if not (plain and s.dtype.is_numeric())]
+    place = Place(samples.source)
+    columns = [
+        as_numbers(series, place, "number") for series in _as_written(frame, samples.text, misread)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _as_written(frame: pl.DataFrame, text: pl.DataFrame | None, names: list[str]) -> pl.DataFrame:
+    """The frame with these columns as text, where a file held them as text."""
+    known = () if text is None else text.columns
+    return frame if text is None else frame.with_columns(text[n] for n in names if n in known)
 
 
 def _auto(train: Samples) -> str:

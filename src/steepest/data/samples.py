@@ -23,6 +23,9 @@ class Samples:
     rows: (N,) the rows of `inputs` that belong to these samples, in order; None means all of them.
     source: where they come from, for messages. class_names: what the class indices 0 .. C-1 are
     called, when the source says so. columns: what the columns of an array of inputs are called.
+    text: the columns of a CSV file that became another type, as they are written there, (M,) each:
+    the type is a guess from this file alone, and rows of another training are read by its types.
+    decimal: the mark by which its numbers were read, "." or ",".
     """
 
     inputs: Array | pl.DataFrame
@@ -31,6 +34,8 @@ class Samples:
     rows: Int64Array | None = None
     class_names: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
+    text: pl.DataFrame | None = None
+    decimal: str = "."
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)

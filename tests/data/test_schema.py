@@ -1,0 +1,200 @@
+"""Later files are read with the types of the training file: a value means the same in any file."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from steepest.data import Preprocessing, load, load_rows
+from steepest.errors import DataError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def table(column, labels=("0", "1")):
+    """A CSV file with these values again and again, and a column of numbers beside them."""
+    rows = [f"{value},{i},{labels[i % len(labels)]}" for i, value in enumerate(column)]
+    return "\n".join(["c,n,y", *rows]) + "\n"
+
+
+def encoded(preprocessing, samples):
+    return preprocessing.prepare(samples).array
+
+
+WORDS = [
+    ("1.0", "2.0"),
+    ("02134", "00501"),
+    ("True", "False"),
+    ("true", "True"),
+    ("1E5", "100000"),
+    ("+1", "1"),
+    ("1", "1.0"),
+    ("2020-01-01 12:00:00", "2020-01-02 12:00:00"),
+    ("2020-01-01T12:00:00.5", "2020-01-01T12:00:00.50"),
+    ("9007199254740993", "9007199254740992"),
+    ("inf", "-inf"),
+]
+
+
+@pytest.mark.parametrize("words", WORDS)
+def test_a_word_is_the_same_word_in_every_file(write, words):
+    train = load(write(table([*words, "odd"] * 20), "train.csv"), target="y").train
+    preprocessing = Preprocessing.fit(train)
+    assert preprocessing.encoder.columns[0].kind == "words"
+    expected = encoded(preprocessing, train)[:2]
+    assert (expected[0] != expected[1]).any()
+    again = Preprocessing.from_json(json.loads(json.dumps(preprocessing.to_json())))
+    both = write(table(words), "both.csv")
+    for rows in (
+        load_rows(both),
+        load(both, target="y").train,
+        load(train, test=both, target="y").test,
+    ):
+        assert np.array_equal(encoded(again, rows), expected)
+    for i in range(2):  # alone in its file
+        alone = load_rows(write(f"c,n\n{words[i]},{i}\n", "alone.csv"))
+        assert np.array_equal(encoded(again, alone), expected[i : i + 1])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "what"),
+    [
+        (["1", "2"], "true", "numbers"),
+        (["1", "2"], "2020-01-01", "numbers"),
+        (["1", "2"], "x", "numbers"),
+        (["2020-01-01", "2020-01-02"], "3", "dates"),
+        (["true", "false"], "2", "true or false"),
+        (["true", "false"], "2020-01-01", "true or false"),
+    ],
+)
+def test_what_is_not_what_training_had_is_refused_in_every_file(write, column, value, what):
+    training = write(table(column * 5), "t.csv")
+    preprocessing = Preprocessing.fit(load(training, target="y").train)
+    for others in ([], column * 20):
+        path = write(table([*others, value]), "later.csv")
+        for rows in (load_rows(path), load(training, test=path, target="y").test):
+            with pytest.raises(DataError) as error:
+                preprocessing.prepare(rows)
+            assert str(error.value) == (
+                f"{path}: column 'c' was {what} in training, but row {len(others)} holds {value!r}"
+            )
+
+
+def test_numbers_dates_and_truth_are_read_in_every_spelling(write):
+    column = {
+        "number": ["1", "2.5"],
+        "date": ["2020-01-01", "2020-01-02"],
+        "truth": ["true", "FALSE"],
+    }
+    spelled = {
+        "number": ["+1.0", " 01 ", "1e0"],
+        "date": ["2020-01-01 00:00:00", "2020-01-01T00:00:00.000", " 2020-01-01"],
+        "truth": ["TRUE", "1", "1.0 "],
+    }
+    for kind, values in column.items():
+        train = load(write(table(values * 5), "t.csv"), target="y").train
+        preprocessing = Preprocessing.fit(train)
+        expected = encoded(preprocessing, train)[0, 0]
+        for text in spelled[kind]:
+            alone = load_rows(write(f"c,n\n{text},0\n", "alone.csv"))
+            assert encoded(preprocessing, alone)[0, 0] == expected
+
+
+def test_an_empty_column_counts_as_missing_whatever_it_was(write):
+    for values in (
+        ["1", "2", ""],
+        ["a", "b", ""],
+        ["true", "false", ""],
+        ["2020-01-01", "", "2020-01-02"],
+    ):
+        train = load(write(table(values * 5), "t.csv"), target="y").train
+        preprocessing = Preprocessing.fit(train)
+        expected = encoded(preprocessing, train)[values.index("")]
+        for rows in (
+            load_rows(write("c,n\n,1\n", "empty.csv")),
+            load_rows(write("c,n\n NA ,1\n", "marked.csv")),
+            load_rows(pl.DataFrame({"c": [None], "n": [1]})),
+            load_rows(pd.DataFrame({"c": [np.nan], "n": [1]})),
+        ):
+            assert np.array_equal(encoded(preprocessing, rows)[0, :-1], expected[:-1])
+
+
+def test_blanks_around_words_do_not_matter_in_files_nor_frames(write):
+    frame = pl.DataFrame({"c": [" a", " b"] * 5, "n": range(10), "y": [0, 1] * 5})
+    of_frame = Preprocessing.fit(load(frame, target="y").train)
+    of_file = Preprocessing.fit(load(write(table([" a", "\tb "] * 5), "t.csv"), target="y").train)
+    for preprocessing in (of_frame, of_file):
+        expected = encoded(preprocessing, load(frame, target="y").train)[0]
+        assert expected[:2].tolist() == [1, 0]
+        for text in ("a", " a", "a\t"):
+            alone = load_rows(write(f"c,n\n{text},0\n", "alone.csv"))
+            assert np.array_equal(encoded(preprocessing, alone)[0], expected)
+
+
+class TestFrames:
+    """A frame's types need not be those of the training."""
+
+    @pytest.fixture
+    def preprocessing(self, write):
+        column = ["1.0", "02", "True", "2020-01-01", "odd"] * 5
+        return Preprocessing.fit(load(write(table(column), "t.csv"), target="y").train)
+
+    @pytest.mark.parametrize(
+        ("values", "level"),
+        [
+            (pl.Series([1]), "1.0"),
+            (pl.Series([1.0]), "1.0"),
+            (pl.Series([2], dtype=pl.UInt8), "02"),
+            (pl.Series([True]), "True"),
+            (pl.Series(["2020-01-01"]).str.to_date(), "2020-01-01"),
+            (pl.Series(["2020-01-01"]).str.to_datetime("%Y-%m-%d"), "2020-01-01"),
+            (pl.Series(["02"], dtype=pl.Categorical), "02"),
+            (pl.Series(["02"], dtype=pl.Enum(["02"])), "02"),
+            (pd.Series([1], dtype="Int64"), "1.0"),
+            (pd.Series([1.0], dtype="category"), "1.0"),
+            (pd.Series(["02"], dtype="category"), "02"),
+            (pd.to_datetime(pd.Series(["2020-01-01"])), "2020-01-01"),
+        ],
+    )
+    def test_a_value_is_the_word_that_reads_as_it(self, preprocessing, values, level):
+        library = pl if isinstance(values, pl.Series) else pd
+        rows = load_rows(library.DataFrame({"c": values, "n": [0]}))
+        found = encoded(preprocessing, rows)[0]
+        assert [
+            name
+            for name, x in zip(preprocessing.encoder.feature_names, found, strict=True)
+            if x == 1
+        ] == [f"c={level}"]
+
+    def test_a_value_that_several_words_read_as_is_refused(self, write):
+        train = load(write(table(["1.0", "1", "odd"] * 5), "t.csv"), target="y").train
+        preprocessing = Preprocessing.fit(train)
+        rows = load_rows(pl.DataFrame({"c": [7, 1], "n": [0, 0]}))
+        with pytest.raises(DataError) as error:
+            preprocessing.prepare(rows)
+        assert str(error.value) == (
+            "the frame: column 'c' was words in training, but row 1 holds 1 as Int64, which may "
+            "have been '1' or '1.0'; pass the column as strings"
+        )
+
+    @pytest.mark.parametrize("values", [[[1]], [b"1"]])
+    def test_what_no_word_can_have_become_is_refused(self, preprocessing, values):
+        with pytest.raises(DataError, match="column 'c' was words in training, but holds"):
+            preprocessing.prepare(load_rows(pl.DataFrame({"c": values, "n": [0]})))
+
+    def test_dates_are_no_numbers_nor_numbers_dates(self):
+        day = pl.Series(["2020-01-01", "2020-01-02"]).str.to_date()
+        for training, later in ((day, pl.Series([1, 2])), (pl.Series([1, 2]), day)):
+            preprocessing = Preprocessing.fit(load_rows(pl.DataFrame({"c": training})))
+            with pytest.raises(DataError, match=r"column 'c' was (dates|numbers) in training, but"):
+                preprocessing.prepare(load_rows(pl.DataFrame({"c": later})))
