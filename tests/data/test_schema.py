@@ -7,8 +7,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from steepest.data import Preprocessing, load, load_rows
-from steepest.errors import DataError
+import steepest as sp
+from steepest.data import Classes, Preprocessing, load, load_rows
+from steepest.errors import DataError, TargetError
 
 
 @pytest.fixture
@@ -198,3 +199,88 @@ class TestFrames:
             preprocessing = Preprocessing.fit(load_rows(pl.DataFrame({"c": training})))
             with pytest.raises(DataError, match=r"column 'c' was (dates|numbers) in training, but"):
                 preprocessing.prepare(load_rows(pl.DataFrame({"c": later})))
+
+
+class TestLabels:
+    """A label of a file is what is written there."""
+
+    def test_codes_are_classes_of_their_own(self, write):
+        train = load(write(table("ab" * 6, ["01", "1", "2"]), "t.csv"), target="y").train
+        classes = Classes.of(train)
+        assert classes.values == ("01", "1", "2")
+        path = write(table("ab", ["01", "1"]), "later.csv")
+        for rows in (
+            load_rows(path, target="y", labelled=True),
+            load(path, target="y").train,
+            load(train, test=path, target="y").test,
+        ):
+            assert classes.encode(rows.labels, "t").tolist() == [0, 1]
+
+    @pytest.mark.parametrize(
+        ("labels", "values"),
+        [
+            (["01", "02"], ("01", "02")),
+            (["1", "1.0"], ("1", "1.0")),
+            (["1.5", "1.50"], ("1.5", "1.50")),
+            (["-1", "+1"], (-1, 1)),
+            (["0.0", "1.0"], (0, 1)),
+            (["true", "FALSE", "True"], (False, True)),
+            (["2020-01-01 10:00:00", "2020-01-02 10:00:00"],) * 2,
+            (["99999999999999999998", "99999999999999999999"],) * 2,
+        ],
+    )
+    def test_a_class_is_a_number_where_nothing_is_lost(self, write, labels, values):
+        train = load(write(table("abc" * 4, labels), "t.csv"), target="y").train
+        classes = Classes.of(train)
+        assert classes.values == tuple(values)
+        expected = classes.encode(train.labels, "t").tolist()
+        rows = load_rows(write(table("abc" * 4, labels), "later.csv"), target="y", labelled=True)
+        assert classes.encode(rows.labels, "t").tolist() == expected
+
+    def test_a_number_is_a_class_in_every_spelling_but_a_code_is_not(self, write):
+        classes = Classes.of(load(write(table("abcd", ["0", "1"]), "t.csv"), target="y").train)
+        assert classes.encode(np.array(["1.0", "+1", " 1", "1e0", "true"]), "t").tolist() == [1] * 5
+        with pytest.raises(TargetError, match="row 0 has the label '01', which no training row"):
+            classes.encode(np.array(["01"]), "t")
+
+    def test_a_number_that_may_be_several_classes_is_refused(self):
+        classes = Classes(("01", "1", "2"), ("01", "1", "2"))
+        assert classes.encode(np.array([2, 2]), "t").tolist() == [2, 2]
+        with pytest.raises(TargetError) as error:
+            classes.encode(np.array([2, 1]), "t.npz")
+        assert str(error.value) == (
+            "t.npz: row 1 has the label 1, which may be the class '01' or '1'; pass the labels as "
+            "strings, as training had them"
+        )
+
+    def test_a_part_has_labels_of_the_type_of_the_training(self, write):
+        train = write(table("ab" * 4, ["0", "1"]), "t.csv")
+        data = load(train, target="y", test=write(table("ab", ["1.0", "0"]), "later.csv"))
+        assert data.test.labels.dtype == data.train.labels.dtype
+
+    def test_a_quantity_is_refused_however_it_is_spelled(self, write):
+        text = table("ab" * 30, [f"{i / 7:.3f}0" for i in range(60)] + ["0.0"])
+        with pytest.raises(TargetError, match="is a quantity"):
+            load(write(text, "t.csv"), target="y")
+
+
+def test_a_row_has_one_probability_wherever_it_comes_from(write, tmp_path):
+    text = table(["1.0", "02", "odd"] * 8, ["01", "1"])
+    part = write(table(["1.0", "02"] * 2, ["01", "1"]), "part.csv")
+    run = sp.train(
+        None,
+        write(text, "t.csv"),
+        target="y",
+        validation=str(part),
+        epochs=2,
+        progress="none",
+        check=False,
+        out=tmp_path / "run",
+    )
+    alone = write("c,n\n1.0,0\n", "alone.csv")
+    expected = run.classifier.predict_proba(alone)[0]
+    opened = sp.open(tmp_path / "run")
+    for classifier in (run.classifier, opened.classifier):
+        for rows in (part, load(part, target="y"), run.dataset.validation):
+            assert np.allclose(classifier.predict_proba(rows)[0], expected, rtol=1e-6)
+    assert opened.evaluate(part).accuracy == run.scores["validation"].accuracy

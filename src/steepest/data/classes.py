@@ -1,15 +1,17 @@
 """Classes: the labels of a data set, what they are called, and the class indices they map to."""
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from steepest.data.labels import Label, is_code, read_label
 from steepest.data.samples import Samples
 from steepest.errors import ModelError, TargetError, did_you_mean
 
-Label = bool | int | float | str
 _SHOWN = 10
 
 
@@ -84,24 +86,32 @@ class Classes:
         """The class index of each label, (N,) int64.
 
         "1" and 1 are one label where only one of them is known. Raises TargetError naming a label
-        that training never saw, and its row.
+        that training never saw, or that may be one of several, and its row.
         """
         if self.several:
             return self._encode_rows(labels, source)
-        known: dict[Label, int] = {str(value): i for i, value in enumerate(self.values)}
-        known |= {value: i for i, value in enumerate(self.values)}
         distinct, inverse = np.unique(labels, return_inverse=True)
-        indices = [known.get(label, known.get(str(label), -1)) for label in distinct.tolist()]
-        encoded = np.array(indices, dtype=np.int64)[inverse]
-        if -1 in indices:
-            row = int(np.flatnonzero(encoded < 0)[0])
-            label = labels.tolist()[row]
-            hint = did_you_mean(label, self.names) if isinstance(label, str) else ""
+        places = _places(self.values)
+        found = [places(label) for label in distinct.tolist()]
+        wrong = np.array([len(indices) != 1 for indices in found], dtype=bool)[inverse]
+        if wrong.any():
+            row = int(wrong.argmax())
+            self._refuse(labels.tolist()[row], found[inverse[row]], f"{source}: row {row}")
+        return np.array([indices[0] for indices in found], dtype=np.int64)[inverse]
+
+    def _refuse(self, label: Label, indices: list[int], where: str) -> NoReturn:
+        """indices: the classes that the label may be, none or several."""
+        if indices:
+            several = " or ".join(repr(self.values[i]) for i in indices)
             raise TargetError(
-                f"{source}: row {row} has the label {label!r}, which no training row has"
-                f"{hint or ';'} the classes are {shorten(self.names)}"
+                f"{where} has the label {label!r}, which may be the class {several}; pass the "
+                "labels as strings, as training had them"
             )
-        return encoded
+        hint = did_you_mean(label, self.names) if isinstance(label, str) else ""
+        raise TargetError(
+            f"{where} has the label {label!r}, which no training row has{hint or ';'} the classes "
+            f"are {shorten(self.names)}"
+        )
 
     def decode(self, indices: NDArray[np.int64]) -> NDArray[Any]:
         """The label of each class index, (N,), of the type in which the labels were given.
@@ -142,6 +152,31 @@ class Classes:
 def shorten(names: tuple[str, ...]) -> str:
     """The names with commas between them, the first ten of many."""
     return ", ".join(names[:_SHOWN]) + (f", ... ({len(names)})" if len(names) > _SHOWN else "")
+
+
+def _places(values: tuple[Label, ...]) -> Callable[[Label], list[int]]:
+    """Which classes a label can be: the one that it is, else those that it reads as."""
+    exact: dict[Label, int] = {value: i for i, value in enumerate(values)}
+    spelled = {str(value): i for i, value in enumerate(values)}
+    read: dict[object, list[int]] = defaultdict(list)
+    for i, value in enumerate(values):
+        if isinstance(value, str):
+            read[value.strip()].append(i)
+            # A truth value is no number here, though Python takes True for 1.
+            number = read_label(value)
+            read[type(number) is bool, number].append(i)
+
+    def places(label: Label) -> list[int]:
+        if label in exact:
+            return [exact[label]]
+        if not isinstance(label, str):
+            return read.get((type(label) is bool, label), [])
+        if label in spelled:
+            return [spelled[label]]
+        number = None if is_code(label) else read_label(label)
+        return [exact[number]] if number in exact else read.get(label.strip(), [])
+
+    return places
 
 
 def _width(outputs: int, values: tuple[Label, ...]) -> int:

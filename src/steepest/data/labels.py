@@ -1,10 +1,13 @@
 """Labels as sources give them, made an array of integers, strings, booleans or floats."""
 
+import re
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
+from steepest.data.text import read_numbers, read_truth
 from steepest.errors import TargetError
 
 # A target with more distinct fractional values than this, or than half its rows, is a quantity.
@@ -12,6 +15,9 @@ _MOST_FRACTIONAL_CLASSES = 20
 # Longer than any name of a class; text of this length comes from a column of another kind.
 _LONGEST_NAME = 1000
 _EXACT_FLOAT = 2.0**53
+_WHOLE, _CODE = re.compile(r"[+-]?[0-9]{1,30}"), re.compile(r"^[+-]?0[0-9]")
+
+Label = bool | int | float | str
 
 
 def as_labels(labels: Any, source: str) -> NDArray[Any]:
@@ -50,6 +56,45 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
             f"{source}: labels must be integers, strings or booleans, not {array.dtype}"
         )
     return array
+
+
+def is_quantity(numbers: NDArray[Any]) -> bool:
+    """Whether a target of numbers, (N,), is a quantity (regression) and no set of classes."""
+    if _is_whole(numbers).all():
+        return False
+    return len(np.unique(numbers)) > min(_MOST_FRACTIONAL_CLASSES, max(5, len(numbers) // 2))
+
+
+def spelled_or_read(text: pl.Series, values: pl.Series) -> pl.Series:
+    """The labels of a file of text: as read, or as written where reading them would lose a class.
+
+    Codes such as 01, two spellings of one number, dates, and decimal commas stay text.
+    """
+    if values.dtype == pl.Boolean:
+        return values
+    if not values.dtype.is_numeric():
+        return text
+    numbers = values.drop_nulls().to_numpy()
+    if values.dtype.is_float() and is_quantity(numbers):
+        return values  # to be refused as such
+    code = text.str.contains(_CODE.pattern) | (read_numbers(text).is_null() & text.is_not_null())
+    one_to_one = text.n_unique() == values.n_unique()
+    return values if one_to_one and not code.any() else text
+
+
+def is_code(text: str) -> bool:
+    """Whether digits are a name and no number, as 01 is."""
+    return _CODE.match(text.strip()) is not None
+
+
+def read_label(text: str) -> bool | int | float | None:
+    """The number or truth value that a label spells; None if it is neither."""
+    text = text.strip()
+    if _WHOLE.fullmatch(text):
+        return int(text)
+    truth: bool | None = read_truth(pl.Series([text]))[0]
+    number: float | None = read_numbers(pl.Series([text]))[0]
+    return number if truth is None else truth
 
 
 def require_labels(missing: NDArray[np.bool_], source: str, where: str = "") -> None:
@@ -118,14 +163,18 @@ def _from_floats(array: NDArray[Any], source: str) -> NDArray[Any]:
     if np.isinf(array).any():
         row = int(np.isinf(array).argmax())
         raise TargetError(f"{source}: the label of row {row} is {array[row]}, which is no class")
-    exact = (np.abs(array) < _EXACT_FLOAT) & (array == np.floor(array))
-    if exact.all():
+    fractional = ~_is_whole(array)
+    if not fractional.any():
         return array.astype(np.int64)
-    distinct = np.unique(array)
-    if len(distinct) > min(_MOST_FRACTIONAL_CLASSES, max(5, len(array) // 2)):
-        example = array[~exact][0]
+    if is_quantity(array):
         raise TargetError(
-            f"{source}: the target has {len(distinct)} distinct values such as {example:g}, which "
-            "is a quantity (regression); steepest learns classes, so cut it into ranges first"
+            f"{source}: the target has {len(np.unique(array))} distinct values such as "
+            f"{array[fractional][0]:g}, which is a quantity (regression); steepest learns classes, "
+            "so cut it into ranges first"
         )
     return array.astype(np.float64)
+
+
+def _is_whole(array: NDArray[Any]) -> NDArray[np.bool_]:
+    whole: NDArray[np.bool_] = (np.abs(array) < _EXACT_FLOAT) & (array == np.floor(array))
+    return whole

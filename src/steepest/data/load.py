@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
+from steepest.data.labels import spelled_or_read
 from steepest.data.samples import Dataset, Samples
 from steepest.data.sources.arrays import make_samples
 from steepest.data.sources.csv import read_csv, require_no_strays
@@ -16,6 +18,7 @@ from steepest.data.sources.frames import (
     drop_ignored,
     is_frame,
     table_samples,
+    target_column,
 )
 from steepest.data.sources.idx import find_idx_folder, is_idx, read_idx_folder, read_idx_images
 from steepest.data.sources.images import read_image_folder
@@ -31,7 +34,8 @@ class _Options:
     """How a source is to be read.
 
     labels_needed: whether a table must have its target. training: whether the rows are to be
-    learned from, so that a word among numbers is a mistake of the file.
+    learned from, so that a word among numbers is a mistake of the file. read_labels: whether
+    labels in a file of text may become numbers; else they are what is written.
     """
 
     target: str | None
@@ -40,6 +44,7 @@ class _Options:
     root: Path | None = None
     labels_needed: bool = True
     training: bool = False
+    read_labels: bool = False
 
 
 def load(
@@ -66,7 +71,7 @@ def load(
     """
     folder = None if root is None else Path(root)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(map(str, ignore))
-    options = _Options(_name(target), ignore, image_size, folder, training=True)
+    options = _Options(_name(target), ignore, image_size, folder, training=True, read_labels=True)
     dataset = _read(source, options)
     named = isinstance(dataset.train.inputs, pl.DataFrame) or _is_parquet_folder(source)
     if ignore and not named:
@@ -74,7 +79,9 @@ def load(
     for name, other in (("validation", validation), ("test", test)):
         if other is not None:
             # What is ignored may be missing here; words among numbers are found when it is encoded.
-            part = _read(other, replace(options, ignore=(), training=False))
+            words = getattr(dataset.train.labels, "dtype", np.dtype(int)).kind == "U"
+            later = replace(options, ignore=(), training=False, read_labels=not words)
+            part = _read(other, later)
             more = _require_fit(dataset.train, part, name, ignore)
             notes = (*dataset.notes, *part.notes, *more)
             dataset = replace(dataset, notes=notes, **{name: part.train})
@@ -210,6 +217,11 @@ def _read_table(frame: pl.DataFrame, source: str, options: _Options) -> Dataset:
 def _read_delimited(path: Path, options: _Options) -> Dataset:
     table = read_csv(path)
     frame, source = table.frame, str(path)
+    target = target_column(frame.columns, source, options.target, options.labels_needed)
+    if target is not None:
+        text = table.written(target)
+        labels = spelled_or_read(text, frame[target]) if options.read_labels else text
+        frame = frame.with_columns(labels)
     dataset = _read_table(frame, source, options)
     features = dataset.train.inputs
     assert isinstance(features, pl.DataFrame)
