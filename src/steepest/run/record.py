@@ -6,10 +6,11 @@ never block the writer (write-ahead log); a closed record is one plain file that
 
 import json
 import math
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import polars as pl
 
 from steepest.engine import LayerStats
 from steepest.errors import RunError
+from steepest.files import reasons, require_plain_file
 from steepest.run.events import (
     EpochFinished,
     Event,
@@ -29,6 +31,8 @@ from steepest.run.events import (
 
 LAYOUT = 1
 _SECONDS_BETWEEN_COMMITS = 0.25
+# What a rollback journal of SQLite begins with, and ends with if it names a super-journal.
+_JOURNAL = bytes.fromhex("d9d505f920a163d7")
 
 _LAYER_FIELDS = tuple(field.name for field in fields(LayerStats))
 # Table -> column -> type; the order is that of the events' fields.
@@ -80,6 +84,8 @@ class Record:
     @classmethod
     def create(cls, path: Path | None) -> "Record":
         """A new record in a file, or in memory if there is no path."""
+        if path is not None:
+            _begin_file(path)
         connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
         record = cls(connection, str(path or "memory"))
         with _reasons(record._where):
@@ -94,6 +100,7 @@ class Record:
     @classmethod
     def open(cls, path: Path) -> "Record":
         """The record in a file, to read. Raises RunError if it is not one, or of a later layout."""
+        require_own_record(path, to_write=False)
         try:
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
             connection.execute("PRAGMA trusted_schema = OFF")
@@ -113,6 +120,8 @@ class Record:
     @classmethod
     def go_on(cls, path: Path) -> "Record":
         """The record in a file, to be written further. Raises RunError as `open` does."""
+        require_own_record(path, to_write=True)
+        _roll_back(path)
         cls.open(path).abandon()
         record = cls(sqlite3.connect(path, check_same_thread=False), str(path))
         with _reasons(record._where):
@@ -244,6 +253,39 @@ class Record:
         values = [_to_sql(value) for value in row]
         places = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
+
+
+def require_own_record(path: Path, to_write: bool) -> None:
+    """Raise RunError if SQLite, which follows links and names in journals, were led elsewhere."""
+    require_plain_file(path, one_name=to_write)
+    for ending in ("-wal", "-shm", "-journal"):  # written in place by who only reads, too
+        require_plain_file(Path(f"{path}{ending}"), one_name=True)
+    journal = Path(f"{path}-journal")
+    try:
+        with open(journal, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - len(_JOURNAL)))
+            end = file.read()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise RunError(f"cannot read {journal}: {error.strerror or error}") from None
+    if size > len(_JOURNAL) and end == _JOURNAL:
+        # SQLite would delete it (sqlite.org/fileformat2.html, "The Rollback Journal").
+        raise RunError(f"{journal} names a further file, as no run of steepest does; remove it")
+
+
+def _begin_file(path: Path) -> None:
+    """An empty file where nothing is, not even a link. Raises RunError if it cannot be made."""
+    with reasons(path):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+
+
+def _roll_back(path: Path) -> None:
+    """Take back what a kill left half done in a rollback journal: who only reads cannot."""
+    if Path(f"{path}-journal").exists():
+        with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.Error):
+            connection.execute("PRAGMA user_version").fetchone()
 
 
 def _schema() -> dict[str, str]:
