@@ -1,20 +1,8 @@
-"""Run: what training gives back, and what a run folder holds.
+"""Run: what training gives back, and what a run folder holds (see folder.py)."""
 
-A folder of layout 1 is self-contained and can be moved:
-    layout.json        the version of the layout, and of steepest
-    recipe.toml        every setting
-    record.sqlite      metrics, layer statistics, events
-    model.safetensors  the model's state_dict
-    classifier.json    architecture, class names, encoder, scaler
-    checkpoints/       the newest states of the training, to go on from, and the best weights
-    lock               held by the process that works on the run, empty
-"""
-
-import json
 import shutil
 import tempfile
 from importlib import import_module
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +18,11 @@ from steepest.classifier import (
 )
 from steepest.data import Dataset
 from steepest.errors import RunError
-from steepest.files import DAMAGE, is_empty_folder, make_run_folder, write_atomically, write_failure
+from steepest.files import is_empty_folder, make_run_folder, write_failure
 from steepest.recipe import Recipe
-from steepest.run.record import LAYOUT, Record
+from steepest.run.folder import RECORD, begin_run_folder, require_run_folder
+from steepest.run.record import Record
 from steepest.run.tensors import put_best
-
-RECORD, LOCK = "record.sqlite", "lock"
 
 
 class Run:
@@ -121,21 +108,24 @@ class Run:
         if self.folder is not None and path.absolute() == self.folder.absolute():
             return path
         make_run_folder(path)
-        # Built beside its place and renamed: a full disk leaves no half of a run.
-        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+        place = path.resolve()  # where it leads, if the user gives a link
+        work = None
         try:
+            # Built beside its place and renamed: a full disk leaves no half of a run.
+            work = Path(tempfile.mkdtemp(dir=place.parent, prefix=".steepest-"))
             begin_run_folder(work, self.recipe)
             self.record.copy_to(work / RECORD)
             save_classifier(self.classifier, work)
-            work.chmod(path.stat().st_mode)
-            path.rmdir()
-            work.rename(path)
+            work.chmod(place.stat().st_mode)
+            place.rmdir()
+            work.rename(place)
         except OSError as error:
             raise RunError(write_failure(path, error)) from error
         finally:
-            shutil.rmtree(work, ignore_errors=True)
-            if is_empty_folder(path):
-                path.rmdir()
+            if work is not None:
+                shutil.rmtree(work, ignore_errors=True)
+            if is_empty_folder(place):
+                place.rmdir()
         return path
 
     def resume(self, model: nn.Module | None = None, data: Any = None, **settings: Any) -> "Run":
@@ -163,28 +153,6 @@ class Run:
         where = "in memory" if self.folder is None else f"in {self.folder}"
         engine, epochs = facts.get("engine"), self.history.height
         return f"<Run {where}: {self.status}, {engine} engine, {epochs} epochs>"
-
-
-def begin_run_folder(folder: Path, recipe: Recipe) -> None:
-    """Write what is known before training: the layout's version and the recipe."""
-    layout = {"layout": LAYOUT, "steepest": version("steepest")}
-    write_atomically(folder / "layout.json", json.dumps(layout).encode())
-    write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
-
-
-def require_run_folder(folder: Path) -> None:
-    """Raise RunError unless this is the folder of a run, of the layout that is read here."""
-    try:
-        layout = json.loads((folder / "layout.json").read_text(encoding="utf-8"))["layout"]
-    except FileNotFoundError:
-        raise RunError(f"{folder} is not a run folder: it has no layout.json") from None
-    except DAMAGE as error:
-        raise RunError(f"{folder} has a damaged layout.json: {error}") from None
-    if layout != LAYOUT:
-        raise RunError(
-            f"{folder} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
-            "open it with the version that wrote it"
-        )
 
 
 def open_run(

@@ -5,6 +5,7 @@ The description is written last, so the pair is there when both are, whole.
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,21 @@ from steepest.errors import RunError
 from steepest.files import DAMAGE, write_atomically
 
 CHECKPOINTS, BEST = "checkpoints", "best"
+# What a checkpoint is called, without the ending: step-000000001234.
+STEP = re.compile(r"step-[0-9]{12,}")
 _VERSION = 1
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
-    """Write the pair, `path` without an ending. Raises RunError if it cannot be written."""
+    """Write the pair, `path` without an ending, into a folder that is no symbolic link.
+
+    Raises RunError if it cannot be written.
+    """
     content = save(tensors)
     about = {"version": _VERSION, **about, "sha256": hashlib.sha256(content).hexdigest()}
-    write_atomically(path.with_suffix(".safetensors"), content)
-    write_atomically(path.with_suffix(".json"), json.dumps(about, indent=1).encode())
+    write_atomically(path.with_suffix(".safetensors"), content, follow=False)
+    described = json.dumps(about, indent=1).encode()
+    write_atomically(path.with_suffix(".json"), described, follow=False)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

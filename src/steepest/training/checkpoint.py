@@ -6,8 +6,10 @@ A checkpoint is two files in the run's folder, checkpoints/step-000000001234.saf
 
 import hashlib
 import math
+import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,9 @@ from torch import Tensor
 
 from steepest.engine import LayerStats, OptimiserState, Plan, StepStats
 from steepest.errors import RunError, SteepestError
-from steepest.files import DAMAGE, make_folder
+from steepest.files import DAMAGE, PART, Folder, held, make_folder, reasons
 from steepest.recipe import Recipe
-from steepest.run import BEST, CHECKPOINTS, read_tensors, write_tensors
+from steepest.run import BEST, CHECKPOINTS, STEP, read_tensors, write_tensors
 
 _ROWS_LOOKED_AT = 4096
 # A name in safetensors: parameter names hold dots, so the parts are told apart by slashes.
@@ -98,19 +100,34 @@ class Checkpoints:
             about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
             write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
             self._best_epoch = checkpoint.best_epoch
-        for old in _found(self._folder)[: -self._recipe.keep_checkpoints]:
-            old.unlink(missing_ok=True)  # the description first: half a checkpoint is none
-            old.with_suffix(".safetensors").unlink(missing_ok=True)
+        with reasons(self._folder), held(self._folder, follow=False) as folder:
+            for old in _steps(folder)[: -self._recipe.keep_checkpoints]:
+                folder.remove(f"{old}.json")  # first: half a checkpoint is none
+                folder.remove(f"{old}.safetensors")
         self._since, self._written = time.monotonic(), checkpoint.step
 
 
 def sweep(run: Path) -> None:
-    """Remove what a process that was killed has left half written. Only under the run's lock."""
-    for path in (*run.glob(".*.part"), *(run / CHECKPOINTS).glob(".*.part")):
-        path.unlink(missing_ok=True)
-    for path in (run / CHECKPOINTS).glob("*.safetensors"):
-        if not path.with_suffix(".json").exists():
-            path.unlink(missing_ok=True)
+    """Remove what a process that was killed has left half written. Only under the run's lock.
+
+    Nothing but plain files under names that are written here, and never behind a link.
+    """
+    with reasons(run):
+        with held(run) as folder:
+            _remove_parts(folder)
+        with suppress(FileNotFoundError), held(run / CHECKPOINTS, follow=False) as folder:
+            _remove_parts(folder)
+            there = set(folder.files())
+            for name in there:
+                stem, ending = os.path.splitext(name)
+                ours = ending == ".safetensors" and (STEP.fullmatch(stem) or stem == BEST)
+                if ours and f"{stem}.json" not in there:
+                    folder.remove(name)
+
+
+def _remove_parts(folder: Folder) -> None:
+    for name in filter(PART.fullmatch, folder.files()):
+        folder.remove(name)
 
 
 def newest(run: Path) -> Checkpoint:
@@ -120,11 +137,11 @@ def newest(run: Path) -> Checkpoint:
     Raises RunError if there is none.
     """
     damages = []
-    for path in reversed(_found(run / CHECKPOINTS)):
+    for stem in reversed(_all_steps(run / CHECKPOINTS)):
         try:
-            return _read(path)
+            return _read(run / CHECKPOINTS / stem)
         except (*DAMAGE, SafetensorError, SteepestError) as error:
-            damages.append(f"{path.name}: {error}")
+            damages.append(f"{stem}: {error}")
     found = f"; damaged: {'; '.join(damages)}" if damages else ""
     raise RunError(f"{run} has no checkpoint to go on from{found}")
 
@@ -145,9 +162,18 @@ def fingerprint(plan: Plan) -> str:
     return digest.hexdigest()
 
 
-def _found(folder: Path) -> list[Path]:
-    """The descriptions of checkpoints, the oldest first."""
-    return sorted(folder.glob("step-*.json"))
+def _steps(folder: Folder) -> list[str]:
+    """The names of its checkpoints without their endings, the oldest first."""
+    stems = (name.removesuffix(".json") for name in folder.files() if name.endswith(".json"))
+    return sorted(filter(STEP.fullmatch, stems), key=lambda stem: int(stem.removeprefix("step-")))
+
+
+def _all_steps(path: Path) -> list[str]:
+    try:
+        with held(path, follow=False) as folder:
+            return _steps(folder)
+    except OSError:
+        return []
 
 
 def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:

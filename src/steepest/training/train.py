@@ -131,7 +131,7 @@ def resume(
     """
     folder = Path(path)
     check_progress(progress)
-    require_run_folder(folder)
+    require_run_folder(folder, to_write=True)
     with _alone(folder):
         sweep(folder)
         checkpoint = newest(folder)
@@ -289,10 +289,11 @@ def _begin_record(folder: Path | None, ready: Preparation) -> Record:
 
 
 def _remove_if_begun(folder: Path | None) -> None:
-    """Take away a folder in which nothing but the lock is."""
+    """Take away a folder in which nothing but the lock is; one that a link leads to is emptied."""
     if folder is not None and [path.name for path in folder.iterdir()] == [LOCK]:
         (folder / LOCK).unlink()
-        folder.rmdir()
+        if not folder.is_symlink():
+            folder.rmdir()
 
 
 def _rescue(run: Run) -> str:
