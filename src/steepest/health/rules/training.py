@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from steepest.health.finding import Evidence, Finding
+from steepest.health.rules.unfinished import RESTING, finding, still_falling
 from steepest.health.seen import Evaluation, Held, Seen
 
 Rule = Callable[[Seen], Iterator[Finding]]
@@ -405,18 +406,16 @@ def imbalance_collapse(seen: Seen) -> Iterator[Finding]:
 
 
 def stopped_too_early(seen: Seen) -> Iterator[Finding]:
-    """The loss was still falling fast when the training ended."""
-    losses = [e.train_loss for e in seen.evaluations if math.isfinite(e.train_loss)]
-    if len(losses) >= 3 and losses[-1] < 0.9 * losses[-2] < 0.81 * losses[-3]:
-        yield Finding(
-            "STOPPED_TOO_EARLY",
-            "info",
-            "the training loss was still falling by a tenth from one evaluation to the next",
-            "more epochs",
-            (Evidence(f"{losses[-1]:.3g} after {losses[-2]:.3g}", "nearly equal"),),
-            confidence="suspected",
-            step=seen.steps,
-        )  # fmt: skip
+    """The validation loss was still falling. A note: who looks on may have seen a part only."""
+    known = [e for e in seen.evaluations if e.rows and e.step]
+    rests = any(h.lr() <= RESTING * h.highest_lr * (1 + 1e-9) for h in seen.held)
+    if rests or len({e.rows for e in known}) != 1:
+        return
+    steps, losses = [e.step for e in known], [e.loss for e in known]
+    course = still_falling(steps, losses, known[-1].rows, seen.prior_loss)
+    if course is not None:
+        fix = f"more epochs: {steps[-1]} steps more"
+        yield finding(course, of="validation loss", severity="info", fix=fix, step=seen.steps)
 
 
 def _judged(one: Evaluation) -> bool:
