@@ -173,12 +173,14 @@ class Record:
     def rewind(self, epoch_begin: int, interval_begin: int) -> None:
         """Take back what was written of an epoch and an interval that are to be gone on with.
 
+        And that the run ended too early, which is judged anew at its end.
         epoch_begin, interval_begin: the steps that were done before them.
         """
         with _reasons(self._where):
             self._connection.execute("DELETE FROM epochs WHERE step > ?", (epoch_begin,))
             for table in ("intervals", "layers", "findings"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
+            self._connection.execute("DELETE FROM findings WHERE code = 'STOPPED_TOO_EARLY'")
             self._connection.execute(
                 "DELETE FROM facts WHERE key IN ('status', 'seconds', 'scores')"
             )
