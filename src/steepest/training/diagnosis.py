@@ -7,7 +7,7 @@ model and an engine of its own, with one setting changed: the run's own numbers 
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +21,14 @@ from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, Ru
 from steepest.training.accident import State
 from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
+from steepest.training.unfinished import Progress
 from steepest.training.weights import put
 
 _STEPS = 30
 _LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
 _LOWER, _HIGHER = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4, 1e5)
+_FASTER = (3.0, 10.0)
+_FEWEST_STEPS = 10  # of a what-if
 _SECONDS = 5.0  # for all experiments of a run
 # Codes of the check that mean nothing while a run is under way, or that were asked before.
 _NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
@@ -34,7 +37,8 @@ _NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
 class Diagnosis:
     """Told of each event; says `tell(FindingMade)` once for each cause.
 
-    rate: the learning rate of a step. found: what the check before training found.
+    rate: the learning rate of a step. found: what the check before training found. earlier: the
+    epochs of a run that goes on.
     """
 
     def __init__(
@@ -43,11 +47,15 @@ class Diagnosis:
         rate: Callable[[int], float],
         found: Findings,
         tell: Callable[[Event], None],
+        earlier: Iterable[EpochFinished] = (),
     ) -> None:
         self._ready, self._plan, self._rate, self._tell = ready, ready.plan, rate, tell
         self._given = found
         self._told: set[str] = set()
         self._seen = Seen(())
+        self._progress = Progress(self._plan.rows, self._rows_of("validation"))
+        for epoch in earlier:
+            self._progress.epoch(epoch)
         self._initial: State | None = None
         self._initial_loss, self._chance = math.nan, math.nan
         self._asked = False
@@ -59,6 +67,7 @@ class Diagnosis:
             case RunStarted():
                 self._begin(event)
             case IntervalFinished():
+                self._progress.interval(event)
                 self._seen.steps = event.step
                 self._seen.recent.append(event.stats.loss)
                 self._suspect(event.step)
@@ -77,9 +86,10 @@ class Diagnosis:
 
     def _take_in(self, event: EpochFinished) -> None:
         seen = self._seen
+        self._progress.epoch(event)
         if event.val_loss is None:
             return
-        rows = len(self._ready.parts["validation"][1])
+        rows = self._rows_of("validation")
         one = Evaluation(event.step, rows, event.val_loss * rows, train_loss=event.train_loss)
         # The rows' own losses are not known here: their spread is taken to be that of the mean.
         one.square_sum = 2 * rows * event.val_loss**2
@@ -190,12 +200,36 @@ class Diagnosis:
             self._make(
                 Finding("PREMATURE_NAN", "error", event.reason, "a lower learning rate", (why,))
             )
-        validation = self._ready.parts.get("validation")
-        if event.status != "finished" or validation is None:
+        if event.status != "finished":
             return
-        seen = self._seen
-        for finding in (*rules.stopped_too_early(seen), *self._collapse(seen)):
-            self._make(finding)
+        unfinished = self._progress.unfinished(self._chance, lambda: self._faster(event))
+        if unfinished is not None:
+            self._make(unfinished)
+        if self._rows_of("validation"):
+            for finding in self._collapse(self._seen):
+                self._make(finding)
+
+    def _rows_of(self, part: str) -> int:
+        return len(self._ready.parts[part][1]) if part in self._ready.parts else 0
+
+    def _faster(self, event: RunStopped) -> str:
+        """A higher rate whose first steps end at least a fifth lower than the run's own, if cheap.
+
+        All of it takes at most a tenth of the run, or 20 ms.
+        """
+        affordable = max(0.1 * event.seconds, 0.02) / len((1.0, *_FASTER))
+        steps = min(_STEPS, int(affordable * event.step / max(event.seconds, 1e-9)))
+        if steps < _FEWEST_STEPS:
+            return ""
+        plain = self._again(steps, 1.0)
+        losses = {factor: self._again(steps, factor) for factor in _FASTER}
+        best = min(losses, key=lambda factor: losses[factor])
+        if not losses[best] <= 0.8 * min(plain, self._initial_loss):
+            return ""
+        lr = f"{self._ready.lr * best:g}"
+        return (
+            f"lr={lr} (the first {steps} steps end at {losses[best]:.3g} in place of {plain:.3g})"
+        )
 
     def _collapse(self, seen: Seen) -> list[Finding]:
         """Whether rare classes are never said, by the confusion of the validation part."""

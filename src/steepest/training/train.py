@@ -22,6 +22,7 @@ from steepest.recipe import Recipe
 from steepest.run import (
     LOCK,
     RECORD,
+    EpochFinished,
     Event,
     Observer,
     Record,
@@ -246,7 +247,8 @@ def _carry_out(
         with shown_progress(progress) as shown, stop_request() as stop:
             tell = _announcer(run.record, shown, *observers)
             if run.recipe.health:
-                tell = _announcer(tell, Diagnosis(ready, schedule.rate, found, tell))
+                earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
+                tell = _announcer(tell, Diagnosis(ready, schedule.rate, found, tell, earlier))
             descent = Descent(ready, schedule, tell, stop, checkpoints)
             if checkpoint is not None:
                 descent.restore(checkpoint, run.history["val_loss"].to_list())
