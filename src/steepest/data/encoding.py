@@ -170,6 +170,11 @@ class TableEncoder:
 
     @staticmethod
     def _find(frame: pl.DataFrame, name: str, source: str) -> pl.Series:
+        if name not in frame.columns and name.startswith("__index_level_"):
+            raise DataError(
+                f"{source} has no column {name!r}, the index of a pandas frame, which is not read "
+                "any more: train again without it"
+            )
         if name not in frame.columns:
             columns = ", ".join(frame.columns)
             hint = did_you_mean(name, frame.columns) or f"; its columns are {columns}"

@@ -16,6 +16,7 @@ from steepest.data.sources.frames import (
     as_label_array,
     as_polars,
     drop_ignored,
+    index_notes,
     is_frame,
     table_samples,
     target_column,
@@ -137,7 +138,8 @@ def _read(source: Any, options: _Options) -> Dataset:
     if isinstance(source, (str, Path)):
         return _read_path(source, options)
     if is_frame(source):
-        return _read_table(as_polars(source, "the frame"), "the frame", options)
+        frame, index = as_polars(source, "the frame")
+        return _read_table(frame, "the frame", options, index)
     # Two lists to predict are two rows; a pair is a tuple there.
     pair = (tuple, list) if options.labels_needed else tuple
     if isinstance(source, pair) and len(source) == 2:
@@ -150,19 +152,23 @@ def _read(source: Any, options: _Options) -> Dataset:
 
 
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
+    notes: list[str] = []
     if isinstance(inputs, (str, Path)):
         inputs = read_npy(_existing(inputs))
     if isinstance(labels, (str, Path)):
         labels = read_npy(_existing(labels))
     if is_frame(inputs):
-        inputs = drop_ignored(as_polars(inputs, "X"), "X", options.ignore)
+        frame, index = as_polars(inputs, "X")
+        notes = index_notes(index, "X", None)
+        inputs = drop_ignored(frame.drop(index), "X", options.ignore)
     if is_frame(labels):
-        frame = as_polars(labels, "y")
+        frame, index = as_polars(labels, "y")
+        frame = frame.drop(index)
         one = frame.width == 1
         labels = as_label_array(frame.to_series(), "y") if one else frame.to_numpy()
     elif isinstance(labels, pl.Series):
         labels = as_label_array(labels, "y")
-    return Dataset(make_samples(inputs, labels, "(X, y)"))
+    return Dataset(make_samples(inputs, labels, "(X, y)"), notes=tuple(notes))
 
 
 def _read_path(source: str | Path, options: _Options) -> Dataset:
@@ -203,13 +209,16 @@ def _existing(source: str | Path) -> Path:
     raise DataError(f"there is no file or data set {str(source)!r}{hint or names}")
 
 
-def _read_table(frame: pl.DataFrame, source: str, options: _Options) -> Dataset:
+def _read_table(
+    frame: pl.DataFrame, source: str, options: _Options, index: Sequence[str] = ()
+) -> Dataset:
     samples, notes = table_samples(
         frame,
         source,
         target=options.target,
         ignore=options.ignore if options.labels_needed else (),
         labels_needed=options.labels_needed,
+        index=index,
     )
     return Dataset(samples, notes=tuple(notes))
 
@@ -233,7 +242,8 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
 
 
 def _read_parquet(path: Path, options: _Options) -> Dataset:
-    return _read_table(read_parquet(path), str(path), options)
+    frame, index = read_parquet(path)
+    return _read_table(frame, str(path), options, index)
 
 
 def _read_npy(path: Path, options: _Options) -> Dataset:

@@ -1,6 +1,8 @@
 """Data frames of any library that narwhals knows, as polars frames; tables with a target."""
 
-from collections.abc import Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +16,7 @@ from steepest.data.sources.arrays import make_samples
 from steepest.errors import DataError, TargetError, did_you_mean
 
 _USUAL_TARGETS = ("target", "label", "class", "y")
+_INDEX_LEVEL = re.compile(r"__index_level_\d+__")
 _NAMES = (pl.String, pl.Categorical, pl.Enum)
 
 
@@ -24,8 +27,8 @@ def is_frame(value: Any) -> bool:
     return nw.dependencies.is_into_dataframe(value) or isinstance(value, pl.LazyFrame)
 
 
-def as_polars(frame: Any, source: str) -> pl.DataFrame:
-    """The frame as polars holds it."""
+def as_polars(frame: Any, source: str) -> tuple[pl.DataFrame, list[str]]:
+    """The frame as polars holds it, and which of its columns are pandas' index."""
     import narwhals as nw
 
     try:
@@ -36,7 +39,39 @@ def as_polars(frame: Any, source: str) -> pl.DataFrame:
         converted: pl.DataFrame = eager.to_polars()
     except Exception as error:
         raise DataError(f"{source} cannot be read: {error}") from error
-    return converted
+    metadata = frame.schema.metadata if nw.dependencies.is_pyarrow_table(frame) else None
+    return converted, index_columns(converted.columns, metadata)
+
+
+def index_columns(
+    columns: Sequence[str], metadata: Mapping[bytes, bytes] | None = None
+) -> list[str]:
+    """Which columns of an Arrow table are the index of the pandas frame that it was.
+
+    pandas tells by its metadata (https://pandas.pydata.org/docs/development/developer.html), and
+    by the names of those that had none; these stay when other programs write the table anew.
+    """
+    try:
+        about = json.loads((metadata or {}).get(b"pandas", b"{}"))
+        named = about.get("index_columns", ())
+        known = {name for name in named if isinstance(name, str)}
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        known = set()  # it is not pandas that wrote it
+    return [name for name in columns if name in known or _INDEX_LEVEL.fullmatch(name)]
+
+
+def index_notes(columns: Sequence[str], source: str, target: str | None) -> list[str]:
+    """What is said of the columns that are left out as pandas' index.
+
+    Raises DataError if one of them is wanted as the target.
+    """
+    if target in columns:
+        raise DataError(
+            f"{source}: {target!r} (target) is no column, but the index of the pandas frame that "
+            "was written there; write frame.reset_index() instead"
+        )
+    names = ", ".join(map(repr, columns))
+    return [f"left out, as the index of a pandas frame: {names}"] if columns else []
 
 
 def table_samples(
@@ -46,15 +81,19 @@ def table_samples(
     target: str | None,
     ignore: Sequence[str] = (),
     labels_needed: bool = True,
+    index: Sequence[str] = (),
 ) -> tuple[Samples, list[str]]:
     """The samples in a table, and notes.
 
     target: the column with the classes, guessed if None; several columns, a,b,c, where a row may
-    have several classes.
+    have several classes. index: what is known to be pandas' index, beside what is called so.
 
     Raises DataError for a column that is not there.
     """
-    features, notes = drop_ignored(frame, source, ignore), []
+    index = [name for name in frame.columns if name in (*index, *index_columns([name]))]
+    notes = index_notes(index, source, target if labels_needed else None)
+    frame = frame.drop(index)
+    features = drop_ignored(frame, source, [name for name in ignore if name not in index])
     if target is None and labels_needed:
         target = _guess_target(frame.columns, source)
         notes.append(f"the column {target!r} is taken as the target")
@@ -71,9 +110,7 @@ def table_samples(
 def _with_several_targets(frame: pl.DataFrame, source: str, target: str) -> Samples:
     """A table whose target is several columns, a,b,c, of 0 and 1 or true and false."""
     names = [name.strip() for name in target.split(",")]
-    for name in names:
-        if name not in frame.columns:
-            raise DataError(_no_column(source, name, frame.columns, "target"))
+    require_columns(names, frame.columns, source, "target")
     columns = []
     for name in names:
         column = as_label_array(frame[name], source, f" in column {name!r}")
@@ -90,10 +127,16 @@ def _with_several_targets(frame: pl.DataFrame, source: str, target: str) -> Samp
 
 def drop_ignored(frame: pl.DataFrame, source: str, ignore: Sequence[str]) -> pl.DataFrame:
     """The frame without these columns. Raises DataError for one that is not there."""
-    for name in ignore:
-        if name not in frame.columns:
-            raise DataError(_no_column(source, name, frame.columns, "ignore"))
-    return frame.drop(ignore)
+    named = [name for name in ignore if not index_columns([name])]  # which are left out anyway
+    require_columns(named, frame.columns, source, "ignore")
+    return frame.drop(named)
+
+
+def require_columns(names: Sequence[str], columns: Sequence[str], source: str, what: str) -> None:
+    """Raise DataError for a name that is no column. what: what the name was given as."""
+    for name in names:
+        if name not in columns:
+            raise DataError(_no_column(source, name, columns, what))
 
 
 def as_label_array(labels: pl.Series, source: str, where: str = "") -> NDArray[Any]:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +19,14 @@ from numpy.typing import NDArray
 from steepest.data.memory import require_memory
 from steepest.data.samples import Samples
 from steepest.data.sources.arrays import make_samples
-from steepest.data.sources.frames import as_label_array, table_samples, target_column
+from steepest.data.sources.frames import (
+    as_label_array,
+    index_columns,
+    index_notes,
+    require_columns,
+    table_samples,
+    target_column,
+)
 from steepest.errors import DataError
 
 _BYTES_OF_A_VALUE = 8
@@ -27,8 +34,8 @@ _VALUES_AT_ONCE = 2**20
 _BYTES_BETWEEN_FLUSHES = 64 * 2**20
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """The table in a Parquet file.
+def read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
+    """The table in a Parquet file, and which of its columns are pandas' index.
 
     Raises DataError if it is damaged, has no rows, or promises more than fits in memory.
     """
@@ -38,10 +45,12 @@ def read_parquet(path: Path) -> pl.DataFrame:
         about = file.metadata
         needed = about.num_rows * about.num_columns * _BYTES_OF_A_VALUE
         require_memory(needed, path, "put its parts into a folder of Parquet files")
+        schema = file.schema_arrow
+        index = index_columns(schema.names, schema.metadata)
         frame = _as_polars(file.read())
     if not frame.height:
         raise DataError(f"{path} has columns but no rows")
-    return frame
+    return frame, index
 
 
 def parquet_files(folder: Path) -> list[Path]:
@@ -58,49 +67,83 @@ def read_parquet_folder(
     into a temporary array of float32 on disk, so that they need not fit in memory. Words and
     missing values need a table in memory. Raises DataError.
     """
-    import pyarrow.parquet as pq
-
     files = parquet_files(folder)
-    rows, columns, missing = 0, None, False
-    for path in files:
-        with _reasons(path), pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            columns = schema if columns is None else columns
-            if not schema.equals(columns):
-                raise DataError(f"{path} has other columns than {files[0]}")
-            rows += file.metadata.num_rows
-            missing = missing or _may_miss(file.metadata, {target})
-    assert columns is not None
-    if not rows:
-        raise DataError(f"{folder}: its Parquet files have no rows")
-    target = target_column(columns.names, str(folder), target, labels_needed)
-    features = [name for name in columns.names if name != target and name not in ignore]
-    if missing or target is None or not all(_is_number(columns.field(f).type) for f in features):
-        return _as_table(files, rows, len(columns), target, ignore, labels_needed)
-    inputs, labels = _on_disk(files, rows, features, target)
+    found = _survey(files, {target, *ignore})
+    notes = index_notes(found.index, str(folder), target if labels_needed else None)
+    target = target_column(found.columns, str(folder), target, labels_needed)
+    features = [name for name in found.columns if name != target and name not in ignore]
+    if target is None or not (found.complete and found.numbers.issuperset(features)):
+        return _as_table(files, found, target, ignore, labels_needed)
+    require_columns(
+        [name for name in ignore if name not in found.index], found.columns, str(folder), "ignore"
+    )
+    inputs, labels = _on_disk(files, found.rows, features, target)
     note = (
-        f"{len(features)} features of {rows} rows lie in a temporary file of float32, in the order "
-        f"{', '.join(features[:5])}{', ...' if len(features) > 5 else ''}"
+        f"{len(features)} features of {found.rows} rows lie in a temporary file of float32, in the "
+        f"order {', '.join(features[:5])}{', ...' if len(features) > 5 else ''}"
     )
     samples = make_samples(inputs, labels, str(folder))
-    return replace(samples, columns=tuple(features)), [note]
+    return replace(samples, columns=tuple(features)), [*notes, note]
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """What the files of a folder promise.
+
+    columns: without pandas' index. numbers: those of them that hold numbers. complete: whether
+    no feature lacks a value. index: what is pandas' index in some file.
+    """
+
+    rows: int
+    columns: tuple[str, ...]
+    numbers: frozenset[str]
+    complete: bool
+    index: tuple[str, ...]
+
+
+def _survey(files: list[Path], other: set[str | None]) -> _Survey:
+    """other: columns that are no features. Raises DataError if a file has other columns."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows, complete, index = 0, True, dict[str, None]()
+    first: pa.Schema | None = None
+    for path in files:
+        with _reasons(path), pq.ParquetFile(path) as file:
+            here = index_columns(file.schema_arrow.names, file.schema_arrow.metadata)
+            schema = pa.schema(f for f in file.schema_arrow if f.name not in here)
+            first = schema if first is None else first
+            if not schema.equals(first):
+                raise DataError(f"{path} has other columns than {files[0]}")
+            rows += file.metadata.num_rows
+            complete = complete and not _may_miss(file.metadata, {*other, *here})
+            index |= dict.fromkeys(here)
+    assert first is not None
+    if not rows:
+        raise DataError(f"{files[0].parent}: its Parquet files have no rows")
+    numbers = frozenset(f.name for f in first if _is_number(f.type))
+    return _Survey(rows, tuple(first.names), numbers, complete, tuple(index))
 
 
 def _as_table(
     files: list[Path],
-    rows: int,
-    width: int,
+    found: _Survey,
     target: str | None,
     ignore: Sequence[str],
     labels_needed: bool,
 ) -> tuple[Samples, list[str]]:
     folder = files[0].parent
     advice = "columns of words and missing values need memory: encode and fill them, or take less"
-    require_memory(rows * width * _BYTES_OF_A_VALUE, folder, advice)
-    frame = pl.concat([read_parquet(path) for path in files])
-    return table_samples(
-        frame, str(folder), target=target, ignore=ignore, labels_needed=labels_needed
+    require_memory(found.rows * len(found.columns) * _BYTES_OF_A_VALUE, folder, advice)
+    frames = [frame.drop(index) for frame, index in map(read_parquet, files)]
+    samples, notes = table_samples(
+        pl.concat(frames),
+        str(folder),
+        target=target,
+        ignore=[name for name in ignore if name not in found.index],
+        labels_needed=labels_needed,
     )
+    return samples, [*index_notes(found.index, str(folder), None), *notes]
 
 
 def _on_disk(
