@@ -11,6 +11,14 @@ from torch import Tensor
 
 from steepest.errors import ModelError
 from steepest.objective.losses import LOSSES
+from steepest.objective.ranges import Range, range_of
+
+# What is looked through on the way to the last operation: it changes the shape, or what does not
+# matter where a probability lies within its bounds already.
+_LOOKED_THROUGH = (
+    *("Squeeze", "Unsqueeze", "View", "UnsafeView", "ReshapeAlias", "Alias", "Select", "Slice"),
+    *("T", "Transpose", "Permute", "Clone", "ToCopy", "Expand", "Clamp", "ClampMin", "ClampMax"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,17 +34,26 @@ class Objective:
     outputs: Literal["logits", "probabilities"] = "logits"
 
     @classmethod
-    def of_outputs(cls, outputs: Tensor, classes: int, *, several: bool = False) -> "Objective":
+    def of_outputs(
+        cls,
+        outputs: Tensor,
+        classes: int,
+        *,
+        several: bool = False,
+        lasting: Range | None = None,
+    ) -> "Objective":
         """The objective that fits a model's outputs for one batch of rows.
 
         outputs: (N, C) or (N, 1) or (N,), with their graph: whether the last operation was a
         softmax or a sigmoid is read off it. Log-probabilities count as logits: the softmax of
-        log p is p. several: whether a row may have several classes or none. Raises ModelError if
-        the width does not fit the number of classes.
+        log p is p. several: whether a row may have several classes or none. lasting: the range
+        that the outputs keep, where the numbers tell more than the graph (see `is_plain_to_see`).
+        Raises ModelError if the width does not fit the number of classes, or the last operation
+        does not fit the loss.
         """
         width = 1 if outputs.ndim == 1 else outputs.shape[1]
         if several:
-            return cls._of_several(outputs, classes)
+            return cls._of_several(outputs, classes, lasting)
         if outputs.ndim > 2 or (width != classes and not (width == 1 and classes == 2)):
             wanted = "(N, 2) or (N, 1)" if classes == 2 else f"(N, {classes})"
             found = "(" + ", ".join(["N", *map(str, outputs.shape[1:])]) + ")"
@@ -45,35 +62,38 @@ class Objective:
                 f"{wanted} for N rows, but it gives {found}; change the width of its last layer"
             )
         kind: Literal["multiclass", "binary"] = "binary" if width == 1 else "multiclass"
-        closing = {"multiclass": "SoftmaxBackward0", "binary": "SigmoidBackward0"}[kind]
-        name = _last_operation(outputs)
-        if kind == "multiclass" and name == "SigmoidBackward0":
+        last = _closing(outputs, lasting)
+        if kind == "multiclass" and last == "sigmoid":
             raise ModelError(
                 f"the model ends in a sigmoid but gives {width} outputs for {classes} classes, of "
-                "which one is true: leave out the sigmoid, so that the model gives logits"
+                "which one is true (or they lie in [0, 1] for another reason, and no softmax makes "
+                "them sum to 1): leave that out, so that the model gives logits"
             )
-        if kind == "binary" and name in ("SoftmaxBackward0", "LogSoftmaxBackward0"):
+        if kind == "binary" and last in ("softmax", "log softmax"):
             raise ModelError(
                 "the model ends in a softmax over one output, which is always 1: leave out the "
                 "softmax, so that the model gives a logit"
             )
-        return cls(kind, "probabilities" if name == closing else "logits")
+        _refuse_log_sigmoid(last)
+        closing = {"multiclass": "softmax", "binary": "sigmoid"}[kind]
+        return cls(kind, "probabilities" if last == closing else "logits")
 
     @classmethod
-    def _of_several(cls, outputs: Tensor, classes: int) -> "Objective":
+    def _of_several(cls, outputs: Tensor, classes: int, lasting: Range | None) -> "Objective":
         if outputs.ndim != 2 or outputs.shape[1] != classes:
             found = "(" + ", ".join(["N", *map(str, outputs.shape[1:])]) + ")"
             raise ModelError(
                 f"with {classes} classes in a row or none, the model must give logits of shape (N, "
                 f"{classes}) for N rows, but it gives {found}; change the width of its last layer"
             )
-        name = _last_operation(outputs)
-        if name in ("SoftmaxBackward0", "LogSoftmaxBackward0"):
+        last = _closing(outputs, lasting)
+        if last in ("softmax", "log softmax"):
             raise ModelError(
                 "the model ends in a softmax, which lets a row have one class, but loss multilabel "
                 "lets it have several or none: leave out the softmax"
             )
-        return cls("multilabel", "probabilities" if name == "SigmoidBackward0" else "logits")
+        _refuse_log_sigmoid(last)
+        return cls("multilabel", "probabilities" if last == "sigmoid" else "logits")
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch; a scalar. targets: (N,) or (N, C) int64, checked."""
@@ -116,13 +136,53 @@ class Objective:
         return torch.stack([1 - outputs, outputs], dim=1)
 
 
+def is_plain_to_see(outputs: Tensor) -> bool:
+    """Whether graph and numbers of these outputs agree on what they are.
+
+    Where they do not, `lasting_range` must decide: outputs in [0, 1] that end in no softmax or
+    sigmoid are probabilities written otherwise, or logits that happen to lie there.
+    """
+    found, last = range_of(outputs), _last_operation(outputs)
+    if last == "softmax":
+        return found in ("rows", "ones")
+    if last == "sigmoid":
+        return found in ("each", "rows", "ones")
+    return found == "any"
+
+
+def _closing(outputs: Tensor, lasting: Range | None) -> str:
+    """What the model ends in: softmax, sigmoid, one of their logarithms, or "" for logits."""
+    match lasting:
+        case "rows":
+            return "softmax"
+        case "ones":
+            return "softmax" if outputs[0].numel() == 1 else "sigmoid"
+        case "each":
+            return "sigmoid"
+        case "any":
+            last = _last_operation(outputs)
+            return last if last.startswith("log ") else ""
+    return _last_operation(outputs)
+
+
+def _refuse_log_sigmoid(last: str) -> None:
+    if last == "log sigmoid":
+        raise ModelError(
+            "the model ends in the logarithm of a sigmoid, which is no logit: leave out the "
+            "logsigmoid, so that the model gives logits"
+        )
+
+
 def _last_operation(outputs: Tensor) -> str:
-    """The name of the operation that gave the outputs; a change of shape is looked through."""
+    """The softmax, sigmoid or logarithm of one that gave the outputs; "" for anything else."""
     node = outputs.grad_fn
-    while node is not None and node.name() in (
-        "SqueezeBackward1",
-        "ViewBackward0",
-        "SelectBackward0",
-    ):
+    while node is not None and node.name().split("Backward")[0] in _LOOKED_THROUGH:
         node = node.next_functions[0][0]
-    return node.name() if node is not None else ""
+    name = "" if node is None else node.name().split("Backward")[0]
+    operations = {
+        "Softmax": "softmax",
+        "Sigmoid": "sigmoid",
+        "LogSoftmax": "log softmax",
+        "LogSigmoid": "log sigmoid",
+    }
+    return operations.get(name, "")

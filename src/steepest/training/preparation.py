@@ -34,10 +34,12 @@ from steepest.engine import (
 )
 from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import mlp, overlaps_itself
-from steepest.objective import Objective
+from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import Recipe
 from steepest.training.find_lr import test_rates
 
+# Of these rows the outputs are looked at, where two do not show whether they are probabilities.
+_ROWS_TRIED = 8
 # The net that is built where the recipe leaves it open.
 _HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
 # What describes that net, and no model that is given.
@@ -92,7 +94,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         model.to(_device(recipe.device))
     outputs, row_flops = _trial(model, inputs)
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
-    objective = Objective.of_outputs(outputs, len(classes), several=classes.several)
+    objective, doubt = _objective(model, inputs, outputs, classes)
     classifier = Classifier(model, objective, preprocessing, classes)
     parts: dict[str, Part] = {"train": (inputs, classifier.targets(train))}
     for name, part in dataset.parts():
@@ -104,7 +106,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
     lr, found = _learning_rate(plan)
     summary = (
-        *_summary(parts, classifier),
+        *(*_summary(parts, classifier), *doubt),
         *(*found, *_warmup_note(plan), *size),
         *(*dataset.notes, *classes.notes, *unseen),
     )
@@ -284,6 +286,33 @@ def _trial(model: nn.Module, inputs: Inputs) -> tuple[Tensor, float]:
             f"rows, but it gives {found}"
         )
     return outputs, counter.flops(len(batch))
+
+
+def _objective(
+    model: nn.Module, inputs: Inputs, outputs: Tensor, classes: Classes
+) -> tuple[Objective, tuple[str, ...]]:
+    """What the outputs of a trial are, and a sentence where neither graph nor numbers tell."""
+    if not outputs.requires_grad:
+        raise ModelError(
+            "no gradient can flow back from the model's outputs: it ends in detach(), .data or a "
+            "part under no_grad; leave that out"
+        )
+    lasting, plain = None, is_plain_to_see(outputs)
+    if not plain:
+        like = reference_parameter(model)
+        rows = np.linspace(0, len(inputs) - 1, min(len(inputs), _ROWS_TRIED)).astype(np.int64)
+        batch = Rows(inputs, like)[torch.from_numpy(rows).to(like.device)]
+        with module_mode(model, training=False), torch.random.fork_rng():
+            lasting = lasting_range(model, batch)
+    objective = Objective.of_outputs(
+        outputs, len(classes), several=classes.several, lasting=lasting
+    )
+    if plain or lasting is not None:
+        return objective, ()
+    return objective, (
+        "whether the model gives logits or probabilities could not be told from its outputs, which "
+        f"are 0, 1 or not finite: they are taken for {objective.outputs}",
+    )
 
 
 def _summary(parts: dict[str, Part], classifier: Classifier) -> tuple[str, ...]:
