@@ -311,3 +311,17 @@ def test_large_arrays_are_shortened():
         )
         <= 100
     )
+
+
+def test_a_sigmoid_by_hand_is_a_sigmoid():
+    model = nn.Sequential(nn.Linear(3, 1), nn.Tanh(), Half())
+    x, y = torch.randn(4, 3), torch.tensor([0, 1, 1, 0])
+    ledger = backprop(model, x, y)
+    p = model(x)[:, 0].double()
+    expected = nn.functional.binary_cross_entropy(p, y.double()).item()
+    assert ledger["L"].value == pytest.approx(expected, rel=1e-6)
+
+
+class Half(nn.Module):
+    def forward(self, x):
+        return 0.5 * x + 0.5

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.errors import ModelError, SteepestError
-from steepest.explain.ledger import objective_of
+from steepest.explain.ledger import objective_of, range_kept
 from steepest.explain.numbers import number
 from steepest.explain.svg import Box, Link, draw
 from steepest.explain.trace import Array, Edge, Node, NotAScalarError, input_names, trace
@@ -262,7 +262,9 @@ def _with_loss(
     """The loss of the model as a function of its inputs, and the targets."""
     trial = copy.deepcopy(model)
     with torch.random.fork_rng(devices=[]):
-        objective, checked = objective_of(trial(*arguments), y, loss)
+        outputs = trial(*arguments)
+        lasting = range_kept(trial, outputs, *arguments)
+        objective, checked = objective_of(outputs, y, loss, lasting)
     targets = torch.from_numpy(checked)
     return lambda *inputs: objective.loss(model(*inputs), targets), targets
 

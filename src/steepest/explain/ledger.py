@@ -1,5 +1,6 @@
 """backprop(): the ledger of one forward and one backward pass, every step worked out by hand."""
 
+import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
@@ -20,7 +21,7 @@ from steepest.explain.reference import Call, Reference, array_of, run
 from steepest.explain.symbols import Symbol
 from steepest.files import write_atomically
 from steepest.nn import Residual as ResidualModule
-from steepest.objective import Objective
+from steepest.objective import Objective, Range, is_plain_to_see, lasting_range
 
 LOSSES = ("auto", "multiclass", "binary", "multilabel")
 
@@ -142,7 +143,8 @@ def backprop(
     if loss not in LOSSES:
         raise ModelError(f"loss must be one of {', '.join(LOSSES)}, but is {loss!r}")
     reference = run(model, x, training=training)
-    objective, targets = objective_of(reference.outputs, y, loss)
+    lasting = range_kept(reference.model, reference.outputs, reference.inputs)
+    objective, targets = objective_of(reference.outputs, y, loss, lasting)
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
     grown: list[Tensor] = []
     in_graph = _uses_in_graph(value)
@@ -283,7 +285,17 @@ def _chain(module: nn.Module, reference: Reference) -> list[ByHand] | None:
     return [layer_of(call, 0 if call.input is None else call.input.ndim)]
 
 
-def objective_of(outputs: Tensor, y: Any, loss: str) -> tuple[Objective, NDArray[np.int64]]:
+def range_kept(model: nn.Module, outputs: Tensor, *inputs: Tensor) -> Range | None:
+    """The range that the outputs keep, found on a copy; None where graph and numbers agree."""
+    if outputs.ndim not in (1, 2) or len(inputs) != 1 or is_plain_to_see(outputs):
+        return None
+    with torch.random.fork_rng(devices=[]):
+        return lasting_range(copy.deepcopy(model).eval(), inputs[0].detach())
+
+
+def objective_of(
+    outputs: Tensor, y: Any, loss: str, lasting: Range | None
+) -> tuple[Objective, NDArray[np.int64]]:
     """The objective and checked targets for these outputs."""
     targets = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
     if outputs.ndim not in (1, 2):
@@ -307,7 +319,8 @@ def objective_of(outputs: Tensor, y: Any, loss: str) -> tuple[Objective, NDArray
             raise TargetError(f"row {row} of y is {targets[row].tolist()}, which is not one-hot")
         several = row is not None
         targets = targets if several else targets.argmax(axis=1)
-    objective = Objective.of_outputs(outputs, 2 if width == 1 else width, several=several)
+    classes = 2 if width == 1 else width
+    objective = Objective.of_outputs(outputs, classes, several=several, lasting=lasting)
     if loss not in ("auto", objective.kind):
         raise ModelError(f"loss {loss!r} does not fit outputs of shape {tuple(outputs.shape)}")
     classes = 2 if objective.kind != "multiclass" else width
