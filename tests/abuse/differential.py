@@ -49,6 +49,7 @@ class Case:
     array: np.ndarray
     scaling: str
     targets: np.ndarray
+    classes: int
     recipe: Recipe
     rates: list[float]
     setting: dict[str, Any]
@@ -56,7 +57,9 @@ class Case:
     def plan(self) -> Plan:
         samples = Samples(self.array, None, "random")
         inputs = Preprocessing.fit(samples, self.scaling).prepare(samples)
-        return Plan(copy.deepcopy(self.model), self.objective, inputs, self.targets, self.recipe)
+        names = tuple(map(str, range(self.classes)))
+        model = copy.deepcopy(self.model)
+        return Plan(model, self.objective, inputs, self.targets, self.recipe, names)
 
 
 def some(rng: np.random.Generator, chance: float, value: Any, otherwise: Any) -> Any:
@@ -79,10 +82,12 @@ def make_case(seed: int, number: int) -> Case:
     if loss != "multilabel" and isinstance(weight := setting.get("class_weight"), tuple):
         setting["class_weight"] = tuple(w + 0.5 * (c == targets[0]) for c, w in enumerate(weight))
     model = make_net(rng, int(np.prod(shape)), 1 if loss == "binary" else classes)
+    if not any(name.endswith(".bias") for name, _ in model.named_parameters()):
+        setting.pop("groups", None)
     recipe = Recipe(seed=int(rng.integers(2**40)), threads=1, **setting)
     scaling = str(rng.choice(["auto", "standardise", "minmax"]))
     rates = make_rates(rng, recipe.base_lr)
-    return Case(model, Objective(loss), array, scaling, targets, recipe, rates, setting)  # type: ignore[arg-type]
+    return Case(model, Objective(loss), array, scaling, targets, classes, recipe, rates, setting)  # type: ignore[arg-type]
 
 
 def make_rows(rng: np.random.Generator, kind: str, shape: tuple[int, ...]) -> np.ndarray:
