@@ -26,7 +26,7 @@ class Column:
     is a feature of its own. mean: what stands for a missing number. levels: the words with a
     feature each, the most frequent first; other: whether rarer ones share one more. quantity: what
     its numbers are, "number", "date", "time" or "duration"; "" where an earlier version has not
-    written it down.
+    written it down. decimal: the mark in its numbers where they are text, "." or ",".
     """
 
     name: str
@@ -36,8 +36,11 @@ class Column:
     levels: tuple[str, ...] = ()
     other: bool = False
     quantity: str = ""
+    decimal: str = "."
 
     def __post_init__(self) -> None:
+        if self.decimal not in (".", ","):
+            raise ValueError(f"column {self.name!r} has the unknown decimal mark {self.decimal!r}")
         if self.quantity and self.quantity not in QUANTITIES:
             raise ValueError(f"column {self.name!r} holds the unknown quantity {self.quantity!r}")
 
@@ -148,16 +151,19 @@ def _parsed(series: pl.Series, place: Place, expected: str, decimal: str) -> pl.
         row = int(wrong.arg_true()[0])
         raise DataError(
             f"{place.source}: column {series.name!r} was {QUANTITIES[expected or 'number']} in "
-            f"training, but row {place.row(row)} holds {series[row]!r}{_remedy(text[row])}"
+            f"training, but row {place.row(row)} holds {series[row]!r}{_remedy(text[row], decimal)}"
         )
     return values
 
 
-def _remedy(value: str) -> str:
+def _remedy(value: str, decimal: str) -> str:
     """What to do about text that is a number for a reader of another country."""
-    if "," not in value or read_numbers(pl.Series([value]), ",").null_count():
+    found, its, training, other = (
+        ("comma", ",", "points", "point") if decimal == "." else ("point", ".", "commas", "comma")
+    )
+    if its not in value or read_numbers(pl.Series([value]), its).null_count():
         return ""
-    return ", with a decimal comma, and training had decimal points; write it with a point"
+    return f", with a decimal {found}, and training had decimal {training}; write it with a {other}"
 
 
 def _has_values(series: pl.Series) -> bool:

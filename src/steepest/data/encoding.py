@@ -5,7 +5,7 @@ Numbers, dates and durations are scaled; a missing one becomes the training mean
 levels together one feature "other". All statistics are float64 and only the result is float32.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -27,17 +27,12 @@ _SHOWN_COLUMNS = 30
 class TableEncoder:
     """Turns a frame into a float32 matrix. scaler: of the numeric columns, in their order.
 
-    notes: the columns that are left out, and why. decimal: the mark in numbers that come as text.
+    notes: the columns that are left out, and why.
     """
 
     columns: tuple[Column, ...]
     scaler: Scaler
     notes: tuple[str, ...] = ()
-    decimal: str = "."
-
-    def __post_init__(self) -> None:
-        if self.decimal not in (".", ","):
-            raise ValueError(f"the decimal mark {self.decimal!r} is neither '.' nor ','")
 
     @classmethod
     def fit(
@@ -48,11 +43,11 @@ class TableEncoder:
         *,
         low: float = 0.0,
         high: float = 1.0,
-        decimal: str = ".",
+        commas: frozenset[str] = frozenset(),
     ) -> Self:
         """The encoder of the training rows. Raises DataError for what cannot be a feature.
 
-        decimal: the mark by which the numbers of a file of text were read.
+        commas: the columns whose numbers a file of text holds with decimal commas.
         """
         columns: list[Column] = []
         scalers: list[Scaler] = []
@@ -62,7 +57,8 @@ class TableEncoder:
             if isinstance(fitted, str):
                 notes.append(f"column {series.name!r} is left out: {fitted}")
                 continue
-            columns.append(fitted)
+            decimal = "," if series.name in commas else "."
+            columns.append(replace(fitted, decimal=decimal))
             if fitted.kind == "number":
                 values = _filled(as_numbers(series, place), fitted.mean)
                 scalers.append(Scaler.fit(scaling, values[:, None], low=low, high=high))
@@ -72,7 +68,7 @@ class TableEncoder:
             )
         if not columns:
             raise DataError(f"{place.source}: no column is left to learn from: {'; '.join(notes)}")
-        return cls(tuple(columns), Scaler.joined(scalers), tuple(notes), decimal)
+        return cls(tuple(columns), Scaler.joined(scalers), tuple(notes))
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -90,7 +86,7 @@ class TableEncoder:
             series = self._find(frame, column.name, place.source)
             block = encoded[:, at : at + len(column.features)]
             if column.kind == "number":
-                values = as_numbers(series, place, column.quantity, self.decimal)
+                values = as_numbers(series, place, column.quantity, column.decimal)
                 gaps, x = np.isnan(values), _filled(values, column.mean)
                 # In float64: what is small beside its offset would be lost in float32.
                 block[:, 0] = (x - offsets[number]) * factors[number] + self.scaler.shift
@@ -122,18 +118,17 @@ class TableEncoder:
                 )
         return tuple(notes)
 
-    def to_reread(self, frame: pl.DataFrame, decimal: str) -> list[str]:
+    def to_reread(self, frame: pl.DataFrame, commas: frozenset[str]) -> list[str]:
         """The columns of a file whose values were not read as training's were.
 
-        decimal: the mark by which the numbers of the frame were read.
+        commas: those whose numbers were read with decimal commas.
         """
         return [
-            column.name
-            for column in self.columns
-            if column.name in frame.columns
+            c.name
+            for c in self.columns
+            if c.name in frame.columns
             and not (
-                column.is_held_in(frame.schema[column.name])
-                and (column.kind != "number" or decimal == self.decimal)
+                c.is_held_in(frame.schema[c.name]) and (c.decimal == ",") == (c.name in commas)
             )
         ]
 
@@ -151,13 +146,12 @@ class TableEncoder:
 
     def to_json(self) -> dict[str, Any]:
         columns = [asdict(c) | {"levels": list(c.levels)} for c in self.columns]
-        return {"columns": columns, "scaler": self.scaler.to_json(), "decimal": self.decimal}
+        return {"columns": columns, "scaler": self.scaler.to_json()}
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
         columns = [Column(**c | {"levels": tuple(c["levels"])}) for c in state["columns"]]
-        scaler, decimal = Scaler.from_json(state["scaler"]), state.get("decimal", ".")
-        return cls(tuple(columns), scaler, decimal=decimal)
+        return cls(tuple(columns), Scaler.from_json(state["scaler"]))
 
     def _numbers(self) -> list[Column]:
         return [column for column in self.columns if column.kind == "number"]

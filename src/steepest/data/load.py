@@ -11,7 +11,7 @@ import polars as pl
 from steepest.data.labels import spelled_or_read
 from steepest.data.samples import Dataset, Samples
 from steepest.data.sources.arrays import make_samples
-from steepest.data.sources.csv import read_csv, require_no_strays
+from steepest.data.sources.csv import read_csv, require_clear
 from steepest.data.sources.frames import (
     as_label_array,
     as_polars,
@@ -235,9 +235,9 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
     features = dataset.train.inputs
     assert isinstance(features, pl.DataFrame)
     if options.training:
-        require_no_strays(features, path)
+        require_clear(table, features, path)
     changed = [name for name in table.text.columns if name in features.columns]
-    samples = replace(dataset.train, text=table.text.select(changed), decimal=table.decimal)
+    samples = replace(dataset.train, text=table.text.select(changed), commas=table.commas)
     return Dataset(samples, notes=(*table.notes, *dataset.notes))
 
 

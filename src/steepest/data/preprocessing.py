@@ -85,7 +85,7 @@ class Preprocessing:
                 Place(train.source, train.rows),
                 low=low,
                 high=high,
-                decimal=train.decimal,
+                commas=train.commas,
             )
             return cls(encoder, Scaler(), (len(encoder.feature_names),))
         inputs = train.inputs
@@ -193,13 +193,12 @@ def _as_trained(samples: Samples, encoder: TableEncoder) -> pl.DataFrame:
     frame, text = _frame(samples), samples.text
     if text is not None and samples.rows is not None:
         text = text[samples.rows]
-    return _as_written(frame, text, encoder.to_reread(frame, samples.decimal))
+    return _as_written(frame, text, encoder.to_reread(frame, samples.commas))
 
 
 def _as_matrix(frame: pl.DataFrame, samples: Samples) -> NDArray[np.float64]:
     """A table of numbers as the matrix of them. Raises DataError for a column that is none."""
-    plain = samples.decimal == "."
-    misread = [s.name for s in frame if not (plain and s.dtype.is_numeric())]
+    misread = [s.name for s in frame if s.name in samples.commas or not s.dtype.is_numeric()]
     place = Place(samples.source)
     columns = [
         as_numbers(series, place, "number") for series in _as_written(frame, samples.text, misread)

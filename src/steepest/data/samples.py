@@ -25,7 +25,7 @@ class Samples:
     called, when the source says so. columns: what the columns of an array of inputs are called.
     text: the columns of a CSV file that became another type, as they are written there, (M,) each:
     the type is a guess from this file alone, and rows of another training are read by its types.
-    decimal: the mark by which its numbers were read, "." or ",".
+    commas: those of them that hold numbers with decimal commas.
     """
 
     inputs: Array | pl.DataFrame
@@ -35,7 +35,7 @@ class Samples:
     class_names: tuple[str, ...] | None = None
     columns: tuple[str, ...] | None = None
     text: pl.DataFrame | None = None
-    decimal: str = "."
+    commas: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)

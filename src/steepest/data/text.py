@@ -24,10 +24,11 @@ def strip(text: pl.Series) -> pl.Series:
 
 
 def read_numbers(text: pl.Series, decimal: str = ".") -> pl.Series:
-    """Float64, null where the text is no number. decimal: "," where 1,5 is one as well as 1.5."""
+    """Float64, null where the text is no number with this decimal mark, "." or ","."""
     text = text.str.strip_chars()
     if decimal == ",":
-        text = text.str.replace(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", "${1}.${2}")
+        text = text.set(text.str.contains(".", literal=True), None)
+        text = text.str.replace(r"^([+-]?\d*),(\d)", "${1}.${2}")
     return text.cast(pl.Float64, strict=False)
 
 

@@ -10,13 +10,15 @@ from typing import Self
 
 import polars as pl
 
-from steepest.data.text import MISSING, strip, with_type
+from steepest.data.decimals import are_numbers, notation, remedy
+from steepest.data.text import MISSING, read_numbers, strip, with_type
 from steepest.errors import DataError
 
 _SEPARATORS = ",;\t|"
 # A column in which at most this share of the values is no number was meant to be one.
 _MOST_STRAYS = 0.01
 _FEWEST_ROWS_FOR_STRAYS = 20
+_RECORDS_TO_TELL = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,13 +26,15 @@ class CsvTable:
     """What a CSV file holds.
 
     frame: each column in the type that fits all of its values here. text: the columns that are no
-    text in the frame, as they are written. decimal: the mark in its numbers, "." or ",".
-    notes: what was decided.
+    text in the frame, as they are written. commas: those with decimal commas, and those of whole
+    numbers beside them. unclear: the columns that stayed text though they hold numbers, with how
+    these are written. notes: what was decided.
     """
 
     frame: pl.DataFrame
     text: pl.DataFrame
-    decimal: str
+    commas: frozenset[str]
+    unclear: dict[str, str]
     notes: tuple[str, ...]
 
     def written(self, column: str) -> pl.Series:
@@ -45,14 +49,44 @@ def read_csv(path: Path) -> CsvTable:
     DataError naming the line of a row with too few or too many fields or of text that is not UTF-8.
     """
     form = _Form.of(path)
-    text = [strip(column) for column in _read_text(path, form)]
-    typed = [with_type(column) for column in text]
-    changed = [column for column, values in zip(text, typed, strict=True) if values is not column]
-    notes: tuple[str, ...] = ()
+    text = {column.name: strip(column) for column in _read_text(path, form)}
+    typed = {name: with_type(column) for name, column in text.items()}
+    written = {
+        name: how
+        for name, values in typed.items()
+        if values.dtype == pl.String and (how := notation(values))
+    }
+    commas = {name for name, how in written.items() if how == "comma"}
+    if commas:  # one column tells how the others are meant
+        commas |= {name for name, how in written.items() if how == "either"}
+    typed |= {name: read_numbers(text[name], ",") for name in commas}
+    changed = [column for name, column in text.items() if typed[name] is not column]
+    return CsvTable(
+        frame=pl.DataFrame(list(typed.values())),
+        text=pl.DataFrame(changed),
+        commas=frozenset(commas | (_without_points(typed, text) if commas else set())),
+        unclear={name: how for name, how in written.items() if name not in commas},
+        notes=_notes(path, form, sorted(commas)),
+    )
+
+
+def _without_points(typed: dict[str, pl.Series], text: dict[str, pl.Series]) -> set[str]:
+    """The columns of numbers that are written without a decimal point."""
+    return {
+        name
+        for name, values in typed.items()
+        if values.dtype.is_numeric() and not text[name].str.contains(".", literal=True).any()
+    }
+
+
+def _notes(path: Path, form: "_Form", commas: list[str]) -> tuple[str, ...]:
+    notes = []
     if not form.has_header:
         names = f"{form.names[0]} .. {form.names[-1]}"
-        notes = (f"{path.name} has no header, so its columns are called {names}",)
-    return CsvTable(pl.DataFrame(typed), pl.DataFrame(changed), ".", notes)
+        notes.append(f"{path.name} has no header, so its columns are called {names}")
+    if commas:
+        notes.append(f"{path.name}: numbers with decimal commas in {', '.join(commas)}")
+    return tuple(notes)
 
 
 def _read_text(path: Path, form: "_Form") -> list[pl.Series]:
@@ -83,13 +117,24 @@ def _read_text(path: Path, form: "_Form") -> list[pl.Series]:
     return [text[:, i].alias(name) for i, name in enumerate(form.names)]
 
 
-def require_no_strays(features: pl.DataFrame, path: Path) -> None:
-    """Raise DataError for a word in a column that else holds numbers alone, naming its line."""
+def require_clear(table: CsvTable, features: pl.DataFrame, path: Path) -> None:
+    """Raise DataError for numbers that can be read in two ways, naming a line.
+
+    And for a word in a column that else holds numbers alone. features: the columns to look at.
+    """
     for series in features:
         if series.dtype != pl.String:
             continue
+        how = table.unclear.get(series.name)
+        if how:
+            value, advice = remedy(how, series)
+            where = _line_of(path, series.name, value)
+            raise DataError(
+                f"{path}{where}: column {series.name!r} holds {value!r}, {advice}, or name the "
+                "column in ignore"
+            )
         words = series.drop_nulls()
-        strays = words.filter(words.cast(pl.Float64, strict=False).is_null())
+        strays = words.filter(~are_numbers(words))
         few = 0 < len(strays) <= max(1, _MOST_STRAYS * len(words))
         if few and len(words) >= _FEWEST_ROWS_FOR_STRAYS:
             where = _line_of(path, series.name, strays[0])
@@ -113,12 +158,10 @@ class _Form:
         """The separator is the one that cuts the first record into most fields."""
         if not path.stat().st_size:
             raise DataError(f"{path} is empty; a header and rows are needed")
-        first = {s: next(islice(_records(path, s), 1), (1, []))[1] for s in _SEPARATORS}
-        separator = max(_SEPARATORS, key=lambda s: len(first[s]))
-        fields = [field.strip() for field in first[separator]]
+        separator, fields = _separator(path)
         if not any(fields):
             raise DataError(f"{path} has no text in its first line; a header is needed")
-        has_header = not all(_is_number(field) for field in fields)
+        has_header = not are_numbers(pl.Series(fields)).all()
         given = fields if has_header else [""] * len(fields)
         names = tuple(name or f"column_{i}" for i, name in enumerate(given, start=1))
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
@@ -185,9 +228,30 @@ def _line_of(path: Path, column: str, value: str) -> str:
     return ""
 
 
-def _is_number(text: str) -> bool:
+def _separator(path: Path) -> tuple[str, list[str]]:
+    """The separator, and the fields of the first record that it cuts.
+
+    It is the one that cuts the first record into most fields. But a comma may be a decimal mark or
+    stand in a heading, so another one that cuts all of the first records evenly comes before it.
+    """
+    first = {s: _first_records(path, s) for s in _SEPARATORS}
+    width = {s: len(records[0]) if records else 0 for s, records in first.items()}
+    even = [
+        s
+        for s, records in first.items()
+        if width[s] > 1 and all(len(fields) in (0, width[s]) for fields in records)
+    ]
+    best = max([s for s in even if s != ","] or _SEPARATORS, key=lambda s: width[s])
+    return best, [field.strip() for field in first[best][0]] if first[best] else []
+
+
+def _first_records(path: Path, separator: str) -> list[list[str]]:
+    """The first records, as far as they can be read; the first one must be."""
+    records: list[list[str]] = []
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        for _, fields in islice(_records(path, separator), _RECORDS_TO_TELL):
+            records.append(fields)
+    except DataError:
+        if not records:
+            raise
+    return records
