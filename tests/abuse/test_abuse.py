@@ -1,4 +1,4 @@
-"""Short forms of what is done at length by kills.py and fuzz.py, in processes of their own."""
+"""Short forms of what is done at length by kills.py, fuzz.py and differential.py."""
 
 import os
 import re
@@ -7,6 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from abuse import differential
+from steepest.engine.native import extension
 
 HERE = Path(__file__).parent
 
@@ -49,3 +52,17 @@ def test_data_of_four_times_the_memory_are_trained_on(kind, tmp_path):
     times, accuracy = output("larger_than_memory.py", kind, tmp_path, "520000000").split()
     assert float(times) == pytest.approx(4, abs=0.01)
     assert float(accuracy) > 0.95
+
+
+@pytest.mark.skipif(extension() is None, reason="the native engine is not built here")
+def test_random_cases_on_the_native_engine_are_as_near_to_float64_as_torch(monkeypatch):
+    for number in range(4):
+        assert not differential.judge(differential.make_case(1, number)).is_unexplained
+    exact = differential.native
+
+    def spoiled(case):
+        return {name: tensor + 1e-3 for name, tensor in exact(case).items()}
+
+    monkeypatch.setattr(differential, "native", spoiled)
+    monkeypatch.setattr(differential, "OTHER_ORDERS", 1)
+    assert differential.judge(differential.make_case(1, 0)).is_unexplained
