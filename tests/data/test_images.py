@@ -214,3 +214,24 @@ def test_debians_fashion_mnist_is_found():
     data = load("fashion-mnist")
     assert data.train.inputs.shape == (60_000, 1, 28, 28)
     assert np.bincount(data.test.labels).tolist() == [1000] * 10
+
+
+@pytest.mark.filterwarnings("ignore:'mode' parameter")
+@pytest.mark.parametrize("inside", [".", "train"])
+def test_what_is_hidden_is_no_class_and_no_image(tmp_path, inside):
+    folder = write_images(tmp_path / inside, count=2)
+    expected = load(tmp_path).train
+    write_images(folder / "cat", classes=(".thumbnails", "__MACOSX"), size=(2, 2))
+    write_images(folder, classes=(".cache", "__MACOSX"), size=(2, 2))
+    write_images(tmp_path / ".train", classes=("dog",), size=(2, 2))
+    for name in ("._0.png", ".0.png"):
+        (folder / "dog" / name).write_bytes(b"no picture")
+    found = load(tmp_path).train
+    assert found.labels.tolist() == expected.labels.tolist()
+    assert np.array_equal(found.inputs, expected.inputs)
+
+
+def test_hidden_folders_of_idx_files_are_not_taken(tmp_path):
+    write_idx(tmp_path / ".old" / "raw")
+    with pytest.raises(DataError, match="holds no data"):
+        load(tmp_path)

@@ -80,3 +80,9 @@ def test_what_does_not_fit_in_memory_is_refused_before_it_is_read(frame, tmp_pat
         "of Parquet files"
     )
     assert isinstance(sp.load(parts(frame, tmp_path / "p"), target="y").train.inputs, np.memmap)
+
+
+def test_a_hidden_file_is_no_part_of_a_folder(tmp_path):
+    pl.DataFrame({"a": [1.0, 2.0], "y": [0, 1]}).write_parquet(tmp_path / "1.parquet")
+    (tmp_path / "._1.parquet").write_bytes(b"of macOS")
+    assert len(sp.load(tmp_path, target="y").train) == 2

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset, Samples
+from steepest.data.sources.folders import is_hidden
 from steepest.errors import DataError
 
 _IMAGES, _LABELS = 0x00000803, 0x00000801
@@ -71,7 +72,8 @@ def read_idx(path: Path, magic: int) -> NDArray[np.uint8]:
 
 def find_idx_folder(path: Path) -> Path | None:
     """The folder with the training images: this one, its `raw`, or torchvision's `*/raw` below."""
-    candidates = [path, path / "raw", *sorted(path.glob("*/raw"))]
+    below = (child for child in path.glob("*/raw") if not is_hidden(child.parent.name))
+    candidates = [path, path / "raw", *sorted(below)]
     return next((folder for folder in candidates if _find(folder, "train", "images")), None)
 
 

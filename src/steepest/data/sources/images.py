@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset, Samples
+from steepest.data.sources.folders import is_hidden
 from steepest.errors import DataError
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
@@ -31,7 +32,7 @@ def read_image_folder(path: Path, size: int | tuple[int, int] | None) -> Dataset
     shape = (size, size) if isinstance(size, int) else size
     if shape is not None and (len(shape) != 2 or min(shape) < 1):
         raise DataError(f"image_size must be a number of pixels or (height, width), not {size!r}")
-    children = {child.name.lower(): child for child in path.iterdir() if child.is_dir()}
+    children = {child.name.lower(): child for child in path.iterdir() if _is_class(child)}
     # A folder `train` that holds images itself is a class: pictures of trains.
     if "train" not in children or not _class_folders(children["train"]):
         return Dataset(_read_classes(path, shape))
@@ -44,8 +45,21 @@ def read_image_folder(path: Path, size: int | tuple[int, int] | None) -> Dataset
 
 
 def _class_folders(folder: Path) -> list[str]:
+    return sorted(child.name for child in folder.iterdir() if _is_class(child))
+
+
+def _is_class(path: Path) -> bool:
+    return path.is_dir() and not is_hidden(path.name)
+
+
+def _image_files(folder: Path) -> list[Path]:
+    """The images below a folder, in the order of their names; what is hidden does not count."""
     return sorted(
-        child.name for child in folder.iterdir() if child.is_dir() and child.name[0] != "."
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in _ENDINGS
+        and path.is_file()
+        and not any(map(is_hidden, path.relative_to(folder).parts))
     )
 
 
@@ -54,7 +68,7 @@ def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
     paths: list[Path] = []
     labels: list[str] = []
     for name in names:
-        found = sorted(p for p in (folder / name).rglob("*") if p.suffix.lower() in _ENDINGS)
+        found = _image_files(folder / name)
         if not found:
             endings = ", ".join(sorted(_ENDINGS))
             raise DataError(f"{folder / name} holds no images ({endings})")

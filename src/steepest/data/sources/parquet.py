@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from steepest.data.memory import require_memory
 from steepest.data.samples import Samples
 from steepest.data.sources.arrays import make_samples
+from steepest.data.sources.folders import is_hidden
 from steepest.data.sources.frames import (
     as_label_array,
     index_columns,
@@ -55,7 +56,8 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
 
 def parquet_files(folder: Path) -> list[Path]:
     """The Parquet files in a folder, in the order of their names."""
-    return sorted(path for path in folder.glob("*.parquet") if path.is_file())
+    found = folder.glob("*.parquet")
+    return sorted(path for path in found if path.is_file() and not is_hidden(path.name))
 
 
 def read_parquet_folder(
