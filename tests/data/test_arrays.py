@@ -1,13 +1,13 @@
-"""Arrays, tensors, NPZ, NPY and torch datasets: what is accepted, shared, mapped and refused."""
+"""Arrays, tensors, NPZ and NPY files: what is accepted, shared, mapped and refused."""
 
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, TensorDataset
 
-from steepest.data import Preprocessing, load
+from steepest.data import Preprocessing, Samples, load, load_rows
 from steepest.errors import DataError, TargetError
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -227,96 +227,36 @@ def test_a_truncated_member_is_refused(tmp_path):
         load(tmp_path / "cut.npz")
 
 
-class FakeVision(Dataset):
-    """As torchvision's datasets look from outside."""
-
-    def __init__(self, data, targets, transform=None, classes=None):
-        self.data, self.targets, self.transform = data, targets, transform
-        self.target_transform = None
-        if classes:
-            self.classes = classes
-
-    def __len__(self):
-        return len(self.data)
-
-    def __getitem__(self, i):
-        x = self.data[i]
-        return (self.transform(x) if self.transform else x), int(self.targets[i])
+@pytest.mark.parametrize("wrap", [lambda x: x, list, lambda x: Samples(x, Y, "mine")])
+def test_masked_values_are_refused_with_their_place_and_none_is_as_plain(wrap):
+    masked = np.ma.masked_array(X.copy(), np.zeros_like(X, dtype=bool))
+    found = load_rows(wrap(masked)).inputs
+    assert type(found) is np.ndarray
+    assert np.array_equal(found, X)
+    masked[3, 1] = masked[4, 0] = np.ma.masked
+    with pytest.raises(DataError, match=r"row 3, column 1 is masked, one of 2 masked values; fill"):
+        load_rows(wrap(masked))
 
 
-class ToTensor:
-    """torchvision's, by name and module."""
-
-    def __call__(self, x):
-        raise AssertionError("the images are taken as they lie in memory")
-
-
-ToTensor.__module__ = "torchvision.transforms.transforms"
-GREY = torch.arange(6 * 4 * 5, dtype=torch.uint8).reshape(6, 4, 5)
-COLOUR = np.arange(6 * 4 * 5 * 3, dtype=np.uint8).reshape(6, 4, 5, 3)
+@pytest.mark.parametrize("wrap", [lambda y: y, list, lambda y: y[:, None]])
+def test_masked_labels_are_missing_labels(wrap):
+    labels = np.ma.masked_array(Y, [0, 0, 1, 0, 0, 0])
+    with pytest.raises(TargetError, match="1 of 6 rows have no label, the first is row 2"):
+        load((X, wrap(labels)))
 
 
-@pytest.mark.parametrize("transform", [None, ToTensor()])
-def test_grey_images_of_torchvision_are_taken_as_they_lie(transform):
-    dataset = FakeVision(GREY, torch.tensor(Y), transform, ["a", "b", "c"])
-    train = load(dataset).train
-    assert train.inputs.shape == (6, 1, 4, 5)
-    assert np.shares_memory(train.inputs, GREY.numpy())
-    assert train.class_names == ("a", "b", "c")
-    block = Preprocessing.fit(train).prepare(train).block(0, 6)
-    assert np.allclose(block[:, 0], GREY.numpy() / 255)
-
-
-def test_coloured_images_get_their_channels_first():
-    train = load(FakeVision(COLOUR, Y.tolist())).train
-    assert train.inputs.shape == (6, 3, 4, 5)
-    assert np.array_equal(train.inputs, COLOUR.transpose(0, 3, 1, 2))
-
-
-def test_other_transforms_are_applied_once_and_said():
-    data = load(FakeVision(GREY, Y, lambda x: x.float() / 2))
-    assert np.array_equal(data.train.inputs, GREY.numpy() / 2)
-    assert data.notes == (
-        "FakeVision was read once into memory; random transforms are as that reading drew them",
-    )
-
-
-def test_subsets_and_tensor_datasets_share_their_rows():
-    whole = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    train = load(Subset(Subset(whole, [5, 3, 1]), [0, 2])).train
-    assert train.labels.tolist() == [2, 1]
-    assert train.rows.tolist() == [5, 1]
-    assert np.shares_memory(train.inputs, whole.tensors[0].numpy())
-
-
-def test_loaders_and_iterable_datasets_are_refused():
-    whole = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    with pytest.raises(DataError, match=r"this is a DataLoader; pass loader.dataset"):
-        load(DataLoader(whole))
-
-    class Stream(IterableDataset):
-        def __iter__(self):
-            return iter(whole)
-
-    with pytest.raises(DataError, match="Stream has no length or cannot be indexed"):
-        load(Stream())
-
-
-def test_items_that_are_no_pairs_or_of_two_shapes_are_refused():
-    class Items(Dataset):
-        def __init__(self, items):
-            self.items = items
-
-        def __len__(self):
-            return len(self.items)
-
-        def __getitem__(self, i):
-            return self.items[i]
-
-    with pytest.raises(DataError, match=r"item 0 must be \(x, y\), but is a Tensor"):
-        load(Items([torch.zeros(2)]))
-    with pytest.raises(DataError, match=r"item 1 has the shape \(3,\), but item 0 has \(2,\)"):
-        load(Items([(torch.zeros(2), 0), (torch.zeros(3), 1)]))
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rows": np.array([0, -1])}, "mine: rows must be numbers of rows, from 0 to 5"),
+        ({"rows": np.array([0, 6])}, "mine: rows must be numbers of rows, from 0 to 5"),
+        ({"labels": [0, 1]}, "mine: 6 rows of inputs, but 2 labels"),
+        ({"inputs": [[1], [1, 2]]}, "mine: rows of one length are needed"),
+    ],
+)
+def test_samples_of_ones_own_are_checked(change, message):
+    with pytest.raises(DataError, match=message):
+        load(replace(Samples(X, Y, "mine"), **change))
 
 
 def test_labels_alone_are_missing_labels():

@@ -28,6 +28,8 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     several classes, or none, for loss "multilabel". Raises TargetError for missing labels, with
     the first row, for a quantity (regression), and for other shapes.
     """
+    if is_masked(labels) or (isinstance(labels, (list, tuple)) and any(map(is_masked, labels))):
+        require_labels(np.array([np.ma.getmaskarray(y).any() for y in labels]), source)
     try:
         array = np.asarray(labels)
     except ValueError as error:
@@ -50,7 +52,7 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     if array.dtype.kind in "iu":
         if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
             raise TargetError(f"{source}: a label is above 2**63; pass such labels as strings")
-        return array.astype(np.int64)
+        return array.astype(np.int64, copy=False)
     if array.dtype.kind not in "bUf":
         raise TargetError(
             f"{source}: labels must be integers, strings or booleans, not {array.dtype}"
@@ -108,6 +110,11 @@ def require_labels(missing: NDArray[np.bool_], source: str, where: str = "") -> 
     )
 
 
+def is_masked(values: Any) -> bool:
+    """Whether this is a masked array of numpy, some values of which may not count."""
+    return isinstance(values, np.ma.MaskedArray)
+
+
 def require_short(longest: int, source: str) -> None:
     """Raise TargetError for labels of so many characters that they cannot be names of classes."""
     if longest > _LONGEST_NAME:
@@ -156,6 +163,8 @@ def _from_objects(array: NDArray[Any], source: str) -> NDArray[Any]:
         require_short(max(map(len, array)), source)
         return array.astype(str)
     names = ", ".join(sorted(kind.__name__ for kind in kinds))
+    if len(kinds) == 1:
+        raise TargetError(f"{source}: labels must be integers, strings or booleans, not {names}")
     raise TargetError(f"{source}: labels must be of one kind, but are of the kinds {names}")
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from steepest.data.labels import spelled_or_read
+from steepest.data.labels import as_labels, spelled_or_read
 from steepest.data.samples import Dataset, Samples
-from steepest.data.sources.arrays import make_samples
+from steepest.data.sources.arrays import as_array, as_plain, make_samples
 from steepest.data.sources.csv import read_csv, require_clear
 from steepest.data.sources.frames import (
     as_label_array,
@@ -134,7 +134,7 @@ def _read(source: Any, options: _Options) -> Dataset:
     if isinstance(source, Dataset):
         return source
     if isinstance(source, Samples):
-        return Dataset(source)
+        return Dataset(_checked(source))
     if isinstance(source, (str, Path)):
         return _read_path(source, options)
     if is_frame(source):
@@ -149,6 +149,25 @@ def _read(source: Any, options: _Options) -> Dataset:
             raise DataError(f"a {type(source).__name__} alone has no labels; pass (X, y)")
         return Dataset(make_samples(source, None, "the array"))
     return read_torch_dataset(source)
+
+
+def _checked(samples: Samples) -> Samples:
+    """Samples that a user made, with arrays as every source gives them."""
+    inputs, source = samples.inputs, samples.source
+    inputs = as_polars(inputs, source) if is_frame(inputs) else as_array(inputs, source)
+    rows = samples.rows
+    if rows is not None:
+        rows = np.asarray(rows)
+        inside = rows.ndim == 1 and rows.dtype.kind in "iu" and ((rows >= 0) & (rows < len(inputs)))
+        if not np.all(inside):
+            raise DataError(f"{source}: rows must be numbers of rows, from 0 to {len(inputs) - 1}")
+        rows = rows.astype(np.int64, copy=False)
+    labels = samples.labels
+    labels = None if labels is None else as_labels(as_plain(labels), source)
+    found = replace(samples, inputs=inputs, rows=rows, labels=labels)
+    if labels is not None and len(labels) != len(found):
+        raise DataError(f"{source}: {len(found)} rows of inputs, but {len(labels)} labels")
+    return found
 
 
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
