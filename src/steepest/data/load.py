@@ -148,7 +148,7 @@ def _read(source: Any, options: _Options) -> Dataset:
         if options.labels_needed:
             raise DataError(f"a {type(source).__name__} alone has no labels; pass (X, y)")
         return Dataset(make_samples(source, None, "the array"))
-    return read_torch_dataset(source)
+    return read_torch_dataset(source, labels_needed=options.labels_needed)
 
 
 def _checked(samples: Samples) -> Samples:
