@@ -181,3 +181,44 @@ def test_a_model_with_a_softmax_or_another_width_is_refused(tags):
         train(tags, nn.Sequential(nn.Linear(12, 4), nn.Softmax(1)))
     with pytest.raises(ModelError, match=r"must give logits of shape \(N, 4\) for N rows"):
         train(tags, nn.Linear(12, 3))
+
+
+ROWS = np.arange(40, dtype=np.float32).reshape(20, 2)
+ONE_HOT = np.eye(3, dtype=int)[np.arange(20) % 2]
+
+
+@pytest.mark.parametrize(("order", "absent"), [((0, 1, 2), 2), ((2, 0, 1), 0), ((0, 2, 1), 1)])
+def test_one_hot_rows_with_an_empty_column_keep_it(order, absent):
+    with pytest.raises(TargetError, match=f"none of the 20 training rows .* the class '{absent}'"):
+        train((ROWS, ONE_HOT[:, order]), validation=0.0)
+
+
+def test_one_hot_rows_of_more_columns_than_the_classifier_has_are_refused():
+    run = train((ROWS, ONE_HOT[:, :2]), epochs=1)
+    with pytest.raises(TargetError, match=r"rows of 2 numbers, .* but have the shape \(20, 3\)"):
+        run.evaluate((ROWS, ONE_HOT))
+
+
+def test_one_hot_rows_tell_how_many_classes_there_are_to_a_net_that_is_built():
+    run = sp.train(None, (ROWS, ONE_HOT), epochs=1, progress="none")
+    assert run.classifier.predict_proba(ROWS).shape == (20, 3)
+    assert run.classifier.classes.notes == ("no training rows of the classes 2",)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_column_is_one_class(engine):
+    y = np.arange(20) // 10
+    run = train((ROWS, y[:, None]), lr=0.5, epochs=60, engine=engine, validation=0.0)
+    assert run.classifier.predict(ROWS).tolist() == y[:, None].tolist()
+    found = run.evaluate((ROWS, y[:, None]))
+    assert found.accuracy == 1.0
+    assert (found.classes[0].support, found.confusion) == (10, ((10, 0, 0, 10),))
+    with pytest.raises(TargetError, match="labels of one column must be 0 or 1"):
+        train((ROWS, 2 * y[:, None]))
+
+
+def test_columns_of_a_table_that_are_one_hot_are_classes_with_their_names():
+    frame = pl.DataFrame({"x": ROWS[:, 0], "cat": ONE_HOT[:, 0], "dog": ONE_HOT[:, 1]})
+    run = sp.train(None, frame, target="cat,dog", epochs=1, progress="none")
+    assert run.classifier.classes.names == ("cat", "dog")
+    assert run.classifier.classes.several is False

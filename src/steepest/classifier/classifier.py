@@ -106,7 +106,7 @@ class Classifier:
         """The class indices of labelled rows, (N,). Raises TargetError for a label unseen."""
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and they are needed here")
-        return self.classes.encode(samples.labels, samples.source)
+        return self.classes.encode(samples.labels, samples.source, samples.label_columns)
 
     def _loss(self, outputs: Tensor, targets: NDArray[np.int64]) -> float:
         return float(self.objective.loss(outputs.double(), torch.from_numpy(targets)))

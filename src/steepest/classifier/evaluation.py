@@ -107,10 +107,13 @@ def evaluate_labels(
     from sklearn import metrics
 
     predictions = (probabilities > 0.5).astype(np.int64)
+    # One column is two classes to scikit-learn, of which the second one is meant.
+    meant = [1] if targets.shape[1] == 1 else None
     precision, recall, f1, support = metrics.precision_recall_fscore_support(
-        targets, predictions, average=None, zero_division=0.0
+        targets, predictions, labels=meant, average=None, zero_division=0.0
     )
-    confusion = metrics.multilabel_confusion_matrix(targets, predictions).reshape(-1, 4)
+    confusion = metrics.multilabel_confusion_matrix(targets, predictions, labels=meant)
+    confusion = confusion.reshape(-1, 4)
     both = np.stack([1 - probabilities, probabilities], axis=2)
     of_classes = [_roc_auc(p, t) for p, t in zip(both.swapaxes(0, 1), targets.T, strict=True)]
     areas = [area for area in of_classes if area is not None]  # an area of 0 is one, too

@@ -44,7 +44,11 @@ class Classes:
                     f"and 1, but they are of shape {rows.shape}; name several columns as target, "
                     "a,b,c"
                 )
-            rows = np.eye(int(rows.max()) + 1, dtype=np.uint8)[rows]
+            if samples.label_columns == 1:
+                rows = _one_column(rows, samples.source)
+            else:
+                width = samples.label_columns or int(rows.max()) + 1
+                rows = np.eye(width, dtype=np.uint8)[rows]
         count, counts = rows.shape[1], rows.sum(axis=0)
         given = samples.class_names
         names = given if given and len(given) == count else tuple(map(str, range(count)))
@@ -62,9 +66,10 @@ class Classes:
     def of(cls, samples: Samples, *, outputs: int | None = None) -> Self:
         """The classes of training samples. outputs: the width of the model, if there is one yet.
 
-        They are the distinct labels in sorted order. But integers below `outputs` of a wider model
-        are class indices already and stay what they are. Raises TargetError for missing labels, a
-        single class, or more classes than outputs; ModelError for a model that is too wide.
+        They are the distinct labels in sorted order; of one-hot labels for no model yet, all their
+        columns. But integers below `outputs` of a wider model are class indices already and stay
+        what they are. Raises TargetError for missing labels, a single class, or more classes than
+        outputs; ModelError for a model that is too wide.
         """
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and training needs them")
@@ -75,6 +80,8 @@ class Classes:
                 f"{values[0]!r}; a classifier needs at least two"
             )
         notes: tuple[str, ...] = ()
+        if outputs is None and (samples.label_columns or 0) > 1:
+            outputs = samples.label_columns
         if outputs is not None and outputs != _width(outputs, values):
             values, notes = _as_indices(values, outputs)
         return cls(values, _names(values, samples.class_names), notes)
@@ -82,14 +89,16 @@ class Classes:
     def __len__(self) -> int:
         return len(self.values)
 
-    def encode(self, labels: NDArray[Any], source: str) -> NDArray[np.int64]:
-        """The class index of each label, (N,) int64.
+    def encode(
+        self, labels: NDArray[Any], source: str, columns: int | None = None
+    ) -> NDArray[np.int64]:
+        """The class index of each label, (N,) int64. columns: as in `Samples.label_columns`.
 
         "1" and 1 are one label where only one of them is known. Raises TargetError naming a label
         that training never saw, or that may be one of several, and its row.
         """
         if self.several:
-            return self._encode_rows(labels, source)
+            return self._encode_rows(labels, source, columns)
         distinct, inverse = np.unique(labels, return_inverse=True)
         places = _places(self.values)
         found = [places(label) for label in distinct.tolist()]
@@ -132,21 +141,34 @@ class Classes:
             raise ValueError("the saved classes are not labels with names")
         return cls(values, names, several=bool(state.get("several", False)))
 
-    def _encode_rows(self, labels: NDArray[Any], source: str) -> NDArray[np.int64]:
+    def _encode_rows(
+        self, labels: NDArray[Any], source: str, columns: int | None
+    ) -> NDArray[np.int64]:
         """Rows of 0 and 1, (N, K) int64; class indices stand for rows with that one class."""
         count = len(self)
-        if (
+        if labels.ndim == 1 and columns == count == 1:
+            labels = _one_column(labels, source)
+        elif (
             labels.ndim == 1
+            and columns in (None, count)
             and labels.dtype.kind in "iu"
             and 0 <= labels.min() <= labels.max() < count
         ):
             labels = np.eye(count, dtype=np.int64)[labels]
         if labels.ndim != 2 or labels.shape[1] != count:
+            shape = labels.shape if columns is None else (len(labels), columns)
             raise TargetError(
                 f"{source}: the labels must be rows of {count} numbers, 0 or 1 for each of "
-                f"{shorten(self.names)}, but have the shape {labels.shape}"
+                f"{shorten(self.names)}, but have the shape {shape}"
             )
         return labels.astype(np.int64)
+
+
+def _one_column(labels: NDArray[Any], source: str) -> NDArray[np.uint8]:
+    """The rows of one class that each row has or has not, (N, 1)."""
+    if not np.isin(labels, (0, 1)).all():
+        raise TargetError(f"{source}: labels of one column must be 0 or 1 for loss multilabel")
+    return labels.astype(np.uint8)[:, None]
 
 
 def shorten(names: tuple[str, ...]) -> str:

@@ -20,8 +20,10 @@ _WHOLE, _CODE = re.compile(r"[+-]?[0-9]{1,30}"), re.compile(r"^[+-]?0[0-9]")
 Label = bool | int | float | str
 
 
-def as_labels(labels: Any, source: str) -> NDArray[Any]:
-    """Labels as an (N,) array: int64, strings, booleans, or a few distinct floats.
+def as_labels(labels: Any, source: str) -> tuple[NDArray[Any], int | None]:
+    """Labels as an (N,) array, int64, strings, booleans, or a few distinct floats; their columns.
+
+    The second is K where the labels were rows (N, K), of which one-hot ones do not tell how many.
 
     labels: class indices, strings, booleans, floats (whole ones become int64), or one-hot rows
     (N, C), which become indices. Rows (N, K) of 0 and 1 that are not all one-hot stay rows, uint8:
@@ -37,10 +39,11 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     # numpy turns 1 or NaN beside "a" into strings; text of StringDType is made plain.
     if array.dtype.kind == "T" or (array.dtype.kind == "U" and isinstance(labels, (list, tuple))):
         array = np.array(labels, dtype=object)
-    if array.ndim == 2 and array.shape[1] == 1:
+    columns = array.shape[1] if array.ndim == 2 else None
+    if columns == 1:
         array = array[:, 0]
     if array.ndim == 2:
-        return _from_rows(array, source)
+        return _from_rows(array, source), columns
     if array.ndim != 1:
         raise TargetError(f"{source}: the labels must be (N,) or one-hot (N, C), not {array.shape}")
     if array.dtype == object:
@@ -52,12 +55,12 @@ def as_labels(labels: Any, source: str) -> NDArray[Any]:
     if array.dtype.kind in "iu":
         if array.dtype == np.uint64 and (array > np.iinfo(np.int64).max).any():
             raise TargetError(f"{source}: a label is above 2**63; pass such labels as strings")
-        return array.astype(np.int64, copy=False)
+        return array.astype(np.int64, copy=False), columns
     if array.dtype.kind not in "bUf":
         raise TargetError(
             f"{source}: labels must be integers, strings or booleans, not {array.dtype}"
         )
-    return array
+    return array, columns
 
 
 def is_quantity(numbers: NDArray[Any]) -> bool:

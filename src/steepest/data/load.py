@@ -162,12 +162,13 @@ def _checked(samples: Samples) -> Samples:
         if not np.all(inside):
             raise DataError(f"{source}: rows must be numbers of rows, from 0 to {len(inputs) - 1}")
         rows = rows.astype(np.int64, copy=False)
-    labels = samples.labels
-    labels = None if labels is None else as_labels(as_plain(labels), source)
-    found = replace(samples, inputs=inputs, rows=rows, labels=labels)
-    if labels is not None and len(labels) != len(found):
+    found = replace(samples, inputs=inputs, rows=rows)
+    if samples.labels is None:
+        return found
+    labels, columns = as_labels(as_plain(samples.labels), source)
+    if len(labels) != len(found):
         raise DataError(f"{source}: {len(found)} rows of inputs, but {len(labels)} labels")
-    return found
+    return replace(found, labels=labels, label_columns=columns or samples.label_columns)
 
 
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:

@@ -26,6 +26,7 @@ class Samples:
     text: the columns of a CSV file that became another type, as they are written there, (M,) each:
     the type is a guess from this file alone, and rows of another training are read by its types.
     commas: those of them that hold numbers with decimal commas.
+    label_columns: K where the labels were given as rows (N, K), also if they are indices now.
     """
 
     inputs: Array | pl.DataFrame
@@ -36,6 +37,7 @@ class Samples:
     columns: tuple[str, ...] | None = None
     text: pl.DataFrame | None = None
     commas: frozenset[str] = frozenset()
+    label_columns: int | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)

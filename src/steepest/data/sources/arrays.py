@@ -31,10 +31,10 @@ def make_samples(inputs: Any, labels: Any, source: str, class_names: Any = None)
     names = None if class_names is None else tuple(map(str, class_names))
     if labels is None:
         return Samples(rows, None, source, class_names=names)
-    known = as_labels(as_plain(labels), source)
+    known, columns = as_labels(as_plain(labels), source)
     if len(known) != len(rows):
         raise DataError(f"{source}: {len(rows)} rows of inputs, but {len(known)} labels")
-    return Samples(rows, known, source, class_names=names)
+    return Samples(rows, known, source, class_names=names, label_columns=columns)
 
 
 def as_array(values: Any, source: str) -> NDArray[Any]:

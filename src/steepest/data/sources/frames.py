@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -121,8 +120,7 @@ def _with_several_targets(frame: pl.DataFrame, source: str, target: str) -> Samp
             )
         columns.append(column.astype(np.uint8))
     rows = np.stack(columns, axis=1)
-    samples = make_samples(frame.drop(names), None, source, names)
-    return replace(samples, labels=rows)
+    return make_samples(frame.drop(names), rows, source, names)
 
 
 def drop_ignored(frame: pl.DataFrame, source: str, ignore: Sequence[str]) -> pl.DataFrame:
