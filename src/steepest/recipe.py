@@ -416,6 +416,21 @@ class Recipe:
             mistakes = [text for holds, text in _TOGETHER if not holds(self)]
         raise_together(mistakes)
 
+    @classmethod
+    def of(cls, recipe: Any, settings: dict[str, Any]) -> "Recipe":
+        """The recipe, None for the defaults, with these settings changed.
+
+        Raises RecipeError for what is no recipe, such as the y of train(model, X, y).
+        """
+        if recipe is not None and not isinstance(recipe, Recipe):
+            raise RecipeError(
+                f"the third argument is the recipe, but it is a {type(recipe).__name__}: X and y "
+                "go together, train(model, (X, y)), settings by name, train(model, data, lr=0.1)"
+            )
+        if "y" in settings and "y" not in FIELDS:
+            raise RecipeError("there is no setting 'y': X and y go together, train(model, (X, y))")
+        return (recipe or cls()).replace(**settings)
+
     def replace(self, **settings: Any) -> "Recipe":
         """A copy with these settings changed."""
         raise_together([_unknown(name) for name in settings if name not in FIELDS])

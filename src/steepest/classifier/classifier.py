@@ -58,21 +58,19 @@ class Classifier:
         ).numpy()
         return probabilities
 
-    def evaluate(self, samples: Any, *, target: str | None = None) -> Evaluation:
-        """Loss, accuracy and the rest on labelled rows. samples: Samples, (X, y), a path, a frame.
+    def score(self, samples: Any, y: Any = None, *, target: str | None = None) -> float:
+        """The accuracy on labelled rows, X and y as in scikit-learn; see `evaluate`."""
+        outputs, targets = self._outputs(samples, y, target)
+        return float(self.objective.right(outputs, torch.from_numpy(targets)).double().mean())
 
-        Raises TargetError if there are no labels, or one that training never saw.
+    def evaluate(self, samples: Any, y: Any = None, *, target: str | None = None) -> Evaluation:
+        """Loss, accuracy and the rest on labelled rows.
+
+        samples: Samples, (X, y), a path, a frame; or the rows alone, with their labels as y.
+        target: the column of the class. Raises TargetError if there are no labels, or one that
+        training never saw, and ModelError if the model's outputs are not finite.
         """
-        samples = load_rows(samples, target=target, labelled=True)
-        inputs, targets = self.prepare(samples)
-        _warn(inputs)
-        outputs = forward(self.model, inputs)
-        broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
-        if broken:
-            raise ModelError(
-                f"the model's outputs are not finite for {broken} of {len(outputs)} rows: its "
-                "training has diverged, or its weights are damaged"
-            )
+        outputs, targets = self._outputs(samples, y, target)
         evaluate = evaluate_labels if self.classes.several else evaluate_probabilities
         return evaluate(
             self.objective.probabilities(outputs).numpy(),
@@ -81,7 +79,24 @@ class Classifier:
             self.classes.names,
         )
 
-    def score(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
+    def _outputs(
+        self, samples: Any, y: Any, target: str | None
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """The model's outputs for labelled rows, (N, ...), and their targets."""
+        source = samples if y is None else (samples, y)
+        rows = load_rows(source, target=target, labelled=True)
+        inputs, targets = self.prepare(rows)
+        _warn(inputs)
+        outputs = forward(self.model, inputs)
+        broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
+        if broken:
+            raise ModelError(
+                f"the model's outputs are not finite for {broken} of {len(outputs)} rows: its "
+                "training has diverged, or its weights are damaged"
+            )
+        return outputs, targets
+
+    def measure(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
         """Loss and accuracy alone, on prepared rows: what training asks after each epoch."""
         outputs = forward(self.model, inputs)
         right = self.objective.right(outputs, torch.from_numpy(targets)).double()
@@ -115,4 +130,4 @@ class Classifier:
 def _warn(inputs: Inputs) -> None:
     """Tell of what was met in these rows and not in training."""
     for note in inputs.notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)

@@ -174,7 +174,13 @@ def _checked(samples: Samples) -> Samples:
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
     notes: list[str] = []
     if isinstance(inputs, (str, Path)):
-        inputs = read_npy(_existing(inputs))
+        path = _existing(inputs)
+        if path.suffix.lower() != ".npy":
+            raise DataError(
+                f"the X of (X, y) may be an NPY file, but is {str(path)!r}; name the column of the "
+                "class as target=..."
+            )
+        inputs = read_npy(path)
     if isinstance(labels, (str, Path)):
         labels = read_npy(_existing(labels))
     if is_frame(inputs):

@@ -176,9 +176,10 @@ class Preprocessing:
         elif None not in (self.columns, samples.columns) and samples.columns != self.columns:
             raise DataError(f"{samples.source} has other columns than training had")
         if inputs.shape[1:] != self.shape:
+            alone = "; one row alone is x[None]" if inputs.shape == self.shape else ""
             raise DataError(
                 f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had "
-                f"{self.shape}"
+                f"{self.shape}{alone}"
             )
         return inputs
 

@@ -69,7 +69,7 @@ def follow(
             engine.export()
             taken = step
         weights.append(flat_weights(plan))
-        score = classifier.score(plan.inputs, plan.targets)
+        score = classifier.measure(plan.inputs, plan.targets)
         losses.append(score.loss)
         accuracies.append(score.accuracy)
         if places is not None:

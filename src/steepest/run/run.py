@@ -89,18 +89,20 @@ class Run:
         """Loss and accuracy of train, validation and test at the last weights, by part."""
         return {name: Score(**score) for name, score in self.facts.get("scores", {}).items()}
 
-    def evaluate(self, samples: Any = None, *, target: str | None = None) -> Evaluation:
+    def evaluate(
+        self, samples: Any = None, y: Any = None, *, target: str | None = None
+    ) -> Evaluation:
         """Loss, accuracy and the rest on labelled rows; by default on the best held-out part.
 
-        samples: Samples, (X, y), a path or a frame; None for the run's own test part, else its
-        validation part. Raises RunError if there is neither.
+        samples: Samples, (X, y), a path or a frame, or the rows alone with their labels as y; None
+        for the run's own test part, else its validation part. Raises RunError if there is neither.
         """
-        if samples is None:
+        if samples is None and y is None:
             held_out = self.dataset and (self.dataset.test or self.dataset.validation)
             if not held_out:
                 raise RunError("this run has no test or validation part; pass the rows to evaluate")
             samples = held_out
-        return self.classifier.evaluate(samples, target=target or self.recipe.target)
+        return self.classifier.evaluate(samples, y, target=target or self.recipe.target)
 
     def save(self, path: str | Path) -> Path:
         """Write the run into a new folder, whole or not at all. Raises RunError if it cannot."""

@@ -293,7 +293,7 @@ class Descent:
     def _run_started(self) -> RunStarted:
         plan, choice, classifier = self._plan, self._ready.choice, self._ready.classifier
         some = min(_INITIAL_ROWS, self._rows_scored())
-        initial = classifier.score(*self._ready.some_training_rows(some)).loss
+        initial = classifier.measure(*self._ready.some_training_rows(some)).loss
         return RunStarted(
             recipe=plan.recipe,
             engine=choice.engine.name,
@@ -314,7 +314,7 @@ class Descent:
 
     def _epoch_finished(self, first: int) -> EpochFinished:
         validation = self._ready.parts.get("validation")
-        score = self._ready.classifier.score(*validation) if validation else None
+        score = self._ready.classifier.measure(*validation) if validation else None
         return EpochFinished(
             epoch=first // self._plan.steps_per_epoch,
             step=self._step,
@@ -332,7 +332,7 @@ class Descent:
             best = self._best.epoch
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
         parts = {**self._ready.parts, "train": self._ready.some_training_rows(self._rows_scored())}
-        scores = {name: self._ready.classifier.score(*part) for name, part in parts.items()}
+        scores = {name: self._ready.classifier.measure(*part) for name, part in parts.items()}
         seconds = time.perf_counter() - self._started
         return RunStopped(status, reason, self._step, seconds, scores)
 

@@ -48,8 +48,8 @@ def find_lr(
     """
     from steepest.training.preparation import prepare
 
-    recipe = (recipe or Recipe()).replace(**{**settings, "lr": None})
-    if model is not None:
+    recipe = Recipe.of(recipe, {**settings, "lr": None})
+    if isinstance(model, nn.Module):
         model = copy.deepcopy(model)
     return test_rates(prepare(model, data, recipe).plan)
 

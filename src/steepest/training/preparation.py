@@ -1,6 +1,7 @@
 """From a model, data and a recipe to a plan: every check that can be made before any work."""
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -190,8 +191,16 @@ def _size_notes(plan: Plan) -> tuple[str, ...]:
 def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
     if model is None:
         return
+    if isinstance(model, type) and issubclass(model, nn.Module):
+        raise ModelError(
+            f"the model is the class {model.__name__}: pass an object of it, {model.__name__}()"
+        )
     if not isinstance(model, nn.Module):
-        raise ModelError(f"the model must be a torch.nn.Module, but is a {type(model).__name__}")
+        raise ModelError(
+            f"the model, the first argument, must be a torch.nn.Module or None, but is a "
+            f"{type(model).__name__}; data come second, a name or a path or (X, y): "
+            f"train(None, {repr(str(model)) if isinstance(model, (str, Path)) else '(X, y)'})"
+        )
     settings = [name for name in OF_THE_NET if getattr(recipe, name) not in (None, 0.0, False)]
     if settings:
         raise RecipeError(

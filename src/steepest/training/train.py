@@ -85,7 +85,7 @@ def train(
     with `run.status == "interrupted"`, and `resume` goes on with it. Raises a SteepestError before
     any work if something does not fit.
     """
-    recipe = (recipe or Recipe()).replace(**settings)
+    recipe = Recipe.of(recipe, settings)
     check_progress(progress)
     if scheduler_every not in ("epoch", "step"):
         raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {scheduler_every!r}")

@@ -23,7 +23,7 @@ def make_samples(inputs: Any, labels: Any, source: str, class_names: Any = None)
     if len(shape) < 2:
         raise DataError(
             f"{source}: the inputs have the shape {shape}, but (N, n) or (N, ...) is needed; "
-            "one feature is x.reshape(-1, 1)"
+            "one feature is x.reshape(-1, 1), one row x.reshape(1, -1)"
         )
     if 0 in shape:
         lacking = "rows" if shape[0] == 0 else "features"
