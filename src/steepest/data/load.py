@@ -154,7 +154,7 @@ def _read(source: Any, options: _Options) -> Dataset:
 def _checked(samples: Samples) -> Samples:
     """Samples that a user made, with arrays as every source gives them."""
     inputs, source = samples.inputs, samples.source
-    inputs = as_polars(inputs, source) if is_frame(inputs) else as_array(inputs, source)
+    inputs = as_polars(inputs, source)[0] if is_frame(inputs) else as_array(inputs, source)
     rows = samples.rows
     if rows is not None:
         rows = np.asarray(rows)
