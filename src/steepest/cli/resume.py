@@ -13,6 +13,7 @@ from steepest.cli.verdict import strict
 
 @click.command("resume", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
+@click.argument("source", required=False)
 @click.option("--epochs", type=int, help="Passes over the training rows in all, if others now.")
 @click.option("--lr", type=float, help="Learning rate, if another one now.")
 @click.option("--engine", help="auto, native or torch, if another one now.")
@@ -27,9 +28,17 @@ from steepest.cli.verdict import strict
 @strict
 @as_json
 def command(
-    run: Path, accept_changes: bool, progress: str, strict: bool, as_json: bool, **options: Any
+    run: Path,
+    source: str | None,
+    accept_changes: bool,
+    progress: str,
+    strict: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     r"""Go on with the run in the folder RUN, interrupted or killed, from its newest checkpoint.
+
+    SOURCE: its data, if they lie elsewhere now.
 
     \b
     steepest resume runs/churn
@@ -38,5 +47,5 @@ def command(
     from steepest.training import resume
 
     settings = {name: value for name, value in options.items() if value is not None}
-    done = resume(run, progress=progress, accept_changes=accept_changes, **settings)
+    done = resume(run, data=source, progress=progress, accept_changes=accept_changes, **settings)
     finish(done, run, strict=strict, as_json=as_json)

@@ -101,6 +101,11 @@ def load_rows(source: Any, *, target: str | None = None, labelled: bool = False)
     return dataset.test or dataset.train
 
 
+def is_named(source: str) -> bool:
+    """Whether this is the name of a data set, and not a file or a folder that is called so."""
+    return canonical(source) in NAMED and not Path(source).exists()
+
+
 def _is_parquet_folder(source: Any) -> bool:
     return isinstance(source, (str, Path)) and bool(parquet_files(Path(source)))
 
@@ -198,7 +203,7 @@ def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
 
 
 def _read_path(source: str | Path, options: _Options) -> Dataset:
-    if isinstance(source, str) and canonical(source) in NAMED and not Path(source).exists():
+    if isinstance(source, str) and is_named(source):
         return NAMED[canonical(source)](options.root)
     path = _existing(source)
     if path.is_dir() and parquet_files(path):
@@ -222,17 +227,31 @@ def _read_path(source: str | Path, options: _Options) -> Dataset:
         )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty")
+    if _READERS[ending] in (_read_delimited, _read_parquet):
+        _require_utf8(path)
     return _READERS[ending](path, options)
 
 
 def _existing(source: str | Path) -> Path:
-    path = Path(source).expanduser()
-    if path.exists():
-        return path
+    try:
+        path = Path(source).expanduser()
+        if path.exists():
+            return path
+    except (OSError, RuntimeError) as error:  # a name that is too long, no such home
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"cannot read {str(source)!r}: {reason}") from None
     near = path.parent.iterdir() if path.parent.is_dir() else ()
     hint = did_you_mean(str(source), [*NAMED, *(str(path.parent / p.name) for p in near)])
     names = f"; data sets by name are {', '.join(NAMED)}" if path.suffix == "" else ""
     raise DataError(f"there is no file or data set {str(source)!r}{hint or names}")
+
+
+def _require_utf8(path: Path) -> None:
+    """Raise DataError for a name that polars does not take."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise DataError(f"{str(path)!r}: the name is not UTF-8, and a table's must be") from None
 
 
 def _read_table(

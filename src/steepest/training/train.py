@@ -38,6 +38,7 @@ from steepest.training.preflight import require_healthy
 from steepest.training.preparation import OF_THE_NET, Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
 from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make_schedule
+from steepest.training.sources import with_sources
 from steepest.training.weights import snapshot
 
 # What may be different when a run goes on: neither its net nor its data nor the order of its rows.
@@ -68,6 +69,7 @@ def train(
     model: any torch.nn.Module that maps a batch (N, ...) to logits, (N, C), or (N, 1) for two
     classes; trained in place. None builds a multilayer perceptron from the recipe. data: anything
     `load` takes. recipe: every setting; `settings` change single ones: train(..., lr=0.5).
+    The run's recipe names its files by their absolute paths, so that `resume` finds them again.
     out: a new folder for the run; None keeps it in memory until `run.save`. progress: "bar",
     "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or "auto": a bar on a
     terminal, else lines. observers: called with each event; they cannot change the run's numbers.
@@ -85,7 +87,7 @@ def train(
     with `run.status == "interrupted"`, and `resume` goes on with it. Raises a SteepestError before
     any work if something does not fit.
     """
-    recipe = Recipe.of(recipe, settings)
+    recipe = with_sources(Recipe.of(recipe, settings), data)
     check_progress(progress)
     if scheduler_every not in ("epoch", "step"):
         raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {scheduler_every!r}")
@@ -125,10 +127,11 @@ def resume(
     that had them from the start; with swa that is refused where the mean can no longer be made.
 
     path: the run's folder. model: needed for a module of the user's own class; its weights are
-    replaced. data: needed if the run was not given a file or a name. settings: what is to be
-    different from now on. accept_changes: go on although the data or recipe.toml are not those of
-    the checkpoint. The other arguments are those of `train`. Raises RunError if there is no
-    checkpoint, another process works on the run, or something has changed.
+    replaced. data: needed if the run was not given a file or a name, or if the file was moved (and
+    validation, test, if their files were). settings: what is to be different from now on.
+    accept_changes: go on although the data or recipe.toml are not those of the checkpoint. The
+    other arguments are those of `train`. Raises RunError if there is no checkpoint, another process
+    works on the run, or something has changed.
     """
     folder = Path(path)
     check_progress(progress)
@@ -137,6 +140,8 @@ def resume(
         sweep(folder)
         checkpoint = newest(folder)
         recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
+        if data is None or isinstance(data, (str, Path)):  # an object has no better name
+            recipe = with_sources(recipe, data)
         ready = _ready_to_go_on(checkpoint, model, data, recipe)
         _require_same_data(checkpoint, ready.plan, accept_changes)
         average_to_go_on(checkpoint, ready.plan)
@@ -169,10 +174,12 @@ def _recipe_to_go_on(
         )
     recipe = found.replace(**settings)
     for name in (f.name for f in fields(Recipe)):
-        if name not in _CHANGEABLE and getattr(recipe, name) != getattr(kept, name):
+        now, then = getattr(recipe, name), getattr(kept, name)
+        moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
+        if name not in _CHANGEABLE and now != then and not moved:
             raise RunError(
-                f"a run cannot go on with another {name} ({getattr(recipe, name)!r} instead of "
-                f"{getattr(kept, name)!r}): begin a new run"
+                f"a run cannot go on with another {name} ({now!r} instead of {then!r}): begin a "
+                "new run"
             )
     return recipe
 
