@@ -22,7 +22,10 @@ from steepest.recipe import (
 )
 
 as_json = click.option(
-    "--json", "as_json", is_flag=True, help="One JSON object on standard output."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="One JSON object on standard output; null for numbers that JSON lacks (NaN, inf).",
 )
 
 

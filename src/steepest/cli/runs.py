@@ -1,5 +1,6 @@
 """`steepest runs`."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ def _row(folder: Path) -> dict[str, Any]:
     from steepest.run import RECORD, Record
 
     try:
-        record = Record.open(folder / RECORD)
-        facts, epochs = record.facts(), record.table("epochs")
+        with closing(Record.open(folder / RECORD)) as record:
+            facts, epochs = record.facts(), record.table("epochs")
     except SteepestError as error:
         return {"run": str(folder), "status": f"damaged: {error}"}
     last = epochs.tail(1).to_dicts()[0] if epochs.height else {}

@@ -10,7 +10,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -76,9 +76,11 @@ _POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
 class Record:
     """Takes events in and gives data frames out. Itself an observer: `record(event)`."""
 
-    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, where: str, *, writes: bool) -> None:
         self._connection = connection
         self._where = where
+        self._writes = writes
+        self._closed = False
         self._committed = -math.inf
 
     @classmethod
@@ -87,7 +89,7 @@ class Record:
         if path is not None:
             _begin_file(path)
         connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
-        record = cls(connection, str(path or "memory"))
+        record = cls(connection, str(path or "memory"), writes=True)
         with _reasons(record._where):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -115,7 +117,7 @@ class Record:
                 f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
                 "open it with the version that wrote it"
             )
-        return cls(connection, str(path))
+        return cls(connection, str(path), writes=False)
 
     @classmethod
     def go_on(cls, path: Path) -> "Record":
@@ -123,7 +125,7 @@ class Record:
         require_own_record(path, to_write=True)
         _roll_back(path)
         cls.open(path).abandon()
-        record = cls(sqlite3.connect(path, check_same_thread=False), str(path))
+        record = cls(sqlite3.connect(path, check_same_thread=False), str(path), writes=True)
         with _reasons(record._where):
             record._connection.execute("PRAGMA journal_mode = WAL")
             record._connection.execute("PRAGMA synchronous = NORMAL")
@@ -134,8 +136,8 @@ class Record:
         return record
 
     def __call__(self, event: Event) -> None:
-        """Write down what happened; on disk within a quarter of a second, or at `close`."""
-        with _reasons(self._where):
+        """Write down what happened; on disk within a quarter of a second, or at `fold`."""
+        with self._writing():
             match event:
                 case RunStarted():
                     keys = ("engine", "reason", "rows", "initial_loss", "chance_loss")
@@ -160,13 +162,16 @@ class Record:
                     self._set("seconds", event.seconds)
                     self._set("scores", {name: asdict(s) for name, s in event.scores.items()})
                     self._insert("events", (time.time(), event.status, event.reason))
+            # How it ended is on disk once the run was saved: see `fold`.
+            if isinstance(event, RunStopped):
+                return
             if time.monotonic() > self._committed + _SECONDS_BETWEEN_COMMITS:
                 self._connection.commit()
                 self._committed = time.monotonic()
 
     def commit(self) -> None:
         """Put on disk all that was written, so that not even a power cut takes it back."""
-        with _reasons(self._where):
+        with self._writing():
             self._connection.commit()
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
@@ -176,7 +181,7 @@ class Record:
         And that the run ended too early, which is judged anew at its end.
         epoch_begin, interval_begin: the steps that were done before them.
         """
-        with _reasons(self._where):
+        with self._writing():
             self._connection.execute("DELETE FROM epochs WHERE step > ?", (epoch_begin,))
             for table in ("intervals", "layers", "findings"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
@@ -188,7 +193,7 @@ class Record:
 
     def facts(self) -> dict[str, Any]:
         """What is known of the run as a whole: engine, reason, status, seconds, losses at start."""
-        with _damage(self._where):
+        with self._reading():
             rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
             facts = {key: json.loads(value) for key, value in rows}
         _require_types(facts, self._where)
@@ -198,7 +203,7 @@ class Record:
         """One table as a data frame, in the order of writing."""
         columns = _TABLES[name]
         schema = {column: _POLARS[kind] for column, kind in columns.items()}
-        with _damage(self._where):
+        with self._reading():
             if name in _LATER and not self._has(name):
                 return pl.DataFrame(schema=schema)
             selected = f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid"
@@ -223,9 +228,8 @@ class Record:
                     places = ", ".join("?" * len(row))
                     copy._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
         copy.close()
-        copy.abandon()
 
-    def close(self) -> None:
+    def fold(self) -> None:
         """Fold the log into the one file, so that it can be moved and read from read-only disks.
 
         While somebody reads it, the log stays beside the file: a reader never holds up a run.
@@ -239,9 +243,35 @@ class Record:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                     raise
 
+    def close(self) -> None:
+        """Put on disk what was written and let go of the file; nothing can be read afterwards.
+
+        Closing twice does no harm. Raises RunError if the rest cannot be written.
+        """
+        if self._closed:
+            return
+        try:
+            if self._writes:
+                self.fold()
+        finally:
+            self.abandon()
+
     def abandon(self) -> None:
         """Let go of the file as it is; nothing can be read or written afterwards."""
+        self._closed = True
         self._connection.close()
+
+    def _writing(self) -> AbstractContextManager[None]:
+        self._require_open()
+        return _reasons(self._where)
+
+    def _reading(self) -> AbstractContextManager[None]:
+        self._require_open()
+        return _damage(self._where)
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise RunError(f"the record {self._where} is closed; open the run again")
 
     def __del__(self) -> None:
         self.abandon()

@@ -34,6 +34,7 @@ from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, n
 from steepest.training.descent import Descent, average_to_go_on
 from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
+from steepest.training.observers import Guarded
 from steepest.training.preflight import require_healthy
 from steepest.training.preparation import OF_THE_NET, Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
@@ -73,6 +74,7 @@ def train(
     out: a new folder for the run; None keeps it in memory until `run.save`. progress: "bar",
     "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or "auto": a bar on a
     terminal, else lines. observers: called with each event; they cannot change the run's numbers.
+    What one of them raises ends the training as Ctrl-C does, and is raised when the run is saved.
     scheduler: makes a scheduler of torch.optim.lr_scheduler from an optimizer, instead of the
     recipe's schedule: lambda optimizer: StepLR(optimizer, 3). It takes a step after each epoch or,
     with scheduler_every="step", after each step.
@@ -252,7 +254,8 @@ def _carry_out(
         checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
-            tell = _announcer(run.record, shown, *observers)
+            told = Guarded(observers, stop)
+            tell = _announcer(run.record, shown, told)
             if run.recipe.health:
                 earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
                 tell = _announcer(tell, Diagnosis(ready, schedule.rate, found, tell, earlier))
@@ -260,13 +263,23 @@ def _carry_out(
             if checkpoint is not None:
                 descent.restore(checkpoint, run.history["val_loss"].to_list())
             descent.run()
-        run.record.close()
         if run.folder is not None:
             save_classifier(run.classifier, run.folder)
+        run.record.fold()  # last: a record that tells how a run ended has its model beside it
     except RunError as error:
         rescued = _rescue(run)
         run.record.abandon()
         raise RunError(f"{error}; {rescued}") from error
+    if told.error is not None:
+        told.error.add_note(_kept(run))
+        raise told.error
+
+
+def _kept(run: Run) -> str:
+    """What became of a run whose observer raised."""
+    if run.folder is None:
+        return f"steepest: the run ends as {run.status}; the model has the weights of then"
+    return f"steepest: the run ends as {run.status}, and was saved in {run.folder}; see resume"
 
 
 def _announcer(*observers: Observer) -> Observer:

@@ -1,0 +1,29 @@
+"""The user's observers: one that raises ends the training as Ctrl-C does, and nothing is lost."""
+
+from collections.abc import Sequence
+
+from steepest.run import Event, Observer
+from steepest.training.interrupt import StopRequest
+
+
+class Guarded:
+    """Tells the observers. error: what the first of them raised, to be raised when all is saved.
+
+    The step that is being taken is finished, and one that has raised is not called again.
+    """
+
+    def __init__(self, observers: Sequence[Observer], stop: StopRequest) -> None:
+        self._observers = list(observers)
+        self._stop = stop
+        self.error: BaseException | None = None
+
+    def __call__(self, event: Event) -> None:
+        for observer in tuple(self._observers):
+            try:
+                observer(event)
+            except (Exception, SystemExit) as error:  # anything: it is code of the user's
+                self._observers.remove(observer)
+                self.error = self.error or error
+                if not self._stop:
+                    self._stop.made = True
+                    self._stop.by = f"an observer that raised {type(error).__name__}"
