@@ -12,7 +12,11 @@ import pytest
 
 
 def pytest_configure():
-    """`make sanitize` tests another build of the extension than the installed one."""
+    """What health would swallow fails a test here, in commands of their own process too.
+
+    `make sanitize` tests another build of the extension than the installed one.
+    """
+    os.environ.setdefault("STEEPEST_RAISE", "1")
     path = os.environ.get("STEEPEST_TEST_NATIVE")
     if path:
         spec = importlib.util.spec_from_file_location("steepest._native", path)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import steepest as sp
 from steepest.errors import HealthWarning
+from steepest.health.foreign import SWITCH
 
 pytestmark = pytest.mark.filterwarnings("ignore::steepest.errors.HealthWarning")
 
@@ -165,6 +166,7 @@ def test_findings_are_live_and_given_as_warnings_at_the_end(rows):
 
 
 def test_our_own_mistakes_never_reach_the_loop(rows, monkeypatch):
+    monkeypatch.delenv(SWITCH)
     module = sys.modules["steepest.health.watch"]  # the package's attribute is the function
     monkeypatch.setattr(module, "first_tensor", lambda output: 1 / 0)
     model, loss_fn = net(), nn.CrossEntropyLoss()

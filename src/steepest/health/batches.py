@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
+from steepest.health.foreign import foreign
 from steepest.health.untouched import copied
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
@@ -199,10 +200,11 @@ def iter_is_once(iterable: Any) -> bool:
 
 def _some(source: Iterable[Any], most: int, end: float) -> tuple[list[Any], bool]:
     batches: list[Any] = []
-    for batch in source:
-        if len(batches) >= most or (batches and time.perf_counter() > end):
-            return batches, False
-        batches.append(batch)
+    with foreign:
+        for batch in source:
+            if len(batches) >= most or (batches and time.perf_counter() > end):
+                return batches, False
+            batches.append(batch)
     return batches, True
 
 
@@ -253,11 +255,12 @@ def _items(dataset: Any, indices: Any) -> Any:
 def _spread(dataset: Any, indices: list[int], collate: Any, end: float) -> Any:
     """Rows from all over; coarser if time is short."""
     start = time.perf_counter()
-    items = [dataset[i] for i in indices[:: max(1, len(indices) // 32)]]
-    each = (time.perf_counter() - start) / max(1, len(items))
-    if each * len(indices) < end - time.perf_counter():
-        items = [dataset[i] for i in indices]
-    return collate(items) if items else None
+    with foreign:
+        items = [dataset[i] for i in indices[:: max(1, len(indices) // 32)]]
+        each = (time.perf_counter() - start) / max(1, len(items))
+        if each * len(indices) < end - time.perf_counter():
+            items = [dataset[i] for i in indices]
+        return collate(items) if items else None
 
 
 def _length(dataset: Any) -> int | None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from steepest.health.batches import Batch, Form, Part, forms, read
 from steepest.health.finding import Evidence, Finding, Findings
+from steepest.health.foreign import is_foreign, swallow
 from steepest.health.probes import MEMORISED, Scene, class_indices, run_pass
 from steepest.health.ranking import ranked
 from steepest.health.replay import Setup, first_tensor
@@ -85,6 +86,7 @@ def examine(
         try:
             found, left_out, scene = _examine(setup, train_loader, val_loader, end, seconds, rules)
         except Exception as error:  # the user's code runs in here
+            swallow(error)
             found, left_out, scene = [], [f"anything: {type(error).__name__}: {error}"], None
         triage = _triage(scene, left_out) if scene is not None and thorough else ()
     if left_out:
@@ -180,6 +182,7 @@ def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]
     try:
         part = read(loader, most, _ROWS, seconds)
     except Exception as error:  # anybody's dataset, sampler and collate function
+        swallow(error)
         part = Part(problem=f"reading it raised {type(error).__name__}: {error}")
     if part.problem and not (loader is None and name == "validation data"):
         left_out.append(f"the {name}: {part.problem}")
@@ -196,6 +199,7 @@ def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Fin
         try:
             found += rule(scene)
         except Exception as error:  # the user's code runs in here
+            swallow(error)
             line = str(error).partition("\n")[0][:120]
             left_out.append(f"{rule.__name__}: {type(error).__name__}: {line}")
     return found
@@ -234,6 +238,8 @@ def _trial(setup: Setup, batch: Batch) -> Failure | None:
         stage = "loss"
         twin.loss_of(output, batch.target)
     except Exception as error:
+        if not is_foreign(error):
+            raise
         return stage, error
     return None
 
@@ -250,7 +256,7 @@ def _in_form(raws: Sequence[Any], form: Form, device: torch.device) -> list[Batc
     for raw in raws:
         try:
             batches.append(form(raw).to(device))
-        except Exception:
+        except (LookupError, TypeError):  # of another form than the first
             continue
     return batches
 
@@ -262,7 +268,7 @@ def _probe(part: Part, form: Form, device: torch.device, batches: Sequence[Batch
         raw = _joined(part.batches)
     try:
         return form(raw).to(device)
-    except Exception:
+    except (LookupError, TypeError):
         return batches[0] if batches else form(part.batches[0]).to(device)
 
 
@@ -287,10 +293,14 @@ def _first_pass(scene: Scene) -> Failure | None:
     try:
         scene.first = run_pass(scene.setup, scene.probe)
     except Exception as error:
+        if not is_foreign(error):
+            raise
         try:
             scene.probe = scene.batches[0]
             scene.first = run_pass(scene.setup, scene.probe)
-        except Exception:
+        except Exception as again:
+            if not is_foreign(again):
+                raise
             return "forward", error
     return None
 
@@ -374,5 +384,6 @@ def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
             halves = "halves" if scene.descends else "does not halve"
             lines.append(f"the own optimiser {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here
+        swallow(error)
         left_out.append(f"learning a few rows by heart: {type(error).__name__}: {error}")
     return tuple(lines)

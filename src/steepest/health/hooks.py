@@ -5,6 +5,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from steepest.health.foreign import swallow
+
 
 class Hook:
     """Calls an action and keeps its exception to itself.
@@ -24,6 +26,7 @@ class Hook:
         try:
             self._action(*arguments)
         except Exception as error:
+            swallow(error)
             self._fail(error)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.batches import Batch, Form, Part
+from steepest.health.foreign import foreign, mark, swallow
 from steepest.health.replay import (
     Replay,
     Setup,
@@ -122,7 +123,8 @@ def run_pass(setup: Setup, batch: Batch) -> Pass | None:
         output = twin.outputs(batch)
     logits = first_tensor(output)
     if logits is None:
-        raise TypeError(f"the model returned a {type(output).__name__} that holds no tensor")
+        kind = type(output).__name__
+        raise mark(TypeError(f"the model returned a {kind} that holds no tensor"))
     loss = twin.loss_of(output, batch.target)
     leaves: list[Tensor] = []
     used_by: dict[int, set[str]] = {}
@@ -130,7 +132,8 @@ def run_pass(setup: Setup, batch: Batch) -> Pass | None:
         nodes = list(graph_nodes(loss.grad_fn))
         leaves = [node.variable for node in nodes if hasattr(node, "variable")]
         used_by = _used_by(nodes)
-        loss.backward()  # type: ignore[no-untyped-call]
+        with foreign:
+            loss.backward()  # type: ignore[no-untyped-call]
     grads = {name: p.grad for name, p in twin.model.named_parameters() if p.requires_grad}
     has_graph = bool(loss.requires_grad)
     value = float(loss.detach())
@@ -221,12 +224,14 @@ def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
     """
     z = logits.detach().clone().requires_grad_()
     try:
-        loss = setup.loss_fn(z, target)
+        with foreign:
+            loss = setup.loss_fn(z, target)
         loss = loss if isinstance(loss, Tensor) else first_tensor(loss)
         if loss is None or loss.grad_fn is None:
             return ""
         names = {node.name().partition("Backward")[0] for node in graph_nodes(loss.grad_fn, 500)}
-    except Exception:  # a loss that wants more than logits
+    except Exception as error:  # a loss that wants more than logits
+        swallow(error)
         return ""
     for name, kind in (
         ("BinaryCrossEntropyWithLogits", "bce_logits"),
@@ -325,10 +330,13 @@ class Scene:
         if not isinstance(y, Tensor) or y.ndim == 0 or len(y) != len(z):
             return False
         with torch.no_grad():
+            doubled = torch.cat([z, z]), torch.cat([y, y])
             try:
-                once = float(self.setup.loss_fn(z, y))
-                twice = float(self.setup.loss_fn(torch.cat([z, z]), torch.cat([y, y])))
-            except Exception:  # a loss of another form
+                with foreign:
+                    once = float(self.setup.loss_fn(z, y))
+                    twice = float(self.setup.loss_fn(*doubled))
+            except Exception as error:  # a loss of another form
+                swallow(error)
                 return False
         return len(z) > 1 and once != 0 and abs(twice / once - 2) < 0.1
 

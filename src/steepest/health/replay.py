@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.batches import Batch
+from steepest.health.foreign import foreign, mark, swallow
 from steepest.health.on_engine import Native
 from steepest.health.optimizers import Adam
 from steepest.health.untouched import deep
@@ -55,14 +56,17 @@ class Setup:
         return Setup(model, loss_fn, optimizers, self.unpack)
 
     def outputs(self, batch: Batch) -> Any:
-        return self.model(*batch.args, **batch.kwargs)
+        with foreign:
+            return self.model(*batch.args, **batch.kwargs)
 
     def loss_of(self, output: Any, target: Any) -> Tensor:
         """The loss as a scalar: a loss without reduction is averaged."""
-        found = self.loss_fn(first_tensor(output) if self.unpack else output, target)
+        shown = first_tensor(output) if self.unpack else output
+        with foreign:
+            found = self.loss_fn(shown, target)
         loss = first_tensor(found)
         if loss is None:
-            raise TypeError("the loss function returned no tensor")
+            raise mark(TypeError("the loss function returned no tensor"))
         return loss if loss.ndim == 0 else loss.mean()
 
     def loss(self, batch: Batch) -> Tensor:
@@ -78,12 +82,13 @@ class Setup:
             loss.backward()  # type: ignore[no-untyped-call]
             return loss
 
-        if any(isinstance(o, torch.optim.LBFGS) for o in self.optimizers):
-            before = [float(o.step(closure)) for o in self.optimizers]
-            return before[0]
-        loss = closure()
-        for optimizer in self.optimizers:
-            optimizer.step()
+        with foreign:
+            if any(isinstance(o, torch.optim.LBFGS) for o in self.optimizers):
+                before = [float(o.step(closure)) for o in self.optimizers]
+                return before[0]
+            loss = closure()
+            for optimizer in self.optimizers:
+                optimizer.step()
         return float(loss.detach())
 
     def neutral(self, lr: float) -> "Setup":
@@ -172,7 +177,8 @@ def replay(
             losses.append(twin.step(shown[k % len(shown)]))
             if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
                 break
-    except Exception:
+    except Exception as error:
+        swallow(error)
         # An optimiser or a model that cannot take these steps; the caller says what it left out.
         return Replay(tuple(losses), cut=True) if losses else None
     return Replay(tuple(losses))

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steepest.health.foreign import foreign, swallow
+
 Undo = Callable[[], Any]
 
 _ATOMS = (type(None), bool, int, float, complex, str, bytes, type, types.ModuleType, torch.dtype)
@@ -194,6 +196,8 @@ def _values(thing: Any) -> list[Any]:
 def deep(*objects: Any) -> tuple[Any, ...] | None:
     """Deep copies that keep what the objects share, or None if that is not possible."""
     try:
-        return copy.deepcopy(objects)
-    except Exception:  # anybody's __deepcopy__, __reduce__ or C object
+        with foreign:
+            return copy.deepcopy(objects)
+    except Exception as error:  # anybody's __deepcopy__, __reduce__ or C object
+        swallow(error)
         return None

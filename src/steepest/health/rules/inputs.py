@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from steepest.health.finding import Evidence, Finding
+from steepest.health.foreign import swallow
 from steepest.health.probes import Scene, run_pass
 from steepest.health.replay import Replay
 
@@ -57,7 +58,8 @@ def _loss_at_start(scene: Scene) -> float | None:
     assert scene.standardise is not None
     try:
         passed = run_pass(scene.setup, scene.standardise(scene.probe))
-    except (RuntimeError, ValueError, IndexError):
+    except Exception as error:  # the user's code runs in here
+        swallow(error)
         return None
     if passed is None:
         return None
