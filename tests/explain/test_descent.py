@@ -77,15 +77,15 @@ def test_the_drawn_function_is_the_nets(line):
     assert path.probabilities[20][:, 1] == pytest.approx(expected.numpy(), abs=1e-5)
 
 
-def test_the_surface_is_the_loss_at_these_weights(line):
+def test_the_paths_lie_inside_of_the_picture(line):
     surface = line.surface
-    losses = [path.losses for path in line.paths]
     assert np.isfinite(surface.losses).all()
-    # The paths lie inside of the picture.
+    assert len(surface.paths) == 3
     for coordinates in surface.paths:
         assert (coordinates[:, 0] >= surface.us[0]).all()
         assert (coordinates[:, 0] <= surface.us[-1]).all()
-    assert surface.losses.min() <= max(map(max, losses))
+        assert (coordinates[:, 1] >= surface.vs[0]).all()
+        assert (coordinates[:, 1] <= surface.vs[-1]).all()
 
 
 def test_the_plane_of_the_two_weights_of_a_linear_classifier():

@@ -23,5 +23,6 @@ def test_the_example_makes_every_picture_of_the_page(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["explain.py", str(tmp_path), "3"])
     runpy.run_path(str(ROOT / "examples" / "explain.py"), run_name="__main__")
     shown = re.findall(r"\(pictures/(\S+?)\)", PAGE)
+    assert shown
     assert {path.name for path in tmp_path.iterdir()} >= set(shown)
     assert all((ROOT / "docs" / "pictures" / name).exists() for name in shown)

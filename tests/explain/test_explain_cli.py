@@ -45,6 +45,7 @@ def test_the_lecture_as_json_has_the_tables_of_the_slides(steepest, tmp_path):
 def test_a_number_that_differs_is_marked_and_ends_with_one(monkeypatch, capsys):
     from steepest.explain import lecture
 
+    assert len(checks()) > 80
     assert all(check.equal for check in checks())
     assert not Check("t", "q", "1.1394", 1.13935 - 1e-6).equal
     monkeypatch.setattr(lecture, "A3", lecture.A3.replace(".3505", ".3506"))

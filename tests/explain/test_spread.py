@@ -56,6 +56,7 @@ def test_update_ratios_are_those_of_the_run(blobs):
     run = sp.train(None, blobs, epochs=4, log_every=5, hidden=(8,), progress="none")
     ax = plot_update_ratios(run.layers, Figure().subplots())
     names = run.layers["name"].unique(maintain_order=True).to_list()
+    assert len(names) == 2
     lines = {line.get_label(): line for line in ax.lines}
     for name in names:
         some = run.layers.filter(pl.col("name") == name)

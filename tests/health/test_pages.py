@@ -61,6 +61,12 @@ def test_a_page_shows_the_fault_of_a_loop_and_its_fix(path):
     assert names["findings"].loud.codes == []
 
 
+def test_every_page_of_a_rule_runs():
+    ran = {*rules_before_training(), *rules_during_training()}
+    others = {"README", "benchmark", "not_checked"}
+    assert {p.stem for p in PAGES} - {p.stem for p in ran} == others
+
+
 def test_every_rule_has_a_page():
     lacking = {code for code in CATALOGUE if not (FOLDER / f"{code.lower()}.md").exists()}
     assert lacking == set()

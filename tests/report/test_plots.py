@@ -164,6 +164,7 @@ def test_lines_stand_out_from_the_background(run, name):
     with theme(name):
         ax = plot_curves(run.history)
     background = luminance(ax.get_facecolor()[:3])
+    assert len(ax.lines) >= 2
     for line in ax.lines[:2]:
         lighter, darker = sorted((luminance(line.get_color()), background))[::-1]
         assert (lighter + 0.05) / (darker + 0.05) >= 3  # WCAG 2.1, graphical objects
