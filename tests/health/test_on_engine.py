@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from steepest.health.batches import Batch
+from steepest.health.clock import Clock
 from steepest.health.on_engine import Native
 from steepest.health.optimizers import SGD, Adam
 from steepest.health.replay import Setup, lr_times, on_logits, replay
@@ -71,7 +72,7 @@ def test_a_change_of_the_rate_and_a_bound_hold_on_the_engine():
     stopped = replay(setup, few, 400, change=lr_times(10), until=0.1)
     assert len(stopped.losses) < 400
     assert stopped.losses[-1] <= 0.1 * stopped.first < stopped.losses[-2]
-    assert replay(setup, few, 40, end=0.0).cut
+    assert replay(setup, few, 40, clock=Clock(0.0)).cut
 
 
 def with_hook(model):

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import steepest as sp
+from steepest.health.foreign import SWITCH
 
 pytestmark = pytest.mark.filterwarnings("ignore::steepest.errors.HealthWarning")
 
@@ -306,6 +307,7 @@ def test_one_output_squeezed_before_its_loss(loss_fn):
 
 
 def test_what_could_not_be_looked_at_is_said(monkeypatch):
+    monkeypatch.delenv(SWITCH)
     model, loss_fn = net(), CE()
     w = sp.watch(model, loss_fn, sgd(model))
     monkeypatch.setattr(w, "_see_reset", lambda held: 1 / 0)

@@ -2,7 +2,6 @@
 
 import inspect
 import itertools
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, Subset, TensorDataset
 
+from steepest.health.clock import Clock
 from steepest.health.foreign import foreign
 from steepest.health.untouched import copied
 
 _TARGETS = ("labels", "label", "targets", "target", "y")
+# A loader may wait for its rows so many times as long as it may compute.
+_PATIENCE = 20.0
 _INPUTS = ("inputs", "input", "x", "X", "image", "images", "pixel_values", "features", "data")
 
 
@@ -154,6 +156,7 @@ class Part:
     collated like a batch, None if the data cannot be indexed. size: rows in all, None if not
     known. batch_size, drop_last: of the loader, None and False if not known. whole: inputs and
     labels of all rows where they lie in memory as tensors. problem: why nothing could be read.
+    waited: reading took so long that it was ended.
     """
 
     batches: list[Any] = field(default_factory=list)
@@ -164,6 +167,7 @@ class Part:
     whole: tuple[Tensor, ...] | None = None
     complete: bool = False
     problem: str = ""
+    waited: bool = False
     dataset: Any = None
 
 
@@ -175,9 +179,14 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
     """
     if loader is None:
         return Part(problem="none was given")
-    end = time.perf_counter() + seconds
-    if isinstance(loader, DataLoader):
-        return _read_data_loader(loader, most, rows, end)
+    clock = Clock(seconds, waiting=_PATIENCE * seconds)
+    is_torchs = isinstance(loader, DataLoader)
+    part = (_read_data_loader if is_torchs else _read_iterable)(loader, most, rows, clock)
+    part.waited = clock.waited
+    return part
+
+
+def _read_iterable(loader: Any, most: int, _: int, clock: Clock) -> Part:
     part = Part(size=None)
     if not isinstance(loader, (list, tuple)):
         twin = copied(loader)
@@ -188,7 +197,7 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
             )
             return part
         loader = twin[0]
-    part.batches, part.complete = _some(loader, most, end)
+    part.batches, part.complete = _some(loader, most, clock)
     part.problem = "" if part.batches else "it is empty"
     return part
 
@@ -198,17 +207,17 @@ def iter_is_once(iterable: Any) -> bool:
     return isinstance(iterable, Iterator)
 
 
-def _some(source: Iterable[Any], most: int, end: float) -> tuple[list[Any], bool]:
+def _some(source: Iterable[Any], most: int, clock: Clock) -> tuple[list[Any], bool]:
     batches: list[Any] = []
     with foreign:
         for batch in source:
-            if len(batches) >= most or (batches and time.perf_counter() > end):
+            if len(batches) >= most or (batches and clock.over):
                 return batches, False
             batches.append(batch)
     return batches, True
 
 
-def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, end: float) -> Part:
+def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Clock) -> Part:
     part = Part(batch_size=loader.batch_size, drop_last=bool(loader.drop_last))
     part.dataset = loader.dataset
     if isinstance(loader.dataset, IterableDataset):
@@ -217,7 +226,7 @@ def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, end: float)
             part.problem = "its IterableDataset cannot be copied, and may be readable only once"
             return part
         dataset, collate = twin
-        part.batches, part.complete = _some(_batched(dataset, loader, collate), most, end)
+        part.batches, part.complete = _some(_batched(dataset, loader, collate), most, clock)
         part.problem = "" if part.batches else "it is empty"
         return part
     objects = (loader.dataset, loader.sampler, loader.batch_sampler, loader.collate_fn)
@@ -227,11 +236,11 @@ def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, end: float)
         source: Iterator[Any] = (collate(dataset[i]) for i in sampler)
     else:
         source = (collate(_items(dataset, indices)) for indices in batch_sampler)
-    part.batches, part.complete = _some(source, most, end)
+    part.batches, part.complete = _some(source, most, clock)
     part.problem = "" if part.batches else "it is empty"
     if part.size and batch_sampler is not None:
         some = sorted(set(torch.linspace(0, part.size - 1, min(part.size, rows)).long().tolist()))
-        part.spread = _spread(dataset, some, collate, end)
+        part.spread = _spread(dataset, some, collate, clock)
     part.whole = _whole(dataset)
     return part
 
@@ -252,13 +261,13 @@ def _items(dataset: Any, indices: Any) -> Any:
     return [dataset[i] for i in indices]
 
 
-def _spread(dataset: Any, indices: list[int], collate: Any, end: float) -> Any:
+def _spread(dataset: Any, indices: list[int], collate: Any, clock: Clock) -> Any:
     """Rows from all over; coarser if time is short."""
-    start = time.perf_counter()
+    before = clock.left
     with foreign:
         items = [dataset[i] for i in indices[:: max(1, len(indices) // 32)]]
-        each = (time.perf_counter() - start) / max(1, len(items))
-        if each * len(indices) < end - time.perf_counter():
+        each = (before - clock.left) / max(1, len(items))
+        if each * len(indices) < clock.left and not clock.waited:
             items = [dataset[i] for i in indices]
         return collate(items) if items else None
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.batches import Batch, Form, Part, forms, read
+from steepest.health.clock import Clock
 from steepest.health.finding import Evidence, Finding, Findings
 from steepest.health.foreign import is_foreign, swallow
 from steepest.health.probes import MEMORISED, Scene, class_indices, run_pass
@@ -28,6 +29,7 @@ from steepest.health.rules import (
 from steepest.health.untouched import untouched
 
 _BATCHES, _ROWS = 64, 256
+_NAMED = 4  # of what there was no time for
 _WORTH_SHARING = 1_000_000  # weights
 
 
@@ -45,7 +47,9 @@ def check(
     model: any nn.Module. loss_fn: a criterion or any function of (outputs, targets). optimizer: a
     torch optimiser, several in a list, or None. train_loader, val_loader: a DataLoader or any
     iterable of batches, (inputs, targets), (input, ..., targets) or a dict with "labels"; what can
-    be read only once is left alone. seconds: at most this long, facts first, then experiments.
+    be read only once is left alone. seconds: at most this long on the processor (by the clock where
+    a graphics card works), facts first, then experiments: other work on the machine makes it
+    slower and changes no verdict. What there was no time for is one line at the end.
 
     Leaves no trace: parameters, buffers, gradients, flags, optimiser state and random generators
     are bit for bit as before. Never raises because of these objects: what cannot be looked at is
@@ -73,7 +77,7 @@ def examine(
     steady: the optimiser's rates are those of the first steps, and nothing else is done to a
     gradient. thorough: with the tests T2 and T3. experiments: with steps on copies.
     """
-    end = time.perf_counter() + seconds
+    clock = _clock(setup.model, seconds)
     with (
         untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
         warnings.catch_warnings(),
@@ -84,11 +88,13 @@ def examine(
         warnings.simplefilter("ignore")
         rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMISER)]
         try:
-            found, left_out, scene = _examine(setup, train_loader, val_loader, end, seconds, rules)
+            found, left_out, scene = _examine(setup, train_loader, val_loader, clock, rules)
         except Exception as error:  # the user's code runs in here
             swallow(error)
             found, left_out, scene = [], [f"anything: {type(error).__name__}: {error}"], None
         triage = _triage(scene, left_out) if scene is not None and thorough else ()
+    if scene is not None and scene.unmeasured:
+        left_out.append(_for_want_of_time(scene))
     if left_out:
         found.append(_not_checked(left_out))
     return Findings(ranked(found), triage)
@@ -105,6 +111,23 @@ def _one_thread(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _clock(model: nn.Module, seconds: float) -> Clock:
+    """By the processor's time, by the wall's for a model on another device."""
+    if all(p.device.type == "cpu" for p in model.parameters()):
+        return Clock(seconds)
+    return Clock(seconds, spent=time.perf_counter)
+
+
+def _for_want_of_time(scene: Scene) -> str:
+    """All that there was no time for, in one line."""
+    names = list(dict.fromkeys(scene.unmeasured))
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (
+        f"for want of time ({scene.clock.seconds:g} s of the processor) {', '.join(names[:_NAMED])}"
+        f"{more}"
+    )
 
 
 def _optimizers(optimizer: Any) -> tuple[Any, ...]:
@@ -130,14 +153,13 @@ def _examine(
     own: Setup,
     train_loader: Any,
     val_loader: Any,
-    end: float,
-    seconds: float,
+    clock: Clock,
     experiments: Sequence[Rule],
 ) -> tuple[list[Finding], list[str], Scene | None]:
     """What was found, what was left out, and the scene if a first pass was made."""
     left_out: list[str] = []
-    train = _read(train_loader, "training data", _BATCHES, 0.15 * seconds, left_out)
-    val = _read(val_loader, "validation data", 16, 0.1 * seconds, left_out)
+    train = _read(train_loader, "training data", _BATCHES, 0.15 * clock.seconds, left_out)
+    val = _read(val_loader, "validation data", 16, 0.1 * clock.seconds, left_out)
     setup = own.copy()
     if setup is None:
         left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
@@ -145,7 +167,9 @@ def _examine(
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
     if train.problem:
-        scene = Scene(setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), end)
+        scene = Scene(
+            setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), clock
+        )
         scene.own_optimizer = bool(own.optimizers)
         found += _apply(OF_THE_MODEL, scene, left_out)
         return found, left_out, None
@@ -160,7 +184,7 @@ def _examine(
     batches = _in_form(train.batches, form, device)
     probe = _probe(train, form, device, batches)
     val_probe = _probe(val, form, device, []) if not val.problem else None
-    scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), end, left_out)
+    scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), clock, left_out)
     scene.own_optimizer = bool(own.optimizers)
     found += _apply(BEFORE_FORWARD, scene, left_out)
     if any(finding.code == "NONFINITE_WEIGHTS" for finding in found):
@@ -186,6 +210,9 @@ def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]
         part = Part(problem=f"reading it raised {type(error).__name__}: {error}")
     if part.problem and not (loader is None and name == "validation data"):
         left_out.append(f"the {name}: {part.problem}")
+    if part.waited:
+        read_so_far = f"{len(part.batches)} minibatches were read"
+        left_out.append(f"more of the {name}: it took too long after {read_so_far}")
     return part
 
 
@@ -194,7 +221,7 @@ def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Fin
     found: list[Finding] = []
     for rule in rules:
         if scene.late and rule not in FACTS and rule not in BEFORE_FORWARD:
-            left_out.append(f"for want of time {rule.__name__}")
+            scene.unmeasured.append(rule.__name__)
             continue
         try:
             found += rule(scene)

@@ -1,7 +1,6 @@
 """Replays on the native engine, where it runs the net, the loss and the optimiser alike."""
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,12 @@ from steepest.data import Inputs, Scaler
 from steepest.engine import Engine, NativeEngine, Plan, native_obstacle
 from steepest.errors import SteepestError
 from steepest.health.batches import Batch
+from steepest.health.clock import Clock
 from steepest.health.optimizers import SGD, Adam
 from steepest.objective import Objective, TrainingLoss
 from steepest.recipe import Recipe
+
+_TAKEN_OVER = (SGD, Adam, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 
 
 class _InTurn(Plan):
@@ -58,11 +60,11 @@ class Native:
             return None
         return cls(engine, lr)
 
-    def losses(self, steps: int, until: float, end: float) -> tuple[list[float], bool]:
+    def losses(self, steps: int, until: float, clock: Clock) -> tuple[list[float], bool]:
         """The loss before each step, and whether time was over before the last."""
         losses: list[float] = []
         for _ in range(steps):
-            if time.perf_counter() > end:
+            if clock.over:
                 return losses, True
             losses.append(self.engine.advance([self.lr]).loss)
             if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
@@ -94,6 +96,8 @@ def _settings(model: nn.Module, optimizers: Sequence[Any]) -> tuple[dict[str, An
     if {id(p) for p in group["params"]} != own or getattr(optimizer, "state", None):
         return None
     if group.get("maximize") or group.get("amsgrad") or group.get("dampening"):
+        return None
+    if type(optimizer) not in _TAKEN_OVER:
         return None
     common = {"weight_decay": float(group["weight_decay"])}
     if type(optimizer) in (SGD, torch.optim.SGD):

@@ -1,7 +1,6 @@
 """What is measured before any rule looks: one batch forward and backward, data, and the triage."""
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.batches import Batch, Form, Part
+from steepest.health.clock import Clock
 from steepest.health.foreign import foreign, mark, swallow
 from steepest.health.replay import (
     Replay,
@@ -256,8 +256,9 @@ class Scene:
     """All that the rules may look at: the user's objects, what was read, and experiments on copies.
 
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
-    probe: 64 to 256 rows from all over the training data. end: time at which to stop.
-    left_out: what was not looked at, and why. own_optimizer: False if none was given, and a neutral
+    probe: 64 to 256 rows from all over the training data. clock: when it is over nothing more is
+    begun. left_out: what was not looked at, and why. unmeasured: what there was no time for.
+    own_optimizer: False if none was given, and a neutral
     Adam takes the steps of the experiments.
     """
 
@@ -269,19 +270,23 @@ class Scene:
     probe: Batch
     val_probe: Batch | None
     own_ids: frozenset[int]
-    end: float
+    clock: Clock
     left_out: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
     own_optimizer: bool = True
     first: Pass | None = None
     passes: list[Pass] = field(default_factory=list)
 
     @property
-    def seconds_left(self) -> float:
-        return self.end - time.perf_counter()
-
-    @property
     def late(self) -> bool:
-        return self.seconds_left <= 0
+        return self.clock.over
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Note what was not looked at. why: unless there was no time for it."""
+        if self.late:
+            self.unmeasured.append(what)
+        else:
+            self.left_out.append(f"{what}: {why}")
 
     @cached_property
     def kind(self) -> str:
@@ -354,9 +359,9 @@ class Scene:
         if key not in self._replays:
             result = None
             if not self.late:
-                result = replay(self.setup, self.replayed, steps, end=self.end, **change)
+                result = replay(self.setup, self.replayed, steps, clock=self.clock, **change)
             if result is None or result.cut:
-                self.left_out.append(f"the what-if '{name}'")
+                self.leave_out(f"the what-if '{name}'", "its steps cannot be taken on a copy")
                 result = None
             elif self.summed and change.get("change") is not mean_loss:
                 rows = self.replayed[0].rows
@@ -398,13 +403,12 @@ class Scene:
 
     def by_heart(self, name: str, setup: Setup, steps: int = 200) -> Replay | None:
         """Learn the same few rows again and again, until half a loss in ten is left."""
-        if self.late:
-            self.left_out.append(f"the test '{name}'")
-            return None
         few = self.probe.take(slice(0, MEMORISED))
-        result = replay(setup, [few], steps, until=0.1, end=self.end)
+        result = None
+        if not self.late:
+            result = replay(setup, [few], steps, until=0.1, clock=self.clock)
         if result is None or result.cut:
-            self.left_out.append(f"the test '{name}'")
+            self.leave_out(f"the test '{name}'", "its steps cannot be taken on a copy")
             return None
         return result
 

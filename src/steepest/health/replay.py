@@ -1,7 +1,6 @@
 """What if: the same steps taken again on copies, with one thing changed."""
 
 import math
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.batches import Batch
+from steepest.health.clock import FOR_EVER, Clock
 from steepest.health.foreign import foreign, mark, swallow
 from steepest.health.on_engine import Native
 from steepest.health.optimizers import Adam
@@ -148,13 +148,13 @@ def replay(
     change: Callable[[Setup], Setup | None] | None = None,
     seen: Transform | None = None,
     until: float = 0.0,
-    end: float = math.inf,
+    clock: Clock = FOR_EVER,
 ) -> Replay | None:
     """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
 
     change: alters the copy before the first step. seen: alters each batch. until: stops at this
-    share of the first loss. end: time (perf_counter) at which to stop, with cut=True. The same
-    seed goes before every replay, so that two differ by the change alone. The native engine takes
+    share of the first loss. clock: when it is over the replay stops, with cut=True. The same seed
+    goes before every replay, so that two differ by the change alone. The native engine takes
     the steps where it runs all of the copy.
     """
     twin = setup.copy()
@@ -167,12 +167,12 @@ def replay(
     twin.model.train()
     native = Native.of(twin.model, twin.loss_fn, twin.optimizers, shown)
     if native is not None:
-        found, cut = native.losses(steps, until, end)
+        found, cut = native.losses(steps, until, clock)
         return Replay(tuple(found), cut)
     losses: list[float] = []
     try:
         for k in range(steps):
-            if time.perf_counter() > end:
+            if clock.over:
                 return Replay(tuple(losses), cut=True)
             losses.append(twin.step(shown[k % len(shown)]))
             if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:

@@ -8,6 +8,7 @@ from steepest.health.catalogue import CATALOGUE
 from steepest.health.finding import Finding, Findings
 
 _WIDTH = 96
+NOT_CHECKED = "NOT_CHECKED"  # one line at the end, however much it was
 _SURENESS = {
     "fact": "a fact, read exactly",
     "confirmed": "confirmed by an experiment",
@@ -17,10 +18,14 @@ _SURENESS = {
 
 def as_text(findings: Findings) -> str:
     """Plain text, the cause first, what follows from it indented."""
-    lines = [line for finding in findings for line in (*_lines(finding), "")]
-    if not findings:
+    told = [finding for finding in findings if finding.code != NOT_CHECKED]
+    lines = [line for finding in told for line in (*_lines(finding), "")]
+    if not told:
         lines = ["no findings", ""]
     lines += [f"test: {line}" for line in findings.triage]
+    for finding in findings:
+        if finding.code == NOT_CHECKED:
+            lines += _wrapped("", f"note: {finding.message}")
     return "\n".join(lines).rstrip("\n")
 
 
@@ -50,10 +55,11 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 def as_html(findings: Findings) -> str:
     """The same for a notebook."""
-    if not findings:
-        return "<p>no findings</p>"
-    return "".join(map(_block, findings)) + "".join(
-        f"<p><small>test: {html.escape(line)}</small></p>" for line in findings.triage
+    told = [finding for finding in findings if finding.code != NOT_CHECKED]
+    notes = [f"test: {line}" for line in findings.triage]
+    notes += [f"note: {finding.message}" for finding in findings if finding.code == NOT_CHECKED]
+    return ("".join(map(_block, told)) or "<p>no findings</p>") + "".join(
+        f"<p><small>{html.escape(line)}</small></p>" for line in notes
     )
 
 

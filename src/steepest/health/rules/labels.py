@@ -21,6 +21,7 @@ from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Scene
 from steepest.health.rules.facts import table_of
 
+_ENOUGH = 0.5  # seconds for a check that compares many rows
 _MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong labels
 
 
@@ -33,11 +34,12 @@ class Signal:
 
 
 def data_signal(scene: Scene) -> Signal | None:
-    """T1; None if the rows cannot be compared or there is no time."""
+    """T1; None if the rows cannot be compared."""
     table = table_of(scene.probe, scene.train)
-    if table is None or table.y is None or scene.late:
+    if table is None or table.y is None:
         return None
-    table = table.some(2000 if scene.seconds_left > 0.3 else 500)
+    # By the time that was given, not by what is left of it: as many rows on any machine.
+    table = table.some(2000 if scene.clock.seconds >= _ENOUGH else 500)
     if not comparable(table) or not scene.classes:
         return None
     return Signal(table, neighbours(table))
@@ -88,7 +90,7 @@ def val_labels_mismatch(scene: Scene) -> Iterator[Finding]:
     if train.y is None or val.y is None or not comparable(train) or not comparable(val):
         return
     if scene.late:
-        scene.left_out.append("validation labels against training labels")
+        scene.unmeasured.append("validation labels against training labels")
         return
     C = max(scene.classes, int(train.y.max()) + 1, int(val.y.max()) + 1)
     confusion = torch.zeros(C, C)
@@ -131,7 +133,7 @@ def target_leak_feature(scene: Scene) -> Iterator[Finding]:
     if table is None or table.y is None or table.X.ndim != 2 or not table.X.is_floating_point():
         return
     table = table.some()
-    if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256 or scene.late:
+    if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256:
         return
     scores = one_column_accuracies(table)
     best, second = scores.topk(2).values.tolist()
