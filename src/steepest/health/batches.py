@@ -17,6 +17,7 @@ from steepest.health.untouched import copied
 _TARGETS = ("labels", "label", "targets", "target", "y")
 # A loader may wait for its rows so many times as long as it may compute.
 _PATIENCE = 20.0
+_LEAST_WAIT = 1.0  # seconds
 _INPUTS = ("inputs", "input", "x", "X", "image", "images", "pixel_values", "features", "data")
 
 
@@ -179,7 +180,7 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
     """
     if loader is None:
         return Part(problem="none was given")
-    clock = Clock(seconds, waiting=_PATIENCE * seconds)
+    clock = Clock(seconds, waiting=max(_PATIENCE * seconds, _LEAST_WAIT))
     is_torchs = isinstance(loader, DataLoader)
     part = (_read_data_loader if is_torchs else _read_iterable)(loader, most, rows, clock)
     part.waited = clock.waited
