@@ -8,8 +8,8 @@ from torch import nn
 
 from steepest.health.batches import Batch
 from steepest.health.clock import Clock
-from steepest.health.on_engine import Native
-from steepest.health.optimizers import SGD, Adam
+from steepest.health.on_engine import OnEngine
+from steepest.health.optimizers import Adam
 from steepest.health.replay import Setup, lr_times, on_logits, replay
 
 CE, BCE = nn.CrossEntropyLoss, nn.BCEWithLogitsLoss
@@ -36,13 +36,12 @@ OPTIMIZERS = {
     "nesterov": lambda p: torch.optim.SGD(p, 0.1, momentum=0.9, nesterov=True),
     "adam": lambda p: torch.optim.Adam(p, 0.01, weight_decay=0.01),
     "adamw": lambda p: torch.optim.AdamW(p, 0.01, betas=(0.8, 0.99)),
-    "own sgd": lambda p: SGD(p, 0.1, 0.9, 0.01, nesterov=True),
-    "own adam": lambda p: Adam(p, 0.01, weight_decay=0.1, decoupled=True),
+    "neutral": lambda p: Adam(p, 0.01),
 }
 
 
 def native_of(setup, batches):
-    return Native.of(setup.model, setup.loss_fn, setup.optimizers, batches)
+    return OnEngine.of(setup.model, setup.loss_fn, setup.optimizers, batches)
 
 
 @pytest.mark.parametrize("kind", ["classes", "one output"])

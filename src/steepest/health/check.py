@@ -14,6 +14,7 @@ from steepest.health.batches import Batch, Form, Part, forms, read
 from steepest.health.clock import Clock
 from steepest.health.finding import Evidence, Finding, Findings
 from steepest.health.foreign import is_foreign, swallow
+from steepest.health.own_steps import no_own_steps
 from steepest.health.probes import MEMORISED, Scene, class_indices, run_pass
 from steepest.health.ranking import ranked
 from steepest.health.replay import Setup, first_tensor
@@ -193,7 +194,12 @@ def _examine(
     failure = failure or _first_pass(scene)
     if failure is not None:
         return [*found, *_of_failure(failure, scene, found)], left_out, None
-    found += _apply((*FACTS, *PROBES, *experiments), scene, left_out)
+    found += _apply(FACTS, scene, left_out)
+    problem = no_own_steps(own, scene) if scene.own_optimizer and experiments else None
+    if problem is not None:
+        left_out.append(problem)
+        scene.setup, scene.own_optimizer = scene.setup.neutral(1e-3), False
+    found += _apply((*PROBES, *experiments), scene, left_out)
     return found, left_out, scene
 
 

@@ -1,7 +1,7 @@
-"""Replays on the native engine, where it runs the net, the loss and the optimiser alike."""
+"""Replays on an engine: on the native one where it runs net, loss and optimiser alike."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ from steepest.engine import Engine, NativeEngine, Plan, native_obstacle
 from steepest.errors import SteepestError
 from steepest.health.batches import Batch
 from steepest.health.clock import Clock
-from steepest.health.optimizers import SGD, Adam
+from steepest.health.optimizers import Adam
 from steepest.objective import Objective, TrainingLoss
 from steepest.recipe import Recipe
 
-_TAKEN_OVER = (SGD, Adam, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
+_TAKEN_OVER = (Adam, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
 
 
 class _InTurn(Plan):
@@ -30,17 +30,17 @@ class _InTurn(Plan):
 
 
 @dataclass(frozen=True)
-class Native:
-    """A net on the native engine, loaded, and the rate of its steps."""
+class OnEngine:
+    """An engine that has loaded a net and minibatches, and the rate of each of its steps."""
 
     engine: Engine
-    lr: float
+    rate: Callable[[int], float]
 
     @classmethod
     def of(
         cls, model: nn.Module, loss_fn: Any, optimizers: Sequence[Any], batches: Sequence[Batch]
-    ) -> "Native | None":
-        """None if the engine would take other steps than these objects do, or none at all."""
+    ) -> "OnEngine | None":
+        """On the native engine; None if it would take other steps than these objects, or none."""
         objective = _objective(loss_fn)
         found = _settings(model, optimizers)
         inputs, targets = _inputs(batches), _targets(batches)
@@ -58,15 +58,15 @@ class Native:
             engine.load(plan)
         except SteepestError:
             return None
-        return cls(engine, lr)
+        return cls(engine, lambda step: lr)
 
     def losses(self, steps: int, until: float, clock: Clock) -> tuple[list[float], bool]:
         """The loss before each step, and whether time was over before the last."""
         losses: list[float] = []
-        for _ in range(steps):
+        for step in range(steps):
             if clock.over:
                 return losses, True
-            losses.append(self.engine.advance([self.lr]).loss)
+            losses.append(self.engine.advance([self.rate(step)]).loss)
             if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
                 break
         return losses, False
@@ -89,7 +89,9 @@ def _objective(loss_fn: Any) -> Objective | None:
 
 def _settings(model: nn.Module, optimizers: Sequence[Any]) -> tuple[dict[str, Any], float] | None:
     """Recipe fields of one optimiser that holds the whole net and has taken no step, and its lr."""
-    if len(optimizers) != 1 or len(optimizers[0].param_groups) != 1:
+    if len(optimizers) != 1 or type(optimizers[0]) not in _TAKEN_OVER:
+        return None
+    if len(optimizers[0].param_groups) != 1:
         return None
     optimizer, group = optimizers[0], optimizers[0].param_groups[0]
     own = {id(p) for p in model.parameters() if p.requires_grad}
@@ -97,17 +99,17 @@ def _settings(model: nn.Module, optimizers: Sequence[Any]) -> tuple[dict[str, An
         return None
     if group.get("maximize") or group.get("amsgrad") or group.get("dampening"):
         return None
-    if type(optimizer) not in _TAKEN_OVER:
-        return None
     common = {"weight_decay": float(group["weight_decay"])}
-    if type(optimizer) in (SGD, torch.optim.SGD):
-        nesterov = bool(group.get("nesterov", getattr(optimizer, "nesterov", False)))
-        common |= {"momentum": float(group["momentum"]), "nesterov": nesterov}
+    if type(optimizer) is torch.optim.SGD:
+        common |= {"momentum": float(group["momentum"]), "nesterov": bool(group["nesterov"])}
         return {"optimizer": "sgd", **common}, float(group["lr"])
     if type(optimizer) in (Adam, torch.optim.Adam, torch.optim.AdamW):
-        decoupled = getattr(optimizer, "decoupled", type(optimizer) is torch.optim.AdamW)
         betas = tuple(map(float, group["betas"]))
-        name = "adamw" if decoupled or group.get("decoupled_weight_decay") else "adam"
+        name = (
+            "adamw"
+            if type(optimizer) is torch.optim.AdamW or group.get("decoupled_weight_decay")
+            else "adam"
+        )
         eps = float(group.get("eps", 1e-8))
         return {"optimizer": name, "betas": betas, "eps": eps, **common}, float(group["lr"])
     return None

@@ -1,8 +1,11 @@
 """What if: the same steps taken again on copies, with one thing changed."""
 
+import copy
+import inspect
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -11,8 +14,9 @@ from torch import Tensor, nn
 from steepest.health.batches import Batch
 from steepest.health.clock import FOR_EVER, Clock
 from steepest.health.foreign import foreign, mark, swallow
-from steepest.health.on_engine import Native
+from steepest.health.on_engine import OnEngine
 from steepest.health.optimizers import Adam
+from steepest.health.planned import Planned
 from steepest.health.untouched import deep
 
 LossFn = Callable[..., Any]
@@ -51,8 +55,12 @@ class Setup:
         if twin is None:
             return None
         model, loss_fn, optimizers = twin
-        for old, new in zip(self.optimizers, optimizers, strict=True):
-            _complete(old, new)
+        try:
+            for old, new in zip(self.optimizers, optimizers, strict=True):
+                _complete(old, new)
+        except Exception as error:  # what the user's class keeps cannot be copied
+            swallow(error)
+            return None
         return Setup(model, loss_fn, optimizers, self.unpack)
 
     def outputs(self, batch: Batch) -> Any:
@@ -74,42 +82,56 @@ class Setup:
 
     def step(self, batch: Batch) -> float:
         """One step of the user's optimisers; the loss before it."""
+        losses: list[Tensor] = []
 
         def closure() -> Tensor:
             for optimizer in self.optimizers:
                 optimizer.zero_grad()
             loss = self.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss)
             return loss
 
         with foreign:
-            if any(isinstance(o, torch.optim.LBFGS) for o in self.optimizers):
-                before = [float(o.step(closure)) for o in self.optimizers]
-                return before[0]
-            loss = closure()
-            for optimizer in self.optimizers:
-                optimizer.step()
-        return float(loss.detach())
+            if any(_wants_closure(type(o)) for o in self.optimizers):  # type: ignore[arg-type]
+                for optimizer in self.optimizers:
+                    optimizer.step(closure)
+            else:
+                closure()
+                for optimizer in self.optimizers:
+                    optimizer.step()
+        return float(losses[0].detach())
 
     def neutral(self, lr: float) -> "Setup":
         """The same model with Adam at this rate in place of the user's optimisers."""
         return replace(self, optimizers=(Adam(self.model.parameters(), lr),))
 
 
+@lru_cache
+def _wants_closure(kind: type) -> bool:
+    """Whether step() must be given the loss as a function, as of LBFGS."""
+    closure = inspect.signature(kind.step).parameters.get("closure")  # type: ignore[attr-defined]
+    return closure is not None and closure.default is closure.empty
+
+
 def _complete(old: Any, new: Any) -> None:
-    """Give the copy of an optimiser what torch leaves out of copies, as the list LBFGS keeps."""
-    held = {
-        id(a): b
-        for g, h in zip(old.param_groups, new.param_groups, strict=True)
-        for a, b in zip(g["params"], h["params"], strict=True)
-    }
+    """Give the copy of an optimiser the attributes that torch leaves out of copies.
+
+    As the list that LBFGS keeps, and whatever a class of the user's has: what it says of parameters
+    is said of the copied ones.
+    """
+    memo: dict[int, Any] = {id(old): new}
+    for g, h in zip(groups_of(old), groups_of(new), strict=True):
+        memo |= {id(a): b for a, b in zip(g["params"], h["params"], strict=True)}
     for name, value in vars(old).items():
-        if name in vars(new):
-            continue
-        if isinstance(value, list) and all(id(v) in held for v in value):
-            setattr(new, name, [held[id(v)] for v in value])
-        elif value is None or isinstance(value, (bool, int, float, str)):
-            setattr(new, name, value)
+        if name not in vars(new):
+            with foreign:
+                setattr(new, name, copy.deepcopy(value, memo))
+
+
+def groups_of(optimizer: Any) -> list[dict[str, Any]]:
+    """Its param_groups; empty for a class that has none."""
+    return getattr(optimizer, "param_groups", None) or []
 
 
 @dataclass(frozen=True)
@@ -155,7 +177,7 @@ def replay(
     change: alters the copy before the first step. seen: alters each batch. until: stops at this
     share of the first loss. clock: when it is over the replay stops, with cut=True. The same seed
     goes before every replay, so that two differ by the change alone. The native engine takes
-    the steps where it runs all of the copy.
+    the steps where it runs all of the copy; those of a plan of ours are its engine's.
     """
     twin = setup.copy()
     if twin is not None and change is not None:
@@ -164,8 +186,11 @@ def replay(
         return None
     shown = [seen(batch) for batch in batches] if seen else list(batches)
     torch.manual_seed(0)
+    planned = twin.optimizers[0]
+    if isinstance(planned, Planned):
+        return _of_plan(planned, twin, shown, steps, until, clock)
     twin.model.train()
-    native = Native.of(twin.model, twin.loss_fn, twin.optimizers, shown)
+    native = OnEngine.of(twin.model, twin.loss_fn, twin.optimizers, shown)
     if native is not None:
         found, cut = native.losses(steps, until, clock)
         return Replay(tuple(found), cut)
@@ -184,9 +209,30 @@ def replay(
     return Replay(tuple(losses))
 
 
+def _of_plan(
+    planned: Planned,
+    twin: Setup,
+    batches: Sequence[Batch],
+    steps: int,
+    until: float,
+    clock: Clock,
+) -> Replay | None:
+    """The engine of a plan of ours takes the steps, by its recipe."""
+    try:
+        with foreign:  # the user's module runs in the engine
+            engine = planned.on_engine(twin.model, twin.loss_fn, batches)
+            found, cut = engine.losses(steps, until, clock)
+    except Exception as error:
+        swallow(error)
+        return None
+    return Replay(tuple(found), cut)
+
+
 def lr_times(factor: float) -> Callable[[Setup], Setup]:
     """Multiply every learning rate."""
-    return _in_groups(lambda group: group.update(lr=group["lr"] * factor))
+    return _in_groups(
+        lambda group: group.update(lr=group["lr"] * factor) if "lr" in group else None
+    )
 
 
 def without_decay(setup: Setup) -> Setup:
@@ -202,7 +248,7 @@ def momentum_of(value: float) -> Callable[[Setup], Setup]:
 def _in_groups(change: Callable[[dict[str, Any]], None]) -> Callable[[Setup], Setup]:
     def apply(setup: Setup) -> Setup:
         for optimizer in setup.optimizers:
-            for group in optimizer.param_groups:
+            for group in groups_of(optimizer):
                 change(group)
         return setup
 

@@ -1,8 +1,8 @@
 """The check before training, on a plan of steepest's own."""
 
 import warnings
+from collections.abc import Callable
 from itertools import islice
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,17 +10,23 @@ from torch import Tensor
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning
 from steepest.health import Findings, examine
-from steepest.health.optimizers import SGD, Adam
+from steepest.health.planned import Planned
 from steepest.health.replay import Setup
 from steepest.training.preparation import Part, Preparation
+from steepest.training.schedule import make_schedule
+
+Rate = Callable[[int], float]
 
 _SECONDS = 0.5
 _BATCHES, _ROWS = 32, 256
 
 
-def require_healthy(ready: Preparation) -> Findings:
-    """What the check found: warnings are shown. Raises HealthError if there is an error."""
-    found = preflight(ready)
+def require_healthy(ready: Preparation, rate: Rate | None = None) -> Findings:
+    """What the check found: warnings are shown. Raises HealthError if there is an error.
+
+    rate: the learning rate of a step, where it is not that of the recipe's schedule.
+    """
+    found = preflight(ready, rate=rate)
     if found.errors:
         raise HealthError(
             f"the check before training found what would break it (check=False trains anyway)\n"
@@ -33,8 +39,14 @@ def require_healthy(ready: Preparation) -> Findings:
     return found
 
 
-def preflight(ready: Preparation, seconds: float = _SECONDS, *, thorough: bool = False) -> Findings:
-    """Check a plan on its first minibatches, in their order.
+def preflight(
+    ready: Preparation,
+    seconds: float = _SECONDS,
+    *,
+    thorough: bool = False,
+    rate: Rate | None = None,
+) -> Findings:
+    """Check a plan on its first minibatches, in their order; an engine takes the recipe's steps.
 
     thorough: with the tests T2 and T3 and the experiments on the learning rate, which training
     itself shows soon. The model is copied; nothing of the plan changes.
@@ -44,7 +56,8 @@ def preflight(ready: Preparation, seconds: float = _SECONDS, *, thorough: bool =
     targets = torch.from_numpy(plan.targets).to(next(plan.model.parameters()).device)
     order = torch.from_numpy(plan.order(0)).to(targets.device)
     train = [(rows[i], targets[i]) for i in islice(torch.split(order, plan.batch_size), _BATCHES)]
-    setup = Setup(plan.model, plan.loss, (_optimizer(plan, ready.lr),))
+    steps = Planned(plan, ready.lr, _within(plan, rate or _rate(ready)))
+    setup = Setup(plan.model, plan.loss, (steps,))
     found = examine(
         setup,
         _joined(train),
@@ -72,26 +85,16 @@ def _part(plan: Plan, part: Part | None) -> list[tuple[Tensor, Tensor]] | None:
 
 
 def _steady(plan: Plan) -> bool:
-    """Whether the first steps have the rate that the recipe names, and nothing reins them in."""
+    """Whether the first steps have the rate that the recipe names."""
     recipe = plan.recipe
-    rises = recipe.warmup or recipe.schedule == "one_cycle"
-    return not (rises or recipe.clip_norm or recipe.clip_value or recipe.optimizer == "lbfgs")
+    return not (recipe.warmup or recipe.schedule == "one_cycle" or recipe.optimizer == "lbfgs")
 
 
-def _optimizer(plan: Plan, lr: float) -> Any:
-    """The recipe's optimiser, as the replays take steps with it."""
-    recipe = plan.recipe
-    trainable = [p for p in plan.model.parameters() if p.requires_grad]
-    decay = recipe.weight_decay
-    match recipe.optimizer:
-        case "adam" | "adamw":
-            decoupled = recipe.optimizer == "adamw"
-            return Adam(trainable, lr, _pair(recipe.betas), decay, decoupled=decoupled)
-        case "rmsprop":  # as Adam without its mean of gradients
-            return Adam(trainable, lr, (0.0, recipe.rms_decay), decay)
-    return SGD(trainable, lr, recipe.momentum, decay, nesterov=recipe.nesterov)
+def _rate(ready: Preparation) -> Rate:
+    plan = ready.plan
+    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, plan.total_steps).rate
 
 
-def _pair(betas: tuple[float, ...]) -> tuple[float, float]:
-    first, second = betas
-    return first, second
+def _within(plan: Plan, rate: Rate) -> Rate:
+    """A test of more steps than the run has keeps to the rate of the last one."""
+    return lambda step: rate(min(step, plan.total_steps - 1))

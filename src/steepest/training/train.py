@@ -100,7 +100,7 @@ def train(
         try:
             ready = prepare(model, data, recipe)
             schedule = _schedule(ready, scheduler, scheduler_every)
-            found = require_healthy(ready) if recipe.check else NOTHING
+            found = require_healthy(ready, schedule.rate) if recipe.check else NOTHING
             record = _begin_record(folder, ready)
         except BaseException:
             _remove_if_begun(folder)

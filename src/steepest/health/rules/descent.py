@@ -6,7 +6,7 @@ from typing import Any
 
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import MEMORISED, Scene
-from steepest.health.replay import Replay, lr_times, momentum_of, without_decay
+from steepest.health.replay import Replay, groups_of, lr_times, momentum_of, without_decay
 
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
 _FEW_STEPS = 50
@@ -14,7 +14,7 @@ _HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
 
 def _groups(scene: Scene) -> list[dict[str, Any]]:
-    return [group for o in scene.setup.optimizers for group in o.param_groups]
+    return [group for o in scene.setup.optimizers for group in groups_of(o)]
 
 
 def _rate(scene: Scene) -> float:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import PASSED, Pass, Scene, graph_nodes, run_pass
-from steepest.health.replay import first_tensor
+from steepest.health.replay import first_tensor, groups_of
 
 
 def _listed(names: list[str], most: int = 4) -> str:
@@ -22,9 +22,9 @@ def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
     Where some are held, the first pass is awaited: an error if the output layer is not among them.
     """
     model, optimizers = scene.setup.model, scene.setup.optimizers
-    if not scene.own_optimizer:
+    if not scene.own_optimizer or not all(map(groups_of, optimizers)):
         return
-    held = {id(p): p for o in optimizers for g in o.param_groups for p in g["params"]}
+    held = {id(p): p for o in optimizers for g in groups_of(o) for p in g["params"]}
     own = {id(p) for p in model.parameters()}
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     missing = [name for name, p in trainable if id(p) not in held]
@@ -77,7 +77,7 @@ def unregistered_layers(scene: Scene) -> Iterator[Finding]:
     assert scene.first is not None
     setup = scene.first.setup
     known = {id(p) for p in setup.model.parameters()} | scene.own_ids
-    known |= {id(p) for o in setup.optimizers for g in o.param_groups for p in g["params"]}
+    known |= {id(p) for o in setup.optimizers for g in groups_of(o) for p in g["params"]}
     if isinstance(setup.loss_fn, nn.Module):
         known |= {id(p) for p in setup.loss_fn.parameters()}
     known |= {id(a) for a in (*scene.probe.args, *scene.probe.kwargs.values())}
@@ -165,7 +165,7 @@ def nothing_trainable(scene: Scene) -> Iterator[Finding]:
 
 def ascent(scene: Scene) -> Iterator[Finding]:
     """maximize=True, or a loss that falls where the cross entropy rises."""
-    upwards = [g for o in scene.setup.optimizers for g in o.param_groups if g.get("maximize")]
+    upwards = [g for o in scene.setup.optimizers for g in groups_of(o) if g.get("maximize")]
     negative = scene.kind in ("cross_entropy", "bce_logits") and scene.loss_at_start < 0
     if bool(upwards) != negative and scene.classes:
         found = "maximize=True" if upwards else f"loss {scene.loss_at_start:.3g} before training"
