@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from steepest.recipe import FIELDS
+from steepest.recipe import SETTINGS
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +49,7 @@ def test_every_setting_of_the_toolbox_has_a_page():
     text = "\n".join([*TECHNIQUES.values(), *(page.read_text() for page in others)])
     assert [
         name
-        for name in FIELDS
+        for name in SETTINGS
         if name not in elsewhere and f"`{name}" not in text and f"{name} =" not in text
     ] == []
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from steepest import Recipe
 from steepest.errors import RecipeError
+from steepest.recipe import SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ from steepest.errors import RecipeError
             {"scaling_range": (1, 0)},
             "scaling_range must be two numbers, the lower first, but is (1, 0)",
         ),
-        ({"nesterov": True}, "nesterov is a form of the momentum, so it needs momentum above 0"),
+        ({"nesterov": True}, "nesterov has no effect without momentum"),
         (
             {"validation": 0.5, "test": 0.5},
             "validation and test together must leave rows to train on: their sum must be below 1",
@@ -98,3 +99,65 @@ def test_a_recipe_file_with_a_mistake_is_named(tmp_path):
         Recipe.read(file)
     with pytest.raises(RecipeError, match="cannot read the recipe"):
         Recipe.read(tmp_path / "none.toml")
+
+
+# A value that is not the default, for each setting that needs another one.
+INERT = {
+    "scaling_range": (-1.0, 1.0),
+    "activation": "tanh",
+    "dropout": 0.1,
+    "batch_norm": True,
+    "layer_norm": True,
+    "residual": True,
+    "stochastic_depth": 0.1,
+    "momentum": 0.9,
+    "nesterov": True,
+    "betas": (0.5, 0.9),
+    "rms_decay": 0.9,
+    "eps": 1e-6,
+    "weight_decay": 0.1,
+    "penalise_biases": True,
+    "gamma": 0.5,
+    "step_size": 3,
+    "milestones": (3,),
+    "restart_every": 3,
+    "min_lr": 1e-3,
+    "plateau_patience": 7,
+    "patience": 2,
+    "focal_gamma": 1.0,
+}
+
+
+def test_every_setting_that_needs_another_is_tried():
+    assert {name for name, setting in SETTINGS.items() if setting.needs} == set(INERT)
+
+
+@pytest.mark.parametrize("name", INERT)
+def test_a_setting_without_effect_is_refused(name):
+    """With whatever gives it a meaning off, or at another value."""
+    others = {"hidden": (), "schedule": "constant", "loss": "cross_entropy", "scaling": "pixels"}
+    others["optimizer"] = "lbfgs"
+    with pytest.raises(RecipeError, match=rf"\b{name} has no effect with"):
+        Recipe(batch_size="full", **{**others, name: INERT[name]})
+
+
+def test_a_setting_whose_need_is_met_is_taken():
+    assert Recipe(optimizer="adam", betas=(0.5, 0.9), eps=1e-6, hidden=(3,), dropout=0.1)
+    assert Recipe(momentum=0.9, nesterov=True, l2=0.1, penalise_biases=True)
+    assert Recipe(schedule="plateau", gamma=0.5, min_lr=1e-3, plateau_patience=7)
+    assert Recipe(hidden=(8, 8), residual=True, stochastic_depth=0.1, dropout=0.5)
+
+
+def test_what_has_no_effect_is_said_of_all_settings_at_once():
+    with pytest.raises(RecipeError) as error:
+        Recipe(optimizer="adam", momentum=0.9, patience=3)
+    assert str(error.value) == (
+        "momentum has no effect with optimizer 'adam': it belongs to optimizer sgd, rmsprop; "
+        "patience has no effect without early_stopping"
+    )
+
+
+@pytest.mark.parametrize("hidden", [None, (100,), (100, 50, 100)])
+def test_residual_needs_layers_of_one_width(hidden):
+    with pytest.raises(RecipeError, match="two hidden layers of one width"):
+        Recipe(hidden=hidden, residual=True)

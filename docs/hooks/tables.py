@@ -7,7 +7,7 @@ from mkdocs.structure.pages import Page
 
 from steepest.cli.main import _steepest
 from steepest.cli.verdict import EXIT_CODES
-from steepest.recipe import default_text, settings_by_group
+from steepest.recipe import default_text, setting_of, settings_by_group
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
@@ -21,10 +21,10 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 def _settings() -> str:
     parts = []
-    for group, settings in settings_by_group().items():
+    for group, fields in settings_by_group().items():
         rows = [
-            f"| `{setting.name}` | {default_text(setting)} | {_escaped(setting.metadata['help'])} |"
-            for setting in settings
+            f"| `{field.name}` | {default_text(field)} | {_escaped(setting_of(field).help)} |"
+            for field in fields
         ]
         head = [f"## {group}", "", "| setting | default | |", "|---|---|---|"]
         parts.append("\n".join([*head, *rows]))

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from steepest.cli.main import _steepest, main
-from steepest.recipe import FIELDS, GROUPS, Recipe
+from steepest.recipe import GROUPS, SETTINGS, Recipe
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_help_has_every_setting_under_a_heading_with_its_default(printed, comman
         name = re.match(r"--(?:\[no-\])?([\w-]+)", words)[1].replace("-", "_")
         default = re.search(r"\[default: (.*)\]$", words)
         shown[name] = default and default[1]
-    assert {name for name in FIELDS if name != "data" and not shown.get(name)} == set()
+    assert {name for name in SETTINGS if name != "data" and not shown.get(name)} == set()
     assert shown["batch_size"] == str(Recipe().batch_size)
     assert shown["betas"] == "0.9,0.999"
     assert shown["early_stopping"] == "off"

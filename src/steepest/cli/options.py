@@ -8,18 +8,7 @@ from typing import Any
 import click
 
 from steepest.cli.help import SettingOption
-from steepest.recipe import (
-    ACTIVATIONS,
-    ENGINES,
-    INITS,
-    LOSSES,
-    OPTIMIZERS,
-    SAMPLINGS,
-    SCALINGS,
-    SCHEDULES,
-    default_text,
-    settings_by_group,
-)
+from steepest.recipe import Values, default_text, setting_of, settings_by_group
 
 as_json = click.option(
     "--json",
@@ -29,120 +18,45 @@ as_json = click.option(
 )
 
 
-class _Parsed(click.ParamType[Any]):
-    """A value that a function reads; ValueError means that it does not fit."""
+class _Value(click.ParamType[Any]):
+    """The value of a setting, read from text; ValueError means that it does not fit."""
 
-    def __init__(self, name: str, parse: Callable[[str], Any], metavar: str) -> None:
-        self.name = name
-        self.metavar = metavar
-        self._parse = parse
+    def __init__(self, values: Values) -> None:
+        self.name = values.metavar
+        self._values = values
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not isinstance(value, str):
             return value
         try:
-            return self._parse(value)
+            return self._values.parse(value)
         except ValueError:
-            self.fail(f"{value!r} is not {self.name}", param, ctx)
-
-
-def _widths(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(",")) if text.strip() else ()
-
-
-def _share_or_file(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
-
-
-def _rate(text: str) -> float | str:
-    return text if text == "auto" else float(text)
-
-
-def _steps_or_share(text: str) -> float:
-    return int(text) if text.isdigit() else float(text)
-
-
-def _class_weight(text: str) -> str | tuple[float, ...]:
-    return text if text == "balanced" else tuple(float(part) for part in text.split(","))
-
-
-_WIDTHS = _Parsed("whole numbers, a,b", _widths, "N,N")
-_RATE = _Parsed("a number or auto", _rate, "X|auto")
-_STEPS = _Parsed("steps or a share", _steps_or_share, "N|SHARE")
-_CLASS_WEIGHT = _Parsed("balanced or numbers, a,b", _class_weight, "X,X")
-_TABLE = _Parsed("a table in JSON", json.loads, "JSON")
-_NAMES = _Parsed("names", lambda text: tuple(map(str.strip, text.split(","))), "A,B")
-_RANGE = _Parsed("two numbers", lambda text: tuple(map(float, text.split(","))), "X,X")
-_SHARE = _Parsed("share or file", _share_or_file, "SHARE|FILE")
-_BATCH = _Parsed("a whole number or full", lambda t: t if t == "full" else int(t), "N|full")
-
-_METAVARS: dict[Any, str] = {str: "NAME", int: "N", float: "X"}
-
-_TYPES: dict[str, click.ParamType[Any] | type] = {
-    "ignore": _NAMES,
-    "validation": _SHARE,
-    "test": _SHARE,
-    "scaling": click.Choice(SCALINGS),
-    "scaling_range": _RANGE,
-    "hidden": _WIDTHS,
-    "activation": click.Choice(ACTIVATIONS),
-    "init": click.Choice(INITS),
-    "optimizer": click.Choice(OPTIMIZERS),
-    "lr": _RATE,
-    "betas": _RANGE,
-    "groups": _TABLE,
-    "schedule": click.Choice(SCHEDULES),
-    "warmup": _STEPS,
-    "milestones": _WIDTHS,
-    "loss": click.Choice(LOSSES),
-    "class_weight": _CLASS_WEIGHT,
-    "sampling": click.Choice(SAMPLINGS),
-    "batch_size": _BATCH,
-    "engine": click.Choice(ENGINES),
-    **dict.fromkeys(("target", "device"), str),
-    **dict.fromkeys(("image_size", "accumulate", "step_size", "restart_every"), int),
-    **dict.fromkeys(("plateau_patience", "patience", "cutout", "shift", "crop"), int),
-    **dict.fromkeys(("epochs", "steps", "seed", "threads", "log_every"), int),
-    **dict.fromkeys(("checkpoint_steps", "checkpoint_epochs", "keep_checkpoints"), int),
-    **dict.fromkeys(("dropout", "stochastic_depth", "momentum", "rms_decay", "eps"), float),
-    **dict.fromkeys(("weight_decay", "l1", "l2", "clip_norm", "clip_value", "gamma"), float),
-    **dict.fromkeys(("min_lr", "ema", "swa", "focal_gamma", "label_smoothing"), float),
-    **dict.fromkeys(("pos_weight", "mixup", "cutmix", "checkpoint_every"), float),
-    **dict.fromkeys(("batch_norm", "layer_norm", "residual", "nesterov"), bool),
-    **dict.fromkeys(("penalise_biases", "early_stopping", "flip"), bool),
-    **dict.fromkeys(("stop_at_nonfinite", "check", "health"), bool),
-}
+            self.fail(f"{value!r} is not {self._values.expected}", param, ctx)
 
 
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for each field of the recipe but `data`; one that is not given is None."""
-    settings = [setting for group in settings_by_group().values() for setting in group]
-    for setting in reversed([setting for setting in settings if setting.name != "data"]):
-        name, kind = setting.name, _TYPES[setting.name]
+    fields = [field for group in settings_by_group().values() for field in group]
+    for field in reversed([field for field in fields if field.name != "data"]):
+        name, setting, values = field.name, setting_of(field), setting_of(field).values
         flag = "--" + name.replace("_", "-")
         option = click.option(
-            f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
+            f"{flag}/--no-{flag[2:]}" if values.switch else flag,
             name,
-            type=None if kind is bool else kind,
+            type=None if values.switch else _type(values),
             cls=SettingOption,
-            metavar=_metavar(kind),
+            metavar=values.metavar,
             default=None,
-            help=setting.metadata["help"],
-            group=setting.metadata["group"],
-            default_text=default_text(setting),
+            help=setting.help,
+            group=setting.group,
+            default_text=default_text(field),
         )
         command = option(command)
     return command
 
 
-def _metavar(kind: click.ParamType[Any] | type) -> str:
-    """What a value looks like; the names that a choice allows are in its help."""
-    if isinstance(kind, _Parsed):
-        return kind.metavar
-    return "NAME" if isinstance(kind, click.Choice) else _METAVARS.get(kind, "")
+def _type(values: Values) -> click.ParamType[Any]:
+    return click.Choice(values.names) if values.names else _Value(values)
 
 
 weights = click.option(

@@ -36,18 +36,13 @@ from steepest.engine import (
 from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import mlp, overlaps_itself
 from steepest.objective import Objective, is_plain_to_see, lasting_range
-from steepest.recipe import Recipe
+from steepest.recipe import SETTINGS, Recipe
 from steepest.training.find_lr import test_rates
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
 # The net that is built where the recipe leaves it open.
 _HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
-# What describes that net, and no model that is given.
-OF_THE_NET = (
-    *("hidden", "activation", "init", "dropout"),
-    *("batch_norm", "layer_norm", "residual", "stochastic_depth"),
-)
 
 Part = tuple[Inputs, NDArray[np.int64]]
 
@@ -146,8 +141,6 @@ def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
             f"batch_size is 1, and module {norms[0]!r} (BatchNorm1d) needs the spread of several "
             "rows: take a larger batch_size, or LayerNorm"
         )
-    if recipe.penalise_biases and not (recipe.l1 or recipe.l2):
-        raise RecipeError("penalise_biases is about l1 and l2, and both are 0")
 
 
 def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
@@ -201,7 +194,8 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
             f"{type(model).__name__}; data come second, a name or a path or (X, y): "
             f"train(None, {repr(str(model)) if isinstance(model, (str, Path)) else '(X, y)'})"
         )
-    settings = [name for name in OF_THE_NET if getattr(recipe, name) not in (None, 0.0, False)]
+    of_net = [name for name, setting in SETTINGS.items() if setting.of_net]
+    settings = [name for name in of_net if getattr(recipe, name) not in (None, 0.0, False)]
     if settings:
         raise RecipeError(
             f"{' and '.join(settings)} describe the net that steepest builds, but a model was "

@@ -18,7 +18,7 @@ from steepest.errors import RecipeError, RunError
 from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.health import Findings
 from steepest.nn import build
-from steepest.recipe import Recipe
+from steepest.recipe import SETTINGS, Recipe
 from steepest.run import (
     LOCK,
     RECORD,
@@ -36,19 +36,12 @@ from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
 from steepest.training.observers import Guarded
 from steepest.training.preflight import require_healthy
-from steepest.training.preparation import OF_THE_NET, Preparation, prepare
+from steepest.training.preparation import Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
 from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make_schedule
 from steepest.training.sources import with_sources
 from steepest.training.weights import snapshot
 
-# What may be different when a run goes on: neither its net nor its data nor the order of its rows.
-_CHANGEABLE = {
-    *("epochs", "steps", "lr", "schedule", "warmup", "gamma", "step_size", "milestones", "min_lr"),
-    *("restart_every", "plateau_patience", "early_stopping", "patience", "engine", "threads"),
-    *("device", "log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs"),
-    *("keep_checkpoints", "stop_at_nonfinite", "data", "check", "health"),
-}
 NOTHING = Findings()
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
@@ -175,10 +168,10 @@ def _recipe_to_go_on(
             "on with accept_changes"
         )
     recipe = found.replace(**settings)
-    for name in (f.name for f in fields(Recipe)):
+    for name, setting in SETTINGS.items():
         now, then = getattr(recipe, name), getattr(kept, name)
         moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
-        if name not in _CHANGEABLE and now != then and not moved:
+        if not setting.resumable and now != then and not moved:
             raise RunError(
                 f"a run cannot go on with another {name} ({now!r} instead of {then!r}): begin a "
                 "new run"
@@ -198,7 +191,7 @@ def _ready_to_go_on(
                 "resume(..., model=...)"
             )
         model = build(checkpoint.architecture)
-    defaults = {f.name: f.default for f in fields(Recipe) if f.name in OF_THE_NET}
+    defaults = {f.name: f.default for f in fields(Recipe) if SETTINGS[f.name].of_net}
     lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
     ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
     expected = {name: t.shape for name, t in checkpoint.model.items()}

@@ -1,0 +1,105 @@
+"""Settings that do not go together, and those that have no effect beside the others."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from steepest.recipe.setting import setting_of
+
+if TYPE_CHECKING:
+    from steepest.recipe.recipe import Recipe
+
+
+def without_effect(recipe: "Recipe") -> Iterator[str]:
+    """A line for each setting that was given a value and has no meaning beside the others."""
+    for field in fields(recipe):
+        if getattr(recipe, field.name) == field.default:
+            continue
+        for needs in setting_of(field).needs:
+            if not needs.met(recipe):
+                yield needs.otherwise(field.name, recipe)
+
+
+def conflicts(recipe: "Recipe") -> Iterator[str]:
+    """A line for each pair of settings that does not go together."""
+    return (text for holds, text in _TOGETHER if not holds(recipe))
+
+
+def _has_equal_widths(hidden: tuple[int, ...] | None) -> bool:
+    return any(one == other for one, other in itertools.pairwise(hidden or ()))
+
+
+def _given_to_groups(recipe: "Recipe", *settings: str) -> bool:
+    return any(name in own for own in (recipe.groups or {}).values() for name in settings)
+
+
+_TOGETHER: "list[tuple[Callable[[Recipe], bool], str]]" = [
+    (
+        lambda r: (
+            not (isinstance(r.validation, float) and isinstance(r.test, float))
+            or r.validation + r.test < 1
+        ),
+        "validation and test together must leave rows to train on: their sum must be below 1",
+    ),
+    (
+        lambda r: not (r.batch_norm and r.layer_norm),
+        "batch_norm and layer_norm take the same place in the net; choose one",
+    ),
+    (
+        lambda r: r.schedule != "multistep" or bool(r.milestones),
+        "schedule multistep needs milestones, the epochs after which the learning rate falls",
+    ),
+    (
+        lambda r: r.schedule != "one_cycle" or r.warmup == 0,
+        "schedule one_cycle has a warm-up of its own: leave out warmup",
+    ),
+    (
+        lambda r: r.optimizer != "lbfgs" or r.batch_size == "full",
+        "lbfgs needs the gradient of all rows: set batch_size to 'full'",
+    ),
+    (
+        lambda r: r.optimizer != "lbfgs" or (r.accumulate == 1 and r.mixup == r.cutmix == 0),
+        "lbfgs needs the same loss in every evaluation: it goes with neither accumulate nor mixup "
+        "nor cutmix",
+    ),
+    (
+        lambda r: r.clip_norm is None or r.clip_value is None,
+        "clip_norm and clip_value both bound the gradient; choose one",
+    ),
+    (
+        lambda r: r.sampling != "weighted" or r.class_weight is not None,
+        "sampling weighted draws rows by class_weight: set class_weight, 'balanced' for instance",
+    ),
+    (
+        lambda r: r.loss != "multilabel" or r.sampling != "weighted",
+        "sampling weighted draws rows by their one class: it does not go with loss multilabel",
+    ),
+    (
+        lambda r: r.loss != "multilabel" or r.class_weight != "balanced",
+        "balanced class weights are for one class in a row: with loss multilabel give numbers, or "
+        "pos_weight",
+    ),
+    (
+        lambda r: not (r.early_stopping and r.swa > 0),
+        "swa averages the last epochs and early_stopping goes back to one: choose one",
+    ),
+    (
+        lambda r: not (r.ema > 0 and r.swa > 0),
+        "ema and swa are both averages of the weights; choose one",
+    ),
+    (
+        lambda r: r.loss != "focal" or r.label_smoothing == r.mixup == r.cutmix == 0,
+        "the focal loss is defined for whole targets: it goes with neither label_smoothing nor "
+        "mixup nor cutmix",
+    ),
+    (
+        lambda r: not r.residual or _has_equal_widths(r.hidden),
+        "residual adds a layer's input to its output: it needs two hidden layers of one width that "
+        "follow each other, hidden = [100, 100] for instance",
+    ),
+    (
+        lambda r: r.optimizer != "lbfgs" or not _given_to_groups(r, "lr_scale", "weight_decay"),
+        "lbfgs has one learning rate and no weight decay: groups may have l1 and l2 with it",
+    ),
+]
