@@ -161,3 +161,19 @@ def test_what_has_no_effect_is_said_of_all_settings_at_once():
 def test_residual_needs_layers_of_one_width(hidden):
     with pytest.raises(RecipeError, match="two hidden layers of one width"):
         Recipe(hidden=hidden, residual=True)
+
+
+def test_what_loses_its_meaning_by_a_change_goes_back_to_its_default():
+    recipe = Recipe(momentum=0.9, nesterov=True, lr=0.3).replace(optimizer="adam", epochs=3)
+    assert recipe == Recipe(optimizer="adam", lr=0.3, epochs=3)
+    deep = Recipe(hidden=(8, 8), residual=True, stochastic_depth=0.1, dropout=0.5)
+    assert deep.replace(hidden=()) == Recipe(hidden=())
+    with pytest.raises(RecipeError, match="momentum has no effect"):
+        Recipe(momentum=0.9).replace(optimizer="adam", momentum=0.9)
+
+
+def test_what_gives_a_setting_its_meaning_comes_before_it():
+    order = list(SETTINGS)
+    for name, setting in SETTINGS.items():
+        for needs in setting.needs:
+            assert all(order.index(other) < order.index(name) for other in needs.settings)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def without_effect(recipe: "Recipe") -> Iterator[str]:
     """A line for each setting that was given a value and has no meaning beside the others."""
+    values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     for field in fields(recipe):
-        if getattr(recipe, field.name) == field.default:
+        if values[field.name] == field.default:
             continue
         for needs in setting_of(field).needs:
-            if not needs.met(recipe):
-                yield needs.otherwise(field.name, recipe)
+            if not needs.met(values):
+                yield needs.otherwise(field.name, values)
 
 
 def conflicts(recipe: "Recipe") -> Iterator[str]:

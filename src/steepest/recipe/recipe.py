@@ -1,7 +1,7 @@
 """Every setting of a run: one frozen dataclass, checked when it is made, to and from TOML."""
 
 import tomllib
-from dataclasses import Field, asdict, dataclass, fields, replace
+from dataclasses import Field, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -10,7 +10,7 @@ import tomli_w
 from steepest.errors import RecipeError
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown
-from steepest.recipe.setting import GROUPS, Setting, needs, needs_any, setting_of, under
+from steepest.recipe.setting import GROUPS, Setting, is_met, needs, needs_any, setting_of, under
 from steepest.recipe.values import (
     AT_LEAST_0,
     BATCH,
@@ -353,9 +353,17 @@ class Recipe:
         return (recipe or cls()).replace(**settings)
 
     def replace(self, **settings: Any) -> "Recipe":
-        """A copy with these settings changed."""
+        """A copy with these settings changed.
+
+        Others that lose their meaning by that, as momentum does with another optimizer, go back to
+        their defaults; those named here are refused if they have none.
+        """
         _raise_together([unknown(name, SETTINGS) for name in settings if name not in SETTINGS])
-        return replace(self, **settings)
+        changed = {f.name: settings.get(f.name, getattr(self, f.name)) for f in fields(self)}
+        for f in fields(self):  # what gives a field its meaning comes before it
+            if f.name not in settings and not is_met(setting_of(f), changed):
+                changed[f.name] = f.default
+        return Recipe(**changed)
 
     @property
     def base_lr(self) -> float:

@@ -1,6 +1,6 @@
 """What is known of a setting beside its name and default: once, for every room that asks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass, field
 from functools import partial
 from typing import Any
@@ -24,17 +24,18 @@ class Needs:
     settings: tuple[str, ...]
     values: tuple[str, ...] = ()
 
-    def met(self, recipe: Any) -> bool:
-        have = [getattr(recipe, name) for name in self.settings]
+    def met(self, values: Mapping[str, Any]) -> bool:
+        """Whether the settings with these values give one a meaning."""
+        have = [values[name] for name in self.settings]
         return any(v in self.values if self.values else v not in (0, ()) for v in have)
 
-    def otherwise(self, name: str, recipe: Any) -> str:
-        """Why the setting `name` has no effect."""
+    def otherwise(self, name: str, values: Mapping[str, Any]) -> str:
+        """Why the setting `name` has no effect beside these values."""
         if not self.values:
             return f"{name} has no effect without {' or '.join(self.settings)}"
         (by,) = self.settings
         return (
-            f"{name} has no effect with {by} {getattr(recipe, by)!r}: it belongs to {by} "
+            f"{name} has no effect with {by} {values[by]!r}: it belongs to {by} "
             f"{', '.join(self.values)}"
         )
 
@@ -56,6 +57,11 @@ class Setting:
     needs: tuple[Needs, ...] = ()
     resumable: bool = False
     of_net: bool = False
+
+
+def is_met(setting: Setting, values: Mapping[str, Any]) -> bool:
+    """Whether the values of the other settings give this one a meaning."""
+    return all(needs.met(values) for needs in setting.needs)
 
 
 def setting_of(of: Field[Any]) -> Setting:
