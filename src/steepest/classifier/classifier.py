@@ -15,7 +15,7 @@ from steepest.classifier.evaluation import (
     evaluate_probabilities,
 )
 from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
-from steepest.engine import forward
+from steepest.engine import forward, input_dtype
 from steepest.errors import ModelError, TargetError
 from steepest.objective import Objective
 
@@ -51,7 +51,7 @@ class Classifier:
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, (N, C), columns in the order of `classes`."""
-        inputs = self.preprocessing.prepare(load_rows(rows))
+        inputs = self.preprocessing.prepare(load_rows(rows), input_dtype(self.model))
         _warn(inputs)
         probabilities: NDArray[np.float64] = self.objective.probabilities(
             forward(self.model, inputs)
@@ -115,7 +115,8 @@ class Classifier:
 
     def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:
         """The rows as the net takes them, and their class indices, (N,)."""
-        return self.preprocessing.prepare(samples), self.targets(samples)
+        inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
+        return inputs, self.targets(samples)
 
     def targets(self, samples: Samples) -> NDArray[np.int64]:
         """The class indices of labelled rows, (N,). Raises TargetError for a label unseen."""

@@ -2,7 +2,8 @@
 
 Numbers, dates and durations are scaled; a missing one becomes the training mean and sets a feature
 "... is missing". Booleans become 0 and 1. Words become one feature a level (one-hot), the rarer
-levels together one feature "other". All statistics are float64 and only the result is float32.
+levels together one feature "other". All statistics are float64 and only the result is float32,
+unless the model is of float64.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +17,6 @@ from steepest.data.columns import WORDS, Column, Place, as_numbers, as_truth, qu
 from steepest.data.levels import UNSEEN, level_indices
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
-
-Float32Array = NDArray[np.float32]
 
 _MOST_LEVELS = 64
 _SHOWN_COLUMNS = 30
@@ -74,12 +73,14 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
 
-    def transform(self, frame: pl.DataFrame, place: Place) -> Float32Array:
-        """The rows as numbers, (N, F) float32; further columns of the frame are ignored.
+    def transform(
+        self, frame: pl.DataFrame, place: Place, dtype: type[np.floating[Any]] = np.float32
+    ) -> NDArray[Any]:
+        """The rows as numbers, (N, F) of this type; further columns of the frame are ignored.
 
         Raises DataError for a column that is not there or holds what training did not.
         """
-        encoded = np.zeros((frame.height, len(self.feature_names)), dtype=np.float32)
+        encoded = np.zeros((frame.height, len(self.feature_names)), dtype=dtype)
         offsets, factors = self._offsets_and_factors()
         at = number = 0
         for column in self.columns:
@@ -210,7 +211,7 @@ def _filled(values: NDArray[np.float64], filler: float) -> NDArray[np.float64]:
     return np.where(gaps, filler, values) if gaps.any() else values
 
 
-def _write_levels(block: Float32Array, levels: pl.Series, column: Column) -> None:
+def _write_levels(block: NDArray[Any], levels: pl.Series, column: Column) -> None:
     """A 1 in the feature of each row's level; words that training never saw count as other."""
     rest = len(column.levels) if column.other else UNSEEN
     known = levels.fill_null(UNSEEN).to_numpy()

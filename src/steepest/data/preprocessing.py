@@ -24,9 +24,9 @@ _MOST_COUNT = 100
 class Inputs:
     """Prepared rows. A net is fed (x - offset) * factor + shift of `scaler`, x a row of `array`.
 
-    array: (M, ...) uint8, float32 or int64, perhaps memory-mapped. rows: (N,) the rows of the
-    array that are meant, in order; None for all. scaler: the identity where it has been applied.
-    notes: what in these rows training never saw.
+    array: (M, ...) uint8, float32, int64, or float64 for a model of that; perhaps memory-mapped.
+    rows: (N,) the rows of the array that are meant, in order; None for all. scaler: the identity
+    where it has been applied. notes: what in these rows training never saw.
     """
 
     array: NDArray[Any]
@@ -37,10 +37,11 @@ class Inputs:
     def __len__(self) -> int:
         return len(self.array) if self.rows is None else len(self.rows)
 
-    def block(self, start: int, stop: int) -> NDArray[np.float32]:
-        """The scaled rows start .. stop-1, (stop - start, ...) float32."""
+    def block(self, start: int, stop: int) -> NDArray[Any]:
+        """The scaled rows start .. stop-1, (stop - start, ...) float32, or float64 as the array."""
         some = slice(start, stop) if self.rows is None else self.rows[start:stop]
-        return self.scaler.apply(self.array[some])
+        double = self.array.dtype == np.float64
+        return self.scaler.apply(self.array[some], np.float64 if double else np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,11 +100,12 @@ class Preprocessing:
         scaler = Scaler.fit(kind, inputs, train.rows, low=low, high=high)
         return cls(None, scaler, inputs.shape[1:], train.columns)
 
-    def prepare(self, samples: Samples) -> Inputs:
-        """The rows as the net takes them.
+    def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
+        """The rows as the net takes them. dtype: float64 for a net that computes in it.
 
-        uint8 and float32 arrays are neither copied nor read through, only checked: they are scaled
-        on the way. All else becomes one float32 array, scaled in float64. Raises DataError.
+        uint8 and float32 arrays, and those of dtype, are neither copied nor read through, only
+        checked: they are scaled on the way. All else becomes one array of dtype, scaled in float64.
+        Raises DataError.
         """
         if self.encoder is not None:
             if not isinstance(samples.inputs, pl.DataFrame):
@@ -111,19 +113,19 @@ class Preprocessing:
                     f"{samples.source} is an array, but training had a table with named columns"
                 )
             frame, place = _as_trained(samples, self.encoder), Place(samples.source, samples.rows)
-            encoded = self.encoder.transform(frame, place)
+            encoded = self.encoder.transform(frame, place, dtype)
             return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame, place))
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
-        if inputs.dtype in (np.uint8, np.float32) and inputs.flags.c_contiguous:
+        if inputs.dtype in (np.uint8, np.float32, dtype) and inputs.flags.c_contiguous:
             return Inputs(inputs, samples.rows, self.scaler)
         if self.scaler.is_identity and inputs.dtype.kind in "iu":
             taken = inputs if samples.rows is None else inputs[samples.rows]
             return Inputs(taken.astype(np.int64), None, self.scaler)
-        prepared = np.empty((len(samples), *self.shape), dtype=np.float32)
+        prepared = np.empty((len(samples), *self.shape), dtype=dtype)
         start = 0
         for block in blocks(inputs, samples.rows):
-            prepared[start : start + len(block)] = self.scaler.apply(block)
+            prepared[start : start + len(block)] = self.scaler.apply(block, dtype)
             start += len(block)
         return Inputs(prepared, None, Scaler())
 

@@ -73,12 +73,12 @@ class Scaler:
         """The columns that do not vary in the training rows; none where one number is for all."""
         return np.flatnonzero(self.factor == 0) if self.factor.ndim else np.empty(0, np.int64)
 
-    def apply(self, x: NDArray[Any]) -> NDArray[np.float32]:
-        """The scaled values, computed in float64. x: (N, n) or (N, ...)."""
+    def apply(self, x: NDArray[Any], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+        """The scaled values, computed in float64, as this type. x: (N, n) or (N, ...)."""
         if self.is_identity:
-            return np.asarray(x, dtype=np.float32)
+            return np.asarray(x, dtype=dtype)
         scaled = (np.asarray(x, dtype=np.float64) - self.offset) * self.factor + self.shift
-        return scaled.astype(np.float32)
+        return scaled.astype(dtype, copy=False)
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -12,6 +12,7 @@ from steepest.engine.contract import Plan as Plan
 from steepest.engine.contract import StepStats as StepStats
 from steepest.engine.flops import FlopCounter as FlopCounter
 from steepest.engine.forward import forward as forward
+from steepest.engine.forward import input_dtype as input_dtype
 from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
 from steepest.engine.groups import parameter_settings as parameter_settings

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -38,6 +40,11 @@ def reference_parameter(model: nn.Module) -> Tensor:
         if tensor.is_floating_point():
             return tensor
     return torch.empty(0)
+
+
+def input_dtype(model: nn.Module) -> type[np.floating[Any]]:
+    """The type in which rows are kept for the model: float64 where it computes in it."""
+    return np.float64 if reference_parameter(model).dtype == torch.float64 else np.float32
 
 
 @contextmanager

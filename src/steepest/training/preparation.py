@@ -29,6 +29,7 @@ from steepest.engine import (
     Plan,
     Rows,
     choose,
+    input_dtype,
     module_mode,
     parameter_settings,
     reference_parameter,
@@ -83,9 +84,9 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     dataset = load_parts(data, recipe)
     train = dataset.train
     preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
-    inputs = preprocessing.prepare(train)
     if model is None:
         model = _build(recipe, preprocessing, _classes(train, recipe, None))
+    inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
     outputs, row_flops = _trial(model, inputs)
