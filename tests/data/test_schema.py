@@ -142,6 +142,32 @@ def test_blanks_around_words_do_not_matter_in_files_nor_frames(write):
             assert np.array_equal(encoded(preprocessing, alone)[0], expected)
 
 
+@pytest.mark.parametrize("values", [["2020-01-01", "2020-01-03"], ["1", "2.5"], ["x", "1.0"]])
+def test_a_run_of_an_earlier_version_reads_what_it_read(write, values):
+    train = load(write(table(values * 5), "t.csv"), target="y").train
+    preprocessing = Preprocessing.fit(train)
+    state = preprocessing.to_json()
+    for column in state["encoder"]["columns"]:
+        del column["quantity"], column["decimal"]
+    earlier = Preprocessing.from_json(state)
+    expected = encoded(preprocessing, train)[:2]
+    assert np.array_equal(encoded(earlier, load_rows(write(table(values), "l.csv"))), expected)
+    text = pl.DataFrame({"c": values, "n": ["0", "1"]})
+    assert np.array_equal(encoded(earlier, load_rows(text)), expected)
+
+
+@pytest.mark.parametrize(
+    "change", [{"decimal": ";"}, {"quantity": "weight"}, {"levels": [1, 2]}, {"name": 7}]
+)
+def test_a_damaged_column_is_no_column(write, change):
+    state = Preprocessing.fit(
+        load(write(table(["a", "b"] * 3), "t.csv"), target="y").train
+    ).to_json()
+    state["encoder"]["columns"][0].update(change)
+    with pytest.raises(ValueError, match="column"):
+        Preprocessing.from_json(state)
+
+
 class TestFrames:
     """A frame's types need not be those of the training."""
 

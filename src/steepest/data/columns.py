@@ -43,6 +43,8 @@ class Column:
             raise ValueError(f"column {self.name!r} has the unknown decimal mark {self.decimal!r}")
         if self.quantity and self.quantity not in QUANTITIES:
             raise ValueError(f"column {self.name!r} holds the unknown quantity {self.quantity!r}")
+        if not all(isinstance(word, str) for word in (self.name, *self.levels)):
+            raise ValueError(f"column {self.name!r} has a name or a level that is no text")
 
     @property
     def features(self) -> tuple[str, ...]:
