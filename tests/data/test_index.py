@@ -82,6 +82,20 @@ def test_neither_file_nor_frame_needs_it_to_predict(frame, tmp_path):
     assert np.allclose(of_array.prepare(rows).array, expected, rtol=1e-6)
 
 
+def test_in_a_csv_file_it_is_the_first_column_without_a_heading(frame, tmp_path):
+    path = tmp_path / "t.csv"
+    frame.to_csv(path)
+    data = load(path, target="y")
+    assert columns(data) == ["a", "b"]
+    assert data.notes == ("left out, as the index of a pandas frame: 'column_1'",)
+    assert columns(load(path, target="y", ignore=["column_1"])) == ["a", "b"]
+    frame.set_index(pd.Index([7] * 12)).to_csv(path)  # no index: it tells no row from another
+    assert columns(load(path, target="y")) == ["column_1", "a", "b"]
+    preprocessing = Preprocessing.fit(load(path, target="y").train)
+    frame.head(2).to_csv(path)  # what was learned from is found, whatever it holds here
+    assert preprocessing.prepare(load_rows(path)).array.shape == (2, 3)
+
+
 def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_path):
     path, folder = tmp_path / "t.parquet", tmp_path / "folder"
     folder.mkdir()

@@ -276,7 +276,7 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
         text = table.written(target)
         labels = spelled_or_read(text, frame[target]) if options.read_labels else text
         frame = frame.with_columns(labels)
-    dataset = _read_table(frame, source, options)
+    dataset = _read_table(frame, source, options, table.index if options.training else ())
     features = dataset.train.inputs
     assert isinstance(features, pl.DataFrame)
     if options.training:

@@ -28,13 +28,15 @@ class CsvTable:
     frame: each column in the type that fits all of its values here. text: the columns that are no
     text in the frame, as they are written. commas: those with decimal commas, and those of whole
     numbers beside them. unclear: the columns that stayed text though they hold numbers, with how
-    these are written. notes: what was decided.
+    these are written. index: the column that pandas' index is, as pandas writes it: the first, with
+    whole numbers that all differ and no heading. notes: what was decided.
     """
 
     frame: pl.DataFrame
     text: pl.DataFrame
     commas: frozenset[str]
     unclear: dict[str, str]
+    index: tuple[str, ...]
     notes: tuple[str, ...]
 
     def written(self, column: str) -> pl.Series:
@@ -66,8 +68,14 @@ def read_csv(path: Path) -> CsvTable:
         text=pl.DataFrame(changed),
         commas=frozenset(commas | (_without_points(typed, text) if commas else set())),
         unclear={name: how for name, how in written.items() if name not in commas},
+        index=form.names[:1] if form.has_unnamed_first and _is_index(typed) else (),
         notes=_notes(path, form, sorted(commas)),
     )
+
+
+def _is_index(typed: dict[str, pl.Series]) -> bool:
+    first = next(iter(typed.values()))
+    return len(typed) > 2 and first.dtype == pl.Int64 and first.n_unique() == len(first) > 1
 
 
 def _without_points(typed: dict[str, pl.Series], text: dict[str, pl.Series]) -> set[str]:
@@ -152,6 +160,7 @@ class _Form:
     separator: str
     names: tuple[str, ...]
     has_header: bool
+    has_unnamed_first: bool
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -167,7 +176,7 @@ class _Form:
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise DataError(f"{path} has two columns of the name {doubled[0]!r}; rename one")
-        return cls(separator, names, has_header)
+        return cls(separator, names, has_header, has_header and not fields[0])
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
