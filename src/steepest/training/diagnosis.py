@@ -136,7 +136,8 @@ class Diagnosis:
             return finding
         steps = min(_STEPS, max(2, self._seen.steps))
         plain = self._again(steps, 1.0)
-        for factor in _LOWER:
+        usual = self._plan.recipe.replace(lr=None).base_lr / self._ready.lr
+        for factor in (*_LOWER, *([usual] if usual < _LOWER[-1] else [])):
             other = self._again(steps, factor)
             if other <= min(0.8 * plain, self._initial_loss):
                 return self._of_rate(step, steps, factor, plain, other)
@@ -197,9 +198,8 @@ class Diagnosis:
             self._ask(event.step, away=True)
         if event.status == "diverged":
             why = Evidence("NaN or infinity", "a number", f"step {event.step}")
-            self._make(
-                Finding("PREMATURE_NAN", "error", event.reason, "a lower learning rate", (why,))
-            )
+            fix = self._fix_of_divergence()
+            self._make(Finding("PREMATURE_NAN", "error", event.reason, fix, (why,)))
         if event.status != "finished":
             return
         unfinished = self._progress.unfinished(self._chance, lambda: self._faster(event))
@@ -208,6 +208,16 @@ class Diagnosis:
         if self._rows_of("validation"):
             for finding in self._collapse(self._seen):
                 self._make(finding)
+
+    def _fix_of_divergence(self) -> str:
+        """A lower rate only if one was tried and learns."""
+        if "LR_TOO_HIGH" in self._told:
+            return "the learning rate that LR_TOO_HIGH names"
+        lower = [k for (_, k), loss in self._replayed.items() if k < 1 and not math.isnan(loss)]
+        if lower:
+            tried = f"the first steps do not learn at {min(lower) * self._ready.lr:g} either"
+            return f"look at the module and the rows that are named: {tried}"
+        return "look at the module and the rows that are named; no other learning rate was tried"
 
     def _rows_of(self, part: str) -> int:
         return len(self._ready.parts[part][1]) if part in self._ready.parts else 0

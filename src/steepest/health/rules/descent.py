@@ -7,6 +7,7 @@ from typing import Any
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import MEMORISED, Scene
 from steepest.health.replay import Replay, groups_of, lr_times, momentum_of, without_decay
+from steepest.health.rules.pairing import lower
 
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
 _FEW_STEPS = 50
@@ -40,7 +41,7 @@ def lr_too_high(scene: Scene) -> Iterator[Finding]:
     if not away and plain.final <= max(0.98 * H, 0.9 * L0):
         return
     factor, other = _best_lower_rate(scene)
-    if other is None or other.final > 0.8 * plain.final or other.final > 0.9 * L0:
+    if other is None or not lower(other, plain) or other.final > 0.9 * L0:
         return
     momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(scene)), default=0.0)
     if momentum > 0.95:
@@ -164,7 +165,7 @@ def weight_decay_too_large(scene: Scene) -> Iterator[Finding]:
     if plain is None or not plain.final > 0.8 * scene.prior_loss:
         return
     other = scene.what_if("no weight decay", 100, change=without_decay)
-    if other is None or not other.final <= 0.9 * plain.final:
+    if other is None or not lower(other, plain, 0.1):
         return
     yield Finding(
         "WEIGHT_DECAY_TOO_LARGE",

@@ -32,7 +32,7 @@ def input_scale(scene: Scene) -> Iterator[Finding]:
     needed = 0.3 if rms < 0.02 and widest is None else 0.2
     cured = other.final <= (1 - needed) * plain.final
     from_start = start is not None and scene.loss_at_start > 1.5 * start and start > 0
-    if not (cured or from_start):
+    if not (cured or from_start) or not other.final < plain.final:
         return
     yield _finding(scene, x, rms, widest, plain, other, start)
 

@@ -148,7 +148,8 @@ def signal_dies(scene: Scene) -> Iterator[Finding]:
     if flow is not None:
         seen.append(Evidence(f"gradient of the first layer {flow:.2g} of the last", "above 1e-3"))
     if died:
-        seen.append(Evidence(f"deviation of the outputs {out / into:.2g} of the inputs", "1e-4"))
+        share = f"deviation of the outputs {out / into:.2g} of the inputs"
+        seen.append(Evidence(share, "above 1e-4"))
     weak = [s.name for s in layers if s.gain < 0.1]
     if weak:
         seen.append(Evidence("gain below 0.1", "about 1", ", ".join(weak[:4])))
@@ -165,11 +166,17 @@ def signal_dies(scene: Scene) -> Iterator[Finding]:
             "confirmed",
         )
     else:
+        other = scene.what_if("He's initialisation", change=reinitialised)
+        cured = lower(other, scene.plain)
+        if cured and other and scene.plain:
+            found = f"loss {scene.plain.final:.3g} after {len(scene.plain.losses)} steps"
+            seen.append(Evidence(found, f"{other.final:.3g} with He's initialisation"))
         yield Finding(
             "INIT_TOO_SMALL",
             "warn",
             "the signal dies on its way through the net: the weights start too small for its depth",
-            "nn.init.kaiming_normal_(layer.weight), normalisation layers or residual connections",
+            f"{'nn.init.kaiming_normal_(layer.weight), ' if cured else ''}normalisation layers or "
+            "residual connections",
             tuple(seen),
             ("a zero-initialised last layer: the signal has died before it",),
             "confirmed",

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Scene, graph_nodes, head_name, head_node
-from steepest.health.replay import Replay, mean_loss, on_logits
+from steepest.health.replay import Replay, Setup, lr_times, mean_loss, on_logits
 
 _ON_LOGITS = ("cross_entropy", "bce_logits")
 _LOSS_NAMES = {
@@ -39,24 +39,43 @@ def loss_expects_logits(scene: Scene) -> Iterator[Finding]:
     name = "softmax" if is_softmax or head == "Softmax" else "sigmoid"
     C = p.shape[1] if p.ndim > 1 else 1
     floor = math.log(1 + (C - 1) / math.e) if scene.kind == "cross_entropy" else 0.313
-    back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
-    other = scene.what_if("logits in place of probabilities", change=on_logits(back))
     seen = [
         Evidence(f"outputs in [{float(p.min()):.3g}, {float(p.max()):.3g}]", "logits", name),
         Evidence(f"loss never below {floor:.3g}", "0", "for outputs between 0 and 1"),
     ]
-    if other and scene.plain:
-        seen.append(_compared(scene.plain, other, "on logits"))
+    shown, rate = _on_logits(scene, name)
     yield Finding(
         "LOSS_EXPECTS_LOGITS",
         "warn",
         f"the model ends in a {name}, and {_LOSS_NAMES[scene.kind]} applies its own: "
         "gradients are flattened and the loss cannot reach 0",
         f"return the logits: remove the {name} at the end of the model; apply it to show "
-        "probabilities only",
-        tuple(seen),
+        f"probabilities only{rate}",
+        (*seen, *shown),
         ("log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),),
     )
+
+
+def _on_logits(scene: Scene, name: str) -> tuple[list[Evidence], str]:
+    """What the first steps do on logits, if that is better, and the rate that they need for it.
+
+    Gradients that were flattened are longer without the softmax: at the same rate they may diverge.
+    """
+    back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
+    other = scene.what_if("logits in place of probabilities", change=on_logits(back))
+    if other is None or scene.plain is None:
+        return [], ""
+    if other.final < scene.plain.final:
+        return [_compared(scene.plain, other, "on logits")], ""
+
+    def slower(setup: Setup) -> Setup:
+        return lr_times(0.1)(on_logits(back)(setup))
+
+    other = scene.what_if("logits in place of probabilities, lr x 0.1", change=slower)
+    if other is None or not other.final < scene.plain.final:
+        return [], ""
+    what = "on logits, at a tenth of the rate"
+    return [_compared(scene.plain, other, what)], ", and a tenth of the learning rate"
 
 
 def _compared(plain: Replay, other: Replay, what: str) -> Evidence:
@@ -95,7 +114,7 @@ def softmax_wrong_dim(scene: Scene) -> Iterator[Finding]:
         "depends on its neighbours",
         "torch.log_softmax(z, dim=1)",
         (
-            Evidence(f"columns sum to {float(p.sum(0).mean()):.3g}", "anything", "over the batch"),
+            Evidence(f"columns sum to {float(p.sum(0).mean()):.3g}", "any sum", "over the batch"),
             Evidence(f"rows sum to {float(p.sum(1).mean()):.3g}", "1", "over the classes"),
         ),
     )
@@ -190,7 +209,7 @@ def sum_reduction(scene: Scene) -> Iterator[Finding]:
     other = scene.what_if("the mean in place of the sum", change=mean_loss)
     harmful = lower(other, scene.plain)
     seen = [Evidence(f"loss of a batch twice over is twice as large, {B} rows", "the same")]
-    if other and scene.plain:
+    if harmful and other and scene.plain:
         seen.append(_compared(scene.plain, other, "with the mean"))
     yield Finding(
         "SUM_REDUCTION",

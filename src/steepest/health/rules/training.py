@@ -203,7 +203,7 @@ def premature_nan(seen: Seen) -> Iterator[Finding]:
             "PREMATURE_NAN",
             "error",
             f"{where} is not finite from step {step} on",
-            "a lower learning rate, or torch.autograd.set_detect_anomaly(True) to see where",
+            "torch.autograd.set_detect_anomaly(True), which shows where it begins",
             (Evidence("NaN or infinity", "a number", f"step {step}"),),
             confidence="fact",
             step=step,
@@ -229,7 +229,7 @@ def clip_too_tight(seen: Seen) -> Iterator[Finding]:
                     Evidence(f"loss {seen.loss_now:.3g}", f"well below {seen.losses[0]:.3g}"),
                 ),
                 ("Adam, whose steps do not depend on the gradient's size: this is SGD",),
-                "confirmed",
+                "suspected",
                 seen.steps,
             )
 
@@ -367,7 +367,7 @@ def labels_shuffled(seen: Seen) -> Iterator[Finding]:
         "the labels do not belong to their rows: what is learned holds for no other row",
         "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
         (
-            Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, by chance"),
+            Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, the most"),
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
         ),
         confidence="confirmed",
