@@ -44,6 +44,10 @@ class HealthError(SteepestError):
         self.findings = findings
 
 
+class UnknownRuleError(SteepestError, LookupError):
+    """There is no health rule with this code."""
+
+
 class SteepestWarning(UserWarning):
     """Something that a user should know and that stops nothing."""
 

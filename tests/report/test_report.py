@@ -63,7 +63,8 @@ def test_it_says_what_the_run_has(digits_run, digits_page):
     assert f"{100 * digits_run.scores['test'].accuracy:.2f} %" in page.text
     assert f"{evaluation.expected_calibration_error:.4f}" in page.text
     assert "lr = 0.05" in page.text
-    assert "Findings" not in page.text
+    assert digits_run.findings.codes == ["STOPPED_TOO_EARLY"]  # after two epochs
+    assert "steepest explain rule STOPPED_TOO_EARLY" in page.text
     pictures = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
     assert sum(p.startswith("data:image/svg+xml;base64,") for p in pictures) >= 9
 

@@ -1,5 +1,6 @@
-"""`steepest explain`: lecture, backprop, graph, descent."""
+"""`steepest explain`: lecture, backprop, graph, descent, rule."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,63 @@ _output = click.option(
 
 @click.group("explain", cls=Group)
 def command() -> None:
-    r"""Show backpropagation, a computational graph or a descent, step by step.
+    r"""Show backpropagation, a computational graph or a descent, step by step; or a health rule.
 
     \b
     steepest explain lecture
     steepest explain backprop runs/first --rows 4 -o ledger.html
     steepest explain graph "(x[0]+x[1])**2 + cos(x[0]+x[2])" --at 2,3,-2
     steepest explain descent moons -o descent.gif
+    steepest explain rule LR_TOO_HIGH
     """
+
+
+@command.command("rule")
+@click.argument("code", required=False)
+@as_json
+def rule(code: str | None, as_json: bool) -> None:
+    r"""Print the page of the health rule CODE: what it means, an example, the fix. Without: a list.
+
+    \b
+    steepest explain rule
+    steepest explain rule LR_TOO_HIGH
+    """
+    from steepest.health.catalogue import CATALOGUE
+    from steepest.health.pages import page_of
+
+    if code is not None:
+        page = page_of(code)
+        if as_json:
+            print_json({"code": page.split()[1], "page": page})
+        else:
+            _print_page(page)
+    elif as_json:
+        rules = [{"code": e.code, "title": e.title, "rank": e.rank} for e in CATALOGUE.values()]
+        print_json({"rules": rules})
+    else:
+        _print_rules(CATALOGUE.values())
+
+
+def _print_page(page: str) -> None:
+    """As a terminal shows Markdown, at most 100 columns wide; into a pipe as it is."""
+    from rich.console import Console
+    from rich.markdown import Markdown
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(page), width=min(100, console.width))
+    else:
+        click.echo(page.rstrip())
+
+
+def _print_rules(entries: Iterable[Any]) -> None:
+    width = max(len(entry.code) for entry in entries)
+    rank = ""
+    for entry in entries:
+        if entry.rank != rank:
+            rank = entry.rank
+            click.echo(f"{rank}:")
+        click.echo(f"  {entry.code:{width}}  {entry.title}")
 
 
 @command.command("lecture")

@@ -19,7 +19,7 @@ _COMMANDS = {
     "find-lr": "Suggest a learning rate by a range test.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
-    "explain": "Explain backpropagation, a graph or a descent step by step.",
+    "explain": "Explain backpropagation, a graph, a descent, or a health rule.",
     "report": "Write a report of a run: one HTML file.",
     "runs": "List the runs in a folder.",
 }

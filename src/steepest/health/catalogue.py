@@ -27,9 +27,9 @@ class Entry:
     explains: frozenset[str] = frozenset()
 
     @property
-    def page(self) -> str:
-        """Its page in the documentation."""
-        return f"docs/health/{self.code.lower()}.md"
+    def command(self) -> str:
+        """The command that prints its page."""
+        return f"steepest explain rule {self.code}"
 
 
 _DESCENT = {"LR_TOO_HIGH", "LR_TOO_LOW", "MOMENTUM_TOO_HIGH", "PREMATURE_NAN"}

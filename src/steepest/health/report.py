@@ -40,7 +40,7 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield from _wrapped("  fix       ", finding.fix)
     yield f"  sure      {_SURENESS[finding.confidence]}"
     if finding.code in CATALOGUE:
-        yield f"  page      {CATALOGUE[finding.code].page}"
+        yield f"  more      {CATALOGUE[finding.code].command}"
     for effect in finding.consequences:
         yield from _wrapped("  follows   ", f"{effect.code}: {effect.message}")
 
@@ -71,9 +71,11 @@ def _block(finding: Finding) -> str:
         ("sure", _SURENESS[finding.confidence]),
         *(("follows", f"{f.code}: {f.message}") for f in finding.consequences),
     ]
+    if finding.code in CATALOGUE:
+        rows.append(("more", CATALOGUE[finding.code].command))
     cells = "".join(
         f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>"
-        f"{_code(value) if name == 'fix' else html.escape(value)}</td></tr>"
+        f"{_code(value) if name in ('fix', 'more') else html.escape(value)}</td></tr>"
         for name, value in rows
     )
     head = f"<b>{finding.severity}: {finding.code}</b>: {html.escape(finding.message)}"
