@@ -139,12 +139,13 @@ def test_a_finished_run_goes_on_with_more_epochs(blobs, tmp_path):
     assert sp.open(tmp_path / "run").recipe.epochs == 5
 
 
+PLATEAU = {"schedule": "plateau", "plateau_patience": 0}
 LONGER = {
     "swa": ({"epochs": 6}, {"epochs": 12}, {"swa": 0.5, "batch_norm": True}),
     "swa, early": ({"epochs": 2}, {"epochs": 6}, {"swa": 0.6, "engine": "torch"}),
     "swa, another length with the same beginning": ({"epochs": 10}, {"epochs": 11}, {"swa": 0.5}),
     "swa, steps": ({"steps": 16}, {"steps": 40}, {"swa": 0.5}),
-    "plateau, steps": ({"steps": 17}, {"steps": 40}, {"schedule": "plateau"}),
+    "plateau, steps": ({"steps": 17}, {"steps": 40}, PLATEAU),
     "accumulated, steps": ({"steps": 16}, {"steps": 40}, {"accumulate": 3}),
     "accumulated, few": ({"steps": 2}, {"steps": 40}, {"accumulate": 4, "engine": "torch"}),
 }
@@ -154,7 +155,7 @@ LONGER = {
 def test_a_longer_run_is_the_one_that_was_long_from_the_start(blobs, tmp_path, kind):
     """Of 11 steps an epoch: a run that `steps` ends within one is closed as if it were longer."""
     short, long, settings = LONGER[kind]
-    settings = {"plateau_patience": 0, "batch_size": 16, "log_every": 3, **settings}
+    settings = {"batch_size": 16, "log_every": 3, **settings}
     settings = {**settings, "epochs": 9, "lr": 0.3, "progress": "none", "check": False}
     whole = sp.train(None, blobs, **{**settings, **long})
     folder = tmp_path / "run"
