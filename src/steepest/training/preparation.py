@@ -39,6 +39,7 @@ from steepest.nn import mlp, overlaps_itself
 from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import SETTINGS, Recipe
 from steepest.training.find_lr import test_rates
+from steepest.training.rows_tried import advice, embedding_of_rows, require_in_range
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
@@ -83,12 +84,18 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     _check_model(model, recipe)
     dataset = load_parts(data, recipe)
     train = dataset.train
-    preprocessing = Preprocessing.fit(train, recipe.scaling, recipe.scaling_range)
+    fed = None
+    if model is not None and recipe.scaling in ("auto", "none"):
+        fed = embedding_of_rows(model, train)
+    scaling = recipe.scaling if fed is None else "none"
+    preprocessing = Preprocessing.fit(train, scaling, recipe.scaling_range)
     if model is None:
         model = _build(recipe, preprocessing, _classes(train, recipe, None))
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
+    if fed is not None:
+        require_in_range(inputs, fed, train.source)
     outputs, row_flops = _trial(model, inputs)
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
     objective, doubt = _objective(model, inputs, outputs, classes)
@@ -97,6 +104,8 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     for name, part in dataset.parts():
         if name != "train":
             parts[name] = classifier.prepare(part)
+            if fed is not None:
+                require_in_range(parts[name][0], fed, part.source)
     plan = Plan(model, objective, *parts["train"], recipe, classes.names)
     _check_plan(plan, parts)
     size = _size_notes(plan)
@@ -123,6 +132,8 @@ def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
     parameter_settings(recipe, plan.model)
     Augmentation.of(recipe, plan.inputs.array.shape[1:])
     _ = plan.loss, plan.row_weights
+    if recipe.mixup and plan.inputs.array.dtype.kind == "i":
+        raise RecipeError("mixup takes means of rows, and these rows are integers: leave it out")
     wanting = [
         what
         for what, asked in (
@@ -282,6 +293,7 @@ def _trial(model: nn.Module, inputs: Inputs) -> tuple[Tensor, float]:
     except Exception as error:
         raise ModelError(
             f"the model cannot take a batch of shape {tuple(batch.shape)}, {batch.dtype}: {error}"
+            f"{advice(model, batch)}"
         ) from error
     if not isinstance(outputs, Tensor) or outputs.ndim == 0 or len(outputs) != len(batch):
         found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
