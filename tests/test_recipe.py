@@ -1,9 +1,13 @@
 """A recipe is checked when it is made, says all mistakes at once, and survives TOML."""
 
 import copy
+import json
 import pickle
+from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -177,3 +181,62 @@ def test_what_gives_a_setting_its_meaning_comes_before_it():
     for name, setting in SETTINGS.items():
         for needs in setting.needs:
             assert all(order.index(other) < order.index(name) for other in needs.settings)
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ({"lr": np.float32(0.1)}, {"lr": float(np.float32(0.1))}),
+        ({"lr": torch.tensor(0.5), "seed": np.uint64(7)}, {"lr": 0.5, "seed": 7}),
+        ({"epochs": np.int64(3), "flip": np.bool_(True)}, {"epochs": 3, "flip": True}),
+        ({"hidden": np.array([8, 4]), "optimizer": np.str_("adam")}, {"hidden": (8, 4), "optimizer": "adam"}),
+        ({"hidden": range(3, 5), "ignore": [np.str_("a")]}, {"hidden": (3, 4), "ignore": ("a",)}),
+        ({"hidden": torch.tensor([8, 4]), "batch_size": np.array(16)}, {"hidden": (8, 4), "batch_size": 16}),
+        ({"scaling_range": (np.float64(0.5), 1), "scaling": "minmax"}, {"scaling_range": (0.5, 1)}),
+        ({"data": Path("a") / "b.csv"}, {"data": str(Path("a") / "b.csv")}),
+        ({"class_weight": {0: 1.0, 1: np.int64(5)}}, {"class_weight": {"0": 1.0, "1": 5}}),
+        ({"class_weight": {np.int64(0): 2, 1.0: 3}}, {"class_weight": {"0": 2, "1": 3}}),
+        ({"class_weight": {True: 2.0, np.bool_(False): 1.0}}, {"class_weight": {"True": 2.0, "False": 1.0}}),
+        ({"class_weight": {0.5: 2.0, "a": 1.0}}, {"class_weight": {"0.5": 2.0, "a": 1.0}}),
+        ({"class_weight": np.array([1, 2])}, {"class_weight": (1, 2)}),
+        ({"groups": {np.str_("0.*"): {"l2": np.float64(0.5)}}}, {"groups": {"0.*": {"l2": 0.5}}}),
+    ],
+)  # fmt: skip
+def test_numbers_of_other_libraries_become_plain_ones(given, plain):
+    recipe = Recipe(**given)
+    assert recipe == Recipe(**{**given, **plain}) == Recipe.from_toml(recipe.to_toml())
+    assert json.loads(json.dumps(recipe.to_dict())) == Recipe(**{**given, **plain}).to_dict()
+    for name, value in plain.items():
+        assert repr(getattr(recipe, name)) == repr(value)  # np.float64(0.5) == 0.5 as well
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"class_weight": {0: 1.0, "0": 2.0}}, "class_weight gives a class two weights: {0: 1.0, '0': 2.0}"),
+        ({"epochs": np.float64(3.5)}, "epochs must be a whole number of at least 1, but is 3.5"),
+        ({"epochs": np.bool_(True)}, "epochs must be a whole number of at least 1, but is True"),
+        ({"hidden": np.array([[8, 4]])}, "hidden must be a list of widths of at least 1, but is ((8, 4),)"),
+        ({"lr": np.nan}, "lr must be a number above 0, or 'auto', but is nan"),
+    ],
+)  # fmt: skip
+def test_what_is_no_setting_stays_none_however_it_is_given(settings, message):
+    with pytest.raises(RecipeError) as error:
+        Recipe(**settings)
+    assert str(error.value) == message
+
+
+def test_a_run_by_labels_and_numpy_numbers_goes_on(blobs, tmp_path):
+    import steepest as sp
+
+    X, y = blobs
+    run = sp.train(
+        None, (X, y), out=tmp_path / "run", epochs=np.int64(2), lr=np.float32(0.1),
+        class_weight={np.int64(0): 1.0, 1: 2.0, 2: 3.0}, progress="none",
+    )  # fmt: skip
+    assert sp.open(tmp_path / "run").recipe == run.recipe
+    again = sp.resume(tmp_path / "run", data=(X, y), epochs=np.int32(3), progress="none")
+    assert again.recipe.epochs == 3
+    labels = y == 0
+    run = sp.train(None, (X, labels), class_weight={True: 2.0, False: 1.0}, progress="none")
+    assert run.status == "finished"

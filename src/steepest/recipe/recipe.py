@@ -10,6 +10,7 @@ import tomli_w
 from steepest.errors import RecipeError
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown
+from steepest.recipe.plain import by_class_name, plain
 from steepest.recipe.setting import GROUPS, Setting, is_met, needs, needs_any, setting_of, under
 from steepest.recipe.values import (
     AT_LEAST_0,
@@ -326,11 +327,11 @@ class Recipe:
     def __post_init__(self) -> None:
         mistakes = []
         for setting in fields(self):
-            name, value = setting.name, getattr(self, setting.name)
+            name, value = setting.name, plain(getattr(self, setting.name))
             values = setting_of(setting).values
-            if isinstance(value, list):
-                value = tuple(value)
-                object.__setattr__(self, name, value)
+            if name == "class_weight":
+                value = by_class_name(value)
+            object.__setattr__(self, name, value)
             if not values.holds(value):
                 mistakes.append(f"{name} must be {values.expected}, but is {value!r}")
         if not mistakes:
