@@ -139,13 +139,13 @@ def test_a_finished_run_goes_on_with_more_epochs(blobs, tmp_path):
     assert sp.open(tmp_path / "run").recipe.epochs == 5
 
 
-PLATEAU = {"schedule": "plateau", "plateau_patience": 0}
+NO_PATIENCE = {"plateau_patience": 0}
 LONGER = {
     "swa": ({"epochs": 6}, {"epochs": 12}, {"swa": 0.5, "batch_norm": True}),
     "swa, early": ({"epochs": 2}, {"epochs": 6}, {"swa": 0.6, "engine": "torch"}),
     "swa, another length with the same beginning": ({"epochs": 10}, {"epochs": 11}, {"swa": 0.5}),
     "swa, steps": ({"steps": 16}, {"steps": 40}, {"swa": 0.5}),
-    "plateau, steps": ({"steps": 17}, {"steps": 40}, PLATEAU),
+    "plateau, steps": ({"steps": 17}, {"steps": 40}, {"schedule": "plateau", **NO_PATIENCE}),
     "accumulated, steps": ({"steps": 16}, {"steps": 40}, {"accumulate": 3}),
     "accumulated, few": ({"steps": 2}, {"steps": 40}, {"accumulate": 4, "engine": "torch"}),
 }

@@ -199,6 +199,19 @@ def test_a_scheduler_that_looks_at_the_validation_loss():
     assert schedule.rate(10) == pytest.approx(0.1)
 
 
+def test_a_scheduler_of_one_s_own_is_given_the_validation_loss():
+    class Lower:
+        def __init__(self, optimizer):
+            self.group = optimizer.param_groups[0]
+
+        def step(self, loss):
+            self.group["lr"] = loss / 2
+
+    schedule = FromTorch(Lower, 1.0, each_step=False)
+    schedule.epoch_done(0.5)
+    assert schedule.rate(10) == 0.25
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -209,6 +222,14 @@ def test_a_scheduler_that_looks_at_the_validation_loss():
         (
             {"scheduler": lambda o: lr_scheduler.StepLR(o, 1), "schedule": "cosine"},
             "the recipe has a schedule and a scheduler was given; leave out one of the two",
+        ),
+        (
+            {"scheduler": lambda o: lr_scheduler.ReduceLROnPlateau(o), "validation": 0.0},
+            "scheduler ReduceLROnPlateau needs a validation part: set validation to a share or a file",
+        ),
+        (
+            {"scheduler": lambda o: lr_scheduler.ReduceLROnPlateau(o), "scheduler_every": "step"},
+            "scheduler ReduceLROnPlateau looks at the validation loss, which comes once an epoch: leave out scheduler_every",
         ),
         ({"scheduler_every": "day"}, "scheduler_every must be 'epoch' or 'step', but is 'day'"),
         (

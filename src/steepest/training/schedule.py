@@ -3,6 +3,7 @@
 torch.optim.lr_scheduler has the same ones; tests/training compares them number by number.
 """
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -112,11 +113,13 @@ class FromTorch:
     """A scheduler of torch.optim.lr_scheduler; it sees an optimiser with the run's learning rate.
 
     make: from that optimiser to the scheduler. It takes a step after each epoch, as PyTorch's
-    users write it, or after each of our steps if `each_step`; ReduceLROnPlateau is given the
-    validation loss.
+    users write it, or after each of our steps if `each_step`. One whose `step` demands an argument,
+    as ReduceLROnPlateau, is given the validation loss. validation: whether there is a part for it.
     """
 
-    def __init__(self, make: TorchScheduler, base: float, *, each_step: bool) -> None:
+    def __init__(
+        self, make: TorchScheduler, base: float, *, each_step: bool, validation: bool = True
+    ) -> None:
         self._optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=base)
         self._scheduler = make(self._optimizer)
         if not hasattr(self._scheduler, "step"):
@@ -125,6 +128,17 @@ class FromTorch:
                 f"but makes a {type(self._scheduler).__name__}"
             )
         self._each_step = each_step
+        self._takes_loss = _demands_argument(self._scheduler.step)
+        name = type(self._scheduler).__name__
+        if self._takes_loss and not validation:
+            raise RecipeError(
+                f"scheduler {name} needs a validation part: set validation to a share or a file"
+            )
+        if self._takes_loss and each_step:
+            raise RecipeError(
+                f"scheduler {name} looks at the validation loss, which comes once an epoch: leave "
+                "out scheduler_every"
+            )
         self._optimizer.step()  # torch warns about a scheduler that comes before its optimiser
         self._rates = [self._current()]
 
@@ -139,14 +153,26 @@ class FromTorch:
     def epoch_done(self, val_loss: float | None) -> None:
         if self._each_step:
             return
-        if isinstance(self._scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau):
-            self._scheduler.step(val_loss)  # type: ignore[arg-type]
+        if self._takes_loss:
+            self._scheduler.step(val_loss)
         else:
             self._scheduler.step()
         self._rates.append(self._current())
 
     def _current(self) -> float:
         return float(self._optimizer.param_groups[0]["lr"])
+
+
+def _demands_argument(function: Callable[..., Any]) -> bool:
+    """Whether a function cannot be called without an argument."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # one written in C may have no signature
+        return False
+    return any(
+        p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+        for p in parameters
+    )
 
 
 def _between(first: float, last: float, share: float) -> float:
