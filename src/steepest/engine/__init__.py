@@ -15,8 +15,12 @@ from steepest.engine.forward import forward as forward
 from steepest.engine.forward import input_dtype as input_dtype
 from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
+from steepest.engine.forward import single_values_kept_apart as single_values_kept_apart
 from steepest.engine.groups import parameter_settings as parameter_settings
 from steepest.engine.native import NativeEngine as NativeEngine
 from steepest.engine.native import native_obstacle as native_obstacle
+from steepest.engine.process import may_draw as may_draw
+from steepest.engine.process import process_state as process_state
+from steepest.engine.process import seeded as seeded
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.torch import TorchEngine as TorchEngine

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from steepest.data import Inputs
 from steepest.engine.rows import Rows
@@ -57,3 +58,34 @@ def module_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
     finally:
         for module, was_training in before:
             module.training = was_training
+
+
+@contextmanager
+def single_values_kept_apart(model: nn.Module) -> Iterator[list[str]]:
+    """Of one value there is no spread: batch norm then uses its running statistics, unchanged.
+
+    PyTorch refuses such a minibatch, one row for BatchNorm1d or one row of 1 x 1 pixels for
+    BatchNorm2d. Gives the names of the modules that met one within the block.
+    """
+    apart: list[str] = []
+    norms: dict[nn.Module, str] = {
+        m: name for name, m in model.named_modules() if isinstance(m, _BatchNorm)
+    }
+    modes = {norm: norm.training for norm in norms}
+
+    def before(norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        x = inputs[0]
+        if norm.training and x.ndim > 1 and x.numel() == x.shape[1]:
+            apart.append(norms[norm])
+            norm.training = False
+
+    def after(norm: nn.Module, inputs: object, outputs: object) -> None:
+        norm.training = modes[norm]
+
+    handles = [norm.register_forward_pre_hook(before) for norm in norms]
+    handles += [norm.register_forward_hook(after, always_call=True) for norm in norms]
+    try:
+        yield apart
+    finally:
+        for handle in handles:
+            handle.remove()

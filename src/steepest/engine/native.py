@@ -138,7 +138,7 @@ class NativeEngine:
         self._step = steps.stop
         for node in self._nodes:
             if node.batches is not None:
-                node.batches.add_(len(steps))
+                node.batches.add_(len(steps) - self._single_rows(steps))
         self._stepped = self._stepped or self._trainer.updates > 0
         linear = [node for node in self._nodes if node.is_linear]
         return StepStats(
@@ -150,6 +150,13 @@ class NativeEngine:
                 _layer_stats(node, numbers) for node, numbers in zip(linear, layers, strict=False)
             ),
         )
+
+    def _single_rows(self, steps: range) -> int:
+        """How many of these steps have a minibatch of one row, which batch norm does not count."""
+        plan = self._plan
+        if plan.rows % plan.batch_size != 1:
+            return 0
+        return sum(step % plan.steps_per_epoch == plan.steps_per_epoch - 1 for step in steps)
 
     def _give_orders(self, steps: range) -> None:
         """Where rows are not simply shuffled, the extension is told their order by epoch."""

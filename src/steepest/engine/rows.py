@@ -1,7 +1,6 @@
 """Rows of a data set as the tensors that a model takes: gathered, cast and scaled."""
 
-import warnings
-
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -50,8 +49,18 @@ class Rows:
         return batch
 
 
+class _Writable:
+    """An array's memory, said to be writable: torch warns of what is not, and we never write.
+
+    To silence that warning would change the filters of all threads.
+    """
+
+    def __init__(self, array: NDArray) -> None:  # type: ignore[type-arg]
+        self.array = array
+        about = array.__array_interface__
+        self.__array_interface__ = {**about, "data": (about["data"][0], False)}
+
+
 def as_tensor(array: NDArray) -> Tensor:  # type: ignore[type-arg]
     """The array's memory as a tensor. torch warns about read-only arrays; we never write."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return torch.from_numpy(array)
+    return torch.from_numpy(array if array.flags.writeable else np.asarray(_Writable(array)))

@@ -1,25 +1,22 @@
 """The torch engine: any nn.Module, by autograd. The data stay in memory and are indexed."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from steepest.engine.augment import Augmentation
 from steepest.engine.contract import OptimiserState, Plan, StepStats
-from steepest.engine.forward import module_mode
+from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
 from steepest.engine.masks import Masks
 from steepest.engine.optimizers import LBFGS, Average, add_penalties, make_optimizer
+from steepest.engine.process import may_draw, process_state
 from steepest.engine.rows import Rows
 from steepest.engine.statistics import LayerProbe
 from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
-
-# Modules of torch.nn that draw random numbers while they train, by a part of their name. Dropout
-# and Residual take our masks instead.
-_DRAWING = ("Dropout", "RReLU", "Fractional", "Attention", "Transformer", "RNN", "LSTM", "GRU")
 
 _LINEAR = (nn.Linear, LinearLayer)
 # Below this a step of a net of linear layers takes longer on two threads than on one (measured:
@@ -43,10 +40,10 @@ class TorchEngine:
         self._rows = Rows(plan.inputs, like=next(iter(self._trainable.values())))
         self._augmentation = Augmentation.of(recipe, plan.inputs.array.shape[1:])
         self._targets = torch.from_numpy(plan.targets).to(self._device)
-        self._threads = recipe.threads or _threads_worth(plan)
-        self._draws = any(_may_draw(module) for module in plan.model.modules())
+        with process_state(generators=False):  # another training may have set its own just now
+            self._threads = recipe.threads or _threads_worth(plan)
+        self._draws = any(map(may_draw, plan.model.modules()))
         self._masks = Masks(plan.model, recipe.seed)
-        self._norms = [m for m in plan.model.modules() if isinstance(m, nn.BatchNorm1d)]
         self._settings = parameter_settings(recipe, plan.model)
         self._penalised = any(own.l1 or own.l2 for own in self._settings.values())
         self._lbfgs = LBFGS(self._trainable) if recipe.optimizer == "lbfgs" else None
@@ -65,9 +62,8 @@ class TorchEngine:
         mixes = self._augmentation.mixes(range(self._step, self._step + len(rates)))
         with (
             module_mode(self._plan.model, training=True),
-            self._generator_kept(),
+            process_state(self._device, generators=self._draws, threads=self._threads),
             self._masks.installed(),
-            _torch_threads(self._threads),
         ):
             for i, rate in enumerate(rates):
                 if statistics and i == len(rates) - 1:
@@ -126,7 +122,7 @@ class TorchEngine:
             if self._draws:
                 torch.manual_seed(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
             self._masks.begin(self._step)
-            with self._single_row_kept_apart(len(inputs)):
+            with nullcontext() if len(inputs) > 1 else single_values_kept_apart(self._plan.model):
                 outputs = self._plan.model(inputs)
             loss = self._plan.loss(outputs, targets, *(mixed or ()))
             first.append((loss.detach(), outputs.detach()))
@@ -182,28 +178,6 @@ class TorchEngine:
         for parameter in self._trainable.values():
             parameter.grad = None
 
-    @contextmanager
-    def _single_row_kept_apart(self, rows: int) -> Iterator[None]:
-        """Of one row there is no spread: batch norm then uses its running statistics, unchanged."""
-        if rows > 1:
-            yield
-            return
-        modes = [(norm, norm.training) for norm in self._norms]
-        for norm in self._norms:
-            norm.eval()
-        try:
-            yield
-        finally:
-            for norm, mode in modes:
-                norm.train(mode)
-
-    @contextmanager
-    def _generator_kept(self) -> Iterator[None]:
-        """Leave torch's own generators as they were found, if the model may draw from them."""
-        devices = [self._device] if self._device.type == "cuda" else []
-        with torch.random.fork_rng(devices, enabled=self._draws):
-            yield
-
 
 def _threads_worth(plan: Plan) -> int:
     """One thread where a step is too short to share: there a second one only slows it down."""
@@ -213,23 +187,3 @@ def _threads_worth(plan: Plan) -> int:
     others = any(p.ndim > 1 and p not in weights for p in plan.model.parameters())
     flops = 6 * plan.batch_size * sum(p.numel() for p in weights)
     return 1 if linear and not others and flops < _FLOPS_WORTH_SHARING else torch.get_num_threads()
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _may_draw(module: nn.Module) -> bool:
-    """Whether a module may draw random numbers: torch.nn's drawing ones, and all foreign ones."""
-    kind = type(module)
-    if kind is nn.Dropout:
-        return False
-    if kind.__module__.startswith(("torch.nn.modules", "steepest.nn")):
-        return any(part in kind.__name__ for part in _DRAWING)
-    return True

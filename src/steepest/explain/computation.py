@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import process_state
 from steepest.errors import ModelError, SteepestError
 from steepest.explain.ledger import objective_of, range_kept
 from steepest.explain.numbers import number
@@ -189,7 +190,7 @@ def graph(f: Callable[..., Any], x: Any, y: Any = None, *, loss: str = "auto") -
         function, constants["y"] = _with_loss(model, arguments, y, loss)
     inputs = dict(zip(names, arguments, strict=True))
     try:
-        with torch.random.fork_rng(devices=[]):
+        with process_state():
             found, _ = trace(function, inputs, modules=model, constants=constants)
     except NotAScalarError as error:
         raise ModelError(
@@ -261,7 +262,7 @@ def _with_loss(
 ) -> tuple[Callable[..., Any], Tensor]:
     """The loss of the model as a function of its inputs, and the targets."""
     trial = copy.deepcopy(model)
-    with torch.random.fork_rng(devices=[]):
+    with process_state():
         outputs = trial(*arguments)
         lasting = range_kept(trial, outputs, *arguments)
         objective, checked = objective_of(outputs, y, loss, lasting)

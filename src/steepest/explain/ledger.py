@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepest.data import not_one_hot
+from steepest.engine import process_state
 from steepest.errors import ModelError, SteepestError, TargetError, did_you_mean
 from steepest.explain.book import Book, Entry
 from steepest.explain.closing import Closing
@@ -289,7 +290,7 @@ def range_kept(model: nn.Module, outputs: Tensor, *inputs: Tensor) -> Range | No
     """The range that the outputs keep, found on a copy; None where graph and numbers agree."""
     if outputs.ndim not in (1, 2) or len(inputs) != 1 or is_plain_to_see(outputs):
         return None
-    with torch.random.fork_rng(devices=[]):
+    with process_state():
         return lasting_range(copy.deepcopy(model).eval(), inputs[0].detach())
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import process_state
 from steepest.errors import ModelError
 from steepest.explain.book import Array
 
@@ -78,7 +79,7 @@ def run(model: nn.Module, x: Any, *, training: bool) -> Reference:
     # A module may change its input in place: it is given a copy of ours.
     fed = inputs.clone() if floating else inputs
     try:
-        with _watched(trial, calls), torch.random.fork_rng(devices=[]):
+        with _watched(trial, calls), process_state():
             outputs = trial(fed)
     except Exception as error:
         raise ModelError(

@@ -258,8 +258,8 @@ class Scene:
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
     probe: 64 to 256 rows from all over the training data. clock: when it is over nothing more is
     begun. left_out: what was not looked at, and why. unmeasured: what there was no time for.
-    own_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes the steps
-    of the experiments.
+    own_optimizer: False if none was given, and a neutral
+    Adam takes the steps of the experiments.
     """
 
     setup: Setup

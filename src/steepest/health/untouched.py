@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import process_state
 from steepest.health.foreign import foreign, swallow
 
 Undo = Callable[[], Any]
@@ -31,12 +32,13 @@ def untouched(*objects: Any) -> Iterator[None]:
     (loaders, samplers, datasets, functions with what they enclose): generators, plain attributes
     and lists. Tensors outside modules and optimisers are taken to be data, which nobody changes.
     """
-    undo = [*_global_generators(), *_remember(objects)]
-    try:
-        yield
-    finally:
-        for back in reversed(undo):
-            back()
+    with process_state():
+        undo = [*_global_generators(), *_remember(objects)]
+        try:
+            yield
+        finally:
+            for back in reversed(undo):
+                back()
 
 
 def _global_generators() -> Iterator[Undo]:

@@ -2,13 +2,22 @@
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from steepest.engine import Engine, OptimiserState, Plan, Rows, module_mode, reference_parameter
+from steepest.engine import (
+    Engine,
+    OptimiserState,
+    Plan,
+    Rows,
+    module_mode,
+    reference_parameter,
+    seeded,
+)
 from steepest.training.weights import put, snapshot
 
 _SHOWN = 5
@@ -109,7 +118,7 @@ def _in_update(plan: Plan, state: State, rate: float) -> str:
     """The last layer with a gradient that is not finite: backward it came first."""
     model = _copy(plan.model, state)
     inputs, targets = _minibatch(plan, state.step)
-    with torch.enable_grad(), torch.random.fork_rng(), module_mode(model, training=True):
+    with torch.enable_grad(), _as_in_step(plan, model, state.step):
         plan.loss(model(inputs), targets).backward()  # type: ignore[no-untyped-call]
     gradients = {n: p.grad for n, p in model.named_parameters() if p.grad is not None}
     wrong = non_finite(gradients)
@@ -139,10 +148,16 @@ def _outputs(plan: Plan, state: State) -> list[tuple[str, Tensor]]:
         if not list(module.children()):
             module.register_forward_hook(keep(name))
     inputs, _ = _minibatch(plan, state.step)
-    with torch.no_grad(), torch.random.fork_rng(), module_mode(model, training=True):
+    with torch.no_grad(), _as_in_step(plan, model, state.step):
         found.insert(0, ("the scaled input", inputs))
         outputs = model(inputs)
     return [*found, ("the model", outputs)]
+
+
+@contextmanager
+def _as_in_step(plan: Plan, model: nn.Module, step: int) -> Iterator[None]:
+    with seeded(model, plan.recipe.seed, step), module_mode(model, training=True):
+        yield
 
 
 def _copy(model: nn.Module, state: State) -> nn.Module:

@@ -3,7 +3,8 @@
 import math
 import time
 
-from steepest.engine import NO_STEPS, OptimiserState, Plan
+from steepest.classifier import Score
+from steepest.engine import NO_STEPS, OptimiserState, Plan, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
@@ -11,7 +12,7 @@ from steepest.training.accident import State, infinite_buffers, retrace
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
 from steepest.training.interrupt import StopRequest
 from steepest.training.pace import Pace
-from steepest.training.preparation import Preparation
+from steepest.training.preparation import Part, Preparation
 from steepest.training.schedule import FromTorch, Schedule
 from steepest.training.weights import (
     Best,
@@ -124,7 +125,8 @@ class Descent:
             return
         put(self._plan.model, averaged)
         if self._plan.recipe.swa:
-            self._mean.finish(self._plan.model, self._plan.inputs)
+            with seeded(self._plan.model, self._plan.recipe.seed, self._step):
+                self._mean.finish(self._plan.model, self._plan.inputs)
         if self._plan.recipe.early_stopping:
             self._best.restore(self._plan.model)
 
@@ -293,7 +295,7 @@ class Descent:
     def _run_started(self) -> RunStarted:
         plan, choice, classifier = self._plan, self._ready.choice, self._ready.classifier
         some = min(_INITIAL_ROWS, self._rows_scored())
-        initial = classifier.measure(*self._ready.some_training_rows(some)).loss
+        initial = self._score(self._ready.some_training_rows(some)).loss
         return RunStarted(
             recipe=plan.recipe,
             engine=choice.engine.name,
@@ -312,9 +314,14 @@ class Descent:
         taken = self._total * self._plan.batch_size
         return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._ready.row_flops)))
 
+    def _score(self, part: Part) -> Score:
+        """Loss and accuracy of a part; a function of seed and step also where the model draws."""
+        with seeded(self._plan.model, self._plan.recipe.seed, self._step):
+            return self._ready.classifier.measure(*part)
+
     def _epoch_finished(self, first: int) -> EpochFinished:
         validation = self._ready.parts.get("validation")
-        score = self._ready.classifier.measure(*validation) if validation else None
+        score = self._score(validation) if validation else None
         return EpochFinished(
             epoch=first // self._plan.steps_per_epoch,
             step=self._step,
@@ -332,7 +339,7 @@ class Descent:
             best = self._best.epoch
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
         parts = {**self._ready.parts, "train": self._ready.some_training_rows(self._rows_scored())}
-        scores = {name: self._ready.classifier.measure(*part) for name, part in parts.items()}
+        scores = {name: self._score(part) for name, part in parts.items()}
         seconds = time.perf_counter() - self._started
         return RunStopped(status, reason, self._step, seconds, scores)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.engine import Plan
+from steepest.engine import Plan, seeded
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.rules import training as rules
 from steepest.health.seen import Evaluation, Seen
@@ -247,7 +247,8 @@ class Diagnosis:
         sizes = np.bincount(targets) if targets.ndim == 1 else np.ones(1)
         if sizes.max() < 5 * max(1, sizes[sizes > 0].min()):
             return []
-        table = self._ready.classifier.confusion(inputs, targets)
+        with seeded(self._plan.model, self._plan.recipe.seed, seen.steps):
+            table = self._ready.classifier.confusion(inputs, targets)
         if table is None:
             return []
         table = table.double()
