@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -51,7 +52,8 @@ def find_lr(
     recipe = Recipe.of(recipe, {**settings, "lr": None})
     if isinstance(model, nn.Module):
         model = copy.deepcopy(model)
-    return test_rates(prepare(model, data, recipe).plan)
+    with torch.inference_mode(False), torch.enable_grad():
+        return test_rates(prepare(model, data, recipe).plan)
 
 
 def test_rates(plan: Plan) -> RateTest:

@@ -8,6 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.instancenorm import _InstanceNorm
+from torch.nn.parameter import is_lazy
 
 from steepest.classifier import Classifier
 from steepest.data import (
@@ -32,7 +35,9 @@ from steepest.engine import (
     input_dtype,
     module_mode,
     parameter_settings,
+    process_state,
     reference_parameter,
+    single_values_kept_apart,
 )
 from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import mlp, overlaps_itself
@@ -40,6 +45,7 @@ from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import SETTINGS, Recipe
 from steepest.training.find_lr import test_rates
 from steepest.training.rows_tried import advice, embedding_of_rows, require_in_range
+from steepest.training.weights import put, snapshot
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
@@ -147,12 +153,50 @@ def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
             f"{' and '.join(wanting)} {'need' if len(wanting) > 1 else 'needs'} a validation part: "
             "set validation to a share or a file"
         )
-    norms = [name for name, m in plan.model.named_modules() if isinstance(m, nn.BatchNorm1d)]
-    if norms and plan.batch_size == 1:
+    _check_shortest_minibatch(plan)
+
+
+def _check_shortest_minibatch(plan: Plan) -> None:
+    """A forward pass of the minibatch that ends an epoch, where normalisation may refuse it.
+
+    One row may leave one value to a channel, which has no spread; and instance normalisation that
+    keeps running statistics refuses images of one pixel only while it trains.
+    """
+    rows = plan.rows % plan.batch_size or plan.batch_size
+    modules = list(plan.model.modules())
+    tracks = any(isinstance(m, _InstanceNorm) and m.track_running_stats for m in modules)
+    if not tracks and (rows > 1 or all(map(_takes_one_row, modules))):
+        return
+    model, before = plan.model, snapshot(plan.model)
+    like = reference_parameter(model)
+    batch = Rows(plan.inputs, like)[torch.arange(rows, device=like.device)]
+    try:
+        with (
+            module_mode(model, training=True),
+            process_state(like.device),
+            torch.no_grad(),
+            single_values_kept_apart(model) as apart,
+        ):
+            model(batch)
+    except Exception as error:
+        raise ModelError(
+            f"the model cannot train on the last minibatch of an epoch, of shape "
+            f"{tuple(batch.shape)}: {error}; take another batch_size or another normalisation"
+        ) from error
+    finally:
+        put(model, before)  # running statistics
+    if apart and plan.batch_size == 1:
+        kind = type(model.get_submodule(apart[0])).__name__
         raise RecipeError(
-            f"batch_size is 1, and module {norms[0]!r} (BatchNorm1d) needs the spread of several "
-            "rows: take a larger batch_size, or LayerNorm"
+            f"batch_size is 1, and module {apart[0]!r} ({kind}) needs the spread of several rows: "
+            "take a larger batch_size, or LayerNorm"
         )
+
+
+def _takes_one_row(module: nn.Module) -> bool:
+    """Whether a module is one of torch's or ours that treats each row alone."""
+    ours = type(module).__module__.startswith(("torch.nn.modules", "steepest.nn"))
+    return ours and not isinstance(module, (_NormBase, nn.GroupNorm))
 
 
 def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
@@ -206,6 +250,7 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
             f"{type(model).__name__}; data come second, a name or a path or (X, y): "
             f"train(None, {repr(str(model)) if isinstance(model, (str, Path)) else '(X, y)'})"
         )
+    _check_tensors(model, recipe)
     of_net = [name for name, setting in SETTINGS.items() if setting.of_net]
     settings = [name for name in of_net if getattr(recipe, name) not in (None, 0.0, False)]
     if settings:
@@ -216,11 +261,34 @@ def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ModelError("the model has no parameter that requires a gradient: nothing to train")
     for name, parameter in model.named_parameters():
-        if parameter.requires_grad and overlaps_itself(parameter):
+        if parameter.requires_grad and not is_lazy(parameter) and overlaps_itself(parameter):
             raise ModelError(
                 f"elements of {name!r} share memory (shape {tuple(parameter.shape)}, strides "
                 f"{parameter.stride()}), so none can move alone: make it of a copy, with .clone()"
             )
+
+
+def _check_tensors(model: nn.Module, recipe: Recipe) -> None:
+    """Whether the parameters and buffers hold numbers that a training can change, on one device."""
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, tensor in named.items():
+        if tensor.is_meta:
+            raise ModelError(
+                f"{name} is on the meta device, which holds no numbers: give the model weights "
+                "first, model.to_empty(device='cpu') and an initialisation"
+            )
+        if not is_lazy(tensor) and tensor.is_inference():
+            raise ModelError(
+                f"{name} was made inside torch.inference_mode() and takes no gradient: make the "
+                "model outside it"
+            )
+    devices = {p.device: name for name, p in model.named_parameters()}
+    if len(devices) > 1 and recipe.device is None:
+        where = ", ".join(f"{name} on {device}" for device, name in devices.items())
+        raise ModelError(
+            f"the model's parameters are on several devices ({where}), and a run takes place on "
+            "one: set device, or move the model to one"
+        )
 
 
 def load_parts(data: Any, recipe: Recipe) -> Dataset:
@@ -286,7 +354,7 @@ def _trial(model: nn.Module, inputs: Inputs) -> tuple[Tensor, float]:
     try:
         with (
             module_mode(model, training=False),
-            torch.random.fork_rng(),
+            process_state(like.device),
             FlopCounter(model) as counter,
         ):
             outputs = model(batch)
@@ -318,7 +386,7 @@ def _objective(
         like = reference_parameter(model)
         rows = np.linspace(0, len(inputs) - 1, min(len(inputs), _ROWS_TRIED)).astype(np.int64)
         batch = Rows(inputs, like)[torch.from_numpy(rows).to(like.device)]
-        with module_mode(model, training=False), torch.random.fork_rng():
+        with module_mode(model, training=False), process_state(like.device):
             lasting = lasting_range(model, batch)
     objective = Objective.of_outputs(
         outputs, len(classes), several=classes.several, lasting=lasting

@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 from torch import nn
 
@@ -89,7 +90,7 @@ def train(
     folder = None if out is None else Path(out)
     if folder is not None:
         make_run_folder(folder)
-    with _alone(folder):
+    with _alone(folder), torch.inference_mode(False), torch.enable_grad():
         try:
             ready = prepare(model, data, recipe)
             schedule = _schedule(ready, scheduler, scheduler_every)
@@ -131,7 +132,7 @@ def resume(
     folder = Path(path)
     check_progress(progress)
     require_run_folder(folder, to_write=True)
-    with _alone(folder):
+    with _alone(folder), torch.inference_mode(False), torch.enable_grad():
         sweep(folder)
         checkpoint = newest(folder)
         recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
@@ -290,7 +291,9 @@ def _schedule(ready: Preparation, scheduler: TorchScheduler | None, every: str) 
             raise RecipeError(
                 "the recipe has a schedule and a scheduler was given; leave out one of the two"
             )
-        return FromTorch(scheduler, ready.lr, each_step=every == "step")
+        return FromTorch(
+            scheduler, ready.lr, each_step=every == "step", validation="validation" in ready.parts
+        )
     return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, plan.total_steps)
 
 
