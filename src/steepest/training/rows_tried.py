@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.data import Inputs, Samples
-from steepest.engine import module_mode, reference_parameter
+from steepest.engine import module_mode, process_state, reference_parameter
 from steepest.errors import DataError
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -45,7 +45,7 @@ def embedding_of_rows(model: nn.Module, train: Samples) -> Fed | None:
 
     hooks = [layer.register_forward_pre_hook(look) for layer in layers]
     try:
-        with module_mode(model, training=False), torch.random.fork_rng(), torch.no_grad():
+        with module_mode(model, training=False), process_state(), torch.no_grad():
             model(batch)
     except Exception:
         pass
