@@ -94,7 +94,7 @@ class Descent:
         self._engine.load(self._plan, self._good.optimiser, self._step)
         if self._from is None:
             self._write_checkpoint()  # from the first moment on there is something to go on from
-        ending: Ending = None
+        ending = self._stopped_before()
         try:
             while ending is None and not self._is_over():
                 ending = self._take_some_steps()
@@ -107,6 +107,14 @@ class Descent:
         finally:
             self._put_last_weights(ending)
         self._tell(self._run_stopped(ending))
+
+    def _stopped_before(self) -> Ending:
+        """How the checkpoint's run ended, if early stopping ended it and has no more patience."""
+        recipe, done = self._plan.recipe, self._from is not None and self._epoch.steps == 0
+        if not (done and recipe.early_stopping and self._best.epoch >= 0):
+            return None
+        last = (self._step - 1) // self._plan.steps_per_epoch
+        return _patience_over(recipe, self._best.epoch, last)
 
     def _first_state(self) -> State:
         """What the run begins with or goes on from, which the model holds from now on."""

@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -15,7 +16,7 @@ from torch import nn
 
 from steepest.classifier import save_classifier
 from steepest.engine import Plan
-from steepest.errors import RecipeError, RunError
+from steepest.errors import RecipeError, RunError, SteepestWarning
 from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.health import Findings
 from steepest.nn import build
@@ -29,6 +30,7 @@ from steepest.run import (
     Record,
     Run,
     begin_run_folder,
+    open_run,
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
@@ -43,6 +45,11 @@ from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make
 from steepest.training.sources import with_sources
 from steepest.training.weights import snapshot
 
+# What changes no number of the training: a run that has ended stays as it is.
+_IDLE = {
+    *("log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs", "data"),
+    *("keep_checkpoints", "check", "health"),
+}
 NOTHING = Findings()
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 
@@ -120,7 +127,9 @@ def resume(
 
     The weights at the end are, bit for bit, those of a run that was never interrupted. A run that
     had finished goes on if it is given more epochs: resume("runs/a", epochs=20), and ends as one
-    that had them from the start; with swa that is refused where the mean can no longer be made.
+    that had them from the start; with swa that is refused where the mean can no longer be made. One
+    that early stopping ended goes on with more patience, one that diverged with another lr. Else a
+    run that has ended is given back as it is, with a SteepestWarning that says so.
 
     path: the run's folder. model: needed for a module of the user's own class; its weights are
     replaced. data: needed if the run was not given a file or a name, or if the file was moved (and
@@ -143,6 +152,9 @@ def resume(
         average_to_go_on(checkpoint, ready.plan)
         if checkpoint.scheduler and scheduler is None:
             raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
+        if ended := _ended_run(folder, model, ready, checkpoint):
+            _say_ended(ended)
+            return ended
         schedule = _schedule(ready, scheduler, scheduler_every)
         record = Record.go_on(folder / RECORD)
         epoch_begin = checkpoint.step - checkpoint.epoch_stats.steps
@@ -150,7 +162,36 @@ def resume(
         write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
         run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
         _carry_out(run, ready, schedule, progress, observers, checkpoint)
+    if checkpoint.epoch_stats.steps == 0 and run.history["step"].max() == checkpoint.step:
+        _say_ended(run)
     return run
+
+
+def _ended_run(
+    folder: Path, model: nn.Module | None, ready: Preparation, checkpoint: Checkpoint
+) -> Run | None:
+    """The run as it is, if it had ended and nothing is asked for that could take it further."""
+    recipe, kept = ready.plan.recipe, checkpoint.recipe
+    deciding = [name for name, one in SETTINGS.items() if one.resumable and name not in _IDLE]
+    if any(getattr(recipe, name) != getattr(kept, name) for name in deciding):
+        return None
+    try:
+        run = open_run(folder, model)
+    except RunError:  # killed before its model was whole: the end is carried out again
+        return None
+    run.dataset = ready.dataset
+    return run if run.status in ("finished", "diverged") else None
+
+
+def _say_ended(run: Run) -> None:
+    reason = run.record.table("events")["text"][-1]
+    warnings.warn(
+        f"the run has ended and nothing was trained ({run.status}: {reason}); to go on, ask for "
+        "more epochs or steps, for more patience where early stopping ended it, or for another lr "
+        "where it diverged",
+        SteepestWarning,
+        stacklevel=3,
+    )
 
 
 def _recipe_to_go_on(
