@@ -1,6 +1,7 @@
 """What steepest raises: one family, each message saying where, what, and what to do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Any
 
@@ -46,6 +47,27 @@ class HealthError(SteepestError):
 
 class UnknownRuleError(SteepestError, LookupError):
     """There is no health rule with this code."""
+
+
+class MissingExtra(SteepestError, ImportError):  # noqa: N818
+    """A package that only some uses need is not installed."""
+
+
+@contextmanager
+def needs(extra: str, what: str) -> Iterator[None]:
+    """Around the import of an optional package: where it is missing, name the extra that has it.
+
+    extra: of pyproject.toml. what: what needs it, the message's first words. Raises MissingExtra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        raise MissingExtra(
+            f"{what} needs {package}, which is not installed: pip install 'steepest[{extra}]', "
+            "or 'steepest[all]' for every extra",
+            name=package,
+        ) from error
 
 
 class SteepestWarning(UserWarning):
