@@ -142,3 +142,16 @@ def test_an_area_of_exactly_0_counts_in_the_mean_over_labels():
     assert evaluate_labels(probabilities, targets, 0.5, NAMES).roc_auc == pytest.approx(0.5)
     only_wrong = evaluate_labels(probabilities[:, 1:], targets[:, 1:], 0.5, NAMES[1:])
     assert only_wrong.roc_auc == 0.0
+
+
+def test_a_notebook_shows_tables_with_names_as_text_and_no_colours_of_their_own():
+    names = ("<b>a", "b", "c")
+    html = evaluate_probabilities(PROBABILITIES, TRUTH, 0.5, names)._repr_html_()
+    assert "on 6 rows" in html
+    assert "0.6667" in html  # the accuracy
+    assert html.count("&lt;b&gt;a") == 3  # a class, a true class and a predicted one
+    assert "<b>" not in html
+    assert "color" not in html
+    assert "background" not in html
+    several = evaluate_labels(PROBABILITIES, np.eye(3, dtype=np.int64)[TRUTH], 0.5, names)
+    assert "only predicted" in several._repr_html_()

@@ -187,3 +187,10 @@ def test_a_disk_that_fills_up_while_training_sends_the_run_elsewhere(
     place = str(error.value).rsplit(" ", 1)[1]
     assert same_weights(sp.open(place).model, model)
     shutil.rmtree(place)
+
+
+def test_a_notebook_shows_status_scores_and_findings(run):
+    html = run._repr_html_()
+    assert "finished, " in html
+    assert f"{run.scores['train'].accuracy:.4f}" in html
+    assert all(code in html for code in run.findings.loud.codes)

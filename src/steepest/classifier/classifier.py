@@ -13,6 +13,7 @@ from steepest.classifier.evaluation import (
     Evaluation,
     evaluate_labels,
     evaluate_probabilities,
+    require_metrics,
 )
 from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
 from steepest.engine import forward, input_dtype
@@ -70,6 +71,7 @@ class Classifier:
         target: the column of the class. Raises TargetError if there are no labels, or one that
         training never saw, and ModelError if the model's outputs are not finite.
         """
+        require_metrics()
         outputs, targets = self._outputs(samples, y, target)
         evaluate = evaluate_labels if self.classes.several else evaluate_probabilities
         return evaluate(

@@ -6,10 +6,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from steepest.classifier.html import evaluation_html
+from steepest.errors import needs
+
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
 
 CALIBRATION_BINS = 15
+_WHAT = "an evaluation (per-class scores, confusion, ROC AUC, calibration)"
+
+
+def require_metrics() -> None:
+    """Raise MissingExtra where scikit-learn is missing, before any work."""
+    with needs("metrics", _WHAT):
+        import sklearn  # noqa: F401
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,9 @@ class Evaluation:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        return evaluation_html(self)
+
 
 def evaluate_probabilities(
     probabilities: Float64Array, targets: Int64Array, loss: float, names: tuple[str, ...]
@@ -74,7 +87,8 @@ def evaluate_probabilities(
 
     probabilities: (N, C). targets: (N,) in [0, C). names: the C classes.
     """
-    from sklearn import metrics
+    with needs("metrics", _WHAT):
+        from sklearn import metrics
 
     predictions = probabilities.argmax(axis=1)
     indices = np.arange(len(names))
@@ -104,7 +118,8 @@ def evaluate_labels(
     probabilities: Float64Array, targets: Int64Array, loss: float, names: tuple[str, ...]
 ) -> Evaluation:
     """The evaluation where rows may have several classes. Both (N, C); targets of 0 and 1."""
-    from sklearn import metrics
+    with needs("metrics", _WHAT):
+        from sklearn import metrics
 
     predictions = (probabilities > 0.5).astype(np.int64)
     # One column is two classes to scikit-learn, of which the second one is meant.

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+from html import escape
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,7 @@ from steepest.classifier import (
     open_classifier,
     save_classifier,
 )
+from steepest.classifier.html import html_table
 from steepest.data import Dataset
 from steepest.errors import RunError
 from steepest.files import is_empty_folder, make_run_folder, write_failure
@@ -155,6 +157,15 @@ class Run:
         where = "in memory" if self.folder is None else f"in {self.folder}"
         engine, epochs = facts.get("engine"), self.history.height
         return f"<Run {where}: {self.status}, {engine} engine, {epochs} epochs>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, str(score.rows), f"{score.loss:.4f}", f"{score.accuracy:.4f}")
+            for name, score in self.scores.items()
+        ]
+        scores = html_table(("part", "rows", "loss", "accuracy"), rows)
+        findings = self.findings.loud._repr_html_() if self.findings.loud else ""
+        return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{scores}{findings}"
 
 
 def open_run(
