@@ -11,7 +11,7 @@ from steepest.cli.train import recipe_of
 
 
 @click.command("find-lr", cls=Command)
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @recipe_options
 @click.option(
     "--plot", type=click.Path(path_type=Path, dir_okay=False), help="Save the curve as a picture."
@@ -26,10 +26,10 @@ def command(source: str, plot: Path | None, as_json: bool, **options: Any) -> No
     """
     from steepest.training import find_lr
 
+    if plot is not None:  # before the work, as it needs an extra
+        from steepest.report import save_rate_test
     test = find_lr(recipe=recipe_of(source, options))
     if plot is not None:
-        from steepest.report import save_rate_test
-
         save_rate_test(test, plot)
     if as_json:
         print_json(

@@ -8,6 +8,8 @@ activations and gradients.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from steepest.errors import needs
+
 if TYPE_CHECKING:
     from steepest.explain.animation import Descent as Descent
     from steepest.explain.animation import descent as descent
@@ -43,4 +45,5 @@ __all__ = list(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'steepest.explain' has no attribute {name!r}")
-    return getattr(import_module(f"steepest.explain.{_PUBLIC[name]}"), name)
+    with needs("explain", f"steepest.explain.{name}"):
+        return getattr(import_module(f"steepest.explain.{_PUBLIC[name]}"), name)

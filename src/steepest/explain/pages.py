@@ -4,6 +4,7 @@ from functools import cache
 from html import escape
 from typing import TYPE_CHECKING
 
+from steepest.errors import needs
 from steepest.explain.book import Entry
 from steepest.explain.numbers import cells, lines
 from steepest.explain.text import HEADINGS, difference_text, verdict
@@ -114,7 +115,8 @@ def _markdown_entry(entry: Entry) -> list[str]:
 
 @cache
 def _mathml(latex: str) -> str:
-    from latex2mathml.converter import convert
+    with needs("explain", "a ledger as HTML"):
+        from latex2mathml.converter import convert
 
     text: str = convert(latex)
     return text

@@ -68,7 +68,7 @@ class Recipe:
         None, "file, folder or name of the data, where no object is given", TEXT, resumable=True
     )
     target: str | None = _data(
-        None, "column that holds the class", TEXT, unset="none; tables need one"
+        None, "column that holds the class", TEXT, unset="target, label, class or y"
     )
     ignore: tuple[str, ...] = _data((), "columns to leave out, a,b,c", NAMES)
     image_size: int | None = _data(

@@ -1,19 +1,22 @@
 """Pictures of a run, and its report. Nothing here changes one."""
 
-from steepest.report.axes import TRAIN as TRAIN
-from steepest.report.axes import VALIDATION as VALIDATION
-from steepest.report.axes import theme as theme
-from steepest.report.curves import best_epoch as best_epoch
-from steepest.report.curves import plot_curves as plot_curves
-from steepest.report.curves import plot_gap as plot_gap
-from steepest.report.curves import plot_learning_rate as plot_learning_rate
-from steepest.report.curves import plot_rate_test as plot_rate_test
-from steepest.report.curves import save_curves as save_curves
-from steepest.report.curves import save_rate_test as save_rate_test
-from steepest.report.layers import plot_layers as plot_layers
-from steepest.report.page import write_report as write_report
-from steepest.report.predictions import Mistake as Mistake
-from steepest.report.predictions import most_confident_mistakes as most_confident_mistakes
-from steepest.report.predictions import plot_calibration as plot_calibration
-from steepest.report.predictions import plot_confusion as plot_confusion
-from steepest.report.predictions import plot_mistakes as plot_mistakes
+from steepest.errors import needs
+
+with needs("plots", "steepest.report"):
+    from steepest.report.axes import TRAIN as TRAIN
+    from steepest.report.axes import VALIDATION as VALIDATION
+    from steepest.report.axes import theme as theme
+    from steepest.report.curves import best_epoch as best_epoch
+    from steepest.report.curves import plot_curves as plot_curves
+    from steepest.report.curves import plot_gap as plot_gap
+    from steepest.report.curves import plot_learning_rate as plot_learning_rate
+    from steepest.report.curves import plot_rate_test as plot_rate_test
+    from steepest.report.curves import save_curves as save_curves
+    from steepest.report.curves import save_rate_test as save_rate_test
+    from steepest.report.layers import plot_layers as plot_layers
+    from steepest.report.page import write_report as write_report
+    from steepest.report.predictions import Mistake as Mistake
+    from steepest.report.predictions import most_confident_mistakes as most_confident_mistakes
+    from steepest.report.predictions import plot_calibration as plot_calibration
+    from steepest.report.predictions import plot_confusion as plot_confusion
+    from steepest.report.predictions import plot_mistakes as plot_mistakes

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from steepest.data.memory import require_memory
 from steepest.data.samples import Dataset, Samples
 from steepest.data.sources.folders import is_hidden
-from steepest.errors import DataError
+from steepest.errors import DataError, needs
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 _PARTS = {
@@ -83,7 +83,8 @@ def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
 
 
 def _read_images(paths: list[Path], size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
-    from PIL import Image
+    with needs("images", "a folder of images"):
+        from PIL import Image
 
     _require_room(paths[0], len(paths), size)
     with (

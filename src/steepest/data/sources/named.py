@@ -8,7 +8,7 @@ from typing import Any
 from steepest.data.samples import Dataset
 from steepest.data.sources.arrays import make_samples
 from steepest.data.sources.idx import find_idx_folder, read_idx_folder
-from steepest.errors import DataError
+from steepest.errors import DataError, needs
 
 _FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -22,7 +22,8 @@ _ROOTS = ("datasets", "data", "~/.cache/steepest", "~/datasets", "~/data")
 
 def _from_sklearn(name: str) -> Callable[[Path | None], Dataset]:
     def read(root: Path | None) -> Dataset:
-        from sklearn import datasets
+        with needs("datasets", f"the data set {name!r}"):
+            from sklearn import datasets
 
         bunch: Any = getattr(datasets, f"load_{name}")()
         return Dataset(make_samples(bunch.data, bunch.target, name, bunch.target_names))

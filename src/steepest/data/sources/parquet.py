@@ -28,7 +28,7 @@ from steepest.data.sources.frames import (
     table_samples,
     target_column,
 )
-from steepest.errors import DataError
+from steepest.errors import DataError, needs
 
 _BYTES_OF_A_VALUE = 8
 _VALUES_AT_ONCE = 2**20
@@ -40,7 +40,8 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
 
     Raises DataError if it is damaged, has no rows, or promises more than fits in memory.
     """
-    import pyarrow.parquet as pq
+    with needs("parquet", f"{path}: Parquet"):
+        import pyarrow.parquet as pq
 
     with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         about = file.metadata
@@ -105,8 +106,9 @@ class _Survey:
 
 def _survey(files: list[Path], other: set[str | None]) -> _Survey:
     """other: columns that are no features. Raises DataError if a file has other columns."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needs("parquet", f"{files[0].parent}: Parquet"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     rows, complete, index = 0, True, dict[str, None]()
     first: pa.Schema | None = None
