@@ -47,7 +47,7 @@ def test_curves_show_the_history_and_the_best_epoch(run, tmp_path):
         train, validation, best = ax.lines
         assert train.get_ydata().tolist() == run.history[f"train_{quantity}"].to_list()
         assert validation.get_ydata().tolist() == run.history[f"val_{quantity}"].to_list()
-        assert best.get_xdata()[0] == run.history["val_loss"].arg_min() + 1
+        assert best.get_xdata()[0] == run.history["val_loss"].arg_min()
     with Image.open(save_curves(run, tmp_path / "curves.png")) as picture:
         assert picture.size[0] > 1000
 

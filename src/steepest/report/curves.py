@@ -30,7 +30,7 @@ def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None =
     """
     ax = new_axes(ax)
     train, validation = colours(ax)[:2]
-    epochs = history["epoch"] + 1
+    epochs = history["epoch"]
     ax.plot(epochs, history[f"train_{quantity}"], "o-", ms=3, color=train, label="train")
     if history[f"val_{quantity}"].null_count() < history.height:
         ax.plot(
@@ -49,7 +49,7 @@ def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """
     ax = new_axes(ax)
     gap = (history["val_loss"] - history["train_loss"]).to_numpy().astype(np.float64)
-    epochs = (history["epoch"] + 1).to_numpy()
+    epochs = history["epoch"].to_numpy()
     colour = colours(ax)[1]
     ax.plot(epochs, gap, "s--", ms=3, color=colour, label="validation - train")
     ax.fill_between(epochs, 0, gap, color=colour, alpha=0.2, lw=0)
@@ -102,12 +102,12 @@ def save_rate_test(test: RateTest, path: str | Path) -> Path:
 def _mark_best(history: pl.DataFrame, ax: Axes) -> None:
     best = best_epoch(history)
     if best is not None:
-        epoch = int(history["epoch"][best]) + 1
+        epoch = int(history["epoch"][best])
         ax.axvline(epoch, color="grey", ls=":", lw=1.2, label=f"best epoch {epoch}")
 
 
 def _over_epochs(ax: Axes) -> Axes:
-    ax.set_xlabel("epochs done")
+    ax.set_xlabel("epoch, from 0")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small")

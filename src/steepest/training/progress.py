@@ -1,4 +1,7 @@
-"""How a run shows itself while it goes on: a bar on a terminal, lines elsewhere."""
+"""How a run shows itself while it goes on: a bar on a terminal, lines elsewhere.
+
+Epochs are counted from 0, as in the record and in all that is said of a run.
+"""
 
 import sys
 import time
@@ -23,13 +26,14 @@ from steepest.run import (
 
 
 class Bar:
-    """One line on the terminal: epoch, loss, accuracy, rows a second, time left."""
+    """One line on the terminal: epoch, share done, loss, accuracy, rows a second, time left."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._progress = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+            TextColumn("epoch={task.fields[epoch]:3d}"),
             BarColumn(bar_width=None),
+            TextColumn("{task.percentage:.0f} %"),
             TextColumn("{task.fields[scores]}"),
             TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(compact=True),
@@ -54,12 +58,11 @@ class Bar:
         match event:
             case RunStarted():
                 print_start(event, self._console)
-                self._epochs = -(-event.total_steps // event.steps_per_epoch)
                 self._task = self._progress.add_task(
                     "",
                     total=event.total_steps,
                     completed=event.step,
-                    epoch=f"{event.step // event.steps_per_epoch + 1}/{self._epochs}",
+                    epoch=event.step // event.steps_per_epoch,
                     scores="",
                     rate="",
                 )
@@ -70,7 +73,7 @@ class Bar:
                 self._progress.update(
                     self._task,
                     completed=event.step,
-                    epoch=f"{event.epoch + 1}/{self._epochs}",
+                    epoch=event.epoch,
                     scores=f"loss={stats.loss:.3f}, accuracy={stats.accuracy:.3f}",
                     rate=f"{rate:,.0f} rows/s",
                 )
