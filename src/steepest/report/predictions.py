@@ -172,8 +172,12 @@ def _shown(value: Any) -> str:
 
 
 def _plain(name: str, most: int = 18) -> str:
-    """A name as text: a dollar sign would begin a formula for matplotlib."""
-    short = name if len(name) <= most else name[: most - 1] + "…"
+    """A name as text: a dollar sign would begin a formula for matplotlib.
+
+    A long one loses its middle: names often differ only at their ends.
+    """
+    head, tail = most // 2, (most - 1) // 2
+    short = name if len(name) <= most else f"{name[:head]}…{name[-tail:]}"
     return short.replace("$", r"\$")
 
 
