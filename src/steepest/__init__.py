@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from steepest import explain as explain
     from steepest.classifier import Classifier as Classifier
     from steepest.classifier import Evaluation as Evaluation
@@ -54,6 +55,10 @@ __all__ = list(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":  # that of the package's metadata, as `steepest --version` prints it
+        from importlib.metadata import version
+
+        return version("steepest")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'steepest' has no attribute {name!r}")
     module, colon, attribute = _PUBLIC[name].partition(":")
@@ -65,4 +70,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, "__version__"]

@@ -6,10 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 
 import numpy as np
 import polars as pl
 import pytest
+
+import steepest as sp
+from steepest.classifier.evaluation import evaluate_probabilities
+from steepest.cli.evaluate import _print_tables
 
 
 def test_help_is_quick_and_lists_the_commands(steepest):
@@ -186,3 +191,23 @@ def test_the_toolbox_has_flags_and_survives_the_recipe_file(steepest, tmp_path):
     again = steepest("train", tmp_path / "a" / "recipe.toml", "--out", "b", "--json")
     assert again.json["test"] == first.json["test"]
     assert again.json["train"] == first.json["train"]
+
+
+def test_the_version_is_that_of_the_package(steepest):
+    assert steepest("--version").out == f"steepest, version {sp.__version__}\n"
+    assert sp.__version__ == version("steepest")
+    assert "__version__" in dir(sp)
+
+
+def test_names_of_classes_are_never_cut_in_a_confusion_matrix(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    names = tuple(f"tropical_forest_{letter}" for letter in "abcdefghij")
+    probabilities = np.eye(10)[np.arange(40) % 10]
+    _print_tables(evaluate_probabilities(probabilities, np.arange(40) % 10, 0.1, names))
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 100
+    assert all(f"{i} {name} " in printed for i, name in enumerate(names))
+    short = tuple("abcdefghij")
+    _print_tables(evaluate_probabilities(probabilities, np.arange(40) % 10, 0.1, short))
+    assert "┃ a ┃ b ┃ c ┃" in capsys.readouterr().out

@@ -10,10 +10,12 @@ from steepest.cli.help import Command
 from steepest.cli.options import as_json, print_json, weights
 from steepest.cli.verdict import end_with, verdict_of
 
+_MOST_CLASSES = 12
+
 
 @click.command("evaluate", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @weights
 @as_json
@@ -47,17 +49,44 @@ def _print_tables(evaluation: Any) -> None:
     for name in ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calibration_error"):
         value = getattr(evaluation, name)
         summary.add_row(name.replace("_", " "), "-" if value is None else f"{value:.4f}")
-    classes = Table("class", "precision", "recall", "f1", "rows")
+    classes = _table("class", "precision", "recall", "f1", "rows")
     for score in evaluation.classes:
         numbers = (f"{score.precision:.3f}", f"{score.recall:.3f}", f"{score.f1:.3f}")
         classes.add_row(escape(score.name), *numbers, str(score.support))
     console = Console()
     console.print(summary, classes)
-    if len(evaluation.classes) <= 12:
-        columns = [escape(score.name) for score in evaluation.classes]
-        confusion = Table("true \\ predicted", *columns)
-        if evaluation.several:
-            confusion = Table("class", "neither", "only predicted", "only true", "both")
-        for score, row in zip(evaluation.classes, evaluation.confusion, strict=True):
-            confusion.add_row(escape(score.name), *map(str, row))
-        console.print(confusion)
+    if len(evaluation.classes) <= _MOST_CLASSES:
+        console.print(_confusion(evaluation, console.width))
+
+
+def _confusion(evaluation: Any, width: int) -> Any:
+    """The confusion; its columns are numbered where the names do not fit beside each other."""
+    from rich.cells import cell_len
+    from rich.markup import escape
+
+    names = [score.name for score in evaluation.classes]
+    rows = [list(map(str, counts)) for counts in evaluation.confusion]
+    across, corner = names, "true \\ predicted"
+    if evaluation.several:
+        across, corner = ["neither", "only predicted", "only true", "both"], "class"
+    first = max(map(cell_len, [corner, *names]))
+    columns = zip(across, *rows, strict=True)
+    needed = first + 4 + sum(3 + max(map(cell_len, column)) for column in columns)
+    if needed > width and not evaluation.several:
+        across = [str(i) for i in range(len(names))]
+        names = [f"{i} {name}" for i, name in enumerate(names)]
+    table = _table(corner, *map(escape, across))
+    for name, counts in zip(names, rows, strict=True):
+        table.add_row(escape(name), *counts)
+    return table
+
+
+def _table(first: str, *others: str) -> Any:
+    """A table whose first column is folded and not cut where it is wider than the terminal."""
+    from rich.table import Table
+
+    table = Table()
+    table.add_column(first, overflow="fold")
+    for other in others:
+        table.add_column(other, no_wrap=True)
+    return table
