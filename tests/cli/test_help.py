@@ -49,6 +49,25 @@ def test_no_line_of_any_help_is_cut_at_80_columns(printed):
 
 
 @pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("steepest tr", "plain,train"),
+        ("steepest train --batch-s", "plain,--batch-size"),
+        ("steepest train x --optimizer adamw", "plain,adamw"),
+        ("steepest train cust", "file,cust"),
+        ("steepest evaluate run cust", "file,cust"),
+    ],
+)
+def test_the_shell_completes_commands_options_names_and_files(
+    printed, monkeypatch, words, completed
+):
+    monkeypatch.setenv("_STEEPEST_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - 1))
+    assert completed in printed("").splitlines()
+
+
+@pytest.mark.parametrize(
     ("line", "meant"),
     [
         ("train x --learning-rate 1", "steepest calls it '--lr'"),

@@ -16,7 +16,7 @@ _NAMES = ("model", "loss_fn", "optimizer", "train_loader", "val_loader")
 
 
 @click.command("check", cls=Command)
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @recipe_options
 @click.option(
     "--seconds", type=float, default=2.0, show_default=True, help="Time for the experiments."

@@ -113,7 +113,7 @@ def lecture(output: Path | None, as_json: bool) -> None:
 
 @command.command("backprop")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("source", required=False)
+@click.argument("source", type=click.Path(), required=False)
 @click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @click.option("--rows", default=4, show_default=True, help="The first so many rows are explained.")
 @_output
@@ -163,7 +163,7 @@ def graph(expression: str, at: str, output: Path | None, as_json: bool) -> None:
 
 
 @command.command("descent")
-@click.argument("source", default="moons")
+@click.argument("source", type=click.Path(), default="moons")
 @recipe_options
 @click.option(
     "--batch-sizes",

@@ -12,7 +12,7 @@ from steepest.cli.options import as_json, print_json, weights
 
 @click.command("predict", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @click.option(
     "-o",
     "--output",

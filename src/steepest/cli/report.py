@@ -10,7 +10,7 @@ from steepest.cli.options import as_json, print_json
 
 @click.command("report", cls=Command)
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("source", required=False)
+@click.argument("source", type=click.Path(), required=False)
 @click.option("--target", show_default="the one trained on", help="Column that holds the class.")
 @click.option(
     "-o",

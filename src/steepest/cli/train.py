@@ -14,7 +14,7 @@ from steepest.recipe import Recipe
 
 
 @click.command("train", cls=Command)
-@click.argument("source")
+@click.argument("source", type=click.Path())
 @recipe_options
 @click.option(
     "--out",
