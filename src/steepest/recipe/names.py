@@ -1,9 +1,11 @@
 """What other libraries call our settings: a message that knows both spares a look-up."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from steepest.errors import did_you_mean
+from steepest.recipe.strange import shown
 
+_MOST_UNKNOWN = 10
 _ELSEWHERE = {
     "learning_rate": "lr",
     "learning_rate_init": "lr",
@@ -62,9 +64,20 @@ def setting_called(name: str) -> str | None:
     return _ELSEWHERE.get(name)
 
 
+def unknown_names(names: Iterable[str], known: Collection[str]) -> list[str]:
+    """What a message says of each name that is not known; of a strange file the first few will do.
+
+    Each is compared with all known ones, which takes a millisecond.
+    """
+    strange = [name for name in names if name not in known]
+    shown = [unknown(name, known) for name in strange[:_MOST_UNKNOWN]]
+    further = len(strange) - len(shown)
+    return [*shown, f"and {further} further unknown settings"] if further else shown
+
+
 def unknown(name: str, known: Iterable[str]) -> str:
     """What a message says of a setting that does not exist. known: those that do."""
     if name in _ELSEWHERE:
         return f"unknown setting {name!r}: steepest calls it {_ELSEWHERE[name]!r}"
     hint = did_you_mean(name, known) or f": the settings are {', '.join(known)}"
-    return f"unknown setting {name!r}{hint}"
+    return f"unknown setting {shown(name)}{hint}"

@@ -9,9 +9,10 @@ import tomli_w
 
 from steepest.errors import RecipeError
 from steepest.recipe.conflicts import conflicts, without_effect
-from steepest.recipe.names import unknown
+from steepest.recipe.names import unknown_names
 from steepest.recipe.plain import by_class_name, plain
 from steepest.recipe.setting import GROUPS, Setting, is_met, needs, needs_any, setting_of, under
+from steepest.recipe.strange import require_readable, shown
 from steepest.recipe.values import (
     AT_LEAST_0,
     BATCH,
@@ -321,7 +322,7 @@ class Recipe:
 
     def __new__(cls, **settings: Any) -> Self:
         """Refuse unknown names here, where the message can say what was meant."""
-        _raise_together([unknown(name, SETTINGS) for name in settings if name not in SETTINGS])
+        _raise_together(unknown_names(settings, SETTINGS))
         return super().__new__(cls)
 
     def __post_init__(self) -> None:
@@ -333,7 +334,7 @@ class Recipe:
                 value = by_class_name(value)
             object.__setattr__(self, name, value)
             if not values.holds(value):
-                mistakes.append(f"{name} must be {values.expected}, but is {value!r}")
+                mistakes.append(f"{name} must be {values.expected}, but is {shown(value)}")
         if not mistakes:
             mistakes = [*without_effect(self), *conflicts(self)]
         _raise_together(mistakes)
@@ -359,7 +360,7 @@ class Recipe:
         Others that lose their meaning by that, as momentum does with another optimizer, go back to
         their defaults; those named here are refused if they have none.
         """
-        _raise_together([unknown(name, SETTINGS) for name in settings if name not in SETTINGS])
+        _raise_together(unknown_names(settings, SETTINGS))
         changed = {f.name: settings.get(f.name, getattr(self, f.name)) for f in fields(self)}
         for f in fields(self):  # what gives a field its meaning comes before it
             if f.name not in settings and not is_met(setting_of(f), changed):
@@ -382,9 +383,10 @@ class Recipe:
     @classmethod
     def from_toml(cls, text: str, source: str = "recipe") -> "Recipe":
         """Raises RecipeError naming `source` if the text is not TOML or a setting is wrong."""
+        require_readable(text, source)
         try:
             settings = tomllib.loads(text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:  # the former by a number of 5000 digits, too
             raise RecipeError(f"{source} is not valid TOML: {error}") from None
         try:
             return cls(**settings)
