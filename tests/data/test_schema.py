@@ -310,3 +310,16 @@ def test_a_row_has_one_probability_wherever_it_comes_from(write, tmp_path):
         for rows in (part, load(part, target="y"), run.dataset.validation):
             assert np.allclose(classifier.predict_proba(rows)[0], expected, rtol=1e-6)
     assert opened.evaluate(part).accuracy == run.scores["validation"].accuracy
+
+
+def test_a_table_of_many_columns_asks_for_its_schema_once(monkeypatch):
+    frame = pl.DataFrame({f"c{i}": [0.0, 1.0] for i in range(50)} | {"y": [0, 1]})
+    train = load(frame, target="y").train
+    preprocessing = Preprocessing.fit(train)
+    asked = []
+    schema = pl.DataFrame.schema.fget
+    monkeypatch.setattr(
+        pl.DataFrame, "schema", property(lambda self: asked.append(1) or schema(self))
+    )
+    preprocessing.prepare(train)  # it is made anew each time: quadratic if asked for each column
+    assert 0 < len(asked) < 5

@@ -107,8 +107,9 @@ class TableEncoder:
     def unseen(self, frame: pl.DataFrame, place: Place) -> tuple[str, ...]:
         """Notes on the words in these rows that training never saw or saw too rarely."""
         notes = []
+        there = set(frame.columns)
         for column in self.columns:
-            if column.kind != "words" or column.other or column.name not in frame.columns:
+            if column.kind != "words" or column.other or column.name not in there:
                 continue
             series = frame[column.name]
             unseen = series.filter(level_indices(series, column.levels, place) == UNSEEN)
@@ -124,13 +125,12 @@ class TableEncoder:
 
         commas: those whose numbers were read with decimal commas.
         """
+        schema = frame.schema  # polars makes it anew each time
         return [
             c.name
             for c in self.columns
-            if c.name in frame.columns
-            and not (
-                c.is_held_in(frame.schema[c.name]) and (c.decimal == ",") == (c.name in commas)
-            )
+            if c.name in schema
+            and not (c.is_held_in(schema[c.name]) and (c.decimal == ",") == (c.name in commas))
         ]
 
     def summary(self) -> tuple[str, ...]:
@@ -165,16 +165,18 @@ class TableEncoder:
 
     @staticmethod
     def _find(frame: pl.DataFrame, name: str, source: str) -> pl.Series:
-        if name not in frame.columns and name.startswith("__index_level_"):
+        try:
+            return frame[name]
+        except pl.exceptions.ColumnNotFoundError:
+            pass
+        if name.startswith("__index_level_"):
             raise DataError(
                 f"{source} has no column {name!r}, the index of a pandas frame, which is not read "
                 "any more: train again without it"
             )
-        if name not in frame.columns:
-            columns = ", ".join(frame.columns)
-            hint = did_you_mean(name, frame.columns) or f"; its columns are {columns}"
-            raise DataError(f"{source} has no column {name!r}{hint}")
-        return frame[name]
+        columns = ", ".join(frame.columns)
+        hint = did_you_mean(name, frame.columns) or f"; its columns are {columns}"
+        raise DataError(f"{source} has no column {name!r}{hint}")
 
 
 def _fit_column(series: pl.Series, place: Place) -> Column | str:

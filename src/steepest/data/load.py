@@ -281,7 +281,8 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
     assert isinstance(features, pl.DataFrame)
     if options.training:
         require_clear(table, features, path)
-    changed = [name for name in table.text.columns if name in features.columns]
+    there = set(features.columns)
+    changed = [name for name in table.text.columns if name in there]
     samples = replace(dataset.train, text=table.text.select(changed), commas=table.commas)
     return Dataset(samples, notes=(*table.notes, *dataset.notes))
 
