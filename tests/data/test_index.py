@@ -89,11 +89,62 @@ def test_in_a_csv_file_it_is_the_first_column_without_a_heading(frame, tmp_path)
     assert columns(data) == ["a", "b"]
     assert data.notes == ("left out, as the index of a pandas frame: 'column_1'",)
     assert columns(load(path, target="y", ignore=["column_1"])) == ["a", "b"]
-    frame.set_index(pd.Index([7] * 12)).to_csv(path)  # no index: it tells no row from another
-    assert columns(load(path, target="y")) == ["column_1", "a", "b"]
-    preprocessing = Preprocessing.fit(load(path, target="y").train)
-    frame.head(2).to_csv(path)  # what was learned from is found, whatever it holds here
-    assert preprocessing.prepare(load_rows(path)).array.shape == (2, 3)
+    assert columns(load(path, target="column_1", ignore=["y"])) == ["a", "b"]
+    trained = frame.rename(columns={"a": "column_1"})
+    preprocessing = Preprocessing.fit(load(trained, target="y").train)
+    frame[["b"]].head(2).to_csv(path)  # what was learned from is found, whatever it holds here
+    assert preprocessing.prepare(load_rows(path)).array.shape == (2, 2)
+
+
+ROW_NAMES = {
+    "shuffled": ["Unnamed: 0"],
+    "doubled": ["Unnamed: 0"],
+    "words": ["Unnamed: 0"],
+    "fractions": ["Unnamed: 0"],
+    "dates": ["Unnamed: 0"],
+    "levels": ["Unnamed: 0", "Unnamed: 1"],
+}
+
+
+@pytest.mark.parametrize("index", ROW_NAMES)
+def test_columns_without_a_heading_before_all_others_are_names_of_the_rows(frame, tmp_path, index):
+    more = {
+        "doubled": np.arange(12) // 2,
+        "fractions": np.arange(12) / 2,
+        "dates": pd.date_range("2020-01-01", periods=12),
+        "levels": pd.MultiIndex.from_arrays([np.arange(12), np.arange(12) // 2]),
+    }
+    indexed = frame.set_index(more[index]) if index in more else INDICES[index](frame)
+    path, twice = tmp_path / "t.csv", tmp_path / "twice.csv"
+    indexed.to_csv(path)
+    reread = pd.read_csv(path)
+    reread.to_csv(twice)
+    reread.to_parquet(tmp_path / "t.parquet")
+    (tmp_path / "folder").mkdir()
+    reread.to_parquet(tmp_path / "folder" / "0.parquet")
+    (tmp_path / "worded").mkdir()
+    reread.assign(b="x").to_parquet(tmp_path / "worded" / "0.parquet")
+    sources = [path, twice, reread, pd.read_csv(twice), tmp_path / "t.parquet"]
+    sources += [tmp_path / "folder", tmp_path / "worded", (reread.drop(columns="y"), frame["y"])]
+    sources += [pl.read_csv(path)] if index != "levels" else []
+    for source in sources:
+        data = load(source, target=None if isinstance(source, tuple) else "y")
+        assert columns(data) == ["a", "b"]
+        assert data.notes[0].startswith("left out, as the index of a pandas frame: ")
+    assert data.notes != ()
+    assert reread.columns[: len(ROW_NAMES[index])].tolist() == ROW_NAMES[index]
+
+
+def test_names_of_rows_stay_where_nothing_else_is_a_feature_and_where_they_are_wanted(frame):
+    frame = frame.rename(columns={"a": "Unnamed: 0"})
+    assert columns(load(frame[["Unnamed: 0", "y"]], target="y")) == ["Unnamed: 0"]
+    assert columns(load(frame, target="y", ignore="Unnamed: 0")) == ["b"]
+    assert columns(load(frame[["b", "Unnamed: 0", "y"]], target="y")) == ["b", "Unnamed: 0"]
+    classes = frame.assign(**{"Unnamed: 0": [3, 4] * 6})
+    assert columns(load(classes, target="Unnamed: 0", ignore="y")) == ["b"]
+    # A run of an earlier version was trained on them, and finds them.
+    state = Preprocessing.fit(load(frame[["Unnamed: 0", "y"]], target="y").train)
+    assert state.prepare(load_rows(frame)).array.shape == (12, 1)
 
 
 def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_path):

@@ -18,6 +18,7 @@ from steepest.data.sources.frames import (
     drop_ignored,
     index_notes,
     is_frame,
+    row_names,
     table_samples,
     target_column,
 )
@@ -36,7 +37,8 @@ class _Options:
 
     labels_needed: whether a table must have its target. training: whether the rows are to be
     learned from, so that a word among numbers is a mistake of the file. read_labels: whether
-    labels in a file of text may become numbers; else they are what is written.
+    labels in a file of text may become numbers; else they are what is written. as_table, columns:
+    what rows to learn from were, where these come later: a table, or an array of these columns.
     """
 
     target: str | None
@@ -46,6 +48,8 @@ class _Options:
     labels_needed: bool = True
     training: bool = False
     read_labels: bool = False
+    as_table: bool = False
+    columns: tuple[str, ...] | None = None
 
 
 def load(
@@ -81,7 +85,14 @@ def load(
         if other is not None:
             # What is ignored may be missing here; words among numbers are found when it is encoded.
             words = getattr(dataset.train.labels, "dtype", np.dtype(int)).kind == "U"
-            later = replace(options, ignore=(), training=False, read_labels=not words)
+            later = replace(
+                options,
+                ignore=(),
+                training=False,
+                read_labels=not words,
+                as_table=isinstance(dataset.train.inputs, pl.DataFrame),
+                columns=dataset.train.columns,
+            )
             part = _read(other, later)
             more = _require_fit(dataset.train, part, name, ignore)
             notes = (*dataset.notes, *part.notes, *more)
@@ -92,12 +103,21 @@ def load(
     return dataset
 
 
-def load_rows(source: Any, *, target: str | None = None, labelled: bool = False) -> Samples:
+def load_rows(
+    source: Any,
+    *,
+    target: str | None = None,
+    labelled: bool = False,
+    as_table: bool = False,
+    columns: tuple[str, ...] | None = None,
+) -> Samples:
     """The rows of any source that `load` reads, to evaluate (labelled) or to predict.
 
-    A source with several parts gives its test part.
+    A source with several parts gives its test part. as_table, columns: whether training had a
+    table, and the names that the columns of its array had.
     """
-    dataset = _read(source, _Options(_name(target), labels_needed=labelled))
+    options = _Options(_name(target), labels_needed=labelled, as_table=as_table, columns=columns)
+    dataset = _read(source, options)
     return dataset.test or dataset.train
 
 
@@ -190,6 +210,7 @@ def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:
         labels = read_npy(_existing(labels))
     if is_frame(inputs):
         frame, index = as_polars(inputs, "X")
+        index += row_names(frame.columns) if options.training else []
         notes = index_notes(index, "X", None)
         inputs = drop_ignored(frame.drop(index), "X", options.ignore)
     if is_frame(labels):
@@ -212,6 +233,9 @@ def _read_path(source: str | Path, options: _Options) -> Dataset:
             target=options.target,
             ignore=options.ignore if options.labels_needed else (),
             labels_needed=options.labels_needed,
+            training=options.training,
+            as_table=options.as_table,
+            columns=options.columns,
         )
         return Dataset(samples, notes=tuple(notes))
     if path.is_dir():
@@ -257,6 +281,8 @@ def _require_utf8(path: Path) -> None:
 def _read_table(
     frame: pl.DataFrame, source: str, options: _Options, index: Sequence[str] = ()
 ) -> Dataset:
+    if options.training:  # later, a run that was trained on them still finds them
+        index = [*index, *row_names(frame.columns, options.target)]
     samples, notes = table_samples(
         frame,
         source,
@@ -276,7 +302,8 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
         text = table.written(target)
         labels = spelled_or_read(text, frame[target]) if options.read_labels else text
         frame = frame.with_columns(labels)
-    dataset = _read_table(frame, source, options, table.index if options.training else ())
+    first = table.row_names if options.training and target not in table.row_names else ()
+    dataset = _read_table(frame, source, options, first)
     features = dataset.train.inputs
     assert isinstance(features, pl.DataFrame)
     if options.training:

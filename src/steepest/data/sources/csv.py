@@ -11,6 +11,7 @@ from typing import Self
 import polars as pl
 
 from steepest.data.decimals import are_numbers, notation, remedy
+from steepest.data.sources.frames import row_names
 from steepest.data.text import MISSING, read_numbers, strip, with_type
 from steepest.errors import DataError
 
@@ -28,15 +29,14 @@ class CsvTable:
     frame: each column in the type that fits all of its values here. text: the columns that are no
     text in the frame, as they are written. commas: those with decimal commas, and those of whole
     numbers beside them. unclear: the columns that stayed text though they hold numbers, with how
-    these are written. index: the column that pandas' index is, as pandas writes it: the first, with
-    whole numbers that all differ and no heading. notes: what was decided.
+    these are written. row_names: the first columns, if without a heading. notes: what was decided.
     """
 
     frame: pl.DataFrame
     text: pl.DataFrame
     commas: frozenset[str]
     unclear: dict[str, str]
-    index: tuple[str, ...]
+    row_names: tuple[str, ...]
     notes: tuple[str, ...]
 
     def written(self, column: str) -> pl.Series:
@@ -68,14 +68,9 @@ def read_csv(path: Path) -> CsvTable:
         text=pl.DataFrame(changed),
         commas=frozenset(commas | (_without_points(typed, text) if commas else set())),
         unclear={name: how for name, how in written.items() if name not in commas},
-        index=form.names[:1] if form.has_unnamed_first and _is_index(typed) else (),
+        row_names=form.names[: form.row_names],
         notes=_notes(path, form, sorted(commas)),
     )
-
-
-def _is_index(typed: dict[str, pl.Series]) -> bool:
-    first = next(iter(typed.values()))
-    return len(typed) > 2 and first.dtype == pl.Int64 and first.n_unique() == len(first) > 1
 
 
 def _without_points(typed: dict[str, pl.Series], text: dict[str, pl.Series]) -> set[str]:
@@ -155,12 +150,12 @@ def require_clear(table: CsvTable, features: pl.DataFrame, path: Path) -> None:
 
 @dataclass(frozen=True)
 class _Form:
-    """How a file is laid out."""
+    """How a file is laid out. row_names: how many of the first columns have no heading."""
 
     separator: str
     names: tuple[str, ...]
     has_header: bool
-    has_unnamed_first: bool
+    row_names: int
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -176,7 +171,7 @@ class _Form:
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise DataError(f"{path} has two columns of the name {doubled[0]!r}; rename one")
-        return cls(separator, names, has_header, has_header and not fields[0])
+        return cls(separator, names, has_header, len(row_names(fields)) if has_header else 0)
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from steepest.errors import DataError, TargetError, did_you_mean
 
 _USUAL_TARGETS = ("target", "label", "class", "y")
 _INDEX_LEVEL = re.compile(r"__index_level_\d+__")
+_NO_HEADING = re.compile(r"(?:Unnamed: \d+(?:\.\d+)*)?")
 _NAMES = (pl.String, pl.Categorical, pl.Enum)
 
 
@@ -57,6 +59,17 @@ def index_columns(
     except (ValueError, TypeError, AttributeError, RecursionError):
         known = set()  # it is not pandas that wrote it
     return [name for name in columns if name in known or _INDEX_LEVEL.fullmatch(name)]
+
+
+def row_names(columns: Sequence[str], target: str | None = None) -> list[str]:
+    """The first columns if they have no heading: names or numbers of the rows, not features.
+
+    pandas, R and polars write them so; pandas reads them as "Unnamed: 0", and "Unnamed: 0.1" where
+    it reads what was written twice. None where no other feature is beside them.
+    """
+    found = list(takewhile(_NO_HEADING.fullmatch, columns))
+    others = [name for name in columns if name not in (*found, target)]
+    return found if others and target not in found else []
 
 
 def index_notes(columns: Sequence[str], source: str, target: str | None) -> list[str]:

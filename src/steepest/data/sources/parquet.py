@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,7 @@ from steepest.data.sources.frames import (
     index_columns,
     index_notes,
     require_columns,
+    row_names,
     table_samples,
     target_column,
 )
@@ -62,20 +63,33 @@ def parquet_files(folder: Path) -> list[Path]:
 
 
 def read_parquet_folder(
-    folder: Path, *, target: str | None, ignore: Sequence[str] = (), labels_needed: bool = True
+    folder: Path,
+    *,
+    target: str | None,
+    ignore: Sequence[str] = (),
+    labels_needed: bool = True,
+    training: bool = False,
+    as_table: bool = False,
+    columns: Sequence[str] | None = None,
 ) -> tuple[Samples, list[str]]:
     """The rows of all Parquet files in a folder, and notes.
 
     Where all features are numbers and none is missing, they are written one batch after another
     into a temporary array of float32 on disk, so that they need not fit in memory. Words and
-    missing values need a table in memory. Raises DataError.
+    missing values need a table in memory. training: whether row names are to be left out.
+    as_table, columns: what training had, a table, or an array of these columns. Raises DataError.
     """
     files = parquet_files(folder)
     found = _survey(files, {target, *ignore})
+    if training:
+        found = found.without(row_names(found.columns, target))
     notes = index_notes(found.index, str(folder), target if labels_needed else None)
     target = target_column(found.columns, str(folder), target, labels_needed)
     features = [name for name in found.columns if name != target and name not in ignore]
-    if target is None or not (found.complete and found.numbers.issuperset(features)):
+    if columns is not None and set(columns) <= set(features):
+        features = list(columns)
+    in_array = found.complete and found.numbers.issuperset(features)
+    if target is None or as_table or not in_array:
         return _as_table(files, found, target, ignore, labels_needed)
     require_columns(
         [name for name in ignore if name not in found.index], found.columns, str(folder), "ignore"
@@ -94,7 +108,7 @@ class _Survey:
     """What the files of a folder promise.
 
     columns: without pandas' index. numbers: those of them that hold numbers. complete: whether
-    no feature lacks a value. index: what is pandas' index in some file.
+    no feature lacks a value. index: what is pandas' index in some file, or names of the rows.
     """
 
     rows: int
@@ -102,6 +116,11 @@ class _Survey:
     numbers: frozenset[str]
     complete: bool
     index: tuple[str, ...]
+
+    def without(self, names: Sequence[str]) -> Self:
+        """The same files, these columns being names of the rows."""
+        columns = tuple(name for name in self.columns if name not in names)
+        return replace(self, columns=columns, index=(*self.index, *names))
 
 
 def _survey(files: list[Path], other: set[str | None]) -> _Survey:
@@ -139,7 +158,7 @@ def _as_table(
     folder = files[0].parent
     advice = "columns of words and missing values need memory: encode and fill them, or take less"
     require_memory(found.rows * len(found.columns) * _BYTES_OF_A_VALUE, folder, advice)
-    frames = [frame.drop(index) for frame, index in map(read_parquet, files)]
+    frames = [read_parquet(path)[0].select(found.columns) for path in files]
     samples, notes = table_samples(
         pl.concat(frames),
         str(folder),
