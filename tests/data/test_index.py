@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import steepest as sp
 from steepest.data import Preprocessing, load, load_rows
 from steepest.errors import DataError
 
@@ -145,6 +146,21 @@ def test_names_of_rows_stay_where_nothing_else_is_a_feature_and_where_they_are_w
     # A run of an earlier version was trained on them, and finds them.
     state = Preprocessing.fit(load(frame[["Unnamed: 0", "y"]], target="y").train)
     assert state.prepare(load_rows(frame)).array.shape == (12, 1)
+
+
+def test_a_folder_is_read_as_training_had_its_rows(frame, tmp_path):
+    folder, wider = tmp_path / "folder", tmp_path / "wider"
+    for place, rows in ((folder, frame), (wider, frame[["y", "b", "a"]].assign(more=1))):
+        place.mkdir()
+        rows.to_parquet(place / "0.parquet")
+    frame.to_parquet(tmp_path / "t.parquet")
+    for source in (tmp_path / "t.parquet", folder, frame):
+        run = sp.train(data=source, target="y", hidden=[3], epochs=1, progress="none")
+        expected = run.evaluate(frame)
+        for rows in (tmp_path / "t.parquet", folder, wider):
+            assert run.evaluate(rows).loss == pytest.approx(expected.loss, rel=1e-6)
+            part = load(source, target="y", test=rows).test
+            assert len(run.classifier.prepare(part)[0]) == 12
 
 
 def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_path):

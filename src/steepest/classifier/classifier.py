@@ -52,7 +52,7 @@ class Classifier:
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, (N, C), columns in the order of `classes`."""
-        inputs = self.preprocessing.prepare(load_rows(rows), input_dtype(self.model))
+        inputs = self.preprocessing.prepare(self.read(rows), input_dtype(self.model))
         _warn(inputs)
         probabilities: NDArray[np.float64] = self.objective.probabilities(
             forward(self.model, inputs)
@@ -86,7 +86,7 @@ class Classifier:
     ) -> tuple[Tensor, NDArray[np.int64]]:
         """The model's outputs for labelled rows, (N, ...), and their targets."""
         source = samples if y is None else (samples, y)
-        rows = load_rows(source, target=target, labelled=True)
+        rows = self.read(source, target=target, labelled=True)
         inputs, targets = self.prepare(rows)
         _warn(inputs)
         outputs = forward(self.model, inputs)
@@ -113,6 +113,17 @@ class Classifier:
         decided = self.objective.decide(probabilities.numpy())
         return torch.bincount(torch.from_numpy(targets * C + decided), minlength=C * C).reshape(
             C, C
+        )
+
+    def read(self, rows: Any, *, target: str | None = None, labelled: bool = False) -> Samples:
+        """The rows of any source, to evaluate (labelled) or to predict, in the form of training."""
+        trained = self.preprocessing
+        return load_rows(
+            rows,
+            target=target,
+            labelled=labelled,
+            as_table=trained.encoder is not None,
+            columns=trained.columns,
         )
 
     def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from steepest.data import load_rows
 from steepest.errors import RunError
 from steepest.explain.ledger import Ledger, backprop
 from steepest.run import Run
@@ -22,7 +21,7 @@ def backprop_of_run(
     source = rows_of if rows_of is not None else run.recipe.data
     if source is None:
         raise RunError("this run was not trained on a file or a name: pass the rows to explain")
-    samples = load_rows(source, target=target or run.recipe.target, labelled=True)
+    samples = run.classifier.read(source, target=target or run.recipe.target, labelled=True)
     count = min(rows, len(samples))
     if count < 1:
         raise RunError(

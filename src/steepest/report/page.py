@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from steepest.classifier import Evaluation
-from steepest.data import load_rows
 from steepest.errors import RunError, SteepestError
 from steepest.files import write_atomically, write_failure
 from steepest.report.axes import theme
@@ -75,7 +74,7 @@ def write_report(
 def _rows(run: Run, samples: Any, target: str | None) -> tuple[Any, str]:
     """The rows to predict, and what they are called; None and the reason if there are none."""
     if samples is not None:
-        rows = load_rows(samples, target=target or run.recipe.target, labelled=True)
+        rows = run.classifier.read(samples, target=target or run.recipe.target, labelled=True)
         return rows, f"{rows.source}, {len(rows)} rows"
     dataset = run.dataset
     if dataset is None and run.recipe.data is None:

@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from steepest.classifier import Classifier, Evaluation
-from steepest.data import load_rows
 from steepest.errors import TargetError
 from steepest.report.axes import colours, new_axes, text_colour
 
@@ -45,7 +44,7 @@ def most_confident_mistakes(
     """
     if classifier.classes.several:
         raise TargetError("rows with several classes have no one wrong prediction")
-    samples = load_rows(samples, target=target, labelled=True)
+    samples = classifier.read(samples, target=target, labelled=True)
     targets = classifier.targets(samples)
     probabilities = classifier.predict_proba(samples)
     predicted = probabilities.argmax(axis=1)
