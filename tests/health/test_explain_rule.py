@@ -9,6 +9,7 @@ import steepest as sp
 from steepest.cli import main
 from steepest.health import Finding, Findings, pages
 from steepest.health.catalogue import CATALOGUE
+from steepest.health.report import NOT_CHECKED
 
 ROOT = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ def test_an_unknown_code_is_a_mistake(ended, code):
     assert ("did you mean 'LR_TOO_HIGH'?" in err) == (code == "LR_TO_HIGH")
 
 
-@pytest.mark.parametrize("code", CATALOGUE)
+@pytest.mark.parametrize("code", [code for code in CATALOGUE if code != NOT_CHECKED])
 def test_every_printed_finding_names_a_command_that_works(code):
     text = str(Findings([Finding(code, "warn", "message", "fix")]))
     (line,) = [line for line in text.splitlines() if line.startswith("  more ")]

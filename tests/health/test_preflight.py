@@ -3,12 +3,14 @@
 import json
 import warnings
 
+import numpy as np
 import pytest
 
 import steepest as sp
 from steepest.cli import main
 from steepest.errors import HealthError, HealthWarning
 
+QUIET = {"hidden": (4,), "progress": "none"}
 FILE = """
 import torch
 from torch import nn
@@ -35,6 +37,19 @@ def test_warnings_are_shown_and_kept(blobs):
     with pytest.warns(HealthWarning, match="NO_NONLINEARITY"):
         run = sp.train(None, blobs, epochs=1, hidden=(8,), activation="identity", progress="none")
     assert run.findings.codes == ["NO_NONLINEARITY"]
+
+
+def test_rows_are_compared_with_their_neighbours_where_that_is_little_beside_the_run():
+    """One column that gives the label away, in runs of two lengths."""
+    rng = np.random.default_rng(0)
+    y = np.arange(400) % 2
+    X = rng.normal(0, 1, (400, 8))
+    X[:, 3] = y
+    with pytest.warns(HealthWarning, match="TARGET_LEAK_FEATURE"):
+        run = sp.train(None, (X, y), steps=14_000, epochs=2000, **QUIET)
+    assert "TARGET_LEAK_FEATURE" in run.findings.codes
+    run = sp.train(None, (X, y), epochs=2, **QUIET)
+    assert "TARGET_LEAK_FEATURE" not in run.findings.codes
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])

@@ -21,6 +21,7 @@ from steepest.engine.native import NativeEngine as NativeEngine
 from steepest.engine.native import native_obstacle as native_obstacle
 from steepest.engine.process import may_draw as may_draw
 from steepest.engine.process import process_state as process_state
+from steepest.engine.process import seed_generators as seed_generators
 from steepest.engine.process import seeded as seeded
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.torch import TorchEngine as TorchEngine

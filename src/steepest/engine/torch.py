@@ -12,7 +12,7 @@ from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
 from steepest.engine.masks import Masks
 from steepest.engine.optimizers import LBFGS, Average, add_penalties, make_optimizer
-from steepest.engine.process import may_draw, process_state
+from steepest.engine.process import may_draw, process_state, seed_generators
 from steepest.engine.rows import Rows
 from steepest.engine.statistics import LayerProbe
 from steepest.nn import LinearLayer
@@ -120,7 +120,7 @@ class TorchEngine:
             if opens:
                 self._zero_grad()
             if self._draws:
-                torch.manual_seed(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
+                seed_generators(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
             self._masks.begin(self._step)
             with nullcontext() if len(inputs) > 1 else single_values_kept_apart(self._plan.model):
                 outputs = self._plan.model(inputs)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.batches import Batch, Form, Part, forms, read
 from steepest.health.clock import Clock
 from steepest.health.finding import Evidence, Finding, Findings
@@ -22,6 +23,7 @@ from steepest.health.rules import (
     BEFORE_FORWARD,
     EXPERIMENTS,
     FACTS,
+    OF_THE_DATA,
     OF_THE_MODEL,
     OF_THE_OPTIMISER,
     PROBES,
@@ -72,11 +74,13 @@ def examine(
     steady: bool = True,
     thorough: bool = True,
     experiments: bool = True,
+    of_the_data: bool = True,
 ) -> Findings:
     """`check` of a setup.
 
     steady: the optimiser's rates are those of the first steps, and nothing else is done to a
     gradient. thorough: with the tests T2 and T3. experiments: with steps on copies.
+    of_the_data: with the comparison of rows with their neighbours.
     """
     clock = _clock(setup.model, seconds)
     with (
@@ -88,8 +92,9 @@ def examine(
     ):
         warnings.simplefilter("ignore")
         rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMISER)]
+        probes = (*PROBES, *(OF_THE_DATA if of_the_data else ()))
         try:
-            found, left_out, scene = _examine(setup, train_loader, val_loader, clock, rules)
+            found, left_out, scene = _examine(setup, train_loader, val_loader, clock, probes, rules)
         except Exception as error:  # the user's code runs in here
             swallow(error)
             found, left_out, scene = [], [f"anything: {type(error).__name__}: {error}"], None
@@ -155,6 +160,7 @@ def _examine(
     train_loader: Any,
     val_loader: Any,
     clock: Clock,
+    probes: Sequence[Rule],
     experiments: Sequence[Rule],
 ) -> tuple[list[Finding], list[str], Scene | None]:
     """What was found, what was left out, and the scene if a first pass was made."""
@@ -199,7 +205,7 @@ def _examine(
     if problem is not None:
         left_out.append(problem)
         scene.setup, scene.own_optimizer = scene.setup.neutral(1e-3), False
-    found += _apply((*PROBES, *experiments), scene, left_out)
+    found += _apply((*probes, *experiments), scene, left_out)
     return found, left_out, scene
 
 
@@ -264,7 +270,7 @@ def _trial(setup: Setup, batch: Batch) -> Failure | None:
     stage = "forward"
     try:
         twin.model.train()
-        torch.manual_seed(0)
+        seed_generators(0)
         output = twin.outputs(batch)
         if first_tensor(output) is None:
             return "forward", TypeError(f"the model returned a {type(output).__name__}")

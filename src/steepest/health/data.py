@@ -127,19 +127,21 @@ def one_column_accuracies(table: Table) -> Tensor:
     return torch.stack(scores)
 
 
-def clustered(table: Table, column: int) -> float:
-    """The share of a column's variance that lies between the classes: 1 if it encodes them.
+def clustered(table: Table) -> Tensor:
+    """The share of each column's variance (d,) that lies between the classes.
 
+    It is 1 if the column encodes them, 0 if it is constant.
     A column that decides the label by a threshold spreads within each class; a copy of the label
     does not.
     """
     assert table.y is not None
-    x = table.flat[:, column].double()
-    counts = table.y.bincount().double()
-    sums = torch.zeros_like(counts).index_add_(0, table.y, x)
+    x = table.flat.double()
+    counts = table.y.bincount().double()[:, None]
+    sums = x.new_zeros(len(counts), x.shape[1]).index_add_(0, table.y, x)
     means = sums / counts.clamp_min(1)
-    within = (x - means[table.y]).square().mean()
-    return float(1 - within / x.var(correction=0).clamp_min(1e-30))
+    within = (x - means[table.y]).square().mean(0)
+    whole = x.var(0, correction=0)
+    return torch.where(whole > 0, 1 - within / whole.clamp_min(1e-30), 0.0)
 
 
 def row_hashes(X: Tensor) -> list[int]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 
+from steepest.engine import seed_generators
 from steepest.health.foreign import foreign, swallow
 from steepest.health.planned import Planned
 from steepest.health.probes import MEMORISED, Scene
@@ -26,7 +27,7 @@ def no_own_steps(own: Setup, scene: Scene) -> str | None:
     try:
         with foreign:
             twin.model.train()
-            torch.manual_seed(0)
+            seed_generators(0)
             twin.step(scene.probe.take(slice(0, MEMORISED)))
     except Exception as error:
         swallow(error)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.batches import Batch, Form, Part
 from steepest.health.clock import Clock
 from steepest.health.foreign import foreign, mark, swallow
@@ -117,7 +118,7 @@ def run_pass(setup: Setup, batch: Batch) -> Pass | None:
         return None
     twin.model.train()
     twin.model.zero_grad(set_to_none=True)
-    torch.manual_seed(0)
+    seed_generators(0)
     signals: dict[str, Signal] = {}
     with _listening(twin.model, signals):
         output = twin.outputs(batch)
@@ -258,8 +259,8 @@ class Scene:
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
     probe: 64 to 256 rows from all over the training data. clock: when it is over nothing more is
     begun. left_out: what was not looked at, and why. unmeasured: what there was no time for.
-    own_optimizer: False if none was given, and a neutral
-    Adam takes the steps of the experiments.
+    own_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes the steps
+    of the experiments.
     """
 
     setup: Setup
@@ -396,7 +397,7 @@ class Scene:
             return None
         twin.model.train()
         twin = twin.neutral(1e-3)
-        torch.manual_seed(0)
+        seed_generators(0)
         for _ in range(5):
             twin.step(self.probe.take(slice(0, 64)))
         return twin

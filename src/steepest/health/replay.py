@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.batches import Batch
 from steepest.health.clock import FOR_EVER, Clock
 from steepest.health.foreign import foreign, mark, swallow
@@ -62,6 +63,11 @@ class Setup:
             swallow(error)
             return None
         return Setup(model, loss_fn, optimizers, self.unpack)
+
+    def eval(self) -> "Setup":
+        """The same, its model in evaluation mode."""
+        self.model.eval()
+        return self
 
     def outputs(self, batch: Batch) -> Any:
         with foreign:
@@ -185,7 +191,7 @@ def replay(
     if twin is None or not twin.optimizers or not batches:
         return None
     shown = [seen(batch) for batch in batches] if seen else list(batches)
-    torch.manual_seed(0)
+    seed_generators(0)
     planned = twin.optimizers[0]
     if isinstance(planned, Planned):
         return _of_plan(planned, twin, shown, steps, until, clock)

@@ -18,6 +18,10 @@ from steepest.training.schedule import make_schedule
 Rate = Callable[[int], float]
 
 _SECONDS = 0.5
+# A run of less arithmetic than this (some 0.2 s) is over before its rows could be compared with
+# their neighbours at a tenth of its cost: that is left to what is asked when it does not learn.
+_SHORT_RUN = 4e9
+_FLOPS_A_STEP = 3e5  # what a step takes besides, in the time of so many
 _BATCHES, _ROWS = 32, 256
 
 
@@ -65,9 +69,16 @@ def preflight(
         seconds,
         steady=thorough and _steady(plan),
         thorough=thorough,
+        of_the_data=thorough or _flops(ready) >= _SHORT_RUN,
     )
     # Only the first minibatches are shown, and the labels of all parts were compared before.
     return Findings((f for f in found if f.code != "CLASS_SET_MISMATCH"), found.triage)
+
+
+def _flops(ready: Preparation) -> float:
+    """The arithmetic of the run: a backward pass is two forward passes."""
+    plan = ready.plan
+    return plan.total_steps * (3 * ready.row_flops * plan.batch_size + _FLOPS_A_STEP)
 
 
 def _joined(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:

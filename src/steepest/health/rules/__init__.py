@@ -48,6 +48,9 @@ PROBES: tuple[Rule, ...] = (
     model.batch_mixing,
     model.no_nonlinearity,
     model.input_ignored,
+)
+# Compare rows with their neighbours, columns with the labels.
+OF_THE_DATA: tuple[Rule, ...] = (
     labels.labels_shuffled,
     labels.val_labels_mismatch,
     labels.target_leak_feature,

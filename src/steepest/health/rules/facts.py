@@ -11,6 +11,9 @@ from steepest.health.data import Table, near_continuous, neighbour_correlation, 
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Scene, class_indices
 
+# So few rows of the validation part in training are no leak.
+_FEW_TWINS = 0.01
+
 
 def _parts(scene: Scene) -> Iterator[tuple[str, Tensor]]:
     """The inputs that were read, by part."""
@@ -208,10 +211,12 @@ def train_val_leak(scene: Scene) -> Iterator[Finding]:
     varied = v.flatten(1) != v.flatten(1)[:, :1]
     twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
     count, share = sum(twins), sum(twins) / len(v)
+    if share <= _FEW_TWINS or count < 5:
+        return
     own = 1 - len(known) / len(train_hashes)
     continuous = x.is_floating_point() and near_continuous(x)
-    limit = 0.01 if continuous else max(0.01, 3 * own)
-    if share <= limit or count < 5:
+    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * own)
+    if share <= limit:
         return
     yield Finding(
         "TRAIN_VAL_LEAK",
@@ -236,12 +241,12 @@ def preprocessing_mismatch(scene: Scene) -> Iterator[Finding]:
     if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
         return
     a, b = x[:5000].flatten(1).double(), v[:5000].flatten(1).double()
-    vary = (a.std(0) > 1e-8) & (b.std(0) > 1e-12)
+    of_a, of_b = a.std(0), b.std(0)
+    vary = (of_a > 1e-8) & (of_b > 1e-12)
     if len(b) < 30 or not bool(vary.any()) or not bool(a.isfinite().all() and b.isfinite().all()):
         return
-    a, b = a[:, vary], b[:, vary]
-    shift = float(((a.mean(0) - b.mean(0)).abs() / a.std(0)).median())
-    stretch = float((b.std(0) / a.std(0)).log().abs().median())
+    shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
+    stretch = float((of_b / of_a)[vary].log().abs().median())
     if shift <= 1 and stretch <= math.log(3):
         return
     yield Finding(

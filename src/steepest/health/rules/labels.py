@@ -135,10 +135,13 @@ def target_leak_feature(scene: Scene) -> Iterator[Finding]:
     table = table.some()
     if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256:
         return
+    encodes = clustered(table) >= 0.95
+    if not bool(encodes.any()):
+        return
     scores = one_column_accuracies(table)
     best, second = scores.topk(2).values.tolist()
     column = int(scores.argmax())
-    if best < 0.99 or second > best - 0.15 or clustered(table, column) < 0.95:
+    if best < 0.99 or second > best - 0.15 or not encodes[column]:
         return
     yield Finding(
         "TARGET_LEAK_FEATURE",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.batches import Batch
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Pass, Scene, Signal, head_name
@@ -285,9 +286,12 @@ def no_nonlinearity(scene: Scene) -> Iterator[Finding]:
     # Far out as well: rows near 0 may all lie on one linear piece of a rectifier.
     rms = float(x.double().square().mean().sqrt())
     scales = (1.0, 10 / rms) if 0 < rms < 10 else (1.0,)
-    defects = [d for d in (_affine_defect(scene, x * scale) for scale in scales) if d is not None]
-    defect = max(defects, default=1.0)
-    if defect > 1e-6:
+    inputs = [x * scale for scale in scales]
+    if (_largest_defect(scene, scene.setup, inputs) or 0.0) > 1e-6:
+        return
+    # After some steps: a residual branch that starts at 0 hides its activations until then.
+    defect = _largest_defect(scene, scene.awake, inputs)
+    if defect is None or defect > 1e-6:
         return
     yield Finding(
         "NO_NONLINEARITY",
@@ -304,10 +308,14 @@ def _is_matrix(scene: Scene, name: str) -> bool:
     return scene.setup.model.get_parameter(name).ndim >= 2
 
 
-def _affine_defect(scene: Scene, x: Tensor) -> float | None:
+def _largest_defect(scene: Scene, setup: Setup | None, inputs: list[Tensor]) -> float | None:
+    defects = [d for d in (_affine_defect(scene, setup, x) for x in inputs) if d is not None]
+    return max(defects, default=None)
+
+
+def _affine_defect(scene: Scene, setup: Setup | None, x: Tensor) -> float | None:
     """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
-    # After some steps: a residual branch that starts at 0 hides its activations until then.
-    twin = scene.awake.copy() if scene.awake else None
+    twin = setup.copy() if setup else None
     if twin is None:
         return None
     model = twin.model.double().eval()
@@ -345,11 +353,11 @@ def batch_mixing(scene: Scene) -> Iterator[Finding]:
     order = torch.arange(rows)
     order[0] = rows - 1
     with torch.no_grad():
-        torch.manual_seed(0)
+        seed_generators(0)
         a = first_tensor(twin.outputs(few))
-        torch.manual_seed(0)
+        seed_generators(0)
         again = first_tensor(twin.outputs(few))
-        torch.manual_seed(0)
+        seed_generators(0)
         b = first_tensor(twin.outputs(few.take(order)))
     if a is None or b is None or again is None or a.shape != b.shape or len(a) != rows:
         return
@@ -377,15 +385,14 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
     x = scene.probe.x
     if x is None or scene.probe.rows < 8:
         return
-    twin = scene.awake.copy() if scene.awake else None
-    if twin is None:
-        return
-    twin.model.eval()
     some = scene.probe.take(slice(0, min(64, scene.probe.rows)))
-    z = _outputs(twin, some)
     assert some.x is not None
     varied = (some.x != some.x[0]).flatten(1).any(0)
-    if z is None or not bool(varied.any()):
+    if not bool(varied.any()) or _reaches_the_outputs(scene.setup.copy(), some, varied):
+        return
+    twin = scene.awake.copy() if scene.awake else None
+    z = _outputs(twin.eval(), some) if twin else None
+    if twin is None or z is None:
         return
     rolled = _outputs(twin, _rolled(some))
     if rolled is not None and torch.equal(z, rolled):
@@ -401,6 +408,29 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
         yield from _ignored_columns(twin, some, z, varied)
 
 
+def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bool:
+    """Whether each input that varies moves the outputs as the model is, before any step."""
+    z = _outputs(setup.eval(), some) if setup else None
+    rolled = _outputs(setup, _rolled(some)) if setup else None
+    if setup is None or z is None or rolled is None or torch.equal(z, rolled):
+        return False
+    still = _without_gradient(setup, some)
+    return still is not None and not bool((still & varied).any())
+
+
+def _without_gradient(setup: Setup, some: Batch) -> Tensor | None:
+    """Whether each input (d,) has no gradient in any row; None if that cannot be told."""
+    assert some.x is not None
+    x = some.x.detach().clone()
+    if not x.is_floating_point():
+        return None
+    out = first_tensor(setup.outputs(some.with_x(x.requires_grad_())))
+    if out is None or not out.requires_grad:
+        return None
+    out.square().sum().backward()  # type: ignore[no-untyped-call]
+    return None if x.grad is None else (x.grad == 0).flatten(1).all(0)
+
+
 def _rolled(batch: Batch) -> Batch:
     order = torch.arange(batch.rows).roll(1)
     return Batch(batch.take(order).args, batch.target, batch.take(order).kwargs)
@@ -408,21 +438,14 @@ def _rolled(batch: Batch) -> Batch:
 
 def _outputs(setup: Setup, batch: Batch) -> Tensor | None:
     with torch.no_grad():
-        torch.manual_seed(0)
+        seed_generators(0)
         return first_tensor(setup.outputs(batch))
 
 
 def _ignored_columns(twin: Setup, some: Batch, z: Tensor, varied: Tensor) -> Iterator[Finding]:
     assert some.x is not None
-    x = some.x.detach().clone().requires_grad_()
-    out = first_tensor(twin.outputs(some.with_x(x)))
-    if out is None or not out.requires_grad:
-        return
-    out.square().sum().backward()  # type: ignore[no-untyped-call]
-    if x.grad is None:
-        return
-    still = (x.grad == 0).all(0) & varied
-    if not bool(still.any()):
+    quiet = _without_gradient(twin, some)
+    if quiet is None or not bool((still := quiet & varied).any()):
         return
     exchanged = torch.where(still, some.x.roll(1, 0), some.x)
     other = _outputs(twin, some.with_x(exchanged))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.finding import Evidence, Finding
 from steepest.health.probes import Scene
 from steepest.health.replay import first_tensor
@@ -109,7 +110,7 @@ def _reach_the_outputs(scene: Scene) -> bool | None:
     twin = scene.setup.copy()
     if twin is None:
         return None
-    torch.manual_seed(0)
+    seed_generators(0)
     with torch.no_grad():
         z = first_tensor(twin.outputs(scene.probe))
     return None if z is None else not bool(z.isfinite().all())
