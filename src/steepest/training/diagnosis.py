@@ -29,7 +29,10 @@ _LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
 _LOWER, _HIGHER = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4, 1e5)
 _FASTER = (3.0, 10.0)
 _FEWEST_STEPS = 10  # of a what-if
-_SECONDS = 5.0  # for all experiments of a run
+# What all experiments of a run may take of the processor: so many seconds where it breaks, for then
+# it ends; a tenth of the whole run where it only does not learn, and a little in a short one.
+_SECONDS, _SHARE, _LEAST_SECONDS = 5.0, 0.1, 0.1
+_OF_A_CHECK = 0.03  # seconds below which the check is not begun
 # Codes of the check that mean nothing while a run is under way, or that were asked before.
 _NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
 
@@ -59,7 +62,8 @@ class Diagnosis:
         self._initial: State | None = None
         self._initial_loss, self._chance = math.nan, math.nan
         self._asked = False
-        self._spent = 0.0
+        self._begun, self._first, self._total = time.thread_time(), 0, 0
+        self._spent, self._affordable = 0.0, _SECONDS
         self._replayed: dict[tuple[int, float], float] = {}
 
     def __call__(self, event: Event) -> None:
@@ -78,6 +82,7 @@ class Diagnosis:
 
     def _begin(self, event: RunStarted) -> None:
         self._initial_loss, self._chance = event.initial_loss, event.chance_loss
+        self._begun, self._first, self._total = time.thread_time(), event.step, event.total_steps
         size = sum(p.nbytes for p in self._plan.model.parameters())
         if event.step == 0 and size <= _LARGEST:
             self._initial = State.of(self._plan, 0, {}, frozenset())
@@ -112,12 +117,17 @@ class Diagnosis:
     def _ask(self, step: int, away: bool) -> None:
         """The what-ifs, once: the rate first, then all that the check knows."""
         self._asked = True
-        finding = self._rate_to_blame(step, away)
+        a_step = (time.thread_time() - self._begun) / max(1, step - self._first)
+        if not away:
+            run = a_step * (self._total - self._first)
+            self._affordable = max(_SHARE * run, _LEAST_SECONDS)
+        finding = self._rate_to_blame(step, away, a_step)
+        left = self._affordable - self._spent
         if finding is not None:
             self._make(finding)
-        elif "preflight" not in self._told:
+        elif left > _OF_A_CHECK:
             ready = replace(self._ready, plan=self._at_start() or self._plan)
-            for other in preflight(ready, _SECONDS / 2, thorough=True):
+            for other in preflight(ready, min(left, _SECONDS / 2), thorough=True):
                 if other.code not in _NOT_ASKED:
                     self._make(replace(other, step=step))
 
@@ -129,12 +139,18 @@ class Diagnosis:
         put(twin.model, self._initial.model)
         return twin
 
-    def _rate_to_blame(self, step: int, away: bool) -> Finding | None:
+    def _rate_to_blame(self, step: int, away: bool, a_step: float) -> Finding | None:
+        """Whether other rates are better from the start; a_step: seconds that a step takes."""
         if self._initial is None:
             return None
-        if not away and (finding := self._too_low(step)):
-            return finding
         steps = min(_STEPS, max(2, self._seen.steps))
+        if not away:
+            tries = 1 + len(_HIGHER) + len(_LOWER)
+            steps = min(_STEPS, int(self._affordable / tries / max(a_step, 1e-9)))
+            if steps < _FEWEST_STEPS:
+                return None
+            if finding := self._too_low(step, steps):
+                return finding
         plain = self._again(steps, 1.0)
         usual = self._plan.recipe.replace(lr=None).base_lr / self._ready.lr
         for factor in (*_LOWER, *([usual] if usual < _LOWER[-1] else [])):
@@ -143,31 +159,31 @@ class Diagnosis:
                 return self._of_rate(step, steps, factor, plain, other)
         return None
 
-    def _too_low(self, step: int) -> Finding | None:
+    def _too_low(self, step: int, steps: int) -> Finding | None:
         """Whether higher rates take at least three times as much off the loss; the best of them."""
-        start, plain = self._initial_loss, self._again(_STEPS, 1.0)
-        losses = {factor: self._again(_STEPS, factor) for factor in _HIGHER}
+        start, plain = self._initial_loss, self._again(steps, 1.0)
+        losses = {factor: self._again(steps, factor) for factor in _HIGHER}
         known = {factor: loss for factor, loss in losses.items() if math.isfinite(loss)}
         best = min(known, key=lambda factor: known[factor], default=1.0)
         if best > 1 and start - known[best] >= max(0.02 * start, 3 * (start - plain)):
-            return self._of_rate(step, _STEPS, best, plain, known[best])
+            return self._of_rate(step, steps, best, plain, known[best])
         return None
 
     def _again(self, steps: int, factor: float) -> float:
         """Mean loss of the last third of the first steps, at `factor` times their rates."""
         if (steps, factor) in self._replayed:
             return self._replayed[steps, factor]
-        twin = self._at_start() if self._spent <= _SECONDS else None
+        since = time.thread_time()
+        twin = self._at_start() if self._spent <= self._affordable else None
         if twin is None:
             return math.nan
-        since = time.perf_counter()
         engine = type(self._ready.choice.engine)()
         engine.load(twin, {}, 0)
         rates = [factor * self._rate(i) for i in range(steps)]
         first = steps - max(1, steps // 3)
         ahead = engine.advance(rates[:first]).loss if first else 0.0
         loss = engine.advance(rates[first:]).loss
-        self._spent += time.perf_counter() - since
+        self._spent += time.thread_time() - since
         finite = math.isfinite(loss) and math.isfinite(ahead)
         self._replayed[steps, factor] = loss if finite else math.inf
         return self._replayed[steps, factor]
