@@ -167,7 +167,7 @@ class TestRefusals:
             ),
             (nn.Linear(5, 3), {}, ModelError, r"the model cannot take a batch of shape \(2, 4\)"),
             (nn.Flatten(), {}, ModelError, "no parameter that requires a gradient"),
-            ("mlp", {}, ModelError, "must be a torch.nn.Module, but is a str"),
+            ("mlp", {}, ModelError, "must be a torch.nn.Module or None, but is a str"),
             (nn.Linear(4, 3), {"hidden": (3,)}, RecipeError, "hidden describe the net that"),
             (None, {"lr": -1}, RecipeError, "lr must be a number above 0, or 'auto', but is -1"),
             (None, {"batch_size": 0}, RecipeError, "batch_size must be"),

@@ -128,8 +128,8 @@ def resume(
     The weights at the end are, bit for bit, those of a run that was never interrupted. A run that
     had finished goes on if it is given more epochs: resume("runs/a", epochs=20), and ends as one
     that had them from the start; with swa that is refused where the mean can no longer be made. One
-    that early stopping ended goes on with more patience, one that diverged with another lr. Else a
-    run that has ended is given back as it is, with a SteepestWarning that says so.
+    that early stopping ended goes on with more patience, one that diverged with another lr or a
+    scheduler. Else a run that has ended is given back as it is, and a SteepestWarning says so.
 
     path: the run's folder. model: needed for a module of the user's own class; its weights are
     replaced. data: needed if the run was not given a file or a name, or if the file was moved (and
@@ -152,7 +152,9 @@ def resume(
         average_to_go_on(checkpoint, ready.plan)
         if checkpoint.scheduler and scheduler is None:
             raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
-        if ended := _ended_run(folder, model, ready, checkpoint):
+        # Whether another scheduler was passed than the one that a run diverged with, nothing tells.
+        over = ("finished",) if scheduler is not None else ("finished", "diverged")
+        if ended := _ended_run(folder, model, ready, checkpoint, over):
             _say_ended(ended)
             return ended
         schedule = _schedule(ready, scheduler, scheduler_every)
@@ -168,9 +170,16 @@ def resume(
 
 
 def _ended_run(
-    folder: Path, model: nn.Module | None, ready: Preparation, checkpoint: Checkpoint
+    folder: Path,
+    model: nn.Module | None,
+    ready: Preparation,
+    checkpoint: Checkpoint,
+    over: tuple[str, ...],
 ) -> Run | None:
-    """The run as it is, if it had ended and nothing is asked for that could take it further."""
+    """The run as it is, if it had ended and nothing is asked for that could take it further.
+
+    over: the statuses of a run that has ended.
+    """
     recipe, kept = ready.plan.recipe, checkpoint.recipe
     deciding = [name for name, one in SETTINGS.items() if one.resumable and name not in _IDLE]
     if any(getattr(recipe, name) != getattr(kept, name) for name in deciding):
@@ -180,7 +189,7 @@ def _ended_run(
     except RunError:  # killed before its model was whole: the end is carried out again
         return None
     run.dataset = ready.dataset
-    return run if run.status in ("finished", "diverged") else None
+    return run if run.status in over else None
 
 
 def _say_ended(run: Run) -> None:
