@@ -132,13 +132,13 @@ def test_several_columns_of_a_table_are_the_target(steepest, tags, tmp_path):
 def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
     X, Y = tags
     one = Y.sum(axis=1) == 1
-    data = sp.Dataset(
-        train=Samples(X[~one], Y[~one].astype(np.uint8), "tags"),
-        test=sp.load((X[one], Y[one])).train,
-    )
-    assert data.test.labels.ndim == 1
-    run = train(data, hidden=(16,), epochs=10)
-    assert run.scores["test"].rows == one.sum()
+    alone = sp.load((X[one], Y[one])).train
+    assert alone.labels.ndim == 1
+    data = sp.load((X[~one], Y[~one]), test=alone)
+    assert np.array_equal(data.test.labels, Y[one])
+    for data in (data, sp.Dataset(Samples(X[~one], Y[~one].astype(np.uint8), "tags"), test=alone)):
+        run = train(data, hidden=(16,), epochs=10)
+        assert run.scores["test"].rows == one.sum()
 
 
 @pytest.mark.parametrize(

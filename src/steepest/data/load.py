@@ -97,6 +97,8 @@ def load(
             more = _require_fit(dataset.train, part, name, ignore)
             notes = (*dataset.notes, *part.notes, *more)
             dataset = replace(dataset, notes=notes, **{name: part.train})
+    rows = getattr(dataset.train.labels, "ndim", 1) == 2
+    dataset = _with_rows_of_labels(dataset) if rows else dataset
     for _, samples in dataset.parts():
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and training needs them")
@@ -153,6 +155,17 @@ def _require_fit(train: Samples, part: Dataset, name: str, ignore: Sequence[str]
     if not further:
         return []
     return [f"{name}: columns that training lacks are left out: {', '.join(further)}"]
+
+
+def _with_rows_of_labels(dataset: Dataset) -> Dataset:
+    """Labels of a later part that happen to be one-hot as rows (N, K), as those of training are."""
+    width = dataset.train.label_columns
+    parts = {}
+    for name, part in dataset.parts():
+        indices = part.labels
+        if indices is not None and indices.ndim == 1 and part.label_columns == width:
+            parts[name] = replace(part, labels=np.eye(width, dtype=np.uint8)[indices])
+    return replace(dataset, **parts)
 
 
 def _read(source: Any, options: _Options) -> Dataset:
