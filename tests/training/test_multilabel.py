@@ -134,9 +134,12 @@ def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
     one = Y.sum(axis=1) == 1
     alone = sp.load((X[one], Y[one])).train
     assert alone.labels.ndim == 1
-    data = sp.load((X[~one], Y[~one]), test=alone)
-    assert np.array_equal(data.test.labels, Y[one])
-    for data in (data, sp.Dataset(Samples(X[~one], Y[~one].astype(np.uint8), "tags"), test=alone)):
+    loaded = sp.load((X[~one], Y[~one]), test=alone)
+    assert np.array_equal(loaded.test.labels, Y[one])
+    for data in (
+        loaded,
+        sp.Dataset(Samples(X[~one], Y[~one].astype(np.uint8), "tags"), test=alone),
+    ):
         run = train(data, hidden=(16,), epochs=10)
         assert run.scores["test"].rows == one.sum()
 

@@ -97,8 +97,9 @@ def load(
             more = _require_fit(dataset.train, part, name, ignore)
             notes = (*dataset.notes, *part.notes, *more)
             dataset = replace(dataset, notes=notes, **{name: part.train})
-    rows = getattr(dataset.train.labels, "ndim", 1) == 2
-    dataset = _with_rows_of_labels(dataset) if rows else dataset
+    labels = dataset.train.labels
+    if labels is not None and labels.ndim == 2:
+        dataset = _with_rows_of_labels(dataset, labels.shape[1])
     for _, samples in dataset.parts():
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and training needs them")
@@ -157,10 +158,9 @@ def _require_fit(train: Samples, part: Dataset, name: str, ignore: Sequence[str]
     return [f"{name}: columns that training lacks are left out: {', '.join(further)}"]
 
 
-def _with_rows_of_labels(dataset: Dataset) -> Dataset:
-    """Labels of a later part that happen to be one-hot as rows (N, K), as those of training are."""
-    width = dataset.train.label_columns
-    parts = {}
+def _with_rows_of_labels(dataset: Dataset, width: int) -> Dataset:
+    """Labels of a later part that happen to be one-hot as rows, as those of training are."""
+    parts: dict[str, Any] = {}
     for name, part in dataset.parts():
         indices = part.labels
         if indices is not None and indices.ndim == 1 and part.label_columns == width:
