@@ -130,6 +130,37 @@ def test_an_empty_column_counts_as_missing_whatever_it_was(write):
             assert np.array_equal(encoded(preprocessing, rows)[0, :-1], expected[:-1])
 
 
+MARKS = ("NA", "None", "n/a", "<NA>", "#N/A", "?")
+
+
+@pytest.mark.parametrize("mark", MARKS)
+def test_a_mark_of_what_is_missing_is_a_word_where_training_had_it_as_one(write, mark, tmp_path):
+    frame = pl.DataFrame({"c": [mark, "b"] * 10, "n": range(20), "y": [0, 1] * 10})
+    of_frame = Preprocessing.fit(load(frame, target="y").train)
+    of_file = Preprocessing.fit(load(write(table([mark, "b"] * 10), "t.csv"), target="y").train)
+    assert of_frame.encoder.columns[0].levels == tuple(sorted([mark, "b"]))
+    assert of_file.encoder.columns[0].levels == ("b",)
+    frame.write_parquet(tmp_path / "t.parquet")
+    alone = write(f"c,n\n {mark} ,0\n", "alone.csv")
+    for preprocessing in (of_frame, of_file):
+        expected = encoded(preprocessing, load(frame, target="y").train)
+        assert expected[0, :2].tolist() != expected[1, :2].tolist()
+        for rows in (tmp_path / "t.csv", tmp_path / "t.parquet", frame):
+            assert np.array_equal(encoded(preprocessing, load_rows(rows)), expected)
+        assert np.array_equal(encoded(preprocessing, load_rows(alone))[0], expected[0])
+        assert not preprocessing.prepare(load_rows(alone)).notes
+
+
+@pytest.mark.parametrize("values", [["1", "2.5"], ["true", "false"], ["2020-01-01", "2020-01-02"]])
+def test_a_mark_in_a_frame_of_text_is_missing_as_in_a_file(write, values):
+    train = load(write(table([*values, ""] * 10), "t.csv"), target="y").train
+    preprocessing = Preprocessing.fit(train)
+    expected = encoded(preprocessing, train)[2]
+    for mark in ("", " ", *MARKS):
+        rows = load_rows(pl.DataFrame({"c": [mark], "n": [2]}))
+        assert np.array_equal(encoded(preprocessing, rows)[0], expected)
+
+
 def test_blanks_around_words_do_not_matter_in_files_nor_frames(write):
     frame = pl.DataFrame({"c": [" a", " b"] * 5, "n": range(10), "y": [0, 1] * 5})
     of_frame = Preprocessing.fit(load(frame, target="y").train)

@@ -6,7 +6,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from steepest.data.text import Reader, read_moments, read_numbers, read_times, read_truth
+from steepest.data.text import (
+    MISSING,
+    Reader,
+    read_moments,
+    read_numbers,
+    read_times,
+    read_truth,
+    strip,
+    without_marks,
+)
 from steepest.errors import DataError
 
 Float64Array = NDArray[np.float64]
@@ -53,6 +62,11 @@ class Column:
         plain = tuple(values) if self.kind == "words" else (self.name,)
         other = (f"{self.name}=other",) if self.other else ()
         return (*plain, *other, *([f"{self.name} is missing"] if self.missing else []))
+
+    @property
+    def has_marks(self) -> bool:
+        """Whether one of its words is NA or the like, which is missing in other columns."""
+        return not set(MISSING).isdisjoint(self.levels)
 
     def is_held_in(self, dtype: pl.DataType) -> bool:
         """Whether values of this type are what training had, so that nothing is to be parsed."""
@@ -120,7 +134,7 @@ def as_numbers(
 def as_truth(series: pl.Series, place: Place) -> Float64Array:
     """The column as 0, 1 and NaN, (N,) float64. Raises DataError for anything else."""
     if series.dtype in WORDS:
-        text = series.cast(pl.String)
+        text = without_marks(strip(series.cast(pl.String)))
         truth = read_truth(text).cast(pl.Float64)
         values = truth.zip_with(truth.is_not_null(), read_numbers(text)).to_numpy()
         values = np.where(np.isnan(values) & text.is_not_null().to_numpy(), _NEITHER, values)
@@ -140,7 +154,7 @@ def as_truth(series: pl.Series, place: Place) -> Float64Array:
 
 def _parsed(series: pl.Series, place: Place, expected: str, decimal: str) -> pl.Series:
     """Text as what training had; where an earlier version did not write that down, as any."""
-    text = series.cast(pl.String)
+    text = without_marks(strip(series.cast(pl.String)))
     values = _READERS[expected](text) if expected in _READERS else read_numbers(text)
     if expected == "number":
         values = read_numbers(text, decimal)

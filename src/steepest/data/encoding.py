@@ -130,7 +130,11 @@ class TableEncoder:
             c.name
             for c in self.columns
             if c.name in schema
-            and not (c.is_held_in(schema[c.name]) and (c.decimal == ",") == (c.name in commas))
+            and not (
+                c.is_held_in(schema[c.name])
+                and (c.decimal == ",") == (c.name in commas)
+                and not c.has_marks
+            )
         ]
 
     def summary(self) -> tuple[str, ...]:

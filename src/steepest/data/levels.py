@@ -7,7 +7,14 @@ from typing import Any
 import polars as pl
 
 from steepest.data.columns import WORDS, Place
-from steepest.data.text import read_moments, read_numbers, read_times, read_truth
+from steepest.data.text import (
+    read_moments,
+    read_numbers,
+    read_times,
+    read_truth,
+    strip,
+    without_marks,
+)
 from steepest.errors import DataError
 
 UNSEEN = -1
@@ -16,7 +23,8 @@ UNSEEN = -1
 def level_indices(series: pl.Series, levels: Sequence[str], place: Place) -> pl.Series:
     """The index of each row's level, (N,) Int64; UNSEEN for what is none, null where missing.
 
-    Text is the level that it spells; blanks around it do not matter. Of a number, a date or a truth
+    Text is the level that it spells; blanks around it do not matter. NA and the like are missing
+    unless training had them as words. Of a number, a date or a truth
     value the spelling is lost: it is the level that reads as this value. Raises DataError where
     several do, and for a type that no word can have become.
     """
@@ -48,6 +56,7 @@ def _of_text(text: pl.Series, levels: Sequence[str]) -> pl.Series:
         # Of levels that differ by blanks alone the most frequent, which is the first, is meant.
         stripped = {level.strip(): i for i, level in reversed(list(enumerate(levels)))}
         found = found.zip_with(found != UNSEEN, _looked_up(text.str.strip_chars(), stripped))
+        text = text.zip_with(found != UNSEEN, without_marks(strip(text)))
     return found.set(text.is_null(), None)
 
 

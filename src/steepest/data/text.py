@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import polars as pl
 
-MISSING = ("", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "?")
+MISSING = (
+    *("", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None"),
+    "?",
+)
 _TRUTH = {"true": True, "false": False}
 _DAYS = "%Y-%m-%d"
 _MOMENTS = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M:%S%.f")
@@ -13,14 +16,20 @@ Reader = Callable[[pl.Series], pl.Series]
 
 
 def strip(text: pl.Series) -> pl.Series:
-    """The text without blanks around it; null where nothing is left, or a mark of what is missing.
+    """The text without blanks around it; null where nothing is left.
 
     What becomes of a value never depends on the other rows.
     """
     stripped = text.str.strip_chars()
     if not (stripped.str.len_bytes() != text.str.len_bytes()).any():
         return text
-    return stripped.set(stripped.is_in(MISSING), None)
+    return stripped.set(stripped == "", None)
+
+
+def without_marks(text: pl.Series) -> pl.Series:
+    """Stripped text, null where it is a mark of what is missing; the same series if none is."""
+    marked = text.is_in(MISSING)
+    return text.set(marked, None) if marked.any() else text
 
 
 def read_numbers(text: pl.Series, decimal: str = ".") -> pl.Series:

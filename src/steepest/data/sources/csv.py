@@ -12,7 +12,7 @@ import polars as pl
 
 from steepest.data.decimals import are_numbers, notation, remedy
 from steepest.data.sources.frames import row_names
-from steepest.data.text import MISSING, read_numbers, strip, with_type
+from steepest.data.text import read_numbers, strip, with_type, without_marks
 from steepest.errors import DataError
 
 _SEPARATORS = ",;\t|"
@@ -26,10 +26,11 @@ _RECORDS_TO_TELL = 20
 class CsvTable:
     """What a CSV file holds.
 
-    frame: each column in the type that fits all of its values here. text: the columns that are no
-    text in the frame, as they are written. commas: those with decimal commas, and those of whole
-    numbers beside them. unclear: the columns that stayed text though they hold numbers, with how
-    these are written. row_names: the first columns, if without a heading. notes: what was decided.
+    frame: each column in the type that fits all of its values here. text: the columns that are
+    something else in the frame, or have marks of what is missing, as they are written. commas:
+    those with decimal commas, and those of whole numbers beside them. unclear: the columns that
+    stayed text though they hold numbers, with how these are written. row_names: the first columns,
+    if without a heading. notes: what was decided.
     """
 
     frame: pl.DataFrame
@@ -40,8 +41,8 @@ class CsvTable:
     notes: tuple[str, ...]
 
     def written(self, column: str) -> pl.Series:
-        """A column as text."""
-        return (self.text if column in self.text.columns else self.frame)[column]
+        """A column as text, null where it is missing."""
+        return without_marks((self.text if column in self.text.columns else self.frame)[column])
 
 
 def read_csv(path: Path) -> CsvTable:
@@ -51,7 +52,8 @@ def read_csv(path: Path) -> CsvTable:
     DataError naming the line of a row with too few or too many fields or of text that is not UTF-8.
     """
     form = _Form.of(path)
-    text = {column.name: strip(column) for column in _read_text(path, form)}
+    stripped = {column.name: strip(column) for column in _read_text(path, form)}
+    text = {name: without_marks(column) for name, column in stripped.items()}
     typed = {name: with_type(column) for name, column in text.items()}
     written = {
         name: how
@@ -62,7 +64,7 @@ def read_csv(path: Path) -> CsvTable:
     if commas:  # one column tells how the others are meant
         commas |= {name for name, how in written.items() if how == "either"}
     typed |= {name: read_numbers(text[name], ",") for name in commas}
-    changed = [column for name, column in text.items() if typed[name] is not column]
+    changed = [column for name, column in stripped.items() if typed[name] is not column]
     return CsvTable(
         frame=pl.DataFrame(list(typed.values())),
         text=pl.DataFrame(changed),
@@ -99,7 +101,7 @@ def _read_text(path: Path, form: "_Form") -> list[pl.Series]:
             path,
             separator=form.separator,
             has_header=form.has_header,
-            null_values=list(MISSING),
+            null_values=[""],
             infer_schema=False,
         )
     except (pl.exceptions.PolarsError, OSError) as error:  # OSError: what looks like a zipped file
