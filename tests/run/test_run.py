@@ -135,7 +135,7 @@ def test_a_description_of_an_enormous_net_is_refused_before_it_is_allocated(run,
     layer = description["architecture"]["children"]["1"]["settings"]
     layer["in_features"] = layer["out_features"] = 10**7
     path.write_text(json.dumps(description))
-    with pytest.raises(RunError, match=r"do not fit the model"):
+    with pytest.raises(RunError, match=r"do not fit the saved architecture"):
         sp.open(tmp_path / "first")
 
 

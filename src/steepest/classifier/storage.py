@@ -4,6 +4,7 @@ model.safetensors is the model's state_dict and nothing else, so any PyTorch pro
 """
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from torch import nn
 
 from steepest.classifier.classifier import Classifier
 from steepest.data import Classes, Preprocessing
-from steepest.errors import RunError
+from steepest.engine import reference_parameter
+from steepest.errors import ModelError, RunError
 from steepest.files import DAMAGE, write_atomically
-from steepest.nn import build, describe
+from steepest.nn import describe, outline, outputs_of
 from steepest.objective import Objective
 
 WEIGHTS, DESCRIPTION = "model.safetensors", "classifier.json"
@@ -65,29 +67,67 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
                 f"{folder} holds the weights of {name}, a class of your own whose code no file "
                 f"brings; pass a module: steepest.open({str(folder)!r}, model=...)"
             )
-        with torch.device("meta"):  # shapes only: nothing is allocated before they are compared
-            model = build(architecture)
-    _require_shapes(model, weights, folder)
-    if _on_meta(model):
-        _require_fit(model, preprocessing.shape, len(classes), folder)
-    model.load_state_dict(weights, assign=_on_meta(model))
+        model = _built(architecture, weights, preprocessing.shape, len(classes), folder)
+        model.load_state_dict(weights, assign=True)
+        _require_compatible_types(model, preprocessing.shape, folder)
+    else:
+        _require_shapes(model, weights, folder)
+        model.load_state_dict(weights, assign=_on_meta(model))
     return Classifier(model.eval(), objective, preprocessing, classes)
 
 
-def _require_fit(model: nn.Module, shape: tuple[int, ...], classes: int, folder: Path) -> None:
-    """Raise RunError unless the model, on the meta device, gives logits for rows of this shape."""
-    found: object = None
-    for dtype in (torch.float32, torch.int64):  # the latter for embeddings
-        try:
-            found = tuple(model.eval()(torch.empty(2, *shape, dtype=dtype, device="meta")).shape)
-            break
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            found = found or str(error).splitlines()[0]
+def _built(
+    architecture: dict[str, Any],
+    weights: dict[str, torch.Tensor],
+    shape: tuple[int, ...],
+    classes: int,
+    folder: Path,
+) -> nn.Module:
+    """The saved model, on the meta device: nothing is allocated before it fits its file.
+
+    Raises RunError unless it has these weights and gives logits of the classes for rows of this
+    shape.
+    """
+    try:
+        model = outline(architecture, weights)
+        found = _outputs(model, shape)
+    except ModelError as error:
+        raise RunError(f"{folder} holds a damaged classifier: {error}") from None
     if found not in ((2, classes), (2, 1), (2,)):
         raise RunError(
             f"{folder} holds a damaged classifier: its model does not give logits of {classes} "
             f"classes for rows of shape {shape}, but {found}"
         )
+    return model
+
+
+def _outputs(model: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return outputs_of(model, shape, reference_parameter(model).dtype)
+    except ModelError as error:
+        with suppress(ModelError):  # an embedding takes integers
+            return outputs_of(model, shape, torch.int64)
+        raise error
+
+
+def _require_compatible_types(model: nn.Module, shape: tuple[int, ...], folder: Path) -> None:
+    """Raise RunError for floating types of which torch does not take one with the other.
+
+    Norms of float32 in a net of float16 are taken; the meta device does not tell.
+    """
+    types = {t.dtype for t in model.state_dict().values() if t.is_floating_point()}
+    if len(types) < 2:
+        return
+    errors = []
+    for dtype in (reference_parameter(model).dtype, torch.int64):
+        try:
+            with torch.no_grad():
+                model.eval()(torch.zeros(1, *shape, dtype=dtype))
+            return
+        except (RuntimeError, IndexError) as error:
+            errors.append(error)
+    found = " and ".join(sorted(map(str, types)))
+    raise RunError(f"{folder} holds a damaged classifier of {found}: {errors[0]}")
 
 
 def _read_description(path: Path) -> dict[str, Any]:

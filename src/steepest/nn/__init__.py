@@ -4,6 +4,8 @@ from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
 from steepest.nn.linear import LinearLayer as LinearLayer
 from steepest.nn.mlp import mlp as mlp
+from steepest.nn.outline import outline as outline
+from steepest.nn.outline import outputs_of as outputs_of
 from steepest.nn.residual import Residual as Residual
 from steepest.nn.sharing import overlaps_itself as overlaps_itself
 from steepest.nn.sharing import shared_memory as shared_memory

@@ -25,6 +25,11 @@ _LEAVES: tuple[type[nn.Module], ...] = (
 )
 _BY_NAME = {leaf.__name__: leaf for leaf in _LEAVES}
 _NOT_SETTINGS = {"device", "dtype", "generator"}
+# What the constructors and forward passes of torch raise for arguments of a stranger.
+DAMAGE = (
+    *(TypeError, ValueError, LookupError, AttributeError, AssertionError),
+    *(RuntimeError, ArithmeticError),  # also RecursionError, NotImplementedError, OverflowError
+)
 
 
 def describe(module: nn.Module) -> dict[str, Any] | None:
@@ -85,12 +90,20 @@ def _build(description: dict[str, Any]) -> nn.Module:
         raise ModelError(
             f"the saved architecture names a module that steepest does not build: {kind!r}"
         )
+    strange = [name for name in settings if name in _NOT_SETTINGS or name.startswith("_")]
+    if strange:
+        raise ModelError(f"the saved architecture has a {kind} with a setting {strange[0]!r}")
     try:
         return leaf(**{name: _from_plain(value) for name, value in settings.items()})
-    except (TypeError, ValueError, RuntimeError) as error:
+    except DAMAGE as error:
         raise ModelError(
-            f"the saved architecture has a {kind} that cannot be built: {error}"
+            f"the saved architecture has a {kind} that cannot be built: {reason_of(error)}"
         ) from None
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of a message, which torch may follow with a trace of its C++ functions."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _is_changed(module: nn.Module) -> bool:

@@ -16,10 +16,10 @@ from torch import nn
 
 from steepest.classifier import save_classifier
 from steepest.engine import Plan
-from steepest.errors import RecipeError, RunError, SteepestWarning
+from steepest.errors import ModelError, RecipeError, RunError, SteepestWarning
 from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.health import Findings
-from steepest.nn import build
+from steepest.nn import outline, outputs_of
 from steepest.recipe import SETTINGS, Recipe
 from steepest.run import (
     LOCK,
@@ -241,7 +241,7 @@ def _ready_to_go_on(
                 "with a part that is used twice or parameters that share memory; pass it: "
                 "resume(..., model=...)"
             )
-        model = build(checkpoint.architecture)
+        model = _rebuilt(checkpoint.architecture, checkpoint.model)
     defaults = {f.name: f.default for f in fields(Recipe) if SETTINGS[f.name].of_net}
     lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
     ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
@@ -249,6 +249,25 @@ def _ready_to_go_on(
     if expected != {name: t.shape for name, t in snapshot(model).items()}:
         raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
     return replace(ready, plan=replace(ready.plan, recipe=recipe))
+
+
+def _rebuilt(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """The checkpoint's net with its weights, which looks at the size of its rows before the first.
+
+    Raises RunError unless it has these weights.
+    """
+    try:
+        on_meta, model = outline(architecture, tensors), outline(architecture, tensors)
+    except ModelError as error:
+        raise RunError(f"the checkpoint is damaged: {error}") from None
+    model.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
+
+    def look(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        outputs_of(on_meta, tuple(given[0].shape[1:]), given[0].dtype)
+        handle.remove()
+
+    handle = model.register_forward_pre_hook(look)
+    return model
 
 
 def _require_same_data(checkpoint: Checkpoint, plan: Plan, accept_changes: bool) -> None:
