@@ -177,3 +177,53 @@ def test_a_decimal_comma_is_not_taken_for_the_separator(tmp_path, text, columns)
     path = tmp_path / "t.csv"
     path.write_text(text)
     assert load_rows(path).inputs.columns == columns
+
+
+@pytest.mark.parametrize(
+    ("form", "looks"),
+    [
+        ("{}%", "numbers with a unit, such as '10%'; write them without"),
+        ("{},5 €", "numbers with a unit, such as '10,5 €'; write them without"),
+        ("$1,2{}.00", "numbers with a unit, such as '$1,210.00'; write them without"),
+        ("EUR {}", "numbers with a unit, such as 'EUR 10'; write them without"),
+        (
+            "{}.12.2021",
+            "dates as text, such as '10.12.2021'; make the column one of dates, or write them as "
+            "2021-12-31",
+        ),
+        (
+            "12/{}/99 10:00",
+            "dates as text, such as '12/10/99 10:00'; make the column one of dates, or write them "
+            "as 2021-12-31",
+        ),
+        ("A{}", ""),
+        ("{}-12", ""),
+        ("{} 123 {} 456", ""),
+    ],
+)
+def test_words_that_look_like_numbers_or_dates_are_told_of(write, form, looks):
+    words = [form.format(i, i) for i in range(10, 40)]
+    told = f"column 'c' is taken as words, which look like {looks}"
+    data = load(write({"c": words * 4, "x": X * 2, "y": Y * 2}, separator="\t"), target="y")
+    assert Preprocessing.fit(data.train).encoder.notes == ((told,) if looks else ())
+
+
+def test_numbers_beside_a_word_and_numbers_as_text_are_told_of(write):
+    path = write({"c": [*range(50), *["-"] * 10], "x": X, "y": Y})
+    notes = Preprocessing.fit(load(path, target="y").train).encoder.notes
+    assert notes == (
+        "column 'c' is taken as words, which look like numbers, beside '-'; leave it empty if it "
+        "says that a value is missing",
+    )
+    frame = pl.DataFrame({"c": commas(X), "x": X, "y": Y})
+    notes = Preprocessing.fit(load(frame, target="y").train).encoder.notes
+    assert notes == (
+        "column 'c' is taken as words, which look like numbers as text, such as '0,5'; make the "
+        "column one of numbers",
+    )
+    many = pl.DataFrame({"c": [f"{i} %" for i in range(99)], "x": range(99), "y": [0, 1, 2] * 33})
+    notes = Preprocessing.fit(load(many, target="y").train).encoder.notes
+    assert notes == (
+        "column 'c' is left out: 99 different words in 99 rows look like numbers with a unit, such "
+        "as '0 %'; write them without",
+    )

@@ -15,6 +15,10 @@ _THOUSANDS = (
 # Groups alone may be a telephone number: they are numbers where others stand beside them.
 _GROUPS = r"[+-]?\d{1,3}(?:[ \x{a0}\x{202f}'’]\d{3})+|[+-]?\d{1,3}(?:\.\d{3}){2,}"
 
+_DATE = r"(?:\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{4}[./-]\d{1,2}[./-]\d{1,2})(?:[ T].*)?"
+_UNIT = r"\s*(?:[%‰€$£¥]|EUR|USD|GBP|CHF|JPY|CZK|PLN)\s*"
+_MOST_MARKS = 2
+
 _MOST_PLAIN_BEFORE_GROUPS = 1000
 _ENOUGH_TO_TELL = 100
 
@@ -45,6 +49,28 @@ def notation(text: pl.Series) -> str:
         return "mixed"
     large = (read_numbers(plain).abs() >= _MOST_PLAIN_BEFORE_GROUPS).any()
     return "either" if _match(words.filter(comma), _EITHER).all() and not large else "comma"
+
+
+def likeness(words: pl.Series) -> str:
+    """What distinct words look like that are no names, and what to do about it; "" if names.
+
+    Numbers with a unit or beside a word or two, and numbers and dates as text.
+    """
+    numbers = are_numbers(words)
+    if numbers.all():
+        return f"numbers as text, such as {words[0]!r}; make the column one of numbers"
+    others = words.filter(~numbers)
+    if 1 <= len(others) <= _MOST_MARKS and len(others) < len(words):
+        return f"numbers, beside {others[0]!r}; leave it empty if it says that a value is missing"
+    if _match(others, _DATE).all() and len(others) == len(words):
+        return (
+            f"dates as text, such as {words[0]!r}; make the column one of dates, or write them as "
+            "2021-12-31"
+        )
+    bare = others.str.replace(f"^{_UNIT}", "").str.replace(f"{_UNIT}$", "")
+    if are_numbers(bare).all():
+        return f"numbers with a unit, such as {others[0]!r}; write them without"
+    return ""
 
 
 def remedy(notation: str, text: pl.Series) -> tuple[str, str]:

@@ -14,11 +14,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from steepest.data.columns import WORDS, Column, Place, as_numbers, as_truth, quantity
+from steepest.data.decimals import likeness
 from steepest.data.levels import UNSEEN, level_indices
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
 
 _MOST_LEVELS = 64
+# Words that look like numbers may be names of a few kinds; of more kinds, they are a mistake.
+_FEW_LEVELS = 20
+_ENOUGH_TO_TELL = 1000
 _SHOWN_COLUMNS = 30
 
 
@@ -26,7 +30,7 @@ _SHOWN_COLUMNS = 30
 class TableEncoder:
     """Turns a frame into a float32 matrix. scaler: of the numeric columns, in their order.
 
-    notes: the columns that are left out, and why.
+    notes: the columns that are left out, and why, and those whose words look like something else.
     """
 
     columns: tuple[Column, ...]
@@ -56,6 +60,8 @@ class TableEncoder:
             if isinstance(fitted, str):
                 notes.append(f"column {series.name!r} is left out: {fitted}")
                 continue
+            if len(fitted.levels) > _FEW_LEVELS and (what := likeness(pl.Series(fitted.levels))):
+                notes.append(f"column {series.name!r} is taken as words, which look like {what}")
             decimal = "," if series.name in commas else "."
             columns.append(replace(fitted, decimal=decimal))
             if fitted.kind == "number":
@@ -204,9 +210,14 @@ def _fit_column(series: pl.Series, place: Place) -> Column | str:
         return nothing
     if dtype == pl.Boolean:
         return Column(name, "boolean", missing)
-    counts = series.cast(pl.String).drop_nulls().value_counts(name="n")
+    words = series.cast(pl.String).drop_nulls()
+    counts = words.value_counts(name="n")
     if counts.height > max(_MOST_LEVELS, len(series) / 2):
-        return f"{counts.height} different words in {len(series)} rows look like an identifier"
+        what = likeness(words.head(_ENOUGH_TO_TELL).unique(maintain_order=True))
+        return (
+            f"{counts.height} different words in {len(series)} rows look like "
+            f"{what or 'an identifier'}"
+        )
     levels = counts.sort(["n", name], descending=[True, False])[name]
     other = len(levels) > _MOST_LEVELS
     return Column(name, "words", missing, levels=tuple(levels.head(_MOST_LEVELS)), other=other)
