@@ -1,5 +1,7 @@
 """What steepest raises: one family, each message saying where, what, and what to do."""
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -76,6 +78,15 @@ class SteepestWarning(UserWarning):
 
 class HealthWarning(SteepestWarning):
     """A finding of the check before training, or of the watch during it."""
+
+
+def warn(text: str, category: type[SteepestWarning]) -> None:
+    """Warn, and name the line outside this package that called it, through however many of ours."""
+    package, level = __name__.partition(".")[0], 2
+    frame = sys._getframe(1)
+    while frame.f_back and frame.f_globals.get("__name__", "").partition(".")[0] == package:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text, category, stacklevel=level)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,14 +1,13 @@
 """watch(): look on while somebody's own loop trains, by hooks alone."""
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from steepest.errors import HealthWarning
+from steepest.errors import HealthWarning, warn
 from steepest.health.finding import Finding, Findings
 from steepest.health.hooks import Hook
 from steepest.health.passes import Pass, Round
@@ -130,7 +129,7 @@ class Watch:
         for finding in self.findings:
             if finding.severity != "info":
                 text = f"{finding.code}: {finding.message}; fix: {finding.fix}"
-                warnings.warn(text, HealthWarning, stacklevel=3)
+                warn(text, HealthWarning)
 
     def val(self, loss: float, accuracy: float) -> None:
         """Tell what your own loop reports of the validation rows that it has just gone through."""

@@ -1,6 +1,5 @@
 """The check before training, on a plan of steepest's own."""
 
-import warnings
 from collections.abc import Callable
 from itertools import islice
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from steepest.engine import Plan, Rows
-from steepest.errors import HealthError, HealthWarning
+from steepest.errors import HealthError, HealthWarning, warn
 from steepest.health import Findings, examine
 from steepest.health.planned import Planned
 from steepest.health.replay import Setup
@@ -39,7 +38,7 @@ def require_healthy(ready: Preparation, rate: Rate | None = None) -> Findings:
         )
     for finding in found.loud:
         line = f"{finding.code}: {finding.message}; {finding.fix}"
-        warnings.warn(line, HealthWarning, stacklevel=3)
+        warn(line, HealthWarning)
     return found
 
 

@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
@@ -16,7 +15,7 @@ from torch import nn
 
 from steepest.classifier import save_classifier
 from steepest.engine import Plan
-from steepest.errors import ModelError, RecipeError, RunError, SteepestWarning
+from steepest.errors import ModelError, RecipeError, RunError, SteepestWarning, warn
 from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.health import Findings
 from steepest.nn import outline, outputs_of
@@ -194,12 +193,11 @@ def _ended_run(
 
 def _say_ended(run: Run) -> None:
     reason = run.record.table("events")["text"][-1]
-    warnings.warn(
+    warn(
         f"the run has ended and nothing was trained ({run.status}: {reason}); to go on, ask for "
         "more epochs or steps, for more patience where early stopping ended it, or for another lr "
         "where it diverged",
         SteepestWarning,
-        stacklevel=3,
     )
 
 
