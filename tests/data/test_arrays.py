@@ -107,7 +107,7 @@ def test_bytes_and_single_precision_are_not_copied():
 def test_whole_numbers_stay_whole_where_nothing_is_scaled():
     tokens = np.array([[1, 5], [7, 2], [3, 3]])
     train = load((tokens, [0, 1, 0])).train
-    inputs = Preprocessing.fit(train, "none").prepare(train)
+    inputs = Preprocessing.fit(train, "none", integers=True).prepare(train)
     assert inputs.array.dtype == np.int64
 
 

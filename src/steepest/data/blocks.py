@@ -1,6 +1,6 @@
 """Walks over the rows of an array a block at a time, so that no pass copies a whole data set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -22,23 +22,45 @@ def blocks(inputs: NDArray[Any], rows: NDArray[np.int64] | None) -> Iterator[NDA
 
 def require_finite(inputs: NDArray[Any], rows: NDArray[np.int64] | None, source: str) -> None:
     """Raise DataError naming the first value that is NaN or infinite, and how many there are."""
+    first, count = _first_wrong(inputs, rows, lambda block: ~np.isfinite(block))
+    if count:
+        raise DataError(
+            f"{source}: {first}, one of {count} values that are not finite; "
+            "fill or drop them, or pass a data frame, whose missing values are encoded"
+        )
+
+
+def require_whole(inputs: NDArray[Any], rows: NDArray[np.int64] | None, source: str) -> None:
+    """Raise DataError naming the first value that is not a whole number that int64 can hold."""
+    first, count = _first_wrong(
+        inputs, rows, lambda block: (block != np.trunc(block)) | (np.abs(block) >= 2.0**63)
+    )
+    if count:
+        raise DataError(
+            f"{source}: {first}, one of {count} values that are not whole numbers, but training "
+            "had integers, which the model looks up"
+        )
+
+
+def _first_wrong(
+    inputs: NDArray[Any],
+    rows: NDArray[np.int64] | None,
+    are_wrong: Callable[[NDArray[Any]], NDArray[np.bool_]],
+) -> tuple[str, int]:
+    """The first wrong floating-point value with its place, in words, and how many there are."""
     if not np.issubdtype(inputs.dtype, np.floating):
-        return
-    first, count, seen = None, 0, 0
+        return "", 0
+    first, count, seen = "", 0, 0
     for block in blocks(inputs, rows):
-        wrong = ~np.isfinite(block)
+        wrong = are_wrong(block)
         if wrong.any():
             count += int(wrong.sum())
-            if first is None:
+            if not first:
                 place = np.argwhere(wrong)[0]
                 row = seen + int(place[0])
                 row = row if rows is None else int(rows[row])
-                first = (row, place[1:], block[tuple(place)])
+                where = tuple(map(int, place[1:]))
+                said = f"column {where[0]}" if len(where) == 1 else f"position {where}"
+                first = f"row {row}, {said} is {block[tuple(place)]}"
         seen += len(block)
-    if first is not None:
-        row, place, value = first
-        where = f"column {place[0]}" if len(place) == 1 else f"position {tuple(map(int, place))}"
-        raise DataError(
-            f"{source}: row {row}, {where} is {value}, one of {count} values that are not finite; "
-            "fill or drop them, or pass a data frame, whose missing values are encoded"
-        )
+    return first, count

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from steepest.data.blocks import blocks, require_finite
+from steepest.data.blocks import blocks, require_finite, require_whole
 from steepest.data.classes import shorten
 from steepest.data.columns import Place, as_numbers
 from steepest.data.encoding import TableEncoder
@@ -50,12 +50,14 @@ class Preprocessing:
 
     encoder: of a table, None for arrays. scaler: of an array; a table's is in its encoder. shape:
     of one prepared row. columns: what the columns of an array were called, if they had names.
+    integers: whether the rows are integers and stay such, for a model that looks them up.
     """
 
     encoder: TableEncoder | None
     scaler: Scaler
     shape: tuple[int, ...]
     columns: tuple[str, ...] | None = None
+    integers: bool = False
 
     @classmethod
     def fit(
@@ -63,13 +65,16 @@ class Preprocessing:
         train: Samples,
         scaling: str = "auto",
         scaling_range: tuple[float, ...] = (0.0, 1.0),
+        *,
+        integers: bool = False,
     ) -> Self:
         """The preprocessing of these training samples.
 
-        scaling: "standardise", "minmax", "pixels" (/255), "none" (integers stay integers), or
+        scaling: "standardise", "minmax", "pixels" (/255), "none", or
         "auto": pixels for images of bytes, standardise for tables and matrices; other arrays are
         standardised by one mean and deviation unless they lie in [-1, 1] already. scaling_range:
-        the interval [l, u] of "minmax". Raises DataError.
+        the interval [l, u] of "minmax". integers: keep integers, unscaled ("none"), as such. Raises
+        DataError.
         """
         if scaling not in SCALINGS:
             hint = did_you_mean(scaling, SCALINGS) or f": choose one of {', '.join(SCALINGS)}"
@@ -98,7 +103,7 @@ class Preprocessing:
         require_finite(inputs, train.rows, train.source)
         kind = _auto(train) if scaling == "auto" else scaling
         scaler = Scaler.fit(kind, inputs, train.rows, low=low, high=high)
-        return cls(None, scaler, inputs.shape[1:], train.columns)
+        return cls(None, scaler, inputs.shape[1:], train.columns, integers)
 
     def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
         """The rows as the net takes them. dtype: float64 for a net that computes in it.
@@ -117,11 +122,13 @@ class Preprocessing:
             return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame, place))
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
-        if inputs.dtype in (np.uint8, np.float32, dtype) and inputs.flags.c_contiguous:
+        kept = (np.int64,) if self.integers else (np.uint8, np.float32, dtype)
+        if inputs.dtype in kept and inputs.flags.c_contiguous:
             return Inputs(inputs, samples.rows, self.scaler)
-        if self.scaler.is_identity and inputs.dtype.kind in "iu":
+        if self.integers:
+            require_whole(inputs, samples.rows, samples.source)
             taken = inputs if samples.rows is None else inputs[samples.rows]
-            return Inputs(taken.astype(np.int64), None, self.scaler)
+            return Inputs(taken.astype(np.int64, order="C"), None, self.scaler)
         prepared = np.empty((len(samples), *self.shape), dtype=dtype)
         start = 0
         for block in blocks(inputs, samples.rows):
@@ -144,6 +151,7 @@ class Preprocessing:
             "scaler": self.scaler.to_json(),
             "shape": list(self.shape),
             "columns": None if self.columns is None else list(self.columns),
+            "integers": self.integers,
         }
 
     @classmethod
@@ -159,6 +167,7 @@ class Preprocessing:
             scaler,
             shape,
             None if columns is None else tuple(map(str, columns)),
+            bool(state.get("integers", False)),
         )
 
     def _array(self, samples: Samples) -> NDArray[Any]:
