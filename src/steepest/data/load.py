@@ -54,6 +54,7 @@ class _Options:
 
 def load(
     source: Any,
+    y: None = None,
     *,
     target: str | None = None,
     validation: Any = None,
@@ -71,9 +72,14 @@ def load(
     target: the column (or the array of an NPZ file, or the NPY file) that holds the classes.
     validation, test: further sources of the same columns. ignore: columns to leave out.
     image_size: pixels of each side, or (height, width), to which the images of a folder are
-    resized. root: where mnist and fashion_mnist lie. Raises DataError or TargetError naming file,
-    row and column.
+    resized. root: where mnist and fashion_mnist lie. y: refused, X and y go together. Raises
+    DataError or TargetError naming file, row and column.
     """
+    if y is not None:
+        raise DataError(
+            f"the second argument is a {type(y).__name__}, but load has one source: X and y go "
+            "together, load((X, y)), options by name, load('file.csv', target='species')"
+        )
     folder = None if root is None else Path(root)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(map(str, ignore))
     options = _Options(_name(target), ignore, image_size, folder, training=True, read_labels=True)
