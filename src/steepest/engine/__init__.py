@@ -17,6 +17,12 @@ from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
 from steepest.engine.forward import single_values_kept_apart as single_values_kept_apart
 from steepest.engine.groups import parameter_settings as parameter_settings
+from steepest.engine.lookups import Origin as Origin
+from steepest.engine.lookups import Trial as Trial
+from steepest.engine.lookups import may_look_up as may_look_up
+from steepest.engine.lookups import require_taken as require_taken
+from steepest.engine.lookups import try_batch as try_batch
+from steepest.engine.lookups import try_extremes as try_extremes
 from steepest.engine.native import NativeEngine as NativeEngine
 from steepest.engine.native import native_obstacle as native_obstacle
 from steepest.engine.process import may_draw as may_draw
