@@ -1,6 +1,5 @@
 """Classifier: a trained net with its preprocessing and class names; what a run gives back."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +15,8 @@ from steepest.classifier.evaluation import (
     require_metrics,
 )
 from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
-from steepest.engine import forward, input_dtype
-from steepest.errors import ModelError, TargetError
+from steepest.engine import forward, input_dtype, reference_parameter, require_taken
+from steepest.errors import ModelError, SteepestWarning, TargetError, warn
 from steepest.objective import Objective
 
 
@@ -52,11 +51,11 @@ class Classifier:
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
         """The probability of each class, (N, C), columns in the order of `classes`."""
-        inputs = self.preprocessing.prepare(self.read(rows), input_dtype(self.model))
+        samples = self.read(rows)
+        inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
         _warn(inputs)
-        probabilities: NDArray[np.float64] = self.objective.probabilities(
-            forward(self.model, inputs)
-        ).numpy()
+        outputs = self._forward(inputs, samples)
+        probabilities: NDArray[np.float64] = self.objective.probabilities(outputs).numpy()
         return probabilities
 
     def score(self, samples: Any, y: Any = None, *, target: str | None = None) -> float:
@@ -89,7 +88,7 @@ class Classifier:
         rows = self.read(source, target=target, labelled=True)
         inputs, targets = self.prepare(rows)
         _warn(inputs)
-        outputs = forward(self.model, inputs)
+        outputs = self._forward(inputs, rows)
         broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
         if broken:
             raise ModelError(
@@ -97,6 +96,17 @@ class Classifier:
                 "training has diverged, or its weights are damaged"
             )
         return outputs, targets
+
+    def _forward(self, inputs: Inputs, samples: Samples) -> Tensor:
+        """The model's outputs. Raises DataError naming a row whose values it looks up in vain."""
+        where = (self.model, inputs, samples.source, samples.rows)
+        if inputs.array.dtype == np.int64 and reference_parameter(self.model).device.type != "cpu":
+            require_taken(*where)  # there a look-up in vain ends the use of the device
+        try:
+            return forward(self.model, inputs)
+        except (IndexError, RuntimeError):
+            require_taken(*where)
+            raise
 
     def measure(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
         """Loss and accuracy alone, on prepared rows: what training asks after each epoch."""
@@ -144,4 +154,4 @@ class Classifier:
 def _warn(inputs: Inputs) -> None:
     """Tell of what was met in these rows and not in training."""
     for note in inputs.notes:
-        warnings.warn(note, stacklevel=4)
+        warn(note, SteepestWarning)
