@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import steepest as sp
-from steepest.errors import SteepestError
+from steepest.errors import SteepestError, SteepestWarning
 
 X = np.arange(24, dtype=np.float32).reshape(12, 2)
 Y = np.arange(12) % 2
@@ -60,6 +60,8 @@ def train(*arguments, **settings):
         (train(None, (X, Y[:3])), "12 rows of inputs, but 3 labels"),
         (lambda: sp.find_lr(None, X, Y), "third argument is the recipe, but it is a ndarray"),
         (lambda: sp.find_lr(X, Y), "the model, the first argument"),
+        (lambda: sp.load(X, Y), r"second argument is a ndarray.* load\(\(X, y\)\)"),
+        (lambda: sp.load("d.csv", "y"), r"second argument is a str.* target='species'"),
         (lambda: sp.load(("digits.csv", "y")), "there is no file or data set 'digits.csv'"),
     ],
 )
@@ -117,3 +119,15 @@ def test_a_column_named_as_y_is_told_from_labels(run, tmp_path):
     pl.DataFrame({"a": [1, 2], "y": [0, 1]}).write_csv(tmp_path / "rows.csv")
     with pytest.raises(SteepestError, match=r"name the column of the class as target=\.\.\."):
         run.evaluate(tmp_path / "rows.csv", "y")
+
+
+@pytest.mark.parametrize("method", ["predict", "predict_proba", "score", "evaluate", "run"])
+def test_warnings_name_the_line_that_asked(method):
+    frame = pl.DataFrame({"w": ["x", "y"] * 20, "y": [0, 1] * 20})
+    run = sp.train(None, frame, target="y", epochs=1, validation=0.0, progress="none")
+    asked = run if method == "run" else run.classifier
+    ask = getattr(asked, "evaluate" if method == "run" else method)
+    target = {} if method.startswith("predict") else {"target": "y"}
+    with pytest.warns(SteepestWarning) as told:
+        ask(pl.DataFrame({"w": ["x", "z"], "y": [0, 1]}), **target)
+    assert [warning.filename for warning in told] == [__file__]

@@ -44,7 +44,7 @@ from steepest.nn import mlp, overlaps_itself
 from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import SETTINGS, Recipe
 from steepest.training.find_lr import test_rates
-from steepest.training.rows_tried import advice, embedding_of_rows, require_in_range
+from steepest.training.rows_tried import Taken, advice, how_taken, require_in_range
 from steepest.training.weights import put, snapshot
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
@@ -90,18 +90,17 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     _check_model(model, recipe)
     dataset = load_parts(data, recipe)
     train = dataset.train
-    fed = None
-    if model is not None and recipe.scaling in ("auto", "none"):
-        fed = embedding_of_rows(model, train)
-    scaling = recipe.scaling if fed is None else "none"
-    preprocessing = Preprocessing.fit(train, scaling, recipe.scaling_range)
+    taken = Taken(recipe.scaling) if model is None else how_taken(model, train, recipe.scaling)
+    preprocessing = Preprocessing.fit(
+        train, taken.scaling, recipe.scaling_range, integers=taken.integers
+    )
     if model is None:
         model = _build(recipe, preprocessing, _classes(train, recipe, None))
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
-    if fed is not None:
-        require_in_range(inputs, fed, train.source)
+    if taken.looked_up:
+        require_in_range(model, inputs, train)
     outputs, row_flops = _trial(model, inputs)
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
     objective, doubt = _objective(model, inputs, outputs, classes)
@@ -110,15 +109,15 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     for name, part in dataset.parts():
         if name != "train":
             parts[name] = classifier.prepare(part)
-            if fed is not None:
-                require_in_range(parts[name][0], fed, part.source)
+            if taken.looked_up:
+                require_in_range(model, parts[name][0], part)
     plan = Plan(model, objective, *parts["train"], recipe, classes.names)
-    _check_plan(plan, parts)
+    _check_plan(plan, parts, taken.looked_up)
     size = _size_notes(plan)
     unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
     lr, found = _learning_rate(plan)
     summary = (
-        *(*_summary(parts, classifier), *doubt),
+        *(*_summary(parts, classifier), *taken.notes, *doubt),
         *(*found, *_warmup_note(plan), *size),
         *(*dataset.notes, *classes.notes, *unseen),
     )
@@ -132,13 +131,13 @@ def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
     return Classes.of(train, outputs=outputs)
 
 
-def _check_plan(plan: Plan, parts: dict[str, Part]) -> None:
+def _check_plan(plan: Plan, parts: dict[str, Part], looked_up: bool) -> None:
     """Everything that a recipe can ask and this model, data or split cannot give."""
     recipe = plan.recipe
     parameter_settings(recipe, plan.model)
     Augmentation.of(recipe, plan.inputs.array.shape[1:])
     _ = plan.loss, plan.row_weights
-    if recipe.mixup and plan.inputs.array.dtype.kind == "i":
+    if recipe.mixup and (looked_up or plan.inputs.array.dtype.kind == "i"):
         raise RecipeError("mixup takes means of rows, and these rows are integers: leave it out")
     wanting = [
         what
@@ -367,7 +366,7 @@ def _trial(model: nn.Module, inputs: Inputs) -> tuple[Tensor, float]:
         found = tuple(outputs.shape) if isinstance(outputs, Tensor) else type(outputs).__name__
         raise ModelError(
             f"the model must give one row of logits for each row of its batch, (2, C) for two "
-            f"rows, but it gives {found}"
+            f"rows, but it gives {found}{advice(model, batch)}"
         )
     return outputs, counter.flops(len(batch))
 

@@ -1,79 +1,122 @@
-"""Whether a model takes its rows for indices, and what is to be done where it cannot take them."""
+"""How a model takes its rows: whether it looks up their values, and what to do where it cannot.
 
+Both are found by trying: a few rows are given to the model as they came, before they are scaled.
+"""
+
+import copy
 import math
 from dataclasses import dataclass
 
 import numpy as np
+import polars as pl
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
-from steepest.data import Inputs, Samples
-from steepest.engine import module_mode, process_state, reference_parameter
+from steepest.data import Inputs, Preprocessing, Samples, Scaler
+from steepest.engine import (
+    Origin,
+    Rows,
+    Trial,
+    input_dtype,
+    may_look_up,
+    reference_parameter,
+    require_taken,
+    try_batch,
+    try_extremes,
+)
 from steepest.errors import DataError
 
+# So many rows are tried, or two of large ones.
+_ROWS_TRIED, _VALUES_TRIED = 8, 2**14
+_NOT_TRIED = Trial((), None)
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
-@dataclass(frozen=True, eq=False)
-class Fed:
-    """An Embedding that is fed rows: count indices, 0 .. count - 1; whole, or columns of them."""
+@dataclass(frozen=True)
+class Taken:
+    """How a model takes rows.
 
-    count: int
-    whole: bool
-
-
-def embedding_of_rows(model: nn.Module, train: Samples) -> Fed | None:
-    """The first Embedding, of any depth, that is fed the rows or columns of them; None if none is.
-
-    Two rows of integers are tried; the model is left as it was. Raises DataError for bytes, which
-    are kept for pictures.
+    scaling: what is done with them. integers: whether they stay integers. looked_up: whether the
+    model takes their values for indices. notes: what the user should know, in sentences.
     """
-    inputs = train.inputs
-    layers = [m for m in model.modules() if isinstance(m, (nn.Embedding, nn.EmbeddingBag))]
-    if not (layers and isinstance(inputs, np.ndarray) and inputs.dtype.kind in "iu"):
-        return None
-    some = np.arange(2) % len(train)
-    rows = inputs[some if train.rows is None else train.rows[some]].astype(np.int64)
-    batch = torch.from_numpy(rows).to(reference_parameter(model).device)
-    fed: list[Fed] = []
 
-    def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        index = given[0] if given else None
-        if isinstance(index, Tensor) and _shares(index, batch):
-            count = int(module.num_embeddings)  # type: ignore[arg-type]
-            fed.append(Fed(count, index.numel() == batch.numel()))
+    scaling: str
+    integers: bool = False
+    looked_up: bool = False
+    notes: tuple[str, ...] = ()
 
-    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
-    try:
-        with module_mode(model, training=False), process_state(), torch.no_grad():
-            model(batch)
-    except Exception:
-        pass
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not fed:
-        return None
-    if inputs.dtype == np.uint8:
+
+def how_taken(model: nn.Module, train: Samples, scaling: str) -> Taken:
+    """Try some rows as they came. Values that are looked up are not scaled by scaling "auto".
+
+    Raises DataError for bytes that can only be looked up as integers: they are kept for pictures.
+    """
+    integral = isinstance(train.inputs, np.ndarray) and train.inputs.dtype.kind in "iu"
+    may = may_look_up(model) or (integral and scaling == "none")
+    if not (may and len(train)):
+        return Taken(scaling)
+    bytes_ = isinstance(train.inputs, np.ndarray) and train.inputs.dtype == np.uint8
+    whole = _try(model, train, integers=True) if integral else _NOT_TRIED
+    real = _try(model, train, integers=False)
+    as_numbers = real.by_value and real.error is None
+    if whole.by_value and not (as_numbers and (bytes_ or whole.error is not None)):
+        found, integers = whole, True
+    else:
+        found, integers = real, integral and whole.error is None and not (bytes_ or real.by_value)
+    if not found.by_value:
+        return Taken(
+            scaling, integers and scaling == "none", notes=_undecided(found, integral, scaling)
+        )
+    if scaling not in ("auto", "none"):
+        return Taken(scaling, notes=(f"scaling = {scaling!r} changes {_said(found)}",))
+    if integers and bytes_:
         raise DataError(
             f"{train.source}: an Embedding of the model takes these rows for indices, and bytes "
             "are read as pictures: pass them as X.astype('int64')"
         )
-    return fed[0]
+    notes = (f"rows are left as they are, not scaled: there are {_said(found)}",)
+    return Taken("none", integers, True, notes if scaling == "auto" else ())
 
 
-def require_in_range(inputs: Inputs, fed: Fed, source: str) -> None:
-    """Raise DataError naming the first index that an Embedding fed whole rows does not have."""
-    if not fed.whole:
-        return
-    array = inputs.array if inputs.rows is None else inputs.array[inputs.rows]
-    wrong = (array < 0) | (array >= fed.count)
-    if wrong.any():
-        place = tuple(map(int, np.argwhere(wrong)[0]))
-        raise DataError(
-            f"{source}: row {place[0]}, column {', '.join(map(str, place[1:]))} is {array[place]}, "
-            f"but the model's Embedding has the indices 0 .. {fed.count - 1}"
-        )
+def require_in_range(model: nn.Module, inputs: Inputs, samples: Samples) -> None:
+    """Raise DataError naming the first row with a value that the model looks up in vain."""
+    trial = try_extremes(model, inputs)
+    if trial.wrong or trial.error:
+        require_taken(model, inputs, samples.source, samples.rows)
+
+
+def _try(model: nn.Module, train: Samples, *, integers: bool) -> Trial:
+    """The trial of some rows, neither scaled nor changed; the model is left as it was."""
+    if any(map(is_lazy, (*model.parameters(), *model.buffers()))):
+        model = copy.deepcopy(model)  # a first batch gives the parameters their shapes
+    few = max(2, min(_ROWS_TRIED, _VALUES_TRIED // max(1, math.prod(train.inputs.shape[1:]))))
+    some = train.take(np.linspace(0, len(train) - 1, min(len(train), few)).astype(np.int64))
+    if isinstance(some.inputs, pl.DataFrame):
+        inputs = Preprocessing.fit(train, "none").prepare(some, input_dtype(model))
+    else:
+        rows = some.inputs if some.rows is None else some.inputs[some.rows]
+        kind = np.dtype(np.int64 if integers else input_dtype(model))
+        inputs = Inputs(rows.astype(kind), None, Scaler())
+    like = reference_parameter(model)
+    return try_batch(model, Rows(inputs, like)[torch.arange(len(inputs), device=like.device)])
+
+
+def _said(trial: Trial) -> str:
+    table = next(look.table for look in trial.lookups if look.origin is Origin.VALUE)
+    return f"values among them that the model takes for indices of its {table}"
+
+
+def _undecided(trial: Trial, integral: bool, scaling: str) -> tuple[str, ...]:
+    """A sentence where indices are computed from the rows, so that they may be meant unscaled."""
+    origins = {lookup.origin for lookup in trial.lookups}
+    if scaling != "auto" or not (Origin.ROUNDED in origins or (origins and integral)):
+        return ()
+    how = "rounding" if Origin.ROUNDED in origins else "a search"
+    return (
+        f"the model takes for indices what it computes from the rows by {how}: whether they are to "
+        "be scaled before could not be told, so they are; scaling = 'none' leaves them as they are",
+    )
 
 
 def advice(model: nn.Module, batch: Tensor) -> str:
@@ -100,7 +143,3 @@ def _flat(first: nn.Module, features: int) -> str:
         f"rows of shape ({shape}): pass X.reshape(-1, {shape}), or begin the model with "
         f"nn.Unflatten(1, ({shape}))"
     )
-
-
-def _shares(index: Tensor, batch: Tensor) -> bool:
-    return index.untyped_storage().data_ptr() == batch.untyped_storage().data_ptr()
