@@ -275,3 +275,26 @@ def test_a_convolution_on_flat_rows_is_told_how_to_get_images():
 def test_rows_of_indices_cannot_be_mixed(model):
     with pytest.raises(RecipeError, match="mixup takes means of rows, and these rows are integers"):
         train(model, TOKENS if isinstance(model, nn.Sequential) else TOKENS * 1.0, mixup=0.2)
+
+
+@pytest.mark.parametrize(
+    ("first", "shape", "said"),
+    [
+        (nn.Conv2d(1, 2, 3), (8, 8), r"\(1, 8, 8\): pass X\[:, None\], or .*Unflatten\(1, \(1, 8"),
+        (nn.Conv2d(3, 2, 3), (8, 8), r"rows have shape \(8, 8\), and .* \(3, 8, 8\)"),
+        (nn.Conv2d(3, 2, 3), (8, 8, 3), r"channels last, .*\(3, 8, 8\).* np.moveaxis\(X, -1, 1\)"),
+        (nn.Conv1d(3, 2, 3), (8, 3), r"channels last, .*\(3, 8\).* np.moveaxis\(X, -1, 1\)"),
+        (nn.Conv1d(1, 2, 3), (9,), r"takes rows of shape \(1, 9\)"),
+        (nn.Conv3d(1, 2, 3), (27,), r"takes rows of shape \(1, 3, 3, 3\)"),
+        (nn.Conv3d(1, 2, 3), (4, 4, 4), r"takes rows of shape \(1, 4, 4, 4\)"),
+        (nn.LazyConv2d(2, 3), (64,), r"takes rows of shape \(1, 8, 8\)"),
+        (nn.BatchNorm2d(1), (8, 8), r"begin the model with nn.Unflatten\(1, \(1, 8\)\)"),
+        (nn.Linear(64, 2), (8, 8), r"rows have shape \(8, 8\): begin the model with nn.Flatten"),
+    ],
+)
+def test_rows_of_another_shape_than_the_model_takes(first, shape, said):
+    model = nn.Sequential(first, nn.LazyConv2d(1, 3), nn.Flatten(), nn.LazyLinear(2))
+    if isinstance(first, nn.BatchNorm2d):
+        model[1] = nn.Conv2d(1, 2, 3)
+    with pytest.raises(ModelError, match=said):
+        train(model, np.random.default_rng(0).random((40, *shape)))

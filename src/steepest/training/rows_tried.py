@@ -30,7 +30,8 @@ from steepest.errors import DataError
 # So many rows are tried, or two of large ones.
 _ROWS_TRIED, _VALUES_TRIED = 8, 2**14
 _NOT_TRIED = Trial((), None)
-_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# Convolutions by how many dimensions of a row they slide over.
+_CONVOLUTIONS = {nn.Conv1d: 1, nn.Conv2d: 2, nn.Conv3d: 3}
 
 
 @dataclass(frozen=True)
@@ -122,24 +123,51 @@ def _undecided(trial: Trial, integral: bool, scaling: str) -> tuple[str, ...]:
 def advice(model: nn.Module, batch: Tensor) -> str:
     """What to do where a model cannot take a batch, as far as its modules tell; else nothing."""
     modules = list(model.modules())
-    first = next((m for m in modules if isinstance(m, _CONVOLUTIONS)), None)
-    if first is not None and batch.ndim == 2:
-        return f"; {_flat(first, batch.shape[1])}"
+    first = next((m for m in modules if isinstance(m, (*_CONVOLUTIONS, nn.Linear))), None)
+    shape = tuple(batch.shape[1:])
+    said = None
+    if isinstance(first, nn.Linear):
+        if len(shape) > 1 and first.in_features == math.prod(shape):
+            said = f"rows have shape {shape}: begin the model with nn.Flatten()"
+    elif first is not None:
+        said = _for_convolution(first, shape)
+    if said is not None:
+        return f"; {said}"
     if batch.is_floating_point() and any(isinstance(m, nn.Embedding) for m in modules):
         return (
-            "; an Embedding needs integers that are not scaled: pass them as X.astype('int64') "
-            "with scaling = 'none'"
+            "; an Embedding needs integers that are not scaled: pass an array of them, "
+            "np.asarray(X, dtype='int64'), with scaling = 'none'"
         )
     return ""
 
 
-def _flat(first: nn.Module, features: int) -> str:
-    channels = int(first.in_channels)  # type: ignore[arg-type]
-    side = math.isqrt(features // channels)
-    known = isinstance(first, nn.Conv2d) and channels * side**2 == features
-    shape = f"{channels}, {side}, {side}" if known else f"{channels}, ..."
-    return (
-        f"each row is {features} numbers in a line, and the model's {type(first).__name__} takes "
-        f"rows of shape ({shape}): pass X.reshape(-1, {shape}), or begin the model with "
-        f"nn.Unflatten(1, ({shape}))"
-    )
+def _for_convolution(first: nn.Module, shape: tuple[int, ...]) -> str | None:
+    """How rows of this shape become such as a convolution takes, (channels, ...)."""
+    kind, sides = next((k, d) for k, d in _CONVOLUTIONS.items() if isinstance(first, k))
+    channels = int(first.in_channels) or 1  # type: ignore[arg-type]  # 0 where it is lazy
+    takes = f"the model's {kind.__name__} takes rows of shape"
+    if len(shape) == 1:
+        size = _side(shape[0] // channels, sides)
+        known = channels * size**sides == shape[0]
+        wanted = ", ".join(map(str, (channels, *[size] * sides))) if known else f"{channels}, ..."
+        return (
+            f"each row is {shape[0]} numbers in a line, and {takes} ({wanted}): pass "
+            f"X.reshape(-1, {wanted}), or begin the model with nn.Unflatten(1, ({wanted}))"
+        )
+    if len(shape) == sides:
+        wanted = ", ".join(map(str, (channels, *shape)))
+        how = f"pass X[:, None], or begin the model with nn.Unflatten(1, (1, {shape[0]}))"
+        lacking = f"rows have shape {shape}, and {takes} ({wanted})"
+        return f"{lacking}: {how}" if channels == 1 else lacking
+    if len(shape) == sides + 1 and shape[-1] == channels != shape[0]:
+        wanted = ", ".join(map(str, (channels, *shape[:-1])))
+        return (
+            f"rows have shape {shape}, channels last, and {takes} ({wanted}), channels first: pass "
+            "np.moveaxis(X, -1, 1)"
+        )
+    return None
+
+
+def _side(values: int, sides: int) -> int:
+    """The side of a square or cube of so many values, if there is one; else of a smaller one."""
+    return math.isqrt(values) if sides == 2 else round(values ** (1 / sides))
