@@ -239,6 +239,13 @@ def test_changed_data_are_refused_unless_asked(stopped, blobs):
     assert again.status == "finished"
 
 
+def test_data_that_do_not_fit_the_net_are_refused_as_other_data(stopped, blobs):
+    X, y = blobs
+    for other in ((X[:, :3], y), (X, np.arange(len(y)) % 7)):
+        with pytest.raises(RunError, match="the data are not those that the run was trained on"):
+            sp.resume(stopped, data=other, accept_changes=True, progress="none")
+
+
 def test_a_changed_recipe_is_refused_with_the_difference(stopped, blobs):
     path = stopped / "recipe.toml"
     path.write_text(path.read_text().replace("epochs = 20", "epochs = 30"))

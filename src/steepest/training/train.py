@@ -15,7 +15,14 @@ from torch import nn
 
 from steepest.classifier import save_classifier
 from steepest.engine import Plan
-from steepest.errors import ModelError, RecipeError, RunError, SteepestWarning, warn
+from steepest.errors import (
+    ModelError,
+    RecipeError,
+    RunError,
+    SteepestWarning,
+    TargetError,
+    warn,
+)
 from steepest.files import make_run_folder, require_space, write_atomically
 from steepest.health import Findings
 from steepest.nn import outline, outputs_of
@@ -232,6 +239,7 @@ def _ready_to_go_on(
     checkpoint: Checkpoint, model: nn.Module | None, data: Any, recipe: Recipe
 ) -> Preparation:
     """As `prepare`, with the net of the checkpoint and the learning rate that it began with."""
+    rebuilt = model is None
     if model is None:
         if checkpoint.architecture is None:
             raise RunError(
@@ -242,7 +250,14 @@ def _ready_to_go_on(
         model = _rebuilt(checkpoint.architecture, checkpoint.model)
     defaults = {f.name: f.default for f in fields(Recipe) if SETTINGS[f.name].of_net}
     lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
-    ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
+    try:
+        ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
+    except (ModelError, TargetError) as error:
+        if not rebuilt:
+            raise
+        raise RunError(
+            f"the data are not those that the run was trained on and its net was made for: {error}"
+        ) from error
     expected = {name: t.shape for name, t in checkpoint.model.items()}
     if expected != {name: t.shape for name, t in snapshot(model).items()}:
         raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
