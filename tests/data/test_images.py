@@ -221,8 +221,8 @@ def test_debians_fashion_mnist_is_found():
 def test_what_is_hidden_is_no_class_and_no_image(tmp_path, inside):
     folder = write_images(tmp_path / inside, count=2)
     expected = load(tmp_path).train
-    write_images(folder / "cat", classes=(".thumbnails", "__MACOSX"), size=(2, 2))
-    write_images(folder, classes=(".cache", "__MACOSX"), size=(2, 2))
+    write_images(folder / "cat", classes=(".thumbnails", "__MACOSX", "@eaDir"), size=(2, 2))
+    write_images(folder, classes=(".cache", "__MACOSX", "@eaDir", "$RECYCLE.BIN"), size=(2, 2))
     write_images(tmp_path / ".train", classes=("dog",), size=(2, 2))
     for name in ("._0.png", ".0.png"):
         (folder / "dog" / name).write_bytes(b"no picture")
