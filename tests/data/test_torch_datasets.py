@@ -114,6 +114,16 @@ class Shifted(Subset):
         return [self[i] for i in indices]
 
 
+class DoubledAtOnce(TensorDataset):
+    def __getitems__(self, indices):
+        return [(2 * x, 2 - y) for x, y in map(self.__getitem__, indices)]
+
+
+class Batches(TensorDataset):
+    def __getitems__(self, indices):
+        return self[indices]
+
+
 class Own(Dataset):
     """Holds data and targets, as torchvision's do, and makes something of them."""
 
@@ -141,6 +151,7 @@ PAIRS = (torch.tensor(X), torch.tensor(Y))
     [
         Doubled(*PAIRS),
         Short(*PAIRS),
+        Batches(*PAIRS),
         Subset(Doubled(*PAIRS), [4, 1]),
         Subset(Subset(Short(*PAIRS), [3, 2]), [1]),
         Shifted(TensorDataset(*PAIRS), [5, 1]),
@@ -160,6 +171,14 @@ def test_what_a_dataset_gives_is_what_its_items_are(dataset):
     assert found.shape == inputs.shape
     assert np.array_equal(found, inputs)
     assert train.labels.tolist() == labels
+
+
+@pytest.mark.parametrize("dataset", [DoubledAtOnce(*PAIRS), Subset(DoubledAtOnce(*PAIRS), [4, 1])])
+def test_items_that_a_dataset_gives_at_once_are_those_of_a_loader(dataset):
+    train = load(dataset).train
+    x, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
+    assert np.array_equal(train.inputs, x)
+    assert train.labels.tolist() == y.tolist()
 
 
 def test_subsets_and_tensor_datasets_share_their_rows():

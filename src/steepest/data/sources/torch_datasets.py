@@ -26,8 +26,8 @@ def read_torch_dataset(dataset: Any, *, labels_needed: bool = True) -> Dataset:
 
     A TensorDataset, a torchvision dataset of pictures in memory without transforms, and a Subset
     of one are read as they are. Anything else, a subclass of these too, is read item by item, once:
-    what its __getitem__ and __len__ say counts. labels_needed: else items may be x alone. Raises
-    DataError for iterable datasets and data loaders.
+    what its __getitem__, or __getitems__, and __len__ say counts. labels_needed: else items may be
+    x alone. Raises DataError for iterable datasets and data loaders.
     """
     source = type(dataset).__name__
     if _is_loader(dataset):
@@ -187,7 +187,7 @@ def _length(dataset: Any, source: str) -> int:
 def _read_item(dataset: Any, i: int, source: str, labels_needed: bool) -> tuple[NDArray[Any], Any]:
     """One item's x and y; y is _NO_LABEL where an item may be x alone, and is."""
     try:
-        item = dataset[i]
+        item = _item(dataset, i)
     except Exception as error:  # whatever a stranger's __getitem__ raises
         raise DataError(f"{source}: item {i} cannot be read: {error!r}") from error
     where = f"{source}: item {i}"
@@ -206,6 +206,16 @@ def _read_item(dataset: Any, i: int, source: str, labels_needed: bool) -> tuple[
         )
     y = as_plain(item[1])
     return _as_row(item[0], where), y[()] if isinstance(y, np.ndarray) else y
+
+
+def _item(dataset: Any, i: int) -> Any:
+    """An item as torch's DataLoader takes it: by __getitems__, a list of them, if it is there.
+
+    Where that gives batches, for a loader's collate_fn, the item itself is asked for.
+    """
+    several = getattr(dataset, "__getitems__", None)
+    items = several([i]) if several else None
+    return items[0] if isinstance(items, list) and len(items) == 1 else dataset[i]
 
 
 def _as_row(x: Any, where: str) -> NDArray[Any]:
