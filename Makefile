@@ -1,12 +1,15 @@
-# Two commands do everything on a fresh machine: `make demo` and `make test`.
+# Two commands do everything on a fresh machine: `make demo` and `make test`. `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
 
 CXX ?= c++
 
-.PHONY: setup demo test sanitize lint format docs bench clean
+.PHONY: help setup demo test quick native sanitize lint format hooks docs bench clean
 
-setup: .venv/ready
+help:  ## This list
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: .venv/ready  ## An environment in .venv with everything that the rest needs
 
 .venv/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/native/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepest needs Python 3.11 or later")'
@@ -20,8 +23,17 @@ demo: setup  ## Train on real data and show the result
 test: setup  ## The whole suite
 	$(BIN)/python -m pytest
 
+quick: setup  ## The tests that are quick: after each change, under a minute
+	$(BIN)/python -m pytest -q -m "not slow and not docs and not faults"
+
+native: $(BIN)/python  ## Rebuild the C++ engine alone, what has changed of it
+	$(BIN)/cmake -S . -B build/native -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >/dev/null
+	$(BIN)/cmake --build build/native --parallel 2
+	$(BIN)/cmake --install build/native --prefix \
+	  $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
+	touch .venv/ready
+
 sanitize: setup  ## The native engine's tests under the address and undefined-behaviour sanitizers
-	$(BIN)/pip install --quiet --constraint constraints.txt nanobind cmake
 	$(BIN)/cmake -S . -B build/sanitize -DSTEEPEST_SANITIZE=ON -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python
 	$(BIN)/cmake --build build/sanitize --parallel 2
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libubsan.so)" \
@@ -29,15 +41,20 @@ sanitize: setup  ## The native engine's tests under the address and undefined-be
 	STEEPEST_TEST_NATIVE=$$(ls build/sanitize/_native*.so) \
 	$(BIN)/python -m pytest tests/native tests/parity -k "not fork and not environment and not seeds and not peak"
 
-lint: setup  ## What .ci/run checks beside the tests
+lint: setup  ## What .ci/run checks beside the tests: formats, lints, types, the direction of imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run -Werror $(wildcard src/native/*.h src/native/*.cpp)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: setup
+format: setup  ## Format Python and C++
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(wildcard src/native/*.h src/native/*.cpp)
+
+hooks: setup  ## Let git run the linters before each commit
+	$(BIN)/pre-commit install
 
 docs: setup  ## The documentation site in site/, its tutorial and notebooks executed
 	$(BIN)/mkdocs build --strict
@@ -47,5 +64,5 @@ docs: setup  ## The documentation site in site/, its tutorial and notebooks exec
 bench: setup  ## Workloads A to F against every peer that is installed, as ratios in one run
 	$(BIN)/python benchmarks/run.py
 
-clean:
+clean:  ## Remove the environment and everything that was built
 	rm -rf .venv build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis
