@@ -42,13 +42,21 @@ INLINE Vec derivative(Vec z, Vec a, float slope) {
 template <class F>
 INLINE void with_activation(Activation kind, F f) {
   switch (kind) {
-    case Activation::kIdentity: return f.template operator()<Activation::kIdentity>();
-    case Activation::kTanh: return f.template operator()<Activation::kTanh>();
-    case Activation::kSigmoid: return f.template operator()<Activation::kSigmoid>();
-    case Activation::kRelu: return f.template operator()<Activation::kRelu>();
-    case Activation::kLeakyRelu: return f.template operator()<Activation::kLeakyRelu>();
-    case Activation::kGelu: return f.template operator()<Activation::kGelu>();
-    case Activation::kGeluTanh: return f.template operator()<Activation::kGeluTanh>();
-    case Activation::kSilu: return f.template operator()<Activation::kSilu>();
+    case Activation::kIdentity:
+      return f.template operator()<Activation::kIdentity>();
+    case Activation::kTanh:
+      return f.template operator()<Activation::kTanh>();
+    case Activation::kSigmoid:
+      return f.template operator()<Activation::kSigmoid>();
+    case Activation::kRelu:
+      return f.template operator()<Activation::kRelu>();
+    case Activation::kLeakyRelu:
+      return f.template operator()<Activation::kLeakyRelu>();
+    case Activation::kGelu:
+      return f.template operator()<Activation::kGelu>();
+    case Activation::kGeluTanh:
+      return f.template operator()<Activation::kGeluTanh>();
+    case Activation::kSilu:
+      return f.template operator()<Activation::kSilu>();
   }
 }

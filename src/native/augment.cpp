@@ -10,8 +10,8 @@ namespace {
 int below(uint32_t word, int n) { return static_cast<int>(uint64_t{word} * static_cast<uint64_t>(n) >> 32); }
 
 // The two words of row m.
-const uint32_t* words_of_row(const Kernels& kernels, uint64_t seed, uint32_t step, uint32_t purpose,
-                             int m, uint32_t* memory) {
+const uint32_t* words_of_row(const Kernels& kernels, uint64_t seed, uint32_t step, uint32_t purpose, int m,
+                             uint32_t* memory) {
   kernels.random_words(seed, step, purpose, static_cast<uint64_t>(m / 2), 1, memory);
   return memory + 2 * (m % 2);
 }
@@ -36,16 +36,14 @@ void shift(const Image& image, int down, int right, float* x) {
 
 }  // namespace
 
-void augment(const Augmentation& what, const Kernels& kernels, uint64_t seed, uint32_t step, int m,
-             float* x) {
+void augment(const Augmentation& what, const Kernels& kernels, uint64_t seed, uint32_t step, int m, float* x) {
   uint32_t memory[4 * (1 + 8)];
   const Image& image = what.image;
   if (what.shift) {
     const uint32_t* word = words_of_row(kernels, seed, step, what.shift_purpose, m, memory);
     const int span = 2 * what.shift + 1;
     const int down = below(word[0], span) - what.shift, right = below(word[1], span) - what.shift;
-    shift(image, std::clamp(down, -image.height, image.height),
-          std::clamp(right, -image.width, image.width), x);
+    shift(image, std::clamp(down, -image.height, image.height), std::clamp(right, -image.width, image.width), x);
   }
   if (what.cutout) {
     const uint32_t* word = words_of_row(kernels, seed, step, what.cutout_purpose, m, memory);

@@ -34,8 +34,8 @@ using ParameterTuple = std::tuple<float, float, float, float>;
 std::vector<NodeSpec> nodes_of(const std::vector<NodeTuple>& tuples) {
   std::vector<NodeSpec> nodes;
   for (const auto& [kind, in, out, activation, number, momentum, learned, purpose] : tuples) {
-    nodes.push_back({static_cast<NodeSpec::Kind>(kind), in, out, static_cast<Activation>(activation),
-                     number, momentum, learned, purpose});
+    nodes.push_back({static_cast<NodeSpec::Kind>(kind), in, out, static_cast<Activation>(activation), number,
+                     momentum, learned, purpose});
   }
   return nodes;
 }
@@ -130,15 +130,16 @@ NB_MODULE(_native, m) {
     }
     return best;
   }, nb::arg("threads"));
-  m.def("permutation", [](uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to,
-                          std::optional<std::string> forced) {
+  m.def("permutation",
+        [](uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to, std::optional<std::string> forced) {
     Shuffle shuffle(choose_kernels(forced ? forced->c_str() : nullptr), seed, purpose, to.size());
     const uint32_t* order = shuffle.order(step);
     std::copy(order, order + to.size(), to.data());
   }, nb::arg("seed"), nb::arg("purpose"), nb::arg("step"), nb::arg("to"), nb::arg("forced").none() = nb::none());
 
-  m.def("random_words", [](uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first, Out<uint32_t> to,
-                           std::optional<std::string> forced) {
+  m.def("random_words",
+        [](uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first, Out<uint32_t> to,
+           std::optional<std::string> forced) {
     const Kernels& kernels = choose_kernels(forced ? forced->c_str() : nullptr);
     constexpr size_t kBlocks = 256;
     uint32_t words[4 * (kBlocks + 8)];
@@ -147,39 +148,43 @@ NB_MODULE(_native, m) {
       kernels.random_words(seed, step, purpose, first + done / 4, int((count + 3) / 4), words);
       std::copy(words, words + count, to.data() + done);
     }
-  }, nb::arg("seed"), nb::arg("step"), nb::arg("purpose"), nb::arg("first_block"), nb::arg("to"),
-     nb::arg("forced").none() = nb::none());
+  },
+        nb::arg("seed"), nb::arg("step"), nb::arg("purpose"), nb::arg("first_block"), nb::arg("to"),
+        nb::arg("forced").none() = nb::none());
 
   nb::class_<Trainer>(m, "Trainer")
       .def("__init__",
-           [](Trainer* self, const nb::dict& settings, Address data, bool bytes, size_t row_bytes,
-              int features, std::optional<Array1<float>> offset, std::optional<Array1<float>> factor,
-              float shift, std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
+           [](Trainer* self, const nb::dict& settings, Address data, bool bytes, size_t row_bytes, int features,
+              std::optional<Array1<float>> offset, std::optional<Array1<float>> factor, float shift,
+              std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
               std::optional<Array1<uint8_t>> labels, size_t samples,
               const std::tuple<int64_t, int64_t, bool>& position, std::optional<std::string> isa) {
-             const Source source{reinterpret_cast<const void*>(data), bytes, row_bytes, features,
-                                 offset ? offset->data() : nullptr, factor ? factor->data() : nullptr,
-                                 shift};
-             const Data given{source, rows ? rows->data() : nullptr, targets ? targets->data() : nullptr,
-                              labels ? labels->data() : nullptr, samples};
-             const auto [step, updates, averaged] = position;
-             new (self) Trainer(settings_of(settings), given,
-                                choose_kernels(isa ? isa->c_str() : nullptr), {step, updates, averaged});
-           },
-           nb::arg("settings"), nb::arg("data"), nb::arg("bytes"), nb::arg("row_bytes"),
-           nb::arg("features"), nb::arg("offset").none(), nb::arg("factor").none(), nb::arg("shift"),
-           nb::arg("rows").none(), nb::arg("targets").none(), nb::arg("labels").none(),
-           nb::arg("samples"), nb::arg("position"), nb::arg("isa").none())
-      .def("set_orders", [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {
-        t.set_orders(first_epoch, {orders.data(), orders.data() + orders.size()});
-      }, nb::arg("first_epoch"), nb::arg("orders"))
+    const Source source{
+        reinterpret_cast<const void*>(data), bytes, row_bytes, features, offset ? offset->data() : nullptr,
+        factor ? factor->data() : nullptr,   shift};
+    const Data given{source, rows ? rows->data() : nullptr, targets ? targets->data() : nullptr,
+                     labels ? labels->data() : nullptr, samples};
+    const auto [step, updates, averaged] = position;
+    new (self) Trainer(settings_of(settings), given, choose_kernels(isa ? isa->c_str() : nullptr),
+                       {step, updates, averaged});
+  },
+           nb::arg("settings"), nb::arg("data"), nb::arg("bytes"), nb::arg("row_bytes"), nb::arg("features"),
+           nb::arg("offset").none(), nb::arg("factor").none(), nb::arg("shift"), nb::arg("rows").none(),
+           nb::arg("targets").none(), nb::arg("labels").none(), nb::arg("samples"), nb::arg("position"),
+           nb::arg("isa").none())
+      .def("set_orders",
+           [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {
+    t.set_orders(first_epoch, {orders.data(), orders.data() + orders.size()});
+  }, nb::arg("first_epoch"), nb::arg("orders"))
       // what: 0 the values, 1 and 2 the optimiser's means, 3 the average of the values
-      .def("write", [](Trainer& t, int parameter, int what, Out<const float> values) {
-        t.network().write(parameter, what, values.data());
-      }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
-      .def("read", [](Trainer& t, int parameter, int what, Out<float> values) {
-        t.network().read(parameter, what, values.data());
-      }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
+      .def("write",
+           [](Trainer& t, int parameter, int what, Out<const float> values) {
+    t.network().write(parameter, what, values.data());
+  }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
+      .def("read",
+           [](Trainer& t, int parameter, int what, Out<float> values) {
+    t.network().read(parameter, what, values.data());
+  }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
       .def("advance", &advance, nb::arg("rates"), nb::arg("shares").none(), nb::arg("boxes").none(),
            nb::arg("statistics"))
       .def_prop_ro("updates", &Trainer::updates)

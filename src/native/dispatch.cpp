@@ -9,11 +9,19 @@
 namespace steepest {
 
 #if defined(__x86_64__)
-namespace x86_64_v2 { extern const Kernels kernels; }
-namespace x86_64_v3 { extern const Kernels kernels; }
-namespace x86_64_v4 { extern const Kernels kernels; }
+namespace x86_64_v2 {
+extern const Kernels kernels;
+}
+namespace x86_64_v3 {
+extern const Kernels kernels;
+}
+namespace x86_64_v4 {
+extern const Kernels kernels;
+}
 #elif defined(__aarch64__)
-namespace neon { extern const Kernels kernels; }
+namespace neon {
+extern const Kernels kernels;
+}
 #endif
 
 namespace {
@@ -28,11 +36,11 @@ struct Candidate {
 const Candidate* candidates(int* count) {
   __builtin_cpu_init();
   static const bool v2 = __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
-  static const bool v3 = v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-                         __builtin_cpu_supports("bmi2");
-  static const bool v4 = v3 && __builtin_cpu_supports("avx512f") &&
-                         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd");
+  static const bool v3 =
+      v2 && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+  static const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") &&
+                         __builtin_cpu_supports("avx512cd");
   static const Candidate all[] = {{&x86_64_v4::kernels, v4}, {&x86_64_v3::kernels, v3}, {&x86_64_v2::kernels, v2}};
   *count = 3;
   return all;

@@ -54,9 +54,9 @@ enum class Activation : int { kIdentity, kTanh, kSigmoid, kRelu, kLeakyRelu, kGe
 // Z = X W + b. W is (in, out): the transpose of PyTorch's.
 struct Linear {
   int in, out;
-  Parameter weight, bias;    // a bias without memory is none
-  Matrix transpose;          // W (out, in), for the gradient of X; without memory if none is needed
-  Matrix x, z, dx, dz;       // (batch, in) and (batch, out), and the gradients of the loss for them
+  Parameter weight, bias;  // a bias without memory is none
+  Matrix transpose;        // W (out, in), for the gradient of X; without memory if none is needed
+  Matrix x, z, dx, dz;     // (batch, in) and (batch, out), and the gradients of the loss for them
 };
 
 struct Activate {
@@ -97,7 +97,7 @@ struct LayerNorm {
 struct Join {
   int width;
   uint32_t threshold;
-  float kept;        // 1 / (1 - p)
+  float kept;  // 1 / (1 - p)
   uint32_t purpose;
   float* scale;
   Matrix x, f, y, dx, df, dy;
@@ -169,12 +169,12 @@ struct Kernels {
   // W and its transpose moved by the gradient X^T dL/dZ, for rows begin .. end-1 of W. `bits` null:
   // no zeros are looked for. scratch: 64-byte aligned, 4 (batch / 32 + 1) (end - begin + 16) bytes,
   // for batches of at most 1024 rows. `sums` (rows) may be null.
-  void (*update)(const Linear&, const uint64_t* bits, int batch, const Update&, int begin, int end,
-                 RowSums* sums, void* scratch);
+  void (*update)(const Linear&, const uint64_t* bits, int batch, const Update&, int begin, int end, RowSums* sums,
+                 void* scratch);
   // In two steps, where the gradient must be whole before it is used: the first writes it or adds to
   // it, and the squares of its rows, penalties included, to `norms` (rows), which may be null.
-  void (*collect)(const Linear&, const uint64_t* bits, int batch, const Update&, bool add, int begin,
-                  int end, double* norms, void* scratch);
+  void (*collect)(const Linear&, const uint64_t* bits, int batch, const Update&, bool add, int begin, int end,
+                  double* norms, void* scratch);
   void (*finish)(const Linear&, const Update&, int begin, int end, RowSums* sums);
   // The gradient of a bias: the sum of dL/dZ over the batch, written or added.
   void (*collect_bias)(const Linear&, int batch, bool add);

@@ -18,8 +18,8 @@ INLINE Masses masses(const Loss& loss, int64_t first, int64_t second) {
   return found;
 }
 
-static void softmax_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end,
-                         float* loss, int32_t* correct) {
+static void softmax_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end, float* loss,
+                         int32_t* correct) {
   const Vec lowest = splat(-__builtin_huge_valf());
   for (int m = begin; m < end; ++m) {
     const float* z = logits.row(m);
@@ -62,8 +62,8 @@ static void softmax_loss(const Loss& what, Matrix logits, Matrix gradient, int b
 }
 
 // With the masses t_0 and t_1: loss = t_1 log(1 + e^-z) + t_0 log(1 + e^z).
-static void sigmoid_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end,
-                         float* loss, int32_t* correct) {
+static void sigmoid_loss(const Loss& what, Matrix logits, Matrix gradient, int begin, int end, float* loss,
+                         int32_t* correct) {
   for (int m = begin; m < end; ++m) {
     const float z = logits.row(m)[0];
     const float e = __builtin_expf(-__builtin_fabsf(z)), tail = __builtin_log1pf(e);

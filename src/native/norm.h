@@ -35,8 +35,7 @@ static void batch_norm(const BatchNorm& layer, int batch, int begin, int end) {
       inverse = 1.0f / square_root(to_floats(squares / double(batch)) + layer.eps);
       const Vec unbiased = to_floats(squares / double(batch - 1));
       store(running_mean, load(running_mean) + layer.momentum * (mean - load(running_mean)));
-      store(running_variance,
-            load(running_variance) + layer.momentum * (unbiased - load(running_variance)));
+      store(running_variance, load(running_variance) + layer.momentum * (unbiased - load(running_variance)));
     }
     store(layer.inverse + n, inverse);
     const Vec gamma = layer.gamma.value.data ? load(layer.gamma.value.data + n) : splat(1.0f);
@@ -52,9 +51,8 @@ static void batch_norm(const BatchNorm& layer, int batch, int begin, int end) {
 static void batch_norm_back(const BatchNorm& layer, int batch, bool add, int begin, int end) {
   for (int n = begin; n < end; n += W) {
     const Vec sum = to_floats(sum_rows(batch, [&](int m) { return load(layer.dy.row(m) + n); }));
-    const Vec product = to_floats(sum_rows(batch, [&](int m) {
-      return load(layer.dy.row(m) + n) * load(layer.normalised.row(m) + n);
-    }));
+    const Vec product = to_floats(
+        sum_rows(batch, [&](int m) { return load(layer.dy.row(m) + n) * load(layer.normalised.row(m) + n); }));
     Vec gamma = splat(1.0f);
     if (layer.gamma.value.data) {
       gamma = load(layer.gamma.value.data + n);
@@ -122,9 +120,8 @@ static void layer_norm_back(const LayerNorm& layer, int begin, int end) {
 static void collect_layer_norm(const LayerNorm& layer, int batch, bool add) {
   for (int n = 0; n < layer.width; n += W) {
     const Vec sum = to_floats(sum_rows(batch, [&](int m) { return load(layer.dy.row(m) + n); }));
-    const Vec product = to_floats(sum_rows(batch, [&](int m) {
-      return load(layer.dy.row(m) + n) * load(layer.normalised.row(m) + n);
-    }));
+    const Vec product = to_floats(
+        sum_rows(batch, [&](int m) { return load(layer.dy.row(m) + n) * load(layer.normalised.row(m) + n); }));
     if (layer.gamma.value.data) {
       float* dgamma = layer.gamma.gradient + n;
       store(dgamma, add ? load(dgamma) + product : product);

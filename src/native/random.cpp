@@ -8,18 +8,14 @@
 namespace steepest {
 namespace {
 
-constexpr int kBlocks = 256;       // two keys each
+constexpr int kBlocks = 256;  // two keys each
 constexpr int kRowsInABucket = 16;
 
 }  // namespace
 
 Shuffle::Shuffle(const Kernels& kernels, uint64_t seed, uint32_t purpose, std::size_t size,
                  std::vector<double> cumulative)
-    : kernels_(kernels),
-      seed_(seed),
-      purpose_(purpose),
-      cumulative_(std::move(cumulative)),
-      items_(size) {
+    : kernels_(kernels), seed_(seed), purpose_(purpose), cumulative_(std::move(cumulative)), items_(size) {
   const int digits = std::bit_width(size / kRowsInABucket);
   shift_ = 32 - digits;
   starts_.resize(std::size_t{1} << digits);

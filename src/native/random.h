@@ -15,8 +15,7 @@ namespace steepest {
 // kept between calls; fewer than 2^32 rows.
 class Shuffle {
  public:
-  Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size,
-          std::vector<double> cumulative = {});
+  Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size, std::vector<double> cumulative = {});
 
   // Valid until the next call.
   const uint32_t* order(uint32_t step);

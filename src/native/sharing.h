@@ -12,7 +12,7 @@ namespace steepest {
 // Borrowed from the caller, who keeps it alive.
 struct Data {
   Source source;
-  const int64_t* rows;  // null: row i of the source is sample i
+  const int64_t* rows;     // null: row i of the source is sample i
   const int64_t* targets;  // classes; null where a row may have several
   const uint8_t* labels;   // (samples, classes), else null
   size_t samples;

@@ -126,8 +126,7 @@ struct SparseRankOne {
 };
 
 template <class Sink>
-INLINE void gradient_sparse(const Linear& layer, int batch, int begin, int end, void* scratch,
-                            const Sink& sink) {
+INLINE void gradient_sparse(const Linear& layer, int batch, int begin, int end, void* scratch, const Sink& sink) {
   Int* masks = static_cast<Int*>(scratch);
   const int groups = (end - begin + W - 1) / W;
   for (int group = 0; group < groups; ++group) {
@@ -146,14 +145,14 @@ INLINE void gradient_sparse(const Linear& layer, int batch, int begin, int end, 
 }
 
 template <class Sink>
-INLINE void gradient(const Linear& layer, const uint64_t* bits, int batch, int begin, int end,
-                     void* scratch, const Sink& sink) {
+INLINE void gradient(const Linear& layer, const uint64_t* bits, int batch, int begin, int end, void* scratch,
+                     const Sink& sink) {
   if (bits) return gradient_sparse(layer, batch, begin, end, scratch, sink);
   gradient_dense(layer, batch, begin, end, sink);
 }
 
-static void update(const Linear& layer, const uint64_t* bits, int batch, const Update& u, int begin,
-                   int end, RowSums* sums, void* scratch) {
+static void update(const Linear& layer, const uint64_t* bits, int batch, const Update& u, int begin, int end,
+                   RowSums* sums, void* scratch) {
   if (begin >= end) return;
   if (!is_plain(u, sums)) {
     gradient(layer, bits, batch, begin, end, scratch, AnyStep{layer.weight, u, choose_move(u), sums});
@@ -166,8 +165,8 @@ static void update(const Linear& layer, const uint64_t* bits, int batch, const U
   if (layer.transpose.data) write_transpose(layer, begin, end);
 }
 
-static void collect(const Linear& layer, const uint64_t* bits, int batch, const Update& u, bool add,
-                    int begin, int end, double* norms, void* scratch) {
+static void collect(const Linear& layer, const uint64_t* bits, int batch, const Update& u, bool add, int begin,
+                    int end, double* norms, void* scratch) {
   if (begin >= end) return;
   gradient(layer, bits, batch, begin, end, scratch, ToMemory{layer.weight, u, add, norms});
 }

@@ -113,27 +113,26 @@ void Trainer::prefetch(int64_t place) const {
 void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier& barrier) {
   for (const Node& node : network_.nodes) {
     std::visit(Overloaded{
-        [&](const Linear& layer) {
-          if (sparse_ && &node == &network_.nodes.front()) {
-            kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
-          } else {
-            kernels_.linear(layer, begin, end);
-          }
-        },
-        [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
-        [&](const Dropout& layer) {
-          kernels_.dropout(layer, settings_.seed, step.number, begin, end);
-        },
-        [&](const BatchNorm& layer) {
-          barrier.wait();
-          const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
-          kernels_.batch_norm(layer, step.batch, first, last);
-          barrier.wait();
-        },
-        [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
-        [](const Branch&) {},
-        [&](const Join& layer) { kernels_.join(layer, settings_.seed, step.number, begin, end); },
-    }, node);
+                   [&](const Linear& layer) {
+      if (sparse_ && &node == &network_.nodes.front()) {
+        kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
+      } else {
+        kernels_.linear(layer, begin, end);
+      }
+    },
+                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+                   [&](const Dropout& layer) { kernels_.dropout(layer, settings_.seed, step.number, begin, end); },
+                   [&](const BatchNorm& layer) {
+      barrier.wait();
+      const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
+      kernels_.batch_norm(layer, step.batch, first, last);
+      barrier.wait();
+    },
+                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
+                   [](const Branch&) {},
+                   [&](const Join& layer) { kernels_.join(layer, settings_.seed, step.number, begin, end); },
+               },
+               node);
   }
   const Loss loss{settings_.binary ? 2 : network_.classes,
                   data_.labels,
@@ -155,19 +154,20 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
 void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& barrier) {
   for (auto node = network_.nodes.rbegin(); node != network_.nodes.rend(); ++node) {
     std::visit(Overloaded{
-        [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
-        [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
-        [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
-        [&](const BatchNorm& layer) {
-          barrier.wait();
-          const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
-          kernels_.batch_norm_back(layer, step.batch, !step.opens, first, last);
-          barrier.wait();
-        },
-        [&](const LayerNorm& layer) { kernels_.layer_norm_back(layer, begin, end); },
-        [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
-        [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
-    }, *node);
+                   [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
+                   [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
+                   [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
+                   [&](const BatchNorm& layer) {
+      barrier.wait();
+      const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
+      kernels_.batch_norm_back(layer, step.batch, !step.opens, first, last);
+      barrier.wait();
+    },
+                   [&](const LayerNorm& layer) { kernels_.layer_norm_back(layer, begin, end); },
+                   [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
+                   [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
+               },
+               *node);
   }
 }
 
@@ -188,20 +188,21 @@ static void for_learned(const std::vector<Node>& nodes, F f) {
   int parameter = 0, linear = 0;
   for (const Node& node : nodes) {
     std::visit(Overloaded{
-        [&](const Linear& layer) {
-          f(layer, parameter, linear++);
-          parameter += layer.bias.value.data ? 2 : 1;
-        },
-        [&](const BatchNorm& layer) {
-          f(layer, parameter, linear);
-          parameter += layer.gamma.value.data ? 4 : 2;
-        },
-        [&](const LayerNorm& layer) {
-          f(layer, parameter, linear);
-          parameter += layer.gamma.value.data ? 2 : 0;
-        },
-        [](const auto&) {},
-    }, node);
+                   [&](const Linear& layer) {
+      f(layer, parameter, linear++);
+      parameter += layer.bias.value.data ? 2 : 1;
+    },
+                   [&](const BatchNorm& layer) {
+      f(layer, parameter, linear);
+      parameter += layer.gamma.value.data ? 4 : 2;
+    },
+                   [&](const LayerNorm& layer) {
+      f(layer, parameter, linear);
+      parameter += layer.gamma.value.data ? 2 : 0;
+    },
+                   [](const auto&) {},
+               },
+               node);
   }
 }
 
@@ -213,37 +214,37 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
   const float scale = unfused_ && step.closes ? clipping(step) : 1.0f;
   const bool moves = step.closes;
   for_learned(network_.nodes, Overloaded{
-      [&](const Linear& layer, int parameter, int linear) {
-        const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
-        const auto [begin, end] = first ? std::pair(first_rows_[thread], first_rows_[thread + 1])
-                                        : share(layer.in, thread, threads_, 16);
-        RowSums* sums = step.statistics ? sums_[linear].data() : nullptr;
-        const Update u = update_of(step, parameter, scale);
-        if (!unfused_) {
-          const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
-          kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
-        } else if (moves) {
-          kernels_.finish(layer, u, begin, end, sums);
-        } else if (sums) {
-          sum_squares(layer.weight, begin, end, sums);
-        }
-        if (parameter % threads_ != thread || !layer.bias.value.data) return;
-        if (!unfused_) kernels_.collect_bias(layer, step.batch, false);
-        if (moves) kernels_.finish_vector(layer.bias, update_of(step, parameter + 1, scale));
-      },
-      [&](const BatchNorm& layer, int parameter, int) {
-        if (parameter % threads_ != thread || !layer.gamma.value.data || !moves) return;
-        kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
-        kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
-      },
-      [&](const LayerNorm& layer, int parameter, int) {
-        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
-        if (!unfused_) kernels_.collect_layer_norm(layer, step.batch, false);
-        if (!moves) return;
-        kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
-        kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
-      },
-  });
+                                  [&](const Linear& layer, int parameter, int linear) {
+    const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
+    const auto [begin, end] =
+        first ? std::pair(first_rows_[thread], first_rows_[thread + 1]) : share(layer.in, thread, threads_, 16);
+    RowSums* sums = step.statistics ? sums_[linear].data() : nullptr;
+    const Update u = update_of(step, parameter, scale);
+    if (!unfused_) {
+      const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+      kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
+    } else if (moves) {
+      kernels_.finish(layer, u, begin, end, sums);
+    } else if (sums) {
+      sum_squares(layer.weight, begin, end, sums);
+    }
+    if (parameter % threads_ != thread || !layer.bias.value.data) return;
+    if (!unfused_) kernels_.collect_bias(layer, step.batch, false);
+    if (moves) kernels_.finish_vector(layer.bias, update_of(step, parameter + 1, scale));
+  },
+                                  [&](const BatchNorm& layer, int parameter, int) {
+    if (parameter % threads_ != thread || !layer.gamma.value.data || !moves) return;
+    kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
+    kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+  },
+                                  [&](const LayerNorm& layer, int parameter, int) {
+    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+    if (!unfused_) kernels_.collect_layer_norm(layer, step.batch, false);
+    if (!moves) return;
+    kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
+    kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+  },
+                              });
   if (thread != 0) return;
   for (int m = 0; m < step.batch; ++m) {
     result_.loss_sum += losses_[m];
@@ -263,31 +264,32 @@ void Trainer::collect(const Step& step, int thread) {
   const auto vector_norm = [&](const Parameter& p, int parameter) {
     if (double* norm = norms(parameter)) *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
   };
-  for_learned(network_.nodes, Overloaded{
-      [&](const Linear& layer, int parameter, int linear) {
-        const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
-        const auto [begin, end] = first ? std::pair(first_rows_[thread], first_rows_[thread + 1])
-                                        : share(layer.in, thread, threads_, 16);
-        const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
-        if (double* norm = norms(parameter)) std::fill(norm + begin, norm + end, 0.0);
-        kernels_.collect(layer, bits, step.batch, update_of(step, parameter, 1.0f), add, begin, end,
-                         norms(parameter), bits ? scratch_[thread] : nullptr);
-        if (parameter % threads_ != thread || !layer.bias.value.data) return;
-        kernels_.collect_bias(layer, step.batch, add);
-        vector_norm(layer.bias, parameter + 1);
-      },
-      [&](const BatchNorm& layer, int parameter, int) {  // its gradients are there already
-        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
-        vector_norm(layer.gamma, parameter);
-        vector_norm(layer.beta, parameter + 1);
-      },
-      [&](const LayerNorm& layer, int parameter, int) {
-        if (parameter % threads_ != thread || !layer.gamma.value.data) return;
-        kernels_.collect_layer_norm(layer, step.batch, add);
-        vector_norm(layer.gamma, parameter);
-        vector_norm(layer.beta, parameter + 1);
-      },
-  });
+  for_learned(network_.nodes,
+              Overloaded{
+                  [&](const Linear& layer, int parameter, int linear) {
+    const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
+    const auto [begin, end] =
+        first ? std::pair(first_rows_[thread], first_rows_[thread + 1]) : share(layer.in, thread, threads_, 16);
+    const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+    if (double* norm = norms(parameter)) std::fill(norm + begin, norm + end, 0.0);
+    kernels_.collect(layer, bits, step.batch, update_of(step, parameter, 1.0f), add, begin, end, norms(parameter),
+                     bits ? scratch_[thread] : nullptr);
+    if (parameter % threads_ != thread || !layer.bias.value.data) return;
+    kernels_.collect_bias(layer, step.batch, add);
+    vector_norm(layer.bias, parameter + 1);
+  },
+                  [&](const BatchNorm& layer, int parameter, int) {  // its gradients are there already
+    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+    vector_norm(layer.gamma, parameter);
+    vector_norm(layer.beta, parameter + 1);
+  },
+                  [&](const LayerNorm& layer, int parameter, int) {
+    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+    kernels_.collect_layer_norm(layer, step.batch, add);
+    vector_norm(layer.gamma, parameter);
+    vector_norm(layer.beta, parameter + 1);
+  },
+              });
 }
 
 // The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
@@ -347,9 +349,14 @@ std::vector<LayerSums> Trainer::statistics() const {
         const float a = values.row(m)[n];
         sum += a;
         switch (activation) {
-          case Activation::kTanh: idle += a < -0.99f || a > 0.99f; break;
-          case Activation::kSigmoid: idle += a < 0.01f || a > 0.99f; break;
-          default: idle += a == 0.0f;
+          case Activation::kTanh:
+            idle += a < -0.99f || a > 0.99f;
+            break;
+          case Activation::kSigmoid:
+            idle += a < 0.01f || a > 0.99f;
+            break;
+          default:
+            idle += a == 0.0f;
         }
       }
     }

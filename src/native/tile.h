@@ -7,15 +7,22 @@
 // Rows of a tile for each number of vectors in its columns, so that the tile stays in registers.
 #if STEEPEST_REGISTERS == 32
 constexpr int kTileVectors = 4;
-template <int N> constexpr int kTileRows = N == 1 ? 12 : N == 2 ? 12 : N == 3 ? 8 : 6;
+template <int N>
+constexpr int kTileRows = N == 1   ? 12
+                          : N == 2 ? 12
+                          : N == 3 ? 8
+                                   : 6;
 #else
 constexpr int kTileVectors = 3;
-template <int N> constexpr int kTileRows = N == 1 ? 8 : N == 2 ? 6 : 4;
+template <int N>
+constexpr int kTileRows = N == 1   ? 8
+                          : N == 2 ? 6
+                                   : 4;
 #endif
 
 template <int M, int N>
-INLINE void multiply(const float* a, size_t row_step, size_t k_step, const float* b, size_t b_stride,
-                     int depth, Vec (&c)[M][N]) {
+INLINE void multiply(const float* a, size_t row_step, size_t k_step, const float* b, size_t b_stride, int depth,
+                     Vec (&c)[M][N]) {
   for (int k = 0; k < depth; ++k, a += k_step, b += b_stride) {
     Vec columns[N];
 #pragma GCC unroll 8
@@ -95,14 +102,13 @@ struct Product {
 
   template <int N>
   void run(int j) {
-    ProductRows<N> rows{a,     b.data + j * W, b.stride, depth, bias ? bias + j * W : nullptr,
-                        c.data + j * W, c.stride};
+    ProductRows<N> rows{a,       b.data + j * W, b.stride, depth, bias ? bias + j * W : nullptr, c.data + j * W,
+                        c.stride};
     for_rows<kTileRows<N>>(begin, end, rows);
   }
 };
 
-INLINE void product(Matrix a, Matrix b, Matrix c, int depth, int columns, const float* bias, int begin,
-                    int end) {
+INLINE void product(Matrix a, Matrix b, Matrix c, int depth, int columns, const float* bias, int begin, int end) {
   Product panels{a, b, c, depth, begin, end, bias};
   for_panels<kTileVectors>(padded(columns) / W, panels);
 }

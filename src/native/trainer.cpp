@@ -33,22 +33,20 @@ Kept kept_of(const Settings& settings) {
 
 }  // namespace
 
-Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kernels,
-                 const Position& position)
+Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kernels, const Position& position)
     : settings_(settings),
       data_(data),
       kernels_(kernels),
       position_(position),
       network_(settings.nodes, data.source.features, settings.batch_size, kept_of(settings)),
       shuffle_(kernels, settings.seed,
-               settings.sampling.empty() ? settings.shuffle_purpose : settings.sample_purpose,
-               data.samples, settings.sampling) {
+               settings.sampling.empty() ? settings.shuffle_purpose : settings.sample_purpose, data.samples,
+               settings.sampling) {
   const int batch = settings_.batch_size;
   steps_per_epoch_ = (int64_t(data.samples) + batch - 1) / batch;
   unfused_ = kept_of(settings_).gradient;
   words_ = (data.source.features + 63) / 64;
-  const int wanted = settings_.threads > 0 ? settings_.threads
-                                           : std::max(1u, std::thread::hardware_concurrency());
+  const int wanted = settings_.threads > 0 ? settings_.threads : std::max(1u, std::thread::hardware_concurrency());
   threads_ = settings_.threads > 0 || flops_of_a_step(settings_) > kFlopsWorthSharing
                  ? std::min(wanted, std::max(1, batch / 2))
                  : 1;
@@ -130,8 +128,8 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
 }
 
 std::string Trainer::description() const {
-  return std::string(kernels_.name) + ", " + std::to_string(threads_) + " thread" +
-         (threads_ == 1 ? "" : "s") + (sparse_ ? ", zero inputs skipped" : "");
+  return std::string(kernels_.name) + ", " + std::to_string(threads_) + " thread" + (threads_ == 1 ? "" : "s") +
+         (sparse_ ? ", zero inputs skipped" : "");
 }
 
 }  // namespace steepest

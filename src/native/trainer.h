@@ -38,8 +38,8 @@ struct Settings {
   std::vector<ParameterSettings> parameters;  // one for each of the network's
   std::vector<float> class_weights;           // of the loss, padded; empty for 1
   float class_weight_sum;
-  std::vector<float> normalisers;             // what a row of each class counts in the mean
-  std::vector<double> sampling;               // cumulative weights of the rows; empty: each row once
+  std::vector<float> normalisers;  // what a row of each class counts in the mean
+  std::vector<double> sampling;    // cumulative weights of the rows; empty: each row once
   Augmentation augmentation;
   bool mixes;   // whether steps may mix two rows
   int threads;  // 0: as many as the work is worth
@@ -91,9 +91,9 @@ class Trainer {
   struct Step {
     int64_t first;  // place in the order of the epoch
     int batch;
-    uint32_t number;          // of the run, for random numbers
-    bool mixed, boxed;        // with a second row of the minibatch; by cutmix
-    float share;              // of a row's own target
+    uint32_t number;    // of the run, for random numbers
+    bool mixed, boxed;  // with a second row of the minibatch; by cutmix
+    float share;        // of a row's own target
     Box box;
     float rate;
     float scale, loss_scale;  // 1 over the rows' weights: of the whole update, of this minibatch
@@ -136,7 +136,7 @@ class Trainer {
   std::vector<int64_t> targets_, second_targets_;
   std::vector<float> losses_;
   std::vector<int32_t> correct_;
-  std::vector<std::vector<RowSums>> sums_;   // of each linear layer, for each row of W
+  std::vector<std::vector<RowSums>> sums_;  // of each linear layer, for each row of W
   std::vector<std::vector<double>> norms_;  // of each parameter, for each row: squares of the gradient
   Result result_;
 };

@@ -5,9 +5,7 @@
 
 constexpr int kSparseVectors = 8;  // columns of one sweep: few, but all in registers
 
-INLINE Vec sign(Vec w) {
-  return select(w > 0.0f, splat(1.0f), select(w < 0.0f, splat(-1.0f), Vec{}));
-}
+INLINE Vec sign(Vec w) { return select(w > 0.0f, splat(1.0f), select(w < 0.0f, splat(-1.0f), Vec{})); }
 
 // The gradient of the loss with its penalties l1 |w| + l2 w^2.
 INLINE Vec penalised(const Update& u, Vec g, Vec w) {
@@ -80,10 +78,14 @@ INLINE MoveRow choose_move(const Update& u) {
   const bool extras = u.l1 != 0.0f || u.l2 != 0.0f || u.scale != 1.0f || u.clip_value < __builtin_huge_valf();
   const bool average = u.average != 0.0f;
   switch (u.optimizer) {
-    case Optimizer::kAdam: return choose_move<Optimizer::kAdam>(extras, average);
-    case Optimizer::kAdamW: return choose_move<Optimizer::kAdamW>(extras, average);
-    case Optimizer::kRmsprop: return choose_move<Optimizer::kRmsprop>(extras, average);
-    default: return choose_move<Optimizer::kSgd>(extras, average);
+    case Optimizer::kAdam:
+      return choose_move<Optimizer::kAdam>(extras, average);
+    case Optimizer::kAdamW:
+      return choose_move<Optimizer::kAdamW>(extras, average);
+    case Optimizer::kRmsprop:
+      return choose_move<Optimizer::kRmsprop>(extras, average);
+    default:
+      return choose_move<Optimizer::kSgd>(extras, average);
   }
 }
 

@@ -15,9 +15,7 @@ INLINE Vec splat(float x) { return x - Vec{}; }
 INLINE Int splat_int(int32_t x) { return x - Int{}; }
 INLINE Vec as_float(Int i) { return reinterpret_cast<Vec>(i); }
 INLINE Int as_int(Vec v) { return reinterpret_cast<Int>(v); }
-INLINE Vec select(Int mask, Vec yes, Vec no) {
-  return as_float((mask & as_int(yes)) | (~mask & as_int(no)));
-}
+INLINE Vec select(Int mask, Vec yes, Vec no) { return as_float((mask & as_int(yes)) | (~mask & as_int(no))); }
 INLINE Vec maximum(Vec a, Vec b) { return select(a > b, a, b); }
 INLINE Vec minimum(Vec a, Vec b) { return select(a < b, a, b); }
 INLINE Vec absolute(Vec v) { return as_float(as_int(v) & splat_int(0x7fffffff)); }
