@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,30 @@ def pytest_configure():
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         sys.modules["steepest._native"] = module
+
+
+# Tests that take more than a few seconds together, by what they are: `make quick` leaves them out.
+_MARKS = {
+    "faults": ("faults/",),
+    "docs": ("docs/", "explain/test_docs.py", "health/test_pages.py"),
+    "slow": (
+        *("abuse/", "parity/test_parity.py", "parity/test_toolbox.py", "engine/test_toolbox.py"),
+        *("cli/test_cli.py", "training/test_resume.py", "training/test_multilabel.py"),
+        *("report/test_report.py", "explain/test_descent.py", "explain/test_explain_cli.py"),
+        *("health/test_evidence.py", "health/test_odd_objects.py", "native/test_memory.py"),
+        *("run/test_links.py", "test_extras.py"),
+    ),
+}
+
+
+def pytest_collection_modifyitems(config, items):
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            name = item.path.relative_to(here).as_posix()
+            for mark, places in _MARKS.items():
+                if name.startswith(places):
+                    item.add_marker(mark)
 
 
 @pytest.fixture(autouse=True)
