@@ -70,3 +70,11 @@ def test_links_between_documents_lead_somewhere():
             place = page.parent / target
             # A page of a notebook is made of its script when the site is built.
             assert place.exists() or place.with_suffix(".py").exists(), (page.name, target)
+
+
+def test_the_citation_names_the_version():
+    def version(name, pattern):
+        return re.search(pattern, (ROOT / name).read_text("utf-8"), re.MULTILINE)[1]
+
+    stated = version("pyproject.toml", r'^version = "(.*)"$')
+    assert version("CITATION.cff", r"^version: (.*)$") == stated
