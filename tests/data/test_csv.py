@@ -5,7 +5,7 @@ import datetime
 import polars as pl
 import pytest
 
-from steepest.data import load
+from steepest.data import load, load_rows
 from steepest.errors import DataError
 
 
@@ -119,3 +119,23 @@ def test_a_word_among_numbers_may_be_ignored_and_may_be_a_class(csv):
     path = strayed(csv)
     assert load(path, target="y", ignore=["a"]).train.inputs.columns == ["b"]
     assert load(path, target="a").train.labels[150] == "1O"
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "rows"),
+    [
+        ("0,1,2\n5,6,7\n", ["0", "1", "2"], 1),  # pandas numbers columns without names
+        (",0,1\n0,5,6\n1,7,8\n", ["column_1", "0", "1"], 2),
+        ("0,1\n1,0\n", ["column_1", "column_2"], 2),  # as well a row as a header
+        ("0,1,3\n1,0,2\n", ["column_1", "column_2", "column_3"], 2),
+        (",1.5,2\n1,0,2\n", ["column_1", "column_2", "column_3"], 2),  # a first value is missing
+        ("1.5,,2\n1,0,2\n", ["column_1", "column_2", "column_3"], 2),
+        ("NA,2\n1,0\n", ["column_1", "column_2"], 2),
+        ("1.5,2,\n1,0,2\n", ["column_1", "column_2", "column_3"], 2),
+    ],
+)
+def test_a_first_line_of_numbers_is_a_row_unless_it_counts_the_columns(tmp_path, text, names, rows):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    frame = load_rows(path).inputs
+    assert (frame.columns, frame.height) == (names, rows)

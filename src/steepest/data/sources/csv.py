@@ -12,7 +12,7 @@ import polars as pl
 
 from steepest.data.decimals import are_numbers, notation, remedy
 from steepest.data.sources.frames import row_names
-from steepest.data.text import read_numbers, strip, with_type, without_marks
+from steepest.data.text import MISSING, read_numbers, strip, with_type, without_marks
 from steepest.errors import DataError
 
 _SEPARATORS = ",;\t|"
@@ -167,13 +167,23 @@ class _Form:
         separator, fields = _separator(path)
         if not any(fields):
             raise DataError(f"{path} has no text in its first line; a header is needed")
-        has_header = not are_numbers(pl.Series(fields)).all()
+        has_header = _is_header(fields)
         given = fields if has_header else [""] * len(fields)
         names = tuple(name or f"column_{i}" for i, name in enumerate(given, start=1))
         doubled = sorted(name for name, count in Counter(names).items() if count > 1)
         if doubled:
             raise DataError(f"{path} has two columns of the name {doubled[0]!r}; rename one")
         return cls(separator, names, has_header, len(row_names(fields)) if has_header else 0)
+
+
+def _is_header(fields: list[str]) -> bool:
+    """Whether the first record has a word, or is 0, 1, 2 .., as pandas numbers columns."""
+    given = [field for field in fields if field not in MISSING]
+    numbered = given == [str(i) for i in range(len(given))]
+    # The two numbers 0 and 1 alone may well be a row.
+    if numbered and (len(given) > 2 or not fields[0]):
+        return True
+    return not given or not are_numbers(pl.Series(given)).all()
 
 
 def _records(path: Path, separator: str) -> Iterator[tuple[int, list[str]]]:
