@@ -70,10 +70,37 @@ class NativeEngine:
 
     name = "native"
 
+    def __init__(self) -> None:
+        self._loaded: _LoadedPlan | None = None
+
     def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
         if obstacle := native_obstacle(plan):
             raise EngineError(f"the native engine cannot run this plan: {obstacle}")
-        array, optimiser = plan.inputs.array, optimiser or {}
+        self._loaded = _LoadedPlan(plan, optimiser or {}, step)
+
+    @property
+    def loaded(self) -> "_LoadedPlan":
+        """The plan that `load` was given."""
+        assert self._loaded is not None
+        return self._loaded
+
+    @property
+    def description(self) -> str:
+        """The instruction set, the threads, and whether zero inputs are skipped."""
+        return str(self.loaded.trainer.description)
+
+    def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
+        return self.loaded.advance(rates, statistics=statistics)
+
+    def export(self) -> OptimiserState:
+        return self.loaded.export()
+
+
+class _LoadedPlan:
+    """A plan in the extension's memory; `_step` steps are done."""
+
+    def __init__(self, plan: Plan, optimiser: OptimiserState, step: int) -> None:
+        array = plan.inputs.array
         nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
         assert not isinstance(nodes, str)
         self._plan, self._nodes, self._step = plan, nodes, step
@@ -95,7 +122,7 @@ class NativeEngine:
             *_padded(plan.inputs.scaler, int(np.prod(array.shape[1:]))),
         )
         _, rows, targets, labels, offset, factor = self._borrowed
-        self._trainer = extension().Trainer(
+        self.trainer = extension().Trainer(
             settings=_settings(plan, nodes, self._augmentation),
             data=array.ctypes.data,
             bytes=array.dtype == np.uint8,
@@ -112,24 +139,19 @@ class NativeEngine:
             isa=_forced_isa(),
         )
         for i, (name, tensor) in enumerate(self._tensors):
-            self._trainer.write(i, _VALUE, _array(tensor))
+            self.trainer.write(i, _VALUE, _array(tensor))
             for key, what in self._kept.items():
                 if key in optimiser.get(name, {}):
-                    self._trainer.write(i, what, _array(optimiser[name][key]))
+                    self.trainer.write(i, what, _array(optimiser[name][key]))
         self._stepped = bool(optimiser)
         self._epochs = range(0)
-
-    @property
-    def description(self) -> str:
-        """The instruction set, the threads, and whether zero inputs are skipped."""
-        return str(self._trainer.description)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         steps = range(self._step, self._step + len(rates))
         mixes = self._augmentation.mixes(steps)
         if self._plan.recipe.sampling == "blocks":
             self._give_orders(steps)
-        rows, loss_sum, correct, layers = self._trainer.advance(
+        rows, loss_sum, correct, layers = self.trainer.advance(
             np.asarray(rates, dtype=np.float64),
             None if mixes is None else mixes.shares,
             None if mixes is None or mixes.boxes is None else mixes.boxes.reshape(-1),
@@ -139,7 +161,7 @@ class NativeEngine:
         for node in self._nodes:
             if node.batches is not None:
                 node.batches.add_(len(steps) - self._single_rows(steps))
-        self._stepped = self._stepped or self._trainer.updates > 0
+        self._stepped = self._stepped or self.trainer.updates > 0
         linear = [node for node in self._nodes if node.is_linear]
         return StepStats(
             len(steps),
@@ -164,7 +186,7 @@ class NativeEngine:
         epochs = range(steps.start // per_epoch, (steps.stop - 1) // per_epoch + 1)
         if epochs != self._epochs:
             orders = [self._plan.order(epoch).astype(np.uint32) for epoch in epochs]
-            self._trainer.set_orders(epochs.start, np.concatenate(orders))
+            self.trainer.set_orders(epochs.start, np.concatenate(orders))
             self._epochs = epochs
 
     def export(self) -> OptimiserState:
@@ -177,14 +199,14 @@ class NativeEngine:
                 continue
             kept = {key: self._read(i, what, tensor) for key, what in self._kept.items()}
             if self._plan.recipe.optimizer != "sgd":
-                kept["step"] = torch.tensor(float(self._trainer.updates))
+                kept["step"] = torch.tensor(float(self.trainer.updates))
             if kept:
                 state[name] = kept
         return state
 
     def _read(self, i: int, what: int, tensor: torch.Tensor) -> torch.Tensor:
         array = np.empty(tensor.shape, dtype=np.float32)
-        self._trainer.read(i, what, array)
+        self.trainer.read(i, what, array)
         return torch.from_numpy(array)
 
 

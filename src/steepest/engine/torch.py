@@ -29,12 +29,30 @@ class TorchEngine:
 
     name = "torch"
 
+    def __init__(self) -> None:
+        self._loaded: _LoadedPlan | None = None
+
     def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
+        self._loaded = _LoadedPlan(plan, optimiser or {}, step)
+
+    def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
+        assert self._loaded is not None
+        return self._loaded.advance(rates, statistics=statistics)
+
+    def export(self) -> OptimiserState:
+        assert self._loaded is not None
+        return self._loaded.export()
+
+
+class _LoadedPlan:
+    """A plan on its way; `_step` steps are done."""
+
+    def __init__(self, plan: Plan, optimiser: OptimiserState, step: int) -> None:
         recipe = plan.recipe
         self._trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
         self._plan = plan
         self._step = step
-        self._epoch = -1
+        self._epoch, self._batches = -1, tuple[Tensor, ...]()
         self._probe: LayerProbe | None = None
         self._device = next(iter(self._trainable.values())).device
         self._rows = Rows(plan.inputs, like=next(iter(self._trainable.values())))
@@ -53,7 +71,7 @@ class TorchEngine:
         self._average = Average(self._trainable, recipe.ema) if recipe.ema else None
         for part in (self._optimizer, self._lbfgs, self._average):
             if part is not None:
-                part.load(optimiser or {})
+                part.load(optimiser)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         losses: list[Tensor] = []
@@ -105,7 +123,7 @@ class TorchEngine:
         epoch, i = divmod(self._step, self._plan.steps_per_epoch)
         if epoch != self._epoch:
             order = torch.from_numpy(self._plan.order(epoch)).to(self._device)
-            self._batches: tuple[Tensor, ...] = torch.split(order, self._plan.batch_size)
+            self._batches = torch.split(order, self._plan.batch_size)
             self._epoch = epoch
         return self._batches[i]
 

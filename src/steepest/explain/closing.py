@@ -1,6 +1,6 @@
 """The loss end of a ledger by hand: from logits (or probabilities) to L, and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,13 +20,19 @@ class Closing:
     """Loss, dL/dA and dL/dZ of one batch.
 
     targets: (N,) class indices, or (N, K) of 0 and 1 for multilabel. outputs: the reference's.
-    gradient: dL/d(outputs) as autograd has it, once it is known.
+    gradient: dL/d(outputs) as autograd has it, once it is known. Of `forward`: given, what the loss
+    takes; symbol, the probabilities a; y, the targets as rows; count, the terms of the mean.
     """
 
     objective: Objective
     targets: NDArray[np.int64]
     outputs: Tensor
     gradient: Array | None = None
+    given: Symbol = field(init=False)
+    symbol: Symbol = field(init=False)
+    a: Array = field(init=False)
+    y: Array = field(init=False)
+    count: int = field(init=False)
 
     def forward(self, flow: Flow, book: Book) -> None:
         """Write Y, the probabilities A where the model gives logits, and L."""

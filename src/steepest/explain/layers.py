@@ -26,14 +26,18 @@ class Flow:
 class ByHand:
     """One layer. `forward` writes what it computes, `backward` turns dL/d(output) to dL/d(input).
 
-    call: what PyTorch computed in this layer, which every number is compared with.
+    call: what PyTorch computed in this layer, which every number is compared with. The attributes
+    declared here, and below in each kind of layer, are what `forward` leaves for `backward`.
     """
+
+    before: Symbol
+    after: Symbol
+    x: Array
+    y: Array
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.where = f"{call.name} ({type(call.module).__name__})"
-        self.before: Symbol
-        self.after: Symbol
 
     def forward(self, flow: Flow, book: Book) -> Flow:
         self.before, self.x = flow.symbol, flow.value
@@ -99,6 +103,11 @@ class ByHand:
 class Linear(ByHand):
     """Z = A Wᵀ + b. torch keeps W as out × in, and so does the lecture."""
 
+    weight: Array | None
+    bias: Array | None
+    W: Symbol
+    b: Symbol
+
     def _forward(self, flow: Flow, book: Book) -> None:
         flow.layer += 1
         self.weight, self.bias = _parameter(self.call, "weight"), _parameter(self.call, "bias")
@@ -125,6 +134,9 @@ class Linear(ByHand):
 
 class Activation(ByHand):
     """A = g(Z), element by element; dL/dZ = dL/dA ⊙ g'(Z)."""
+
+    slope: Array
+    slope_formula: str
 
     def _forward(self, flow: Flow, book: Book) -> None:
         known = pointwise(self.call.module)
@@ -187,6 +199,16 @@ class Normalisation(ByHand):
     Ioffe and Szegedy, 2015; Ba, Kiros and Hinton, 2016. In evaluation mode batch norm takes its
     running μ and v, which are constants in the backward pass.
     """
+
+    axis: int
+    constant: bool
+    scale: Array
+    normal: Array
+    gamma: Array | None
+    beta: Array | None
+    hat: str
+    G: Symbol
+    B: Symbol
 
     def _forward(self, flow: Flow, book: Book) -> None:
         module: Any = self.call.module
@@ -291,6 +313,9 @@ _FOREIGN = "from autograd: no formula for this module is known here"
 
 class Residual(ByHand):
     """Y = X + f(X). Both ways add up in the backward pass."""
+
+    copy: Symbol
+    branch: Symbol
 
     def __init__(self, call: Call, block: list[ByHand]) -> None:
         super().__init__(call)

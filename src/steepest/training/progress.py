@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from steepest.errors import RecipeError
 from steepest.run import (
@@ -41,6 +41,7 @@ class Bar:
             transient=True,
             refresh_per_second=10,
         )
+        self._task: TaskID | None = None
         self._rows, self._since = 0, time.perf_counter()
 
     def __enter__(self) -> Self:
@@ -67,7 +68,7 @@ class Bar:
                     rate="",
                 )
                 self._progress.start()
-            case IntervalFinished(stats=stats):
+            case IntervalFinished(stats=stats) if self._task is not None:
                 self._rows += stats.rows
                 rate = self._rows / (time.perf_counter() - self._since)
                 self._progress.update(

@@ -1,0 +1,54 @@
+"""Every attribute of an object is declared where the object is made."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCES = sorted((Path(__file__).parents[1] / "src" / "steepest").rglob("*.py"))
+MADE_IN = ("__init__", "__new__", "__post_init__")
+
+
+def declared_in(cls):
+    """Names in the body of a class, and what its constructor assigns."""
+    names = set()
+    for statement in cls.body:
+        if isinstance(statement, ast.AnnAssign | ast.Assign):
+            targets = getattr(statement, "targets", None) or [statement.target]
+            names |= {target.id for target in targets if isinstance(target, ast.Name)}
+        elif isinstance(statement, ast.FunctionDef) and statement.name in MADE_IN:
+            names |= assigned_in(statement)
+    return names
+
+
+def assigned_in(function):
+    return {
+        node.attr
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    }
+
+
+def late_attributes(text):
+    classes = {
+        node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)
+    }
+    for name, cls in classes.items():
+        bases = [classes[b.id] for b in cls.bases if isinstance(b, ast.Name) and b.id in classes]
+        declared = set().union(*map(declared_in, [cls, *bases]))
+        for method in cls.body:
+            if isinstance(method, ast.FunctionDef):
+                yield from (f"{name}.{a}" for a in sorted(assigned_in(method) - declared))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.parent.name + "/" + path.name)
+def test_no_attribute_appears_later(path):
+    assert list(late_attributes(path.read_text("utf-8"))) == []
+
+
+def test_one_that_does_is_seen():
+    text = "class A:\n    def __init__(self): self.a = 1\n    def f(self): self.a = self.b = 2"
+    assert list(late_attributes(text)) == ["A.b"]
