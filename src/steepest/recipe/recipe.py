@@ -350,8 +350,12 @@ class Recipe:
                 f"the third argument is the recipe, but it is a {type(recipe).__name__}: X and y "
                 "go together, train(model, (X, y)), settings by name, train(model, data, lr=0.1)"
             )
-        if "y" in settings:
-            raise RecipeError("there is no setting 'y': X and y go together, train(model, (X, y))")
+        if apart := [
+            name for name in ("y", "Y", "labels", "targets", "X", "x") if name in settings
+        ]:
+            raise RecipeError(
+                f"there is no setting {apart[0]!r}: X and y go together, train(model, (X, y))"
+            )
         return (recipe or cls()).replace(**settings)
 
     def replace(self, **settings: Any) -> "Recipe":
