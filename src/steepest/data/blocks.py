@@ -42,6 +42,21 @@ def require_whole(inputs: NDArray[Any], rows: NDArray[np.int64] | None, source: 
         )
 
 
+def require_room(
+    inputs: NDArray[Any],
+    rows: NDArray[np.int64] | None,
+    source: str,
+    scaled: Callable[[NDArray[Any]], NDArray[Any]],
+) -> None:
+    """Raise DataError naming the first value that becomes infinite where it is scaled."""
+    first, count = _first_wrong(inputs, rows, lambda block: ~np.isfinite(scaled(block)))
+    if count:
+        raise DataError(
+            f"{source}: {first}, one of {count} values that are too large for the model's numbers "
+            "when scaled as in training"
+        )
+
+
 def _first_wrong(
     inputs: NDArray[Any],
     rows: NDArray[np.int64] | None,

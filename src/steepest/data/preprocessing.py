@@ -1,13 +1,14 @@
 """Preprocessing: from samples as they came to the rows that a net takes; saved with the model."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from steepest.data.blocks import blocks, require_finite, require_whole
+from steepest.data.blocks import blocks, require_finite, require_room, require_whole
 from steepest.data.classes import shorten
 from steepest.data.columns import Place, as_numbers
 from steepest.data.encoding import TableEncoder
@@ -134,6 +135,9 @@ class Preprocessing:
         for block in blocks(inputs, samples.rows):
             prepared[start : start + len(block)] = self.scaler.apply(block, dtype)
             start += len(block)
+        if not np.isfinite(prepared).all():
+            scaled = partial(self.scaler.apply, dtype=dtype)
+            require_room(inputs, samples.rows, samples.source, scaled)
         return Inputs(prepared, None, Scaler())
 
     def summary(self) -> tuple[str, ...]:

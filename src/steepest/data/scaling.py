@@ -74,11 +74,15 @@ class Scaler:
         return np.flatnonzero(self.factor == 0) if self.factor.ndim else np.empty(0, np.int64)
 
     def apply(self, x: NDArray[Any], dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
-        """The scaled values, computed in float64, as this type. x: (N, n) or (N, ...)."""
-        if self.is_identity:
-            return np.asarray(x, dtype=dtype)
-        scaled = (np.asarray(x, dtype=np.float64) - self.offset) * self.factor + self.shift
-        return scaled.astype(dtype, copy=False)
+        """The scaled values, computed in float64, as this type. x: (N, n) or (N, ...).
+
+        What the type does not hold becomes infinite.
+        """
+        with np.errstate(over="ignore"):
+            if self.is_identity:
+                return np.asarray(x, dtype=dtype)
+            scaled = (np.asarray(x, dtype=np.float64) - self.offset) * self.factor + self.shift
+            return scaled.astype(dtype, copy=False)
 
     def to_json(self) -> dict[str, Any]:
         return {
