@@ -56,6 +56,7 @@ def train(*arguments, **settings):
         ),
         (train(None, (X, Y), {"lr": 0.1}), "third argument is the recipe, but it is a dict"),
         (train(None, X, y=Y), r"no setting 'y': X and y go together, train\(model, \(X, y\)\)"),
+        (train(None, X, labels=Y), r"no setting 'labels': X and y go together"),
         (train(None, X), r"a ndarray alone has no labels; pass \(X, y\)"),
         (train(None, (X, Y[:3])), "12 rows of inputs, but 3 labels"),
         (lambda: sp.find_lr(None, X, Y), "third argument is the recipe, but it is a ndarray"),
@@ -84,6 +85,7 @@ def test_training_with_the_arguments_of_others_names_the_right_call(call, messag
         (X[:, :1], r"has rows of shape \(1,\), but training had \(2,\)"),
         (np.array([[1.0, np.nan]]), "row 0, column 1 is nan"),
         (X + 1j, "an array of numbers is needed, not of complex"),
+        (X * np.float64(1e300), "row 0, column 1 is 1e[+]300, one of 23 values that are too large"),
     ],
 )
 def test_what_cannot_be_predicted_is_named(run, rows, message):
@@ -131,3 +133,13 @@ def test_warnings_name_the_line_that_asked(method):
     with pytest.warns(SteepestWarning) as told:
         ask(pl.DataFrame({"w": ["x", "z"], "y": [0, 1]}), **target)
     assert [warning.filename for warning in told] == [__file__]
+
+
+def test_a_class_is_not_decided_on_nan():
+    model = nn.Linear(2, 2)
+    classifier = sp.train(model, (X, Y), epochs=1, progress="none").classifier
+    with torch.no_grad():
+        model.weight.fill_(torch.nan)
+    for ask in (classifier.predict, classifier.predict_proba):
+        with pytest.raises(SteepestError, match="outputs are not finite for 12 of 12 rows"):
+            ask(X)

@@ -50,12 +50,16 @@ class Classifier:
         return self.classes.decode(self.objective.decide(self.predict_proba(rows)))
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
-        """The probability of each class, (N, C), columns in the order of `classes`."""
+        """The probability of each class, (N, C), columns in the order of `classes`.
+
+        Raises DataError for rows unlike those of the training, and ModelError for NaN.
+        """
         samples = self.read(rows)
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
         _warn(inputs)
         outputs = self._forward(inputs, samples)
         probabilities: NDArray[np.float64] = self.objective.probabilities(outputs).numpy()
+        _require_numbers(np.isnan(probabilities))
         return probabilities
 
     def score(self, samples: Any, y: Any = None, *, target: str | None = None) -> float:
@@ -89,12 +93,7 @@ class Classifier:
         inputs, targets = self.prepare(rows)
         _warn(inputs)
         outputs = self._forward(inputs, rows)
-        broken = int((~outputs.isfinite()).reshape(len(outputs), -1).any(dim=1).sum())
-        if broken:
-            raise ModelError(
-                f"the model's outputs are not finite for {broken} of {len(outputs)} rows: its "
-                "training has diverged, or its weights are damaged"
-            )
+        _require_numbers(~outputs.isfinite().numpy())
         return outputs, targets
 
     def _forward(self, inputs: Inputs, samples: Samples) -> Tensor:
@@ -149,6 +148,16 @@ class Classifier:
 
     def _loss(self, outputs: Tensor, targets: NDArray[np.int64]) -> float:
         return float(self.objective.loss(outputs.double(), torch.from_numpy(targets)))
+
+
+def _require_numbers(broken: NDArray[np.bool_]) -> None:
+    """Raise ModelError where any output of a row is broken. broken: (N, ...)."""
+    rows = int(broken.reshape(len(broken), -1).any(axis=1).sum())
+    if rows:
+        raise ModelError(
+            f"the model's outputs are not finite for {rows} of {len(broken)} rows: its training "
+            "has diverged, its weights are damaged, or the rows are far from those of the training"
+        )
 
 
 def _warn(inputs: Inputs) -> None:
