@@ -29,7 +29,7 @@ def command(folder: Path, as_json: bool) -> None:
 
 
 def _changed(path: Path) -> float:
-    return path.stat().st_mtime
+    return path.lstat().st_mtime  # of a link itself, which may lead nowhere
 
 
 def _row(folder: Path) -> dict[str, Any]:

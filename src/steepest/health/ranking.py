@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_args
 
 from steepest.errors import RunError
 from steepest.health.catalogue import CATALOGUE, place_of, rank_of
-from steepest.health.finding import Evidence, Finding, Findings
+from steepest.health.finding import Confidence, Evidence, Finding, Findings
 
 _WEIGHT = {"error": 0, "warn": 1, "info": 2}
+_CONFIDENCES = get_args(Confidence)
+_DEEPEST = 8  # consequences of consequences
 
 
 def ranked(findings: Iterable[Finding]) -> Findings:
@@ -41,13 +43,22 @@ def findings_of(texts: Iterable[str]) -> Findings:
     """Findings from the JSON of each, as a record keeps them. Raises RunError if one is damaged."""
     try:
         return ranked(_of_dict(json.loads(text)) for text in texts)
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise RunError(f"the findings of the run are damaged: {error}") from None
 
 
-def _of_dict(plain: dict[str, Any]) -> Finding:
+def _of_dict(plain: dict[str, Any], depth: int = 0) -> Finding:
+    """Raises one of what `findings_of` catches unless it is what Finding.to_dict gives."""
+    words = {name: plain[name] for name in ("code", "message", "fix", "severity", "confidence")}
+    step = plain.get("step", 0)
+    if any(type(text) is not str for text in words.values()) or type(step) is not int:
+        raise ValueError(f"one is {plain!r:.200}")
+    if words["severity"] not in _WEIGHT or words["confidence"] not in _CONFIDENCES:
+        raise ValueError(f"{words['severity']!r:.50}, {words['confidence']!r:.50} is no finding")
+    if abs(step) >= 2**53 or depth > _DEEPEST:
+        raise ValueError("one has a step or consequences beyond all bounds")
     evidence = tuple(Evidence(**{k: str(v) for k, v in e.items()}) for e in plain["evidence"])
-    consequences = tuple(_of_dict(one) for one in plain["consequences"])
+    consequences = tuple(_of_dict(one, depth + 1) for one in plain["consequences"])
     ruled_out = tuple(map(str, plain["ruled_out"]))
     given = {"evidence": evidence, "consequences": consequences, "ruled_out": ruled_out}
     return Finding(**{**plain, **given})

@@ -54,7 +54,7 @@ def write_report(
         run=run,
         title="Run" if run.folder is None else run.folder.name,
         version=version("steepest"),
-        facts=run.facts,
+        facts=_facts(run),
         notes=_notes(run),
         settings=_settings(run),
         best=_best(run),
@@ -65,7 +65,7 @@ def write_report(
     )
     path = Path(path)
     try:
-        write_atomically(path, html.encode())
+        write_atomically(path, html.encode(errors="backslashreplace"))  # a folder's name
     except OSError as error:
         raise RunError(write_failure(path, error)) from error
     return path
@@ -161,6 +161,13 @@ def _entry(mistake: Mistake) -> dict[str, Any]:
 
 def _data_uri(content: bytes, kind: str) -> str:
     return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def _facts(run: Run) -> dict[str, Any]:
+    facts = run.facts
+    if not facts:
+        raise RunError(f"the record of {run.folder or 'the run'} tells nothing of its beginning")
+    return facts
 
 
 def _notes(run: Run) -> list[str]:

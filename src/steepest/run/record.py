@@ -20,6 +20,7 @@ import polars as pl
 from steepest.engine import LayerStats
 from steepest.errors import RunError
 from steepest.files import reasons, require_plain_file
+from steepest.run.contents import AT_START, require_facts, require_values
 from steepest.run.events import (
     EpochFinished,
     Event,
@@ -62,13 +63,6 @@ _TABLES: dict[str, dict[str, type]] = {
 }
 # What the first records of this layout did not have yet.
 _LATER = {"findings"}
-# What is known of a run as a whole, and what it may be.
-_FACTS: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("engine", "reason", "status"), (str,)),
-    "rows": (int,),
-    **dict.fromkeys(("initial_loss", "chance_loss", "seconds"), (int, float)),
-    "scores": (dict,),
-}
 _SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
 
@@ -140,8 +134,7 @@ class Record:
         with self._writing():
             match event:
                 case RunStarted():
-                    keys = ("engine", "reason", "rows", "initial_loss", "chance_loss")
-                    for key in keys[:2] if event.step else keys:
+                    for key in ("engine", "reason") if event.step else AT_START:
                         self._set(key, getattr(event, key))
                     for line in () if event.step else event.summary:
                         self._insert("events", (time.time(), "note", line))
@@ -196,7 +189,7 @@ class Record:
         with self._reading():
             rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
             facts = {key: json.loads(value) for key, value in rows}
-        _require_types(facts, self._where)
+        require_facts(facts, self._where)
         return facts
 
     def table(self, name: str) -> pl.DataFrame:
@@ -208,8 +201,11 @@ class Record:
                 return pl.DataFrame(schema=schema)
             selected = f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid"
             rows = self._connection.execute(selected)
-            values = [[_from_sql(value) for value in row] for row in rows]
-            return pl.DataFrame(values, schema=schema, orient="row", strict=True)
+            kinds = tuple(columns.values())
+            values = [[_from_sql(*cell) for cell in zip(row, kinds, strict=True)] for row in rows]
+            frame = pl.DataFrame(values, schema=schema, orient="row", strict=True)
+        require_values(frame, f"{self._where} is damaged: {name}")
+        return frame
 
     def _has(self, table: str) -> bool:
         asked = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
@@ -339,17 +335,6 @@ def _require_known(found: dict[str, str], path: Path) -> None:
         raise RunError(f"{path} is not the record of a run: {what}")
 
 
-def _require_types(facts: dict[str, Any], where: str) -> None:
-    """Raise RunError if a fact is not of the kind that this program writes."""
-    for key, kinds in _FACTS.items():
-        if not isinstance(facts.get(key), (*kinds, type(None))):
-            raise RunError(f"{where} is damaged: {key} is {facts[key]!r}")
-    for part, score in (facts.get("scores") or {}).items():
-        whole = isinstance(score, dict) and score.keys() == {"rows", "loss", "accuracy"}
-        if not whole or not all(type(number) in (int, float) for number in score.values()):
-            raise RunError(f"{where} is damaged: the score of {part} is {score!r}")
-
-
 @contextmanager
 def _damage(where: str) -> Iterator[None]:
     """What reading a damaged file raises, as one message."""
@@ -376,5 +361,5 @@ def _to_sql(value: Any) -> Any:
     return "NaN" if isinstance(value, float) and math.isnan(value) else value
 
 
-def _from_sql(value: Any) -> Any:
-    return math.nan if value == "NaN" else value
+def _from_sql(value: Any, kind: type) -> Any:
+    return math.nan if value == "NaN" and kind is float else value

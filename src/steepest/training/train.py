@@ -199,7 +199,8 @@ def _ended_run(
 
 
 def _say_ended(run: Run) -> None:
-    reason = run.record.table("events")["text"][-1]
+    told = run.record.table("events")["text"]
+    reason = told[-1] if len(told) else "its record does not tell why"
     warn(
         f"the run has ended and nothing was trained ({run.status}: {reason}); to go on, ask for "
         "more epochs or steps, for more patience where early stopping ended it, or for another lr "
