@@ -1,7 +1,6 @@
 """train(): the run it gives back, what it records, what it refuses, and how it stops."""
 
 import math
-import os
 import signal
 import threading
 
@@ -128,9 +127,14 @@ def test_a_diverging_run_stops_and_says_where(blobs):
 
 def test_ctrl_c_ends_after_the_current_step_and_keeps_the_run(blobs, tmp_path):
     before = signal.getsignal(signal.SIGINT)
-    threading.Timer(0.7, os.kill, (os.getpid(), signal.SIGINT)).start()
-    run = train(blobs, epochs=10**6, out=tmp_path / "run")
+
+    def interrupt(event):
+        if isinstance(event, EpochFinished) and event.epoch == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    run = train(blobs, epochs=10**6, out=tmp_path / "run", observers=[interrupt])
     assert run.status == "interrupted"
+    assert run.history["epoch"][-1] in (3, 4)
     again = sp.open(tmp_path / "run")
     assert again.status == "interrupted"
     assert again.history.equals(run.history)
