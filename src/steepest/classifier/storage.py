@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, load_file, save
 from torch import nn
 
 from steepest.classifier.classifier import Classifier
@@ -54,7 +54,7 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
     """
     description = _read_description(folder / DESCRIPTION)
     try:
-        weights = load_file(folder / WEIGHTS)
+        weights = _read_weights(folder / WEIGHTS)
         objective = Objective(**description["objective"])
         classes = Classes.from_json(description["classes"])
         preprocessing = Preprocessing.from_json(description["preprocessing"])
@@ -128,6 +128,14 @@ def _require_compatible_types(model: nn.Module, shape: tuple[int, ...], folder: 
             errors.append(error)
     found = " and ".join(sorted(map(str, types)))
     raise RunError(f"{folder} holds a damaged classifier of {found}: {errors[0]}")
+
+
+def _read_weights(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # safetensors opens only names that are UTF-8
+        return load(path.read_bytes())
+    return load_file(path)
 
 
 def _read_description(path: Path) -> dict[str, Any]:

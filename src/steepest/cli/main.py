@@ -1,5 +1,6 @@
 """`steepest`: finds the command, imports it only then, and turns errors into exit codes."""
 
+import io
 import sys
 import warnings
 from importlib import import_module
@@ -71,6 +72,9 @@ _keep_lines(_steepest)
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names that the terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = _steepest.main(arguments, prog_name="steepest", standalone_mode=False)
     except click.ClickException as error:

@@ -1,6 +1,5 @@
 """`steepest predict`."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
@@ -57,6 +56,6 @@ def command(
         result = {"rows": frame.height, "output": None if output is None else str(output)}
         print_json(result if output else result | frame.to_dict(as_series=False))
     elif output is None:
-        sys.stdout.write(frame.write_csv())
+        click.echo(frame.write_csv().encode(), nl=False)  # UTF-8, whatever the terminal's is
     else:
         click.echo(f"{frame.height} predictions in {output}", err=True)
