@@ -98,6 +98,10 @@ def result_of(run: Any, out: Path) -> dict[str, Any]:
     }
 
 
+# From here on a loss has left every scale, and its digits say nothing.
+_LARGE = 1e4
+
+
 def print_result(run: Any, out: Path) -> None:
     """A table of a run's scores, and where it lies."""
     from rich.console import Console
@@ -105,7 +109,8 @@ def print_result(run: Any, out: Path) -> None:
 
     table = Table("part", "rows", "loss", "accuracy")
     for name, score in run.scores.items():
-        table.add_row(name, f"{score.rows}", f"{score.loss:.4f}", f"{score.accuracy:.4f}")
+        loss = f"{score.loss:.4f}" if score.loss < _LARGE else f"{score.loss:.3g}"
+        table.add_row(name, f"{score.rows}", loss, f"{score.accuracy:.4f}")
     Console().print(table)
     if run.findings.loud:
         click.echo(str(run.findings.loud))
