@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs fork and 
 
 def output(script, *arguments):
     done = subprocess.run(
-        [sys.executable, HERE / script, *arguments], capture_output=True, text=True, timeout=500
+        [sys.executable, HERE / script, *arguments], capture_output=True, text=True, timeout=1500
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

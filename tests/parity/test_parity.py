@@ -454,9 +454,9 @@ def test_what_it_does_not_run_it_declines_in_one_line(model, obstacle):
 
 def test_data_that_it_cannot_read_are_declined():
     model = build([6, 3], nn.ReLU(), 0)
-    tokens = make_plan(model, np.ones((20, 6), dtype=np.int64), 3, 0, scaling="none")
-    assert native_obstacle(tokens).startswith("the inputs are int64")
     plan = make_plan(model, make_data("floats", 20, 6, 0), 3, 0)
+    tokens = replace(plan.inputs, array=np.ones((20, 6), dtype=np.int64))
+    assert native_obstacle(replace(plan, inputs=tokens)).startswith("the inputs are int64")
     columns = replace(plan.inputs, array=make_data("floats", 20, 12, 0)[:, ::2])
     assert native_obstacle(replace(plan, inputs=columns)).startswith(
         "the rows of the inputs do not lie in one piece"

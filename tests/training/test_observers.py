@@ -1,5 +1,8 @@
 """An observer that raises ends the training as Ctrl-C does; its exception comes back unchanged."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 import torch
 
@@ -74,4 +77,7 @@ def test_a_record_that_is_closed_while_it_is_written_keeps_all(tmp_path):
     record._set("status", "running")
     record.close()
     assert [path.name for path in tmp_path.iterdir()] == ["record.sqlite"]
-    assert Record.open(tmp_path / "record.sqlite").facts() == {"status": "running"}
+    with closing(sqlite3.connect(tmp_path / "record.sqlite")) as database:
+        assert database.execute("SELECT key, value FROM facts").fetchall() == [
+            ("status", '"running"')
+        ]

@@ -1,5 +1,6 @@
 """`steepest predict`."""
 
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -56,6 +57,9 @@ def command(
         result = {"rows": frame.height, "output": None if output is None else str(output)}
         print_json(result if output else result | frame.to_dict(as_series=False))
     elif output is None:
-        click.echo(frame.write_csv().encode(), nl=False)  # UTF-8, whatever the terminal's is
+        table = frame.write_csv()
+        # UTF-8, whatever the terminal's is; a stream of text, as in a notebook, takes it as it is.
+        as_bytes = hasattr(sys.stdout, "buffer")
+        click.echo(table.encode() if as_bytes else table, nl=False)
     else:
         click.echo(f"{frame.height} predictions in {output}", err=True)
