@@ -86,6 +86,7 @@ def killed_until_done(
     counts: Counter[str] = Counter()
     while True:
         seconds = pace[0] * rng.uniform(0.3, 1.0) + pace[1] * rng.uniform(0.0, 0.15)
+        seconds *= 1 + counts["kills"] / 8  # a beginning may take longer than was measured
         status = in_a_fork(lambda: begin_or_go_on(folder, **settings), seconds)
         if not os.WIFSIGNALED(status):
             assert status == 0, f"the training failed with status {status}"
