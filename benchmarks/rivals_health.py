@@ -124,7 +124,7 @@ class TorchTest2:
             x,
             y,
             loss_fn=case.loss_fn,
-            # It takes one optimiser, or makes its own.
+            # It takes one optimizer, or makes its own.
             optimizer=None if isinstance(case.optimizer, list) else case.optimizer,
         )
         for result in [*checks.failures, *checks.warnings]:
@@ -234,7 +234,7 @@ class TorCheck:
                     registry.add_tensor_changing_check(parameter, name, module_name="model")
             registry.add_module_nan_check(case.model)
             registry.add_module_inf_check(case.model)
-        except RuntimeError as exc:  # a parameter that no optimiser holds
+        except RuntimeError as exc:  # a parameter that no optimizer holds
             text = f"model's parameters should change: {exc}"
             seen.findings.append(finding("torcheck", "should change", text, "error"))
         if not isinstance(case.loss_fn, torch.nn.BCELoss):  # which wants outputs in 0..1

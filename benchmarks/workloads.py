@@ -1,4 +1,4 @@
-"""The workloads A to F: data, net, batch, optimiser. One epoch of each is timed."""
+"""The workloads A to F: data, net, batch, optimizer. One epoch of each is timed."""
 
 from dataclasses import dataclass
 from itertools import pairwise

@@ -176,7 +176,7 @@ NB_MODULE(_native, m) {
            [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {
     t.set_orders(first_epoch, {orders.data(), orders.data() + orders.size()});
   }, nb::arg("first_epoch"), nb::arg("orders"))
-      // what: 0 the values, 1 and 2 the optimiser's means, 3 the average of the values
+      // what: 0 the values, 1 and 2 the optimizer's means, 3 the average of the values
       .def("write",
            [](Trainer& t, int parameter, int what, Out<const float> values) {
     t.network().write(parameter, what, values.data());

@@ -19,7 +19,7 @@ struct Matrix {
   float* row(size_t i) const { return data + i * stride; }
 };
 
-// What is learned: a matrix, or a vector as its one row, and what the optimiser keeps of it, in
+// What is learned: a matrix, or a vector as its one row, and what the optimizer keeps of it, in
 // memory of the same form. Null where it is not kept.
 struct Parameter {
   int rows = 0, columns = 0;
@@ -79,7 +79,7 @@ struct Dropout {
 struct BatchNorm {
   int width;
   float eps, momentum;
-  Parameter gamma, beta, mean, variance;  // mean and variance: running, not moved by the optimiser
+  Parameter gamma, beta, mean, variance;  // mean and variance: running, not moved by the optimizer
   float* inverse;                         // (width) 1 / sqrt(variance + eps) of this step
   Matrix x, normalised, y, dx, dy;
 };

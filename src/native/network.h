@@ -30,7 +30,7 @@ struct Branch {
 
 using Node = std::variant<Linear, Activate, Dropout, BatchNorm, LayerNorm, Branch, Join>;
 
-// What the optimiser keeps.
+// What the optimizer keeps.
 struct Kept {
   bool first, second, average, gradient;
 };

@@ -1,4 +1,4 @@
-// From the gradient of W in registers to the optimiser's step, or to memory where it must be whole.
+// From the gradient of W in registers to the optimizer's step, or to memory where it must be whole.
 //
 // dL/dW[k][n] = sum over the batch of X[m][k] dL/dZ[m][n]. The formulas are PyTorch's; they are written
 // out in steepest/engine/optimizers.py.
@@ -15,7 +15,7 @@ INLINE Vec penalised(const Update& u, Vec g, Vec w) {
 }
 
 // Moves `vectors` vectors of weights that lie `at` floats behind the beginning of the parameter, by their
-// gradients g. One function for each optimiser, with and without what may be added, so that its
+// gradients g. One function for each optimizer, with and without what may be added, so that its
 // loop has no branches.
 template <Optimizer kind, bool kExtras, bool kAverage>
 static void move_row(const Parameter& p, const Update& u, size_t at, const float* gradient, int vectors) {

@@ -126,7 +126,7 @@ def make_net(rng: np.random.Generator, features: int, outputs: int) -> nn.Module
     return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(rng.random() < 0.9)))
 
 
-OPTIMISERS: list[dict[str, Any]] = [
+OPTIMIZERS: list[dict[str, Any]] = [
     {"lr": 0.05}, {"lr": 0.02, "momentum": 0.9}, {"lr": 0.02, "momentum": 0.8, "nesterov": True},
     {"optimizer": "adam", "lr": 2e-3}, {"optimizer": "adamw", "lr": 2e-3},
     {"optimizer": "adam", "lr": 1e-3, "betas": (0.5, 0.9), "eps": 1e-6},
@@ -136,7 +136,7 @@ OPTIMISERS: list[dict[str, Any]] = [
 
 def make_settings(rng: np.random.Generator, loss: str, classes: int, image: bool) -> dict[str, Any]:
     """What a recipe can ask of the native engine, each with some chance."""
-    setting = dict(OPTIMISERS[rng.integers(len(OPTIMISERS))])
+    setting = dict(OPTIMIZERS[rng.integers(len(OPTIMIZERS))])
     setting["batch_size"] = [1, 2, 3, 7, 16, "full"][rng.integers(6)]
     weights = tuple(
         some(rng, 0.15, 0.0, round(float(rng.uniform(0.1, 3)), 2)) for _ in range(classes)
@@ -202,16 +202,16 @@ class Loop:
         self.plan = self.case.plan()
         self.model = self.plan.model.to(self.dtype).train()
         self.named = dict(self.model.named_parameters())
-        optimiser, scales = self._optimiser()
+        optimizer, scales = self._optimizer()
         for update in self._updates():
             self._gather(update)
             if update[-1][0] >= STEPS:  # the steps end in the middle of an update
                 break
             self._penalise()
-            for group, scale in zip(optimiser.param_groups, scales, strict=True):
+            for group, scale in zip(optimizer.param_groups, scales, strict=True):
                 group["lr"] = self.case.rates[update[-1][0]] * scale
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
             self._take_average()
             if update[-1][0] == STEPS - 1:
                 break
@@ -373,7 +373,7 @@ class Loop:
         if recipe.clip_value:
             nn.utils.clip_grad_value_(self.named.values(), recipe.clip_value)
 
-    def _optimiser(self) -> tuple[torch.optim.Optimizer, list[float]]:
+    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
         recipe, groups, scales = self.case.recipe, [], []
         for name, p in self.named.items():
             own = {"weight_decay": recipe.weight_decay, "lr_scale": 1.0}

@@ -48,13 +48,13 @@ def test_a_sound_loop_ends_with_0(ended, tmp_path):
     assert checked(ended, tmp_path, "--strict") == (0, [])
 
 
-def test_a_head_that_no_optimiser_holds_ends_with_1(ended, tmp_path):
+def test_a_head_that_no_optimizer_holds_ends_with_1(ended, tmp_path):
     code, reasons = checked(ended, tmp_path, held="model[0].parameters()")
     assert code == 1
     assert "error PARAMS_NOT_IN_OPTIMISER" in reasons
 
 
-def test_a_body_that_no_optimiser_holds_is_a_warning(ended, tmp_path):
+def test_a_body_that_no_optimizer_holds_is_a_warning(ended, tmp_path):
     assert checked(ended, tmp_path, held="model[2].parameters()") == (0, [])
     code, reasons = checked(ended, tmp_path, "--strict", held="model[2].parameters()")
     assert (code, reasons) == (1, ["warn PARAMS_NOT_IN_OPTIMISER"])

@@ -40,8 +40,8 @@ def engine_run(plan, rates):
 class Loop:
     """A PyTorch user's loop over the plan's minibatches; its parts can be replaced."""
 
-    def __init__(self, plan, optimiser, loss=None, *, before_update=None, after_update=None):
-        self.plan, self.optimiser = plan, optimiser
+    def __init__(self, plan, optimizer, loss=None, *, before_update=None, after_update=None):
+        self.plan, self.optimizer = plan, optimizer
         self.loss = loss or nn.CrossEntropyLoss()
         self.before_update = before_update or (lambda: None)
         self.after_update = after_update or (lambda: None)
@@ -56,13 +56,13 @@ class Loop:
         losses = []
         self.plan.model.train()
         for rate, batch in zip(rates, batches, strict=False):
-            for group in self.optimiser.param_groups:
+            for group in self.optimizer.param_groups:
                 group["lr"] = rate * group.get("scale", 1.0)
             loss = self.loss(self.plan.model(x[batch]), y[batch])
-            self.optimiser.zero_grad()
+            self.optimizer.zero_grad()
             loss.backward()
             self.before_update()
-            self.optimiser.step()
+            self.optimizer.step()
             self.after_update()
             losses.append(loss.item())
         return losses
@@ -102,7 +102,7 @@ def compare(recipe, make_loop, **data):
         ),
     ],
 )
-def test_optimisers_are_those_of_torch(settings, make):
+def test_optimizers_are_those_of_torch(settings, make):
     recipe = Recipe(batch_size=16, **settings)
     compare(recipe, lambda plan: Loop(plan, make(plan.model.parameters())))
 
@@ -113,17 +113,17 @@ def test_lbfgs_is_torchs_with_its_line_search():
     losses, _ = engine_run(ours, [1.0] * 8)
     x = torch.from_numpy(theirs.inputs.block(0, 70)).double()[torch.from_numpy(theirs.order(0))]
     y = torch.from_numpy(theirs.targets)[torch.from_numpy(theirs.order(0))]
-    optimiser = torch.optim.LBFGS(
+    optimizer = torch.optim.LBFGS(
         theirs.model.parameters(), max_iter=1, line_search_fn="strong_wolfe"
     )
 
     def closure():
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = nn.functional.cross_entropy(theirs.model(x), y)
         loss.backward()
         return loss
 
-    assert losses == pytest.approx([optimiser.step(closure).item() for _ in range(8)], rel=1e-6)
+    assert losses == pytest.approx([optimizer.step(closure).item() for _ in range(8)], rel=1e-6)
     assert losses[-1] < losses[0]
 
 
@@ -165,8 +165,8 @@ def test_the_gradient_of_l2_is_twice_that_of_weight_decay_of_the_same_number():
 def test_clipping_is_torchs(settings, clip):
     def make(plan):
         parameters = list(plan.model.parameters())
-        optimiser = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
-        return Loop(plan, optimiser, before_update=lambda: clip(parameters))
+        optimizer = torch.optim.SGD(parameters, lr=1.0, momentum=0.9)
+        return Loop(plan, optimizer, before_update=lambda: clip(parameters))
 
     compare(Recipe(batch_size=16, momentum=0.9, **settings), make)
 
@@ -199,8 +199,8 @@ def test_the_average_is_torchs():
             plan.model, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.9)
         )
         averaged.append(average)
-        optimiser = torch.optim.SGD(plan.model.parameters(), lr=1.0)
-        return Loop(plan, optimiser, after_update=lambda: average.update_parameters(plan.model))
+        optimizer = torch.optim.SGD(plan.model.parameters(), lr=1.0)
+        return Loop(plan, optimizer, after_update=lambda: average.update_parameters(plan.model))
 
     _, _, state = compare(recipe, make)
     for name, p in averaged[0].module.named_parameters():
@@ -219,14 +219,14 @@ def test_groups_are_parameter_groups():
             "2.weight": (1, 0.05),
             "2.bias": (1, 0.3),
         }
-        optimiser = torch.optim.SGD(
+        optimizer = torch.optim.SGD(
             [
                 {"params": [named[name]], "scale": scale, "weight_decay": decay}
                 for name, (scale, decay) in own.items()
             ],
             lr=1.0,
         )
-        return Loop(plan, optimiser)
+        return Loop(plan, optimizer)
 
     compare(recipe, make)
 

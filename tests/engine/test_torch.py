@@ -32,7 +32,7 @@ def plain_loop(plan, steps, rates=None):
     x = torch.from_numpy(plan.inputs.block(0, plan.rows))
     y = torch.from_numpy(plan.targets)
     loss_fn = nn.CrossEntropyLoss() if plan.objective.kind == "multiclass" else None
-    optimiser = torch.optim.SGD(
+    optimizer = torch.optim.SGD(
         model.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
@@ -46,7 +46,7 @@ def plain_loop(plan, steps, rates=None):
         for batch in order.split(plan.batch_size):
             if step == steps:
                 break
-            optimiser.param_groups[0]["lr"] = recipe.lr if rates is None else rates[step]
+            optimizer.param_groups[0]["lr"] = recipe.lr if rates is None else rates[step]
             z = model(x[batch])
             if loss_fn is not None:
                 loss = loss_fn(z, y[batch])
@@ -54,9 +54,9 @@ def plain_loop(plan, steps, rates=None):
                 loss = nn.functional.binary_cross_entropy_with_logits(
                     z.reshape(-1), y[batch].to(z.dtype)
                 )
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
             losses.append((loss.item(), len(batch)))
             step += 1
     return losses

@@ -67,7 +67,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What a training gave: a score per epoch, and the optimiser steps done by then."""
+    """What a training gave: a score per epoch, and the optimizer steps done by then."""
 
     scores: list[Score] = field(default_factory=list)
     steps: list[int] = field(default_factory=list)

@@ -81,7 +81,7 @@ class Verdict:
     that is read first among the loud ones (warn and error), those before the training before those
     during it. validated: the fix for it cures; by_fix: by the fix as a program applies it, not by
     the author's edit. noise: loud codes that are neither right nor follow from the fault. step:
-    optimiser steps until the first right code, None if there was none. seconds: before the training.
+    optimizer steps until the first right code, None if there was none. seconds: before the training.
     """
 
     program: str

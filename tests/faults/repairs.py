@@ -157,7 +157,7 @@ def _group(**settings: float) -> Repair:
 
 
 def _descend(case: Case) -> Case | None:
-    """Down again if it was the optimiser's flag; a sign in the loop is the author's to mend."""
+    """Down again if it was the optimizer's flag; a sign in the loop is the author's to mend."""
     rising = [group for group in _groups(case) if group.get("maximize")]
     for group in rising:
         group["maximize"] = False

@@ -118,7 +118,7 @@ def test_a_healthy_program_of_any_form_is_looked_at_and_silent(make):
     assert len(findings.triage) == 2
 
 
-def test_several_optimisers_and_none():
+def test_several_optimizers_and_none():
     torch.manual_seed(0)
     X, y = data()
     model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))

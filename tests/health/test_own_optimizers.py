@@ -1,4 +1,4 @@
-"""Experiments take the steps of the optimiser that is there, of a class of torch, of a user or of a recipe."""
+"""Experiments take the steps of the optimizer that is there, of a class of torch, of a user or of a recipe."""
 
 import pytest
 import torch
@@ -101,7 +101,7 @@ OPTIMIZERS = {
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_replays_are_the_steps_of_the_users_own_optimiser(name):
+def test_replays_are_the_steps_of_the_users_own_optimizer(name):
     setup = Setup(net(), F.cross_entropy, (OPTIMIZERS[name](net().parameters()),))
     setup.optimizers = (OPTIMIZERS[name](setup.model.parameters()),)
     shown = [Batch((x,), y) for x, y in batches()]
@@ -112,7 +112,7 @@ def test_replays_are_the_steps_of_the_users_own_optimiser(name):
 
 
 @pytest.mark.parametrize("name", ["lion", "bare", "by closure"])
-def test_a_healthy_program_with_an_optimiser_of_its_own_is_silent(name):
+def test_a_healthy_program_with_an_optimizer_of_its_own_is_silent(name):
     model = net()
     optimizer = OPTIMIZERS[name](model.parameters())
     assert sp.check(model, F.cross_entropy, optimizer, batches(10), seconds=10).codes == []
@@ -121,7 +121,7 @@ def test_a_healthy_program_with_an_optimiser_of_its_own_is_silent(name):
 @pytest.mark.parametrize(
     ("kind", "told"), [(Elsewhere, "moves the weights"), (Refuses, "prepared")]
 )
-def test_an_optimiser_that_cannot_be_tried_is_told_and_leaves_no_trace(kind, told):
+def test_an_optimizer_that_cannot_be_tried_is_told_and_leaves_no_trace(kind, told):
     model = net()
     before = [p.clone() for p in model.parameters()]
     found = sp.check(model, F.cross_entropy, kind(model.parameters(), 0.1), batches(), seconds=10)

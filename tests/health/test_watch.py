@@ -107,7 +107,7 @@ def test_a_closure_is_no_fault(rows):
     assert w.findings.loud.codes == []
 
 
-def test_several_optimisers_that_take_turns_are_no_fault(rows):
+def test_several_optimizers_that_take_turns_are_no_fault(rows):
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
     both = [torch.optim.SGD(part.parameters(), lr=0.1) for part in (model[0], model[2])]
     loss_fn = nn.CrossEntropyLoss()

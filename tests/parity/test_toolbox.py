@@ -64,7 +64,7 @@ def make_plan(model, recipe, *, rows=150, shape=(3, 6, 6), kind="floats", output
 
 
 def trained(engine, model, recipe, steps, **data):
-    """The model and the optimiser's state after some steps, and the losses, two steps a call."""
+    """The model and the optimizer's state after some steps, and the losses, two steps a call."""
     plan = make_plan(model, recipe, **data)
     assert not isinstance(engine, NativeEngine) or native_obstacle(plan) is None
     engine.load(plan)
@@ -82,12 +82,12 @@ def largest_error(tensors, exact):
 
 
 def flat(model, state):
-    """Parameters, buffers and the optimiser's state by one name each."""
+    """Parameters, buffers and the optimizer's state by one name each."""
     kept = {f"{n}/{k}": t for n, values in state.items() for k, t in values.items()}
     return {**model.state_dict(), **kept}
 
 
-OPTIMISERS = {
+OPTIMIZERS = {
     "sgd": {"lr": 0.05},
     "momentum": {"lr": 0.02, "momentum": 0.9},
     "nesterov": {"lr": 0.02, "momentum": 0.9, "nesterov": True},
@@ -167,10 +167,10 @@ def errors(isa, build, recipe, steps, **data):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("optimiser", OPTIMISERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("of_net", NETS)
-def test_every_optimiser_on_every_net(isa, optimiser, of_net):
-    recipe = Recipe(batch_size=32, seed=3, **OPTIMISERS[optimiser])
+def test_every_optimizer_on_every_net(isa, optimizer, of_net):
+    recipe = Recipe(batch_size=32, seed=3, **OPTIMIZERS[optimizer])
     check(isa, lambda: net(108, 5, **NETS[of_net]), recipe)
 
 

@@ -25,12 +25,12 @@ def rates(recipe, val_losses=None):
 
 
 def torch_rates(make, *, each_step, val_losses=None, lr=0.1):
-    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
-    scheduler = make(optimiser)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+    scheduler = make(optimizer)
     found = []
     for step in range(TOTAL):
-        found.append(optimiser.param_groups[0]["lr"])
-        optimiser.step()
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
         epoch_over = step % PER_EPOCH == PER_EPOCH - 1
         if val_losses is not None and epoch_over:
             scheduler.step(val_losses[step // PER_EPOCH])
@@ -69,8 +69,8 @@ def test_schedules_by_the_epoch(name):
 def test_schedules_by_the_step(name):
     settings, make = BY_STEP[name]
 
-    def one_short(optimiser):  # OneCycleLR may be asked for one rate less than there are calls
-        scheduler = make(optimiser)
+    def one_short(optimizer):  # OneCycleLR may be asked for one rate less than there are calls
+        scheduler = make(optimizer)
         step, scheduler.calls = scheduler.step, 0
 
         def counted():
@@ -103,8 +103,8 @@ def after(schedule):
     return lambda o, w: lr_scheduler.SequentialLR(o, [linear(o, w), schedule(o, w)], [w])
 
 
-def linear(optimiser, w):
-    return lr_scheduler.LinearLR(optimiser, 1 / w, total_iters=w - 1)
+def linear(optimizer, w):
+    return lr_scheduler.LinearLR(optimizer, 1 / w, total_iters=w - 1)
 
 
 WARMED_UP = {

@@ -7,7 +7,7 @@ from steepest.engine.contract import BLOCKS_MIXED as BLOCKS_MIXED
 from steepest.engine.contract import NO_STEPS as NO_STEPS
 from steepest.engine.contract import Engine as Engine
 from steepest.engine.contract import LayerStats as LayerStats
-from steepest.engine.contract import OptimiserState as OptimiserState
+from steepest.engine.contract import OptimizerState as OptimizerState
 from steepest.engine.contract import Plan as Plan
 from steepest.engine.contract import StepStats as StepStats
 from steepest.engine.flops import FlopCounter as FlopCounter

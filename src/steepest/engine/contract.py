@@ -20,7 +20,7 @@ _BLOCK_BYTES = 4 * 2**20
 
 # By parameter name, then by what is kept of it: {"1.weight": {"momentum": tensor}}. What
 # torch.optim keeps has its names there; "average" is that of the weights over the steps.
-OptimiserState = dict[str, dict[str, Tensor]]
+OptimizerState = dict[str, dict[str, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +159,7 @@ class Engine(Protocol):
 
     name: str
 
-    def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
+    def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
         """Make ready for the step with this number (0 is the first of a run)."""
         ...
 
@@ -167,6 +167,6 @@ class Engine(Protocol):
         """Take len(rates) steps, one at each learning rate."""
         ...
 
-    def export(self) -> OptimiserState:
-        """Make the model current and return a copy of the optimiser's state."""
+    def export(self) -> OptimizerState:
+        """Make the model current and return a copy of the optimizer's state."""
         ...

@@ -31,7 +31,7 @@ class Node:
     """One step of the forward pass. name: of its module, as in `named_modules`.
 
     tensors: its parameters and buffers by their names in the model, in the engine's order; those
-    in `running` are moved by the forward pass and not by the optimiser. number: the slope of
+    in `running` are moved by the forward pass and not by the optimizer. number: the slope of
     LeakyReLU, eps of a normalisation, or the probability of dropout and stochastic depth.
     """
 

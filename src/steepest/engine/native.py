@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from steepest.data import Scaler
 from steepest.engine.augment import Augmentation
-from steepest.engine.contract import LayerStats, OptimiserState, Plan, StepStats
+from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
 from steepest.engine.layers import Node, native_nodes
 from steepest.errors import EngineError
@@ -73,10 +73,10 @@ class NativeEngine:
     def __init__(self) -> None:
         self._loaded: _LoadedPlan | None = None
 
-    def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
+    def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
         if obstacle := native_obstacle(plan):
             raise EngineError(f"the native engine cannot run this plan: {obstacle}")
-        self._loaded = _LoadedPlan(plan, optimiser or {}, step)
+        self._loaded = _LoadedPlan(plan, optimizer or {}, step)
 
     @property
     def loaded(self) -> "_LoadedPlan":
@@ -92,14 +92,14 @@ class NativeEngine:
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         return self.loaded.advance(rates, statistics=statistics)
 
-    def export(self) -> OptimiserState:
+    def export(self) -> OptimizerState:
         return self.loaded.export()
 
 
 class _LoadedPlan:
     """A plan in the extension's memory; `_step` steps are done."""
 
-    def __init__(self, plan: Plan, optimiser: OptimiserState, step: int) -> None:
+    def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:
         array = plan.inputs.array
         nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
         assert not isinstance(nodes, str)
@@ -107,8 +107,8 @@ class _LoadedPlan:
         self._augmentation = Augmentation.of(plan.recipe, array.shape[1:])
         self._tensors = [item for node in nodes for item in node.tensors.items()]
         self._kept = _kept(plan.recipe)
-        updates = max((int(kept.get("step", 0)) for kept in optimiser.values()), default=0)
-        averaged = any("average" in kept for kept in optimiser.values())
+        updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)
+        averaged = any("average" in kept for kept in optimizer.values())
         several = plan.objective.kind == "multilabel"
         # The extension borrows these: they must live as long as the trainer does, so they have its
         # types already; what the binding converts is gone when the constructor returns.
@@ -141,9 +141,9 @@ class _LoadedPlan:
         for i, (name, tensor) in enumerate(self._tensors):
             self.trainer.write(i, _VALUE, _array(tensor))
             for key, what in self._kept.items():
-                if key in optimiser.get(name, {}):
-                    self.trainer.write(i, what, _array(optimiser[name][key]))
-        self._stepped = bool(optimiser)
+                if key in optimizer.get(name, {}):
+                    self.trainer.write(i, what, _array(optimizer[name][key]))
+        self._stepped = bool(optimizer)
         self._epochs = range(0)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
@@ -189,8 +189,8 @@ class _LoadedPlan:
             self.trainer.set_orders(epochs.start, np.concatenate(orders))
             self._epochs = epochs
 
-    def export(self) -> OptimiserState:
-        state: OptimiserState = {}
+    def export(self) -> OptimizerState:
+        state: OptimizerState = {}
         running = {name for node in self._nodes for name in node.running}
         for i, (name, tensor) in enumerate(self._tensors):
             with torch.no_grad():
@@ -273,7 +273,7 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
 
 
 def _parameter_tuple(own: ParameterSettings | None) -> tuple[float, float, float, float]:
-    own = own or ParameterSettings()  # of running statistics, which no optimiser moves
+    own = own or ParameterSettings()  # of running statistics, which no optimizer moves
     return own.lr_scale, own.weight_decay, own.l1, own.l2
 
 

@@ -17,11 +17,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from steepest.engine.contract import OptimiserState
+from steepest.engine.contract import OptimizerState
 from steepest.engine.groups import ParameterSettings
 from steepest.recipe import Recipe
 
-# Of what torch.optim keeps, what we save, by optimiser.
+# Of what torch.optim keeps, what we save, by optimizer.
 _KEPT = {
     "adam": ("exp_avg", "exp_avg_sq", "step"),
     "adamw": ("exp_avg", "exp_avg_sq", "step"),
@@ -33,14 +33,14 @@ class Optimizer(Protocol):
     """Moves named parameters by their gradients."""
 
     def step(self, rate: float) -> None: ...
-    def state(self) -> OptimiserState: ...
-    def load(self, state: OptimiserState) -> None: ...
+    def state(self) -> OptimizerState: ...
+    def load(self, state: OptimizerState) -> None: ...
 
 
 def make_optimizer(
     recipe: Recipe, parameters: Mapping[str, Tensor], settings: Mapping[str, ParameterSettings]
 ) -> Optimizer:
-    """The optimiser that a recipe names, for these parameters. LBFGS is LBFGS below."""
+    """The optimizer that a recipe names, for these parameters. LBFGS is LBFGS below."""
     if recipe.optimizer == "sgd":
         return SGD(parameters, settings, momentum=recipe.momentum, nesterov=recipe.nesterov)
     return FromTorch(recipe, parameters, settings)
@@ -101,11 +101,11 @@ class SGD:
                 directions = self._with_momentum(list(used), directions)
             torch._foreach_add_(weights, directions, alpha=-rate * lr_scale)
 
-    def state(self) -> OptimiserState:
+    def state(self) -> OptimizerState:
         """A copy of the velocities, by parameter."""
         return {name: {"momentum": v.clone()} for name, v in self._velocity.items()}
 
-    def load(self, state: OptimiserState) -> None:
+    def load(self, state: OptimizerState) -> None:
         self._velocity = {
             name: kept["momentum"].clone() for name, kept in state.items() if "momentum" in kept
         }
@@ -154,7 +154,7 @@ class FromTorch:
             group["lr"] = rate * scale
         self._optimizer.step()
 
-    def state(self) -> OptimiserState:
+    def state(self) -> OptimizerState:
         """A copy of what is kept of each parameter, in torch.optim's own names."""
         return {
             name: {key: state[key].clone() for key in self._kept if key in state}
@@ -162,7 +162,7 @@ class FromTorch:
             if (state := self._optimizer.state.get(p))
         }
 
-    def load(self, state: OptimiserState) -> None:
+    def load(self, state: OptimizerState) -> None:
         for name, kept in state.items():
             self._optimizer.state[self._parameters[name]] = {
                 key: kept[key].clone() for key in self._kept if key in kept
@@ -182,7 +182,7 @@ class LBFGS:
             list(parameters.values()), max_iter=1, line_search_fn="strong_wolfe"
         )
 
-    def state(self) -> OptimiserState:
+    def state(self) -> OptimizerState:
         """What torch keeps, as tensors: lists are stacked, numbers are float64; the key says so."""
         saved: dict[str, Tensor] = {}
         for key, value in self._optimizer.state[self._first].items():
@@ -196,7 +196,7 @@ class LBFGS:
                 saved[f"{key}:{type(value).__name__}"] = torch.tensor(value, dtype=torch.double)
         return {"": saved} if saved else {}
 
-    def load(self, state: OptimiserState) -> None:
+    def load(self, state: OptimizerState) -> None:
         kept = self._optimizer.state[self._first]
         for name, tensor in state.get("", {}).items():
             key, _, kind = name.partition(":")
@@ -238,10 +238,10 @@ class Average:
         values = list(self._values.values())
         torch._foreach_lerp_(values, list(self._parameters.values()), 1 - self._decay)
 
-    def state(self) -> OptimiserState:
+    def state(self) -> OptimizerState:
         return {name: {"average": value.clone()} for name, value in self._values.items()}
 
-    def load(self, state: OptimiserState) -> None:
+    def load(self, state: OptimizerState) -> None:
         self._values = {  # in the order of the parameters, whatever that of a file was
             name: state[name]["average"].clone()
             for name in self._parameters

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine.augment import Augmentation
-from steepest.engine.contract import OptimiserState, Plan, StepStats
+from steepest.engine.contract import OptimizerState, Plan, StepStats
 from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
 from steepest.engine.masks import Masks
@@ -32,14 +32,14 @@ class TorchEngine:
     def __init__(self) -> None:
         self._loaded: _LoadedPlan | None = None
 
-    def load(self, plan: Plan, optimiser: OptimiserState | None = None, step: int = 0) -> None:
-        self._loaded = _LoadedPlan(plan, optimiser or {}, step)
+    def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
+        self._loaded = _LoadedPlan(plan, optimizer or {}, step)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         assert self._loaded is not None
         return self._loaded.advance(rates, statistics=statistics)
 
-    def export(self) -> OptimiserState:
+    def export(self) -> OptimizerState:
         assert self._loaded is not None
         return self._loaded.export()
 
@@ -47,7 +47,7 @@ class TorchEngine:
 class _LoadedPlan:
     """A plan on its way; `_step` steps are done."""
 
-    def __init__(self, plan: Plan, optimiser: OptimiserState, step: int) -> None:
+    def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:
         recipe = plan.recipe
         self._trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
         self._plan = plan
@@ -71,7 +71,7 @@ class _LoadedPlan:
         self._average = Average(self._trainable, recipe.ema) if recipe.ema else None
         for part in (self._optimizer, self._lbfgs, self._average):
             if part is not None:
-                part.load(optimiser)
+                part.load(optimizer)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         losses: list[Tensor] = []
@@ -111,7 +111,7 @@ class _LoadedPlan:
             layers=layers,
         )
 
-    def export(self) -> OptimiserState:
+    def export(self) -> OptimizerState:
         chosen = self._optimizer or self._lbfgs
         state = chosen.state() if chosen else {}
         for name, kept in (self._average.state() if self._average else {}).items():

@@ -86,7 +86,7 @@ class ByHand:
         if total is None:
             return  # written when its earlier uses are worked out too
         elsewhere = id(parameter) in book.elsewhere
-        note = "frozen: no optimiser moves it" if parameter.grad is None else ""
+        note = "frozen: no optimizer moves it" if parameter.grad is None else ""
         if elsewhere:
             note = "of this layer alone; other code uses it too"
         compared = parameter.grad is not None and not elsewhere

@@ -10,7 +10,7 @@ RANKS = (
     "input scale",
     "model",
     "labels",
-    "optimiser",
+    "optimizer",
     "dynamics",
     "generalisation",
     "note",
@@ -42,7 +42,7 @@ _TITLES = {
     "program": {
         "FORWARD_FAILS": "the model cannot take the first batch",
         "LOSS_FAILS": "the loss cannot take outputs and targets",
-        "PARAMS_NOT_IN_OPTIMISER": "parameters that no optimiser holds",
+        "PARAMS_NOT_IN_OPTIMISER": "parameters that no optimizer holds",
         "UNREGISTERED_LAYERS": "layers that the model does not know of",
         "DETACHED_GRAPH": "parameters that no gradient reaches",
         "NO_ZERO_GRAD": "gradients of earlier steps are kept",
@@ -105,7 +105,7 @@ _TITLES = {
         "LABEL_NOISE": "wrong labels",
         "CLASS_IMBALANCE_COLLAPSE": "rare classes are never said",
     },
-    "optimiser": {
+    "optimizer": {
         "LR_TOO_HIGH": "the learning rate is too high",
         "LR_TOO_LOW": "the learning rate is too low",
         "MOMENTUM_TOO_HIGH": "the momentum is too high",

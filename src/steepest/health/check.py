@@ -25,7 +25,7 @@ from steepest.health.rules import (
     FACTS,
     OF_THE_DATA,
     OF_THE_MODEL,
-    OF_THE_OPTIMISER,
+    OF_THE_OPTIMIZER,
     PROBES,
     Rule,
 )
@@ -48,13 +48,13 @@ def check(
     """Find what is wrong with a training before its first step: the cause first, with its fix.
 
     model: any nn.Module. loss_fn: a criterion or any function of (outputs, targets). optimizer: a
-    torch optimiser, several in a list, or None. train_loader, val_loader: a DataLoader or any
+    torch optimizer, several in a list, or None. train_loader, val_loader: a DataLoader or any
     iterable of batches, (inputs, targets), (input, ..., targets) or a dict with "labels"; what can
     be read only once is left alone. seconds: at most this long on the processor (by the clock where
     a graphics card works), facts first, then experiments: other work on the machine makes it
     slower and changes no verdict. What there was no time for is one line at the end.
 
-    Leaves no trace: parameters, buffers, gradients, flags, optimiser state and random generators
+    Leaves no trace: parameters, buffers, gradients, flags, optimizer state and random generators
     are bit for bit as before. Never raises because of these objects: what cannot be looked at is
     told in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
     on the first batch is a finding of severity error.
@@ -78,7 +78,7 @@ def examine(
 ) -> Findings:
     """`check` of a setup.
 
-    steady: the optimiser's rates are those of the first steps, and nothing else is done to a
+    steady: the optimizer's rates are those of the first steps, and nothing else is done to a
     gradient. thorough: with the tests T2 and T3. experiments: with steps on copies.
     of_the_data: with the comparison of rows with their neighbours.
     """
@@ -91,7 +91,7 @@ def examine(
         torch.enable_grad(),
     ):
         warnings.simplefilter("ignore")
-        rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMISER)]
+        rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMIZER)]
         probes = (*PROBES, *(OF_THE_DATA if of_the_data else ()))
         try:
             found, left_out, scene = _examine(setup, train_loader, val_loader, clock, probes, rules)
@@ -169,7 +169,7 @@ def _examine(
     val = _read(val_loader, "validation data", 16, 0.1 * clock.seconds, left_out)
     setup = own.copy()
     if setup is None:
-        left_out.append("model, loss or optimiser cannot be deep-copied: no forward pass was made")
+        left_out.append("model, loss or optimizer cannot be deep-copied: no forward pass was made")
         return [], left_out, None
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
     found: list[Finding] = []
@@ -421,7 +421,7 @@ def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
             lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
         if scene.own_optimizer and scene.descends is not None:
             halves = "halves" if scene.descends else "does not halve"
-            lines.append(f"the own optimiser {halves} the loss of {MEMORISED} rows in 200 steps")
+            lines.append(f"the own optimizer {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here
         swallow(error)
         left_out.append(f"learning a few rows by heart: {type(error).__name__}: {error}")

@@ -29,7 +29,7 @@ class Finding:
 
     code: its name in the catalogue, as LR_TOO_HIGH. message: the cause in one line. evidence: what
     was measured. ruled_out: other causes that look alike, each with how it was ruled out. fix: a
-    line of code. step: optimiser steps done when it was seen, 0 before training. consequences:
+    line of code. step: optimizer steps done when it was seen, 0 before training. consequences:
     findings that this one explains, which are not to be cured on their own.
     """
 

@@ -24,7 +24,7 @@ class _Foreign:
             mark(error)
 
 
-# Around each call of the user's model, loss, optimiser, data or method of copying.
+# Around each call of the user's model, loss, optimizer, data or method of copying.
 foreign = _Foreign()
 
 

@@ -1,4 +1,4 @@
-"""Replays on an engine: on the native one where it runs net, loss and optimiser alike."""
+"""Replays on an engine: on the native one where it runs net, loss and optimizer alike."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def _objective(loss_fn: Any) -> Objective | None:
 
 
 def _settings(model: nn.Module, optimizers: Sequence[Any]) -> tuple[dict[str, Any], float] | None:
-    """Recipe fields of one optimiser that holds the whole net and has taken no step, and its lr."""
+    """Recipe fields of one optimizer that holds the whole net and has taken no step, and its lr."""
     if len(optimizers) != 1 or type(optimizers[0]) not in _TAKEN_OVER:
         return None
     if len(optimizers[0].param_groups) != 1:

@@ -1,4 +1,4 @@
-"""The neutral optimiser of replays, without torch.optim, whose first use takes seconds."""
+"""The neutral optimizer of replays, without torch.optim, whose first use takes seconds."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Whether an optimiser of the user's own class takes its steps on a copy of the model."""
+"""Whether an optimizer of the user's own class takes its steps on a copy of the model."""
 
 from typing import Any
 

@@ -27,7 +27,7 @@ from steepest.recipe import Recipe
 
 
 class Planned:
-    """Stands in a `Setup` where an optimiser of torch would: all that a recipe says of its steps.
+    """Stands in a `Setup` where an optimizer of torch would: all that a recipe says of its steps.
 
     rate: the learning rate of a step. param_groups: as torch.optim has them; a what-if may change
     lr, momentum and weight_decay there.

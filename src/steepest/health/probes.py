@@ -426,8 +426,8 @@ class Scene:
 
     @cached_property
     def own_descent(self) -> Replay | None:
-        """T3: the user's own optimiser on the same 32 rows."""
-        return self.by_heart("the optimiser learns 32 rows by heart", self.setup)
+        """T3: the user's own optimizer on the same 32 rows."""
+        return self.by_heart("the optimizer learns 32 rows by heart", self.setup)
 
     @cached_property
     def descends(self) -> bool | None:

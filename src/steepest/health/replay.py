@@ -39,7 +39,7 @@ def first_tensor(output: Any) -> Tensor | None:
 
 @dataclass
 class Setup:
-    """A model, its loss and its optimisers, as the user's loop would use them.
+    """A model, its loss and its optimizers, as the user's loop would use them.
 
     unpack: the loss gets the logits out of what the model returns, not the whole. form of the call
     is fixed by the first batch that works.
@@ -51,7 +51,7 @@ class Setup:
     unpack: bool = False
 
     def copy(self) -> "Setup | None":
-        """A copy whose optimisers hold the copy's parameters; None if it cannot be copied."""
+        """A copy whose optimizers hold the copy's parameters; None if it cannot be copied."""
         twin = deep(self.model, self.loss_fn, self.optimizers)
         if twin is None:
             return None
@@ -87,7 +87,7 @@ class Setup:
         return self.loss_of(self.outputs(batch), batch.target)
 
     def step(self, batch: Batch) -> float:
-        """One step of the user's optimisers; the loss before it."""
+        """One step of the user's optimizers; the loss before it."""
         losses: list[Tensor] = []
 
         def closure() -> Tensor:
@@ -109,7 +109,7 @@ class Setup:
         return float(losses[0].detach())
 
     def neutral(self, lr: float) -> "Setup":
-        """The same model with Adam at this rate in place of the user's optimisers."""
+        """The same model with Adam at this rate in place of the user's optimizers."""
         return replace(self, optimizers=(Adam(self.model.parameters(), lr),))
 
 
@@ -121,7 +121,7 @@ def _wants_closure(kind: type) -> bool:
 
 
 def _complete(old: Any, new: Any) -> None:
-    """Give the copy of an optimiser the attributes that torch leaves out of copies.
+    """Give the copy of an optimizer the attributes that torch leaves out of copies.
 
     As the list that LBFGS keeps, and whatever a class of the user's has: what it says of parameters
     is said of the copied ones.
@@ -210,7 +210,7 @@ def replay(
                 break
     except Exception as error:
         swallow(error)
-        # An optimiser or a model that cannot take these steps; the caller says what it left out.
+        # An optimizer or a model that cannot take these steps; the caller says what it left out.
         return Replay(tuple(losses), cut=True) if losses else None
     return Replay(tuple(losses))
 

@@ -20,7 +20,7 @@ _EPOCH_LABELS = 400
 
 @dataclass
 class Held:
-    """An optimiser and what was seen of it. sentinels: a few of its parameters."""
+    """An optimizer and what was seen of it. sentinels: a few of its parameters."""
 
     optimizer: torch.optim.Optimizer
     sentinels: list[Tensor]
@@ -195,7 +195,7 @@ class Seen:
 
 
 def _sentinels(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """First, middle and last of the parameters that an optimiser holds."""
+    """First, middle and last of the parameters that an optimizer holds."""
     held = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
     places = sorted({0, len(held) // 2, len(held) - 1}) if held else []
     return [held[i] for i in places]

@@ -28,9 +28,9 @@ _COPIED_BYTES, _COPIED_OBJECTS = 2**27, 100_000
 def untouched(*objects: Any) -> Iterator[None]:
     """Put back all random generators, and the state of these objects, when the block ends.
 
-    Of modules: parameters, buffers, gradients, flags; of optimisers: their state; of anything else
+    Of modules: parameters, buffers, gradients, flags; of optimizers: their state; of anything else
     (loaders, samplers, datasets, functions with what they enclose): generators, plain attributes
-    and lists. Tensors outside modules and optimisers are taken to be data, which nobody changes.
+    and lists. Tensors outside modules and optimizers are taken to be data, which nobody changes.
     """
     with process_state():
         undo = [*_global_generators(), *_remember(objects)]
@@ -169,7 +169,7 @@ def _filled(cell: types.CellType) -> bool:
 
 
 def _named_globals(function: types.FunctionType) -> list[Any]:
-    """Modules, optimisers and generators that a function's code names."""
+    """Modules, optimizers and generators that a function's code names."""
     holders = (nn.Module, torch.optim.Optimizer, torch.Generator, np.random.Generator)
     named = (function.__globals__.get(name) for name in function.__code__.co_names)
     return [value for value in named if isinstance(value, (*holders, random.Random))]

@@ -28,7 +28,7 @@ class Watch:
     """Looks on; `findings` at any moment. A context manager, or start() and stop().
 
     What it is shown through hooks: forward passes, what reaches the loss, gradients, steps of the
-    optimisers. A loss that is a plain function cannot be hooked: its targets are then read from the
+    optimizers. A loss that is a plain function cannot be hooked: its targets are then read from the
     gradient of the logits, and validation losses only if they are told with `val`.
     """
 
@@ -470,7 +470,7 @@ def watch(
     with watch(model, loss_fn, optimizer) as w: for batch in loader: ...; print(w.findings)
 
     model: any nn.Module. loss_fn: the criterion; a module shows more than a function. optimizer: a
-    torch optimiser, or several in a list. seconds: for the experiments, which are made once and
+    torch optimizer, or several in a list. seconds: for the experiments, which are made once and
     only on suspicion. `w.findings` holds at any moment what was found, the cause first; at the end
     a HealthWarning is given for each. Final weights are bit for bit those of an unwatched loop.
     """

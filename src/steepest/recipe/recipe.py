@@ -46,12 +46,12 @@ SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycl
 LOSSES = ("cross_entropy", "focal", "multilabel")
 SAMPLINGS = ("shuffle", "blocks", "weighted")
 
-# The learning rate where none is given: each optimiser's usual one.
+# The learning rate where none is given: each optimizer's usual one.
 USUAL_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lbfgs": 1.0}
 
 _data, _net = under("Data"), under("Net")
 _regularisation, _augmentation = under("Regularisation"), under("Augmentation")
-_optimiser, _loss, _run = under("Optimiser"), under("Loss"), under("Run")
+_optimizer, _loss, _run = under("Optimizer"), under("Loss"), under("Run")
 _schedule = under("Schedule of the learning rate", resumable=True)
 _checks = under("Checks", resumable=True)
 _output = under("Record and checkpoints", resumable=True)
@@ -129,34 +129,34 @@ class Recipe:
         of_net=True,
     )
 
-    optimizer: str = _optimiser("sgd", ", ".join(OPTIMIZERS), one_of(OPTIMIZERS))
-    lr: float | Literal["auto"] | None = _optimiser(
+    optimizer: str = _optimizer("sgd", ", ".join(OPTIMIZERS), one_of(OPTIMIZERS))
+    lr: float | Literal["auto"] | None = _optimizer(
         None,
         "learning rate, or auto to find one",
         RATE.or_none(),
         unset=", ".join(f"{name} {rate:g}" for name, rate in USUAL_LR.items()),
         resumable=True,
     )
-    momentum: float = _optimiser(
+    momentum: float = _optimizer(
         0.0,
         "momentum of SGD and RMSprop, 0 to below 1",
         BELOW_1,
         needs(optimizer=("sgd", "rmsprop")),
     )
-    nesterov: bool = _optimiser(
+    nesterov: bool = _optimizer(
         False,
         "Nesterov's form of the momentum",
         SWITCH,
         needs(optimizer=("sgd",)),
         needs_any("momentum"),
     )
-    betas: tuple[float, ...] = _optimiser(
+    betas: tuple[float, ...] = _optimizer(
         (0.9, 0.999), "decay of Adam's two averages, a,b", DECAYS, needs(optimizer=ADAMS)
     )
-    rms_decay: float = _optimiser(
+    rms_decay: float = _optimizer(
         0.99, "decay of RMSprop's average", BELOW_1, needs(optimizer=("rmsprop",))
     )
-    eps: float = _optimiser(
+    eps: float = _optimizer(
         1e-8,
         "added to the root that Adam and RMSprop divide by",
         POSITIVE,
@@ -173,18 +173,18 @@ class Recipe:
     penalise_biases: bool = _regularisation(
         False, "l1 and l2 count biases too", SWITCH, needs_any("l1", "l2")
     )
-    groups: dict[str, dict[str, float]] | None = _optimiser(
+    groups: dict[str, dict[str, float]] | None = _optimizer(
         None,
         'settings of parameters by name, {"0.*": {"lr_scale": 0.1}}',
         GROUPS_OF_PARAMETERS.or_none(),
     )
-    clip_norm: float | None = _optimiser(
+    clip_norm: float | None = _optimizer(
         None, "scale the gradient down to this Euclidean norm", POSITIVE.or_none()
     )
-    clip_value: float | None = _optimiser(
+    clip_value: float | None = _optimizer(
         None, "cut each number of the gradient to this size", POSITIVE.or_none()
     )
-    accumulate: int = _optimiser(1, "minibatches whose gradients make one update", whole(1))
+    accumulate: int = _optimizer(1, "minibatches whose gradients make one update", whole(1))
 
     schedule: str = _schedule("constant", ", ".join(SCHEDULES), one_of(SCHEDULES))
     warmup: float = _schedule(
@@ -373,7 +373,7 @@ class Recipe:
 
     @property
     def base_lr(self) -> float:
-        """The learning rate that the schedule starts from: `lr`, or the optimiser's usual one."""
+        """The learning rate that the schedule starts from: `lr`, or the optimizer's usual one."""
         return self.lr if isinstance(self.lr, (int, float)) else USUAL_LR[self.optimizer]
 
     def to_dict(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from steepest.recipe.values import Values
 
 # The headings of the settings, in the order of `steepest train --help`.
 GROUPS = (
-    *("Data", "Net", "Run", "Optimiser", "Schedule of the learning rate", "Loss"),
+    *("Data", "Net", "Run", "Optimizer", "Schedule of the learning rate", "Loss"),
     *("Regularisation", "Augmentation", "Checks", "Record and checkpoints"),
 )
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from steepest.engine import (
     Engine,
-    OptimiserState,
+    OptimizerState,
     Plan,
     Rows,
     module_mode,
@@ -25,21 +25,21 @@ _SHOWN = 5
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A model and its optimiser after a step: enough to take the following steps again.
+    """A model and its optimizer after a step: enough to take the following steps again.
 
     constants: the buffers that are not finite by design (`infinite_buffers`).
     """
 
     step: int
     model: dict[str, Tensor]
-    optimiser: OptimiserState
+    optimizer: OptimizerState
     constants: frozenset[str] = frozenset()
 
     @classmethod
     def of(
-        cls, plan: Plan, step: int, optimiser: OptimiserState, constants: frozenset[str]
+        cls, plan: Plan, step: int, optimizer: OptimizerState, constants: frozenset[str]
     ) -> "State":
-        return cls(step, snapshot(plan.model), optimiser, constants)
+        return cls(step, snapshot(plan.model), optimizer, constants)
 
     @property
     def broken(self) -> list[str]:
@@ -81,7 +81,7 @@ def retrace(
     """
     begin = max(good.step, begin - 1)  # the cause may be the update ahead of the call
     put(plan.model, good.model)
-    engine.load(plan, good.optimiser, good.step)
+    engine.load(plan, good.optimizer, good.step)
     if begin > good.step:
         engine.advance([rate(step) for step in range(good.step, begin)])
     before = last = State.of(plan, begin, engine.export(), good.constants)

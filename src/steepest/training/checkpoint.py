@@ -19,7 +19,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from steepest.engine import LayerStats, OptimiserState, Plan, StepStats
+from steepest.engine import LayerStats, OptimizerState, Plan, StepStats
 from steepest.errors import RunError, SteepestError
 from steepest.files import DAMAGE, PART, Folder, held, make_folder, reasons
 from steepest.recipe import Recipe
@@ -37,7 +37,7 @@ class Checkpoint:
     step: steps that are done. epoch_stats, interval: sums over the steps of the epoch, and of the
     interval of the record, that are under way. seconds: spent so far. lr: what the schedule starts
     from. best_epoch, best_loss: of early stopping. epochs_averaged: of stochastic weight averaging.
-    data: the fingerprint of the training rows. model, optimiser, best, mean: tensors by name.
+    data: the fingerprint of the training rows. model, optimizer, best, mean: tensors by name.
     scheduler: whether the learning rates came from a scheduler of torch.
     """
 
@@ -50,7 +50,7 @@ class Checkpoint:
     architecture: dict[str, Any] | None
     data: str
     model: dict[str, Tensor]
-    optimiser: OptimiserState
+    optimizer: OptimizerState
     best_epoch: int = -1
     best_loss: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
@@ -181,9 +181,9 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
         "model": checkpoint.model,
         "best": checkpoint.best,
         "mean": checkpoint.mean,
-        "optimiser": {
+        "optimizer": {
             f"{name}{_SEPARATOR}{key}": tensor
-            for name, kept in checkpoint.optimiser.items()
+            for name, kept in checkpoint.optimizer.items()
             for key, tensor in kept.items()
         },
     }
@@ -227,14 +227,14 @@ def _stats(described: dict[str, Any]) -> StepStats:
 
 def _read(path: Path) -> Checkpoint:
     tensors, described = read_tensors(path)
-    groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "mean": {}, "optimiser": {}}
+    groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "mean": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(_SEPARATOR)
         groups[group][rest] = tensor
-    optimiser: OptimiserState = {}
-    for name, tensor in groups.pop("optimiser").items():
+    optimizer: OptimizerState = {}
+    for name, tensor in groups.pop("optimizer").items():
         parameter, _, key = name.rpartition(_SEPARATOR)
-        optimiser.setdefault(parameter, {})[key] = tensor
+        optimizer.setdefault(parameter, {})[key] = tensor
     best_loss = described["best_loss"]
     return Checkpoint(
         step=int(described["step"]),
@@ -245,7 +245,7 @@ def _read(path: Path) -> Checkpoint:
         recipe=Recipe.from_toml(described["recipe"], path.name),
         architecture=described["architecture"],
         data=str(described["data"]),
-        optimiser=optimiser,
+        optimizer=optimizer,
         best_epoch=int(described["best_epoch"]),
         best_loss=math.inf if best_loss is None else float(best_loss),
         epochs_averaged=int(described["epochs_averaged"]),

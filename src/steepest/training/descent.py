@@ -4,7 +4,7 @@ import math
 import time
 
 from steepest.classifier import Score
-from steepest.engine import NO_STEPS, OptimiserState, Plan, seeded
+from steepest.engine import NO_STEPS, OptimizerState, Plan, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
@@ -91,7 +91,7 @@ class Descent:
         """Take all the steps and tell what happens; the model is current when this returns."""
         self._tell(self._run_started())
         self._good = self._first_state()
-        self._engine.load(self._plan, self._good.optimiser, self._step)
+        self._engine.load(self._plan, self._good.optimizer, self._step)
         if self._from is None:
             self._write_checkpoint()  # from the first moment on there is something to go on from
         ending = self._stopped_before()
@@ -123,7 +123,7 @@ class Descent:
             return State.of(self._plan, self._step, {}, constants)
         put(self._plan.model, self._from.model)
         constants = infinite_buffers(self._plan.model)
-        return State(self._step, self._from.model, self._from.optimiser, constants)
+        return State(self._step, self._from.model, self._from.optimizer, constants)
 
     def _put_last_weights(self, ending: Ending) -> None:
         """The last weights, or what the recipe asks for instead of them."""
@@ -213,10 +213,10 @@ class Descent:
     def _finish_epoch(self, ending: Ending) -> Ending:
         """Measure, tell, and see whether the run should end now."""
         recipe, first = self._plan.recipe, self._epoch_begin()
-        optimiser = self._engine.export()
+        optimizer = self._engine.export()
         if ending is None:
-            self._keep_good(optimiser)
-        with averages_in(self._plan.model, optimiser):
+            self._keep_good(optimizer)
+        with averages_in(self._plan.model, optimizer):
             done = self._epoch_finished(first)
             self._tell(done)
             if self._keeps_best and done.val_loss is not None and ending is None:
@@ -237,7 +237,7 @@ class Descent:
             self._write_checkpoint()
         return ending
 
-    def _keep_good(self, optimiser: OptimiserState) -> None:
+    def _keep_good(self, optimizer: OptimizerState) -> None:
         """Remember the training as it is, to find out from there what broke the numbers later.
 
         Now and then, so that it costs nothing, and not what is too large to keep twice.
@@ -246,7 +246,7 @@ class Descent:
         recent = time.monotonic() - self._good_since < _SECONDS_BETWEEN_GOOD
         if recent or size > _LARGEST_TO_KEEP:
             return
-        state = State.of(self._plan, self._step, optimiser, self._good.constants)
+        state = State.of(self._plan, self._step, optimizer, self._good.constants)
         if state.is_finite:
             self._good, self._good_since = state, time.monotonic()
 
@@ -290,7 +290,7 @@ class Descent:
                 architecture=self._architecture,
                 data=self._data,
                 model=now.model,
-                optimiser=now.optimiser,
+                optimizer=now.optimizer,
                 best_epoch=self._best.epoch,
                 best_loss=self._best.loss,
                 best=self._best.weights,

@@ -110,9 +110,9 @@ class RecipeSchedule:
 
 
 class FromTorch:
-    """A scheduler of torch.optim.lr_scheduler; it sees an optimiser with the run's learning rate.
+    """A scheduler of torch.optim.lr_scheduler; it sees an optimizer with the run's learning rate.
 
-    make: from that optimiser to the scheduler. It takes a step after each epoch, as PyTorch's
+    make: from that optimizer to the scheduler. It takes a step after each epoch, as PyTorch's
     users write it, or after each of our steps if `each_step`. One whose `step` demands an argument,
     as ReduceLROnPlateau, is given the validation loss. validation: whether there is a part for it.
     """
@@ -139,7 +139,7 @@ class FromTorch:
                 f"scheduler {name} looks at the validation loss, which comes once an epoch: leave "
                 "out scheduler_every"
             )
-        self._optimizer.step()  # torch warns about a scheduler that comes before its optimiser
+        self._optimizer.step()  # torch warns about a scheduler that comes before its optimizer
         self._rates = [self._current()]
 
     def rate(self, step: int) -> float:

@@ -9,19 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from steepest.data import Inputs
-from steepest.engine import OptimiserState, Plan, Rows, reference_parameter
+from steepest.engine import OptimizerState, Plan, Rows, reference_parameter
 from steepest.errors import RunError
 
 _ROWS_AT_ONCE = 1024
 
 
-def averages(state: OptimiserState) -> dict[str, Tensor]:
+def averages(state: OptimizerState) -> dict[str, Tensor]:
     """The averages of the parameters, by name; empty if the engine keeps none."""
     return {name: kept["average"] for name, kept in state.items() if "average" in kept}
 
 
 @contextmanager
-def averages_in(model: nn.Module, state: OptimiserState) -> Iterator[None]:
+def averages_in(model: nn.Module, state: OptimizerState) -> Iterator[None]:
     """Within the block the parameters are the engine's averages, if it keeps any."""
     values = averages(state)
     named = dict(model.named_parameters())

@@ -1,4 +1,4 @@
-"""C34: two optimisers: Adam for the body, plain descent for the head."""
+"""C34: two optimizers: Adam for the body, plain descent for the head."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""D20: body and head are replaced after the optimiser was made: the new ones never learn."""
+"""D20: body and head are replaced after the optimizer was made: the new ones never learn."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from faults.nets import conv_net, sgd
 FAULT = Fault(
     "PARAMS_NOT_IN_OPTIMISER",
     consequence=("NO_STEP", "LR_TOO_LOW"),
-    repair="make the optimiser after the model is complete",
+    repair="make the optimizer after the model is complete",
 )
 
 

@@ -1,4 +1,4 @@
-"""P20: the optimiser holds the parameters of a model that was thrown away."""
+"""P20: the optimizer holds the parameters of a model that was thrown away."""
 
 import torch
 from torch import nn
@@ -10,7 +10,7 @@ from faults.nets import mlp, sgd
 FAULT = Fault(
     "PARAMS_NOT_IN_OPTIMISER",
     consequence=("NO_STEP", "LR_TOO_LOW"),
-    repair="make the optimiser after the model",
+    repair="make the optimizer after the model",
 )
 
 

@@ -1,4 +1,4 @@
-"""V03: an optimiser of one's own: the sign of the gradient."""
+"""V03: an optimizer of one's own: the sign of the gradient."""
 
 from typing import Any
 

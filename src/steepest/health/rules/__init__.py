@@ -73,7 +73,7 @@ EXPERIMENTS: tuple[Rule, ...] = (
     descent.lr_too_low,
 )
 # Say nothing where a schedule or clipping changes the steps that are replayed.
-OF_THE_OPTIMISER: tuple[Rule, ...] = (
+OF_THE_OPTIMIZER: tuple[Rule, ...] = (
     descent.lr_too_high,
     descent.lr_too_low,
     descent.weight_decay_too_large,

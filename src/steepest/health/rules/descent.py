@@ -1,4 +1,4 @@
-"""The optimiser's settings, judged by taking the first steps again with others."""
+"""The optimizer's settings, judged by taking the first steps again with others."""
 
 import math
 from collections.abc import Iterator

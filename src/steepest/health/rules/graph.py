@@ -41,14 +41,14 @@ def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
     head = some and scene.first is not None and not _head(scene.first).isdisjoint(missing)
     seen = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
     if stale:
-        seen.append(Evidence(f"{stale} numbers in the optimiser", "0", "not in this model"))
+        seen.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
     yield Finding(
         "PARAMS_NOT_IN_OPTIMISER",
         "error" if everything or stale or head else "warn",
-        "the optimiser holds none of the model's parameters: no step can change the model"
+        "the optimizer holds none of the model's parameters: no step can change the model"
         if everything
-        else f"the optimiser does not hold {_listed(missing)}: no step changes them",
-        "make the optimiser after the model is complete: "
+        else f"the optimizer does not hold {_listed(missing)}: no step changes them",
+        "make the optimizer after the model is complete: "
         f"{type(optimizers[0]).__name__}(model.parameters(), ...)",
         tuple(seen),
         ("frozen on purpose: they have requires_grad=True",),
