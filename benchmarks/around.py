@@ -70,7 +70,7 @@ def main() -> None:
     extra = 1000 * (checked - unchecked)
     print(f"digits, 10 epochs: {checked:.3f} s, of it the check before {extra:.0f} ms")
 
-    images = sp.load("fashion-mnist").train
+    images = sp.load_data("fashion-mnist").train
     X = np.asarray(images.inputs)[: options.rows].reshape(-1, 1, 28, 28)
     y = np.asarray(images.labels, dtype=np.int64)[: options.rows]
     scaled, targets = torch.from_numpy((X / 255).astype(np.float32)), torch.from_numpy(y)

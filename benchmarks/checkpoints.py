@@ -29,7 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=float, default=sp.Recipe().checkpoint_every)
     every = parser.parse_args().every
-    data = sp.load("fashion-mnist")
+    data = sp.load_data("fashion-mnist")
     written: list[float] = []
     write = Checkpoints.write
 

@@ -67,7 +67,7 @@ def loop(name: str, model: nn.Module, X: torch.Tensor, y: torch.Tensor, steps: i
 
 
 def native(epochs: int) -> Callable[[bool], float]:
-    data = sp.load("fashion-mnist")
+    data = sp.load_data("fashion-mnist")
 
     def run(watched: bool) -> float:
         since = time.process_time()

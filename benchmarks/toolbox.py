@@ -60,7 +60,7 @@ OF_THE_NET = ("dropout", "batch_norm", "layer_norm")
 def epoch(
     settings: dict[str, Any], engine: Callable[[], Any], threads: int | None
 ) -> Callable[[], float]:
-    train = sp.load("fashion-mnist").train
+    train = sp.load_data("fashion-mnist").train
     images, labels = np.asarray(train.inputs), np.asarray(train.labels, dtype=np.int64)
     samples = sp.Samples(images, labels, "benchmark")
     inputs = Preprocessing.fit(samples, "pixels").prepare(samples)

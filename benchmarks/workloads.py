@@ -46,7 +46,7 @@ class Workload:
 
 def workloads() -> dict[str, Workload]:
     """A to E. F is A and E with 16 seeds. C and E: 20 pixels of a row, class > 4 as the label."""
-    train = sp.load("fashion-mnist").train
+    train = sp.load_data("fashion-mnist").train
     images = np.ascontiguousarray(train.inputs).reshape(-1, 784)
     labels = np.asarray(train.labels, dtype=np.int64)
     strip, upper = np.ascontiguousarray(images[:, 14 * 28 + 4 : 14 * 28 + 24]), labels // 5

@@ -17,11 +17,11 @@ from steepest.report import save_curves
 
 def main() -> None:
     try:
-        data = sp.load("fashion-mnist")
+        data = sp.load_data("fashion-mnist")
         name, pixels, epochs = "fashion-mnist", 784, 5
     except sp.SteepestError as error:
         print(f"{error}\nTraining on scikit-learn's digits instead.")
-        data = sp.load("digits")
+        data = sp.load_data("digits")
         name, pixels, epochs = "digits", 64, 20
     recipe = sp.Recipe(
         lr=0.01, momentum=0.9, batch_size=64, epochs=epochs, scaling="standardise", test=0.2

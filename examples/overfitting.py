@@ -111,7 +111,7 @@ def plot_spread(ax: Axes) -> Axes:
 
 def few_rows(seed: int) -> sp.Dataset:
     """Some digits to train on, a fifth of their labels drawn by chance; the others to test."""
-    digits = sp.load("digits").train
+    digits = sp.load_data("digits").train
     X = np.asarray(digits.inputs, dtype=np.float32).reshape(-1, 8, 8)
     y = np.asarray(digits.labels)
     rng = np.random.default_rng(seed)

@@ -29,7 +29,7 @@ def digits(seed: int) -> Any:
 
 
 def images() -> tuple[Any, Any]:
-    train = sp.load("digits").train
+    train = sp.load_data("digits").train
     return np.asarray(train.inputs, dtype=np.float32).reshape(-1, 8, 8), np.asarray(train.labels)
 
 
@@ -43,7 +43,7 @@ def noisy(seed: int) -> Any:
 
 def rare(seed: int) -> Any:
     """Breast cancer with 20 of the 212 malignant cases: one row in nineteen."""
-    train = sp.load("breast_cancer").train
+    train = sp.load_data("breast_cancer").train
     X, y = np.asarray(train.inputs, dtype=np.float32), np.asarray(train.labels)
     malignant = np.flatnonzero(y == np.unique(y)[np.argmin(np.unique(y, return_counts=True)[1])])
     left_out = np.random.default_rng(seed).permutation(malignant)[20:]

@@ -78,11 +78,11 @@ y = (X[:, 0] > 0).astype(int)
 run = sp.train(None, (X, y), sp.Recipe(epochs=2, mixup=0.2), progress='none')
 assert run.history.height == 2
 run.save('arrays')
-assert (sp.open('arrays').classifier.predict(X) == run.classifier.predict(X)).all()
+assert (sp.load_run('arrays').classifier.predict(X) == run.classifier.predict(X)).all()
 table = {str(table)!r}
 run = sp.train(recipe=sp.Recipe(data=table, target='churned', epochs=2), out='r', progress='none')
 sp.resume('r', epochs=3, progress='none')
-assert len(sp.open('r').classifier.predict_proba(table)) == 300
+assert len(sp.load_run('r').classifier.predict_proba(table)) == 300
 assert 'formula' in str(sp.explain.backprop(sp.mlp(4, (3,), 2), X[:2], y[:2]).to_dict())
 sp.explain.graph(lambda x: x[0] * x[1], [2.0, 3.0])
 import torch
@@ -109,9 +109,9 @@ for use in (
     plots,
     lambda: run.report('r.html'),
     lambda: run.evaluate((X, y)),
-    lambda: sp.load('digits'),
-    lambda: sp.load('x.parquet'),
-    lambda: sp.load('pictures'),
+    lambda: sp.load_data('digits'),
+    lambda: sp.load_data('x.parquet'),
+    lambda: sp.load_data('pictures'),
     lambda: sp.explain.backprop(sp.mlp(4, (3,), 2), X[:2], y[:2]).save('l.html'),
     lambda: sp.explain.descent('moons'),
     lambda: sp.explain.initialisation_spread,

@@ -234,7 +234,7 @@ def test_a_run_by_labels_and_numpy_numbers_goes_on(blobs, tmp_path):
         None, (X, y), out=tmp_path / "run", epochs=np.int64(2), lr=np.float32(0.1),
         class_weight={np.int64(0): 1.0, 1: 2.0, 2: 3.0}, progress="none",
     )  # fmt: skip
-    assert sp.open(tmp_path / "run").recipe == run.recipe
+    assert sp.load_run(tmp_path / "run").recipe == run.recipe
     again = sp.resume(tmp_path / "run", data=(X, y), epochs=np.int32(3), progress="none")
     assert again.recipe.epochs == 3
     labels = y == 0

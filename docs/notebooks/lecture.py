@@ -74,7 +74,7 @@ for step in range(3):
 # 1797 images of digits, a fifth of them kept for the test. The net is an ordinary `Sequential`.
 
 # %%
-digits = sp.load("digits")
+digits = sp.load_data("digits")
 torch.manual_seed(0)
 net = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.Tanh(), nn.Linear(100, 10))
 run = sp.train(net, digits, lr=0.1, batch_size=32, epochs=10, test=0.2, progress="none")

@@ -106,7 +106,7 @@ print(f"{chosen}: test accuracy {evaluation.accuracy:.3f}, ROC AUC {evaluation.r
 # ## Later, elsewhere
 
 # %%
-again = sp.open("runs/patients")
+again = sp.load_run("runs/patients")
 later = again.evaluate("later.csv")
 print(f"{later.rows} later patients: accuracy {later.accuracy:.3f}")
 again.classifier.predict_proba("later.csv")[:3].round(3), again.classifier.classes.names

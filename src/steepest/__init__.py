@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from steepest.classifier import Evaluation as Evaluation
     from steepest.data import Dataset as Dataset
     from steepest.data import Samples as Samples
-    from steepest.data import load as load
+    from steepest.data import load_data as load_data
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
     from steepest.health import check as check
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from steepest.objective import cross_entropy as cross_entropy
     from steepest.recipe import Recipe as Recipe
     from steepest.run import Run as Run
-    from steepest.run import open_run as open  # noqa: A004, F401
+    from steepest.run import load_run as load_run
     from steepest.training import find_lr as find_lr
     from steepest.training import resume as resume
     from steepest.training import train as train
@@ -43,9 +43,9 @@ _PUBLIC = {
     "cross_entropy": "steepest.objective",
     "explain": "steepest.explain:",
     "find_lr": "steepest.training",
-    "load": "steepest.data",
+    "load_data": "steepest.data",
     "mlp": "steepest.nn",
-    "open": "steepest.run:open_run",
+    "load_run": "steepest.run",
     "resume": "steepest.training",
     "split": "steepest.data",
     "train": "steepest.training",

@@ -72,7 +72,7 @@ def run_read(folder: Path) -> object:
     from steepest.training.checkpoint import newest
 
     def look() -> None:
-        run = sp.open(folder / "run")
+        run = sp.load_run(folder / "run")
         _ = run.history, run.layers, run.intervals, run.facts, run.scores, repr(run)
         run.record.table("events")
         run.classifier.predict_proba(np.zeros((3, 4), np.float32))

@@ -40,7 +40,7 @@ def bits(folder: Path) -> str:
     """The weights and the record of a finished run, but for times."""
     import steepest as sp
 
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
     for frame in (run.history.drop("seconds"), run.intervals.select("epoch", "i", "step", "lr")):
         digest.update(frame.write_csv().encode())

@@ -79,7 +79,7 @@ def main() -> None:
 
         run = sp.train(
             None,
-            sp.load(data, target="y" if kind == "parquet" else None),
+            sp.load_data(data, target="y" if kind == "parquet" else None),
             hidden=(8,),
             epochs=1,
             momentum=0.9,

@@ -61,9 +61,9 @@ def train(*arguments, **settings):
         (train(None, (X, Y[:3])), "12 rows of inputs, but 3 labels"),
         (lambda: sp.find_lr(None, X, Y), "third argument is the recipe, but it is a ndarray"),
         (lambda: sp.find_lr(X, Y), "the model, the first argument"),
-        (lambda: sp.load(X, Y), r"second argument is a ndarray.* load\(\(X, y\)\)"),
-        (lambda: sp.load("d.csv", "y"), r"second argument is a str.* target='species'"),
-        (lambda: sp.load(("digits.csv", "y")), "there is no file or data set 'digits.csv'"),
+        (lambda: sp.load_data(X, Y), r"second argument is a ndarray.* load\(\(X, y\)\)"),
+        (lambda: sp.load_data("d.csv", "y"), r"second argument is a str.* target='species'"),
+        (lambda: sp.load_data(("digits.csv", "y")), "there is no file or data set 'digits.csv'"),
     ],
 )
 def test_training_with_the_arguments_of_others_names_the_right_call(call, message):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from steepest.data import Preprocessing, Samples, load, load_rows
+from steepest.data import Preprocessing, Samples, load_data, load_rows
 from steepest.errors import DataError, TargetError
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -30,15 +30,17 @@ Y = np.array([0, 1, 2, 0, 1, 2])
     ids=lambda labels: type(labels).__name__,
 )
 def test_class_indices_and_one_hot_rows_are_the_same_labels(labels):
-    found = load((X, labels)).train.labels
+    found = load_data((X, labels)).train.labels
     assert found.dtype == np.int64
     assert found.tolist() == Y.tolist()
 
 
 def test_strings_and_booleans_are_kept_as_labels():
-    assert load((X, list("abcabc"))).train.labels.tolist() == list("abcabc")
-    assert load((X, np.array(list("abcabc"), dtype=object))).train.labels.tolist() == list("abcabc")
-    assert load((X, Y > 0)).train.labels.tolist() == (Y > 0).tolist()
+    assert load_data((X, list("abcabc"))).train.labels.tolist() == list("abcabc")
+    assert load_data((X, np.array(list("abcabc"), dtype=object))).train.labels.tolist() == list(
+        "abcabc"
+    )
+    assert load_data((X, Y > 0)).train.labels.tolist() == (Y > 0).tolist()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +63,7 @@ def test_strings_and_booleans_are_kept_as_labels():
 )
 def test_what_does_not_fit_is_refused(inputs, labels, message):
     with pytest.raises(DataError) as error:
-        load((inputs, labels))
+        load_data((inputs, labels))
     assert message in str(error.value)
 
 
@@ -69,7 +71,7 @@ def test_a_sparse_matrix_is_refused_with_the_way_out():
     from scipy.sparse import csr_matrix
 
     with pytest.raises(DataError, match=r"is a sparse matrix; pass X.toarray\(\)"):
-        load((csr_matrix(X), Y))
+        load_data((csr_matrix(X), Y))
 
 
 @pytest.mark.parametrize(
@@ -89,8 +91,10 @@ def test_a_sparse_matrix_is_refused_with_the_way_out():
     ids=lambda inputs: str(getattr(inputs, "dtype", type(inputs).__name__)),
 )
 def test_any_numeric_layout_gives_the_same_prepared_rows(inputs):
-    expected = Preprocessing.fit(load((X, Y)).train).prepare(load((X, Y)).train).block(0, 6)
-    train = load((inputs, Y)).train
+    expected = (
+        Preprocessing.fit(load_data((X, Y)).train).prepare(load_data((X, Y)).train).block(0, 6)
+    )
+    train = load_data((inputs, Y)).train
     found = Preprocessing.fit(train).prepare(train).block(0, 6)
     assert np.allclose(found, expected, atol=1e-6)
     assert found.dtype == np.float32
@@ -98,7 +102,7 @@ def test_any_numeric_layout_gives_the_same_prepared_rows(inputs):
 
 def test_bytes_and_single_precision_are_not_copied():
     for array in (X, np.arange(12, dtype=np.uint8).reshape(6, 2), torch.tensor(X)):
-        train = load((array, Y)).train
+        train = load_data((array, Y)).train
         inputs = Preprocessing.fit(train).prepare(train)
         base = array.numpy() if isinstance(array, torch.Tensor) else array
         assert np.shares_memory(inputs.array, base)
@@ -106,7 +110,7 @@ def test_bytes_and_single_precision_are_not_copied():
 
 def test_whole_numbers_stay_whole_where_nothing_is_scaled():
     tokens = np.array([[1, 5], [7, 2], [3, 3]])
-    train = load((tokens, [0, 1, 0])).train
+    train = load_data((tokens, [0, 1, 0])).train
     inputs = Preprocessing.fit(train, "none", integers=True).prepare(train)
     assert inputs.array.dtype == np.int64
 
@@ -116,28 +120,28 @@ def test_values_that_are_not_finite_are_refused_with_their_place(bad):
     x = X.copy()
     x[3, 1] = x[5, 0] = bad
     with pytest.raises(DataError) as error:
-        Preprocessing.fit(load((x, Y)).train)
+        Preprocessing.fit(load_data((x, Y)).train)
     assert str(error.value) == (
         f"(X, y): row 3, column 1 is {bad}, one of 2 values that are not finite; fill or drop them, "
         "or pass a data frame, whose missing values are encoded"
     )
-    good = Preprocessing.fit(load((X, Y)).train)
+    good = Preprocessing.fit(load_data((X, Y)).train)
     with pytest.raises(DataError, match="row 3, column 1"):
-        good.prepare(load((x, Y)).train)
+        good.prepare(load_data((x, Y)).train)
 
 
 def test_rows_of_another_shape_are_refused():
-    fitted = Preprocessing.fit(load((X, Y)).train)
+    fitted = Preprocessing.fit(load_data((X, Y)).train)
     with pytest.raises(DataError, match=r"has rows of shape \(1,\), but training had \(2,\)"):
-        fitted.prepare(load((X[:, :1], Y)).train)
+        fitted.prepare(load_data((X[:, :1], Y)).train)
 
 
 def test_npy_files_are_memory_mapped(tmp_path):
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "y.npy", Y)
     for data in (
-        load(tmp_path / "X.npy", target=str(tmp_path / "y.npy")),
-        load((tmp_path / "X.npy", tmp_path / "y.npy")),
+        load_data(tmp_path / "X.npy", target=str(tmp_path / "y.npy")),
+        load_data((tmp_path / "X.npy", tmp_path / "y.npy")),
     ):
         assert isinstance(data.train.inputs, np.memmap)
         assert isinstance(Preprocessing.fit(data.train).prepare(data.train).array, np.memmap)
@@ -150,7 +154,7 @@ def test_npz_members_stored_plainly_are_memory_mapped(tmp_path, order):
     array = np.asarray(X, order=order)
     np.savez(tmp_path / "t.npz", X=array, y=Y)
     np.savez_compressed(tmp_path / "z.npz", X=array, y=Y)
-    plain, zipped = load(tmp_path / "t.npz").train, load(tmp_path / "z.npz").train
+    plain, zipped = load_data(tmp_path / "t.npz").train, load_data(tmp_path / "z.npz").train
     assert np.array_equal(plain.inputs, X)
     assert np.array_equal(zipped.inputs, X)
     assert isinstance(plain.inputs, np.memmap)
@@ -164,7 +168,7 @@ def test_npz_members_stored_plainly_are_memory_mapped(tmp_path, order):
 def test_npz_parts_are_found_by_name(tmp_path, names):
     arrays = dict(zip(names, (X[:4], Y[:4], X[4:], Y[4:]), strict=True))
     np.savez(tmp_path / "t.npz", **arrays)
-    data = load(tmp_path / "t.npz")
+    data = load_data(tmp_path / "t.npz")
     assert np.array_equal(data.train.inputs, X[:4])
     assert data.test.labels.tolist() == Y[4:].tolist()
 
@@ -172,7 +176,7 @@ def test_npz_parts_are_found_by_name(tmp_path, names):
 def test_npz_masks_and_class_names_are_used(tmp_path):
     mask = np.array([False, True, False, False, False, True])
     np.savez(tmp_path / "t.npz", images=X, target=Y, classes=["a", "b", "c"], is_test=mask)
-    data = load(tmp_path / "t.npz")
+    data = load_data(tmp_path / "t.npz")
     assert (len(data.train), len(data.test)) == (4, 2)
     assert data.train.class_names == ("a", "b", "c")
     assert data.test.labels.tolist() == Y[mask].tolist()
@@ -181,11 +185,11 @@ def test_npz_masks_and_class_names_are_used(tmp_path):
 def test_npz_with_other_names_lists_them(tmp_path):
     np.savez(tmp_path / "t.npz", foo=X, bar=Y)
     with pytest.raises(DataError, match="has the arrays foo, bar; steepest looks for X and y"):
-        load(tmp_path / "t.npz")
+        load_data(tmp_path / "t.npz")
     np.savez(tmp_path / "t.npz", X=X, bar=Y)
-    assert load(tmp_path / "t.npz", target="bar").train.labels.tolist() == Y.tolist()
+    assert load_data(tmp_path / "t.npz", target="bar").train.labels.tolist() == Y.tolist()
     with pytest.raises(DataError, match=r"has no array 'baz'; did you mean 'bar'\?"):
-        load(tmp_path / "t.npz", target="baz")
+        load_data(tmp_path / "t.npz", target="baz")
 
 
 class Explosive:
@@ -204,7 +208,7 @@ def test_pickled_objects_are_never_loaded(tmp_path, ending):
     else:
         np.savez(path, X=array, y=np.array([0, 1]))
     with pytest.raises(DataError, match="holds pickled objects, which can run code"):
-        load(path, target=None if ending == "npz" else str(path))
+        load_data(path, target=None if ending == "npz" else str(path))
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x93NUMPY\x01\x00"])
@@ -213,7 +217,7 @@ def test_damaged_files_are_refused(tmp_path, content, ending):
     path = tmp_path / f"t.{ending}"
     path.write_bytes(content)
     with pytest.raises(DataError, match=f"t.{ending}"):
-        load(path, target=str(path) if ending == "npy" else None)
+        load_data(path, target=str(path) if ending == "npy" else None)
 
 
 def test_a_truncated_member_is_refused(tmp_path):
@@ -224,7 +228,7 @@ def test_a_truncated_member_is_refused(tmp_path):
         archive.writestr("X.npy", header.replace(b"(6, 2)", b"(9999, 2)"))
         archive.writestr("y.npy", b"")
     with pytest.raises(DataError, match=r"cut.npz cannot be read"):
-        load(tmp_path / "cut.npz")
+        load_data(tmp_path / "cut.npz")
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, list, lambda x: Samples(x, Y, "mine")])
@@ -242,7 +246,7 @@ def test_masked_values_are_refused_with_their_place_and_none_is_as_plain(wrap):
 def test_masked_labels_are_missing_labels(wrap):
     labels = np.ma.masked_array(Y, [0, 0, 1, 0, 0, 0])
     with pytest.raises(TargetError, match="1 of 6 rows have no label, the first is row 2"):
-        load((X, wrap(labels)))
+        load_data((X, wrap(labels)))
 
 
 @pytest.mark.parametrize(
@@ -256,9 +260,9 @@ def test_masked_labels_are_missing_labels(wrap):
 )
 def test_samples_of_ones_own_are_checked(change, message):
     with pytest.raises(DataError, match=message):
-        load(replace(Samples(X, Y, "mine"), **change))
+        load_data(replace(Samples(X, Y, "mine"), **change))
 
 
 def test_labels_alone_are_missing_labels():
     with pytest.raises(TargetError, match="6 of 6 rows have no label, the first is row 0"):
-        load((X, [None] * 6))
+        load_data((X, [None] * 6))

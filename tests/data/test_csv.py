@@ -5,7 +5,7 @@ import datetime
 import polars as pl
 import pytest
 
-from steepest.data import load, load_rows
+from steepest.data import load_data, load_rows
 from steepest.errors import DataError
 
 
@@ -20,7 +20,7 @@ def csv(tmp_path):
 
 
 def features(path, **options):
-    return load(path, target="y", **options).train.inputs
+    return load_data(path, target="y", **options).train.inputs
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
@@ -94,7 +94,7 @@ def test_a_byte_order_mark_and_windows_line_ends_do_not_matter(csv):
 def test_a_broken_file_is_refused_with_the_line(csv, text, message):
     path = csv(text)
     with pytest.raises(DataError) as caught:
-        load(path, target="y")
+        load_data(path, target="y")
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
 
@@ -108,7 +108,7 @@ def strayed(csv):
 def test_a_word_among_numbers_is_refused_with_its_line(csv):
     path = strayed(csv)
     with pytest.raises(DataError) as caught:
-        load(path, target="y")
+        load_data(path, target="y")
     assert str(caught.value) == (
         f"{path}, line 152: column 'a' holds '1O' where 199 other rows hold numbers; mend the "
         "value, leave it empty to count as missing, or name the column in ignore"
@@ -117,8 +117,8 @@ def test_a_word_among_numbers_is_refused_with_its_line(csv):
 
 def test_a_word_among_numbers_may_be_ignored_and_may_be_a_class(csv):
     path = strayed(csv)
-    assert load(path, target="y", ignore=["a"]).train.inputs.columns == ["b"]
-    assert load(path, target="a").train.labels[150] == "1O"
+    assert load_data(path, target="y", ignore=["a"]).train.inputs.columns == ["b"]
+    assert load_data(path, target="a").train.labels[150] == "1O"
 
 
 @pytest.mark.parametrize(

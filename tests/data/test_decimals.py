@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steepest.data import Classes, Preprocessing, load, load_rows
+from steepest.data import Classes, Preprocessing, load_data, load_rows
 from steepest.errors import DataError, TargetError
 
 
@@ -42,7 +42,7 @@ def test_they_are_numbers_beside_dates_and_words(write, separator):
         "y": Y,
     }
     path = write(columns, separator=separator)
-    data = load(path, target="y")
+    data = load_data(path, target="y")
     frame = data.train.inputs
     assert frame.dtypes == [pl.Float64, pl.Date, pl.String, pl.Int64, pl.Float64]
     assert frame["x"].to_list() == X
@@ -67,13 +67,15 @@ def test_they_are_numbers_beside_dates_and_words(write, separator):
     ],
 )
 def test_a_column_is_numbers_if_all_of_it_is(write, text, values):
-    column = load(write({"c": text * 4, "y": Y[: 4 * len(text)]}), target="y").train.inputs["c"]
+    column = load_data(write({"c": text * 4, "y": Y[: 4 * len(text)]}), target="y").train.inputs[
+        "c"
+    ]
     assert column.to_list() == (values or [t.strip() for t in text]) * 4
 
 
 def test_another_column_tells_how_a_comma_is_meant(write):
     columns = {"c": ["1,234", "2,345"] * 10, "x": commas(X[:20]), "y": Y[:20]}
-    assert load(write(columns), target="y").train.inputs["c"][0] == 1.234
+    assert load_data(write(columns), target="y").train.inputs["c"][0] == 1.234
 
 
 @pytest.mark.parametrize(
@@ -109,10 +111,10 @@ def test_another_column_tells_how_a_comma_is_meant(write):
 def test_what_can_be_read_in_two_ways_is_refused(write, text, message):
     path = write({"c": text * 10, "y": Y[:20]})
     with pytest.raises(DataError) as error:
-        load(path, target="y")
+        load_data(path, target="y")
     assert str(error.value) == f"{path}, {message}, or name the column in ignore"
     other = write({"c": text * 10, "x": X[:20], "y": Y[:20]})
-    assert load(other, target="y", ignore="c").train.inputs.columns == ["x"]
+    assert load_data(other, target="y", ignore="c").train.inputs.columns == ["x"]
 
 
 def test_a_word_among_them_is_refused_with_its_line(write):
@@ -120,11 +122,11 @@ def test_a_word_among_them_is_refused_with_its_line(write):
     with pytest.raises(
         DataError, match="line 61: column 'c' holds '1O,5' where 59 other rows hold n"
     ):
-        load(path, target="y")
+        load_data(path, target="y")
 
 
 def test_later_files_are_read_with_the_mark_that_training_had(write):
-    train = load(write({"c": commas(X), "n": range(60), "y": Y}), target="y").train
+    train = load_data(write({"c": commas(X), "n": range(60), "y": Y}), target="y").train
     fitted = Preprocessing.fit(train)
     fitted = Preprocessing.from_json(json.loads(json.dumps(fitted.to_json())))
     expected = fitted.prepare(train).array
@@ -147,8 +149,8 @@ def test_later_files_are_read_with_the_mark_that_training_had(write):
 
 
 def test_commas_where_training_had_points_are_refused_in_every_file(write):
-    fitted = Preprocessing.fit(load(write({"c": X, "n": X, "y": Y}), target="y").train)
-    of_array = Preprocessing.fit(load((np.array([X, X]).T, Y)).train)
+    fitted = Preprocessing.fit(load_data(write({"c": X, "n": X, "y": Y}), target="y").train)
+    of_array = Preprocessing.fit(load_data((np.array([X, X]).T, Y)).train)
     for c in (["1,5"], ["1,5", "2"], ["1,234"]):
         path = write({"c": c, "n": range(len(c))}, "later.csv")
         for preprocessing in (fitted, of_array):
@@ -158,8 +160,8 @@ def test_commas_where_training_had_points_are_refused_in_every_file(write):
 
 def test_as_a_target_they_are_a_quantity_or_names(write):
     with pytest.raises(TargetError, match="is a quantity"):
-        load(write({"c": X, "y": commas(X)}), target="y")
-    train = load(write({"c": X, "y": ["1,5", "2,5"] * 30}), target="y").train
+        load_data(write({"c": X, "y": commas(X)}), target="y")
+    train = load_data(write({"c": X, "y": ["1,5", "2,5"] * 30}), target="y").train
     assert Classes.of(train).values == ("1,5", "2,5")
 
 
@@ -204,25 +206,25 @@ def test_a_decimal_comma_is_not_taken_for_the_separator(tmp_path, text, columns)
 def test_words_that_look_like_numbers_or_dates_are_told_of(write, form, looks):
     words = [form.format(i, i) for i in range(10, 40)]
     told = f"column 'c' is taken as words, which look like {looks}"
-    data = load(write({"c": words * 4, "x": X * 2, "y": Y * 2}, separator="\t"), target="y")
+    data = load_data(write({"c": words * 4, "x": X * 2, "y": Y * 2}, separator="\t"), target="y")
     assert Preprocessing.fit(data.train).encoder.notes == ((told,) if looks else ())
 
 
 def test_numbers_beside_a_word_and_numbers_as_text_are_told_of(write):
     path = write({"c": [*range(50), *["-"] * 10], "x": X, "y": Y})
-    notes = Preprocessing.fit(load(path, target="y").train).encoder.notes
+    notes = Preprocessing.fit(load_data(path, target="y").train).encoder.notes
     assert notes == (
         "column 'c' is taken as words, which look like numbers, beside '-'; leave it empty if it "
         "says that a value is missing",
     )
     frame = pl.DataFrame({"c": commas(X), "x": X, "y": Y})
-    notes = Preprocessing.fit(load(frame, target="y").train).encoder.notes
+    notes = Preprocessing.fit(load_data(frame, target="y").train).encoder.notes
     assert notes == (
         "column 'c' is taken as words, which look like numbers as text, such as '0,5'; make the "
         "column one of numbers",
     )
     many = pl.DataFrame({"c": [f"{i} %" for i in range(99)], "x": range(99), "y": [0, 1, 2] * 33})
-    notes = Preprocessing.fit(load(many, target="y").train).encoder.notes
+    notes = Preprocessing.fit(load_data(many, target="y").train).encoder.notes
     assert notes == (
         "column 'c' is left out: 99 different words in 99 rows look like numbers with a unit, such "
         "as '0 %'; write them without",

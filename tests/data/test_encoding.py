@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from steepest.data import Preprocessing, load, split
+from steepest.data import Preprocessing, load_data, split
 from steepest.data.samples import Samples
 from steepest.errors import DataError
 
@@ -77,7 +77,7 @@ def test_true_and_false_are_the_same_in_every_spelling():
 
 def test_a_message_names_the_row_of_the_file_and_not_of_the_part():
     frame = pl.DataFrame({"x": [0.0] * 99 + [np.inf], "y": [0, 1] * 50})
-    data = split(load(frame, target="y"), validation=0.5, seed=1)
+    data = split(load_data(frame, target="y"), validation=0.5, seed=1)
     part = next(part for _, part in data.parts() if 99 in part.rows)
     with pytest.raises(DataError, match="column 'x' is inf in row 99, one of 1 infinite values"):
         Preprocessing.fit(part)

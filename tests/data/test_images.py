@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steepest.data import Preprocessing, load
+from steepest.data import Preprocessing, load_data
 from steepest.data.sources import named
 from steepest.errors import DataError
 
@@ -34,7 +34,7 @@ def write_idx(folder, *, zipped=False, parts=("train", "t10k")):
 @pytest.mark.parametrize("inside", [".", "MNIST", "MNIST/raw"])
 def test_torchvisions_layout_is_read_from_the_root_or_the_folder_itself(tmp_path, zipped, inside):
     write_idx(tmp_path / "MNIST" / "raw", zipped=zipped)
-    data = load(tmp_path / inside)
+    data = load_data(tmp_path / inside)
     assert np.array_equal(data.train.inputs[:, 0], IMAGES)
     assert data.train.inputs.dtype == np.uint8
     assert data.test.labels.tolist() == LABELS.tolist()
@@ -46,10 +46,10 @@ def test_torchvisions_layout_is_read_from_the_root_or_the_folder_itself(tmp_path
 
 def test_one_file_of_images_finds_its_labels(tmp_path):
     folder = write_idx(tmp_path)
-    assert len(load(folder / "train-images-idx3-ubyte").train) == 5
+    assert len(load_data(folder / "train-images-idx3-ubyte").train) == 5
     (folder / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(DataError, match="needs its labels beside it, in train-labels-idx1-ubyte"):
-        load(folder / "train-images-idx3-ubyte")
+        load_data(folder / "train-images-idx3-ubyte")
 
 
 @pytest.mark.parametrize("zipped", [False, True])
@@ -78,7 +78,7 @@ def test_a_damaged_idx_file_is_refused(tmp_path, zipped, change, message):
         path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(gzip.compress(content) if zipped else content)
     with pytest.raises(DataError) as error:
-        load(folder)
+        load_data(folder)
     assert str(error.value).startswith(f"{path} {message}")
 
 
@@ -87,14 +87,14 @@ def test_a_damaged_gzip_file_is_refused(tmp_path):
     path = folder / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-12])
     with pytest.raises(DataError, match="is a damaged gzip file"):
-        load(folder)
+        load_data(folder)
 
 
 def test_as_many_labels_as_images_are_needed(tmp_path):
     folder = write_idx(tmp_path)
     (folder / "train-labels-idx1-ubyte").write_bytes(idx_bytes(LABELS[:4]))
     with pytest.raises(DataError, match=r"has 5 images, but .* has 4 labels"):
-        load(folder)
+        load_data(folder)
 
 
 def write_images(folder, *, size=(6, 4), mode="RGB", ending="png", classes=("cat", "dog"), count=3):
@@ -112,7 +112,7 @@ def write_images(folder, *, size=(6, 4), mode="RGB", ending="png", classes=("cat
 @pytest.mark.parametrize("ending", ["png", "jpg"])
 @pytest.mark.filterwarnings("ignore:'mode' parameter")
 def test_a_folder_for_each_class_is_read(tmp_path, mode, channels, ending):
-    train = load(write_images(tmp_path / "pets", mode=mode, ending=ending)).train
+    train = load_data(write_images(tmp_path / "pets", mode=mode, ending=ending)).train
     assert train.inputs.shape == (6, channels, 4, 6)
     assert train.inputs.dtype == np.uint8
     assert train.labels.tolist() == ["cat"] * 3 + ["dog"] * 3
@@ -129,7 +129,7 @@ def test_a_folder_for_each_class_is_read(tmp_path, mode, channels, ending):
 def test_train_and_test_folders_are_parts(tmp_path):
     for part in ("train", "val", "test"):
         write_images(tmp_path / part)
-    data = load(tmp_path)
+    data = load_data(tmp_path)
     assert {name: len(part) for name, part in data.parts()} == {
         "train": 6,
         "validation": 6,
@@ -142,12 +142,12 @@ def test_images_of_two_sizes_need_a_size(tmp_path):
     write_images(tmp_path, classes=("a",))
     write_images(tmp_path, classes=("b",), size=(9, 9))
     with pytest.raises(DataError) as error:
-        load(tmp_path)
+        load_data(tmp_path)
     assert str(error.value) == (
         f"the images have different sizes: {tmp_path / 'a' / '0.png'} has 6 x 4 pixels, "
         f"{tmp_path / 'b' / '0.png'} has 9 x 9; set image_size to resize them all"
     )
-    assert load(tmp_path, image_size=8).train.inputs.shape == (6, 3, 8, 8)
+    assert load_data(tmp_path, image_size=8).train.inputs.shape == (6, 3, 8, 8)
 
 
 @pytest.mark.filterwarnings("ignore:'mode' parameter")
@@ -155,15 +155,15 @@ def test_a_file_that_is_no_image_is_named(tmp_path):
     folder = write_images(tmp_path)
     (folder / "cat" / "9.png").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"cat/9.png cannot be read as an image"):
-        load(folder)
+        load_data(folder)
 
 
 def test_an_empty_class_folder_and_an_empty_folder_are_named(tmp_path):
     with pytest.raises(DataError, match="holds no data: a folder for each class"):
-        load(tmp_path)
+        load_data(tmp_path)
     (tmp_path / "cat").mkdir()
     with pytest.raises(DataError, match="cat holds no images"):
-        load(tmp_path)
+        load_data(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_an_empty_class_folder_and_an_empty_folder_are_named(tmp_path):
     ],
 )
 def test_scikit_learns_sets_come_by_name(name, rows, shape, classes):
-    train = load(name).train
+    train = load_data(name).train
     assert train.inputs.shape == (rows, *shape)
     assert len(train.class_names) == classes
 
@@ -186,9 +186,9 @@ def test_scikit_learns_sets_come_by_name(name, rows, shape, classes):
 def test_mnist_is_found_where_torchvision_puts_it(tmp_path, monkeypatch, name):
     folder = "MNIST" if name == "mnist" else "FashionMNIST"
     write_idx(tmp_path / folder / "raw")
-    assert len(load(name, root=tmp_path).train) == 5
+    assert len(load_data(name, root=tmp_path).train) == 5
     monkeypatch.setenv("STEEPEST_DATA", str(tmp_path))
-    assert load(name).train.class_names[0] == ("0" if name == "mnist" else "T-shirt/top")
+    assert load_data(name).train.class_names[0] == ("0" if name == "mnist" else "T-shirt/top")
 
 
 def test_where_it_is_absent_the_message_says_how_to_get_it(tmp_path, monkeypatch):
@@ -196,7 +196,7 @@ def test_where_it_is_absent_the_message_says_how_to_get_it(tmp_path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(named, "_DEBIAN", tmp_path / "nowhere")
     with pytest.raises(DataError) as error:
-        load("fashion-mnist")
+        load_data("fashion-mnist")
     message = str(error.value)
     assert message.startswith("fashion-mnist is not on this machine (looked in datasets/Fashion")
     assert "install Debian's package dataset-fashion-mnist" in message
@@ -205,13 +205,13 @@ def test_where_it_is_absent_the_message_says_how_to_get_it(tmp_path, monkeypatch
 
 def test_an_unknown_name_is_met_with_the_nearest():
     with pytest.raises(DataError) as error:
-        load("digit")
+        load_data("digit")
     assert str(error.value) == "there is no file or data set 'digit'; did you mean 'digits'?"
 
 
 @pytest.mark.skipif(not named._DEBIAN.exists(), reason="Debian's dataset-fashion-mnist is not here")
 def test_debians_fashion_mnist_is_found():
-    data = load("fashion-mnist")
+    data = load_data("fashion-mnist")
     assert data.train.inputs.shape == (60_000, 1, 28, 28)
     assert np.bincount(data.test.labels).tolist() == [1000] * 10
 
@@ -220,13 +220,13 @@ def test_debians_fashion_mnist_is_found():
 @pytest.mark.parametrize("inside", [".", "train"])
 def test_what_is_hidden_is_no_class_and_no_image(tmp_path, inside):
     folder = write_images(tmp_path / inside, count=2)
-    expected = load(tmp_path).train
+    expected = load_data(tmp_path).train
     write_images(folder / "cat", classes=(".thumbnails", "__MACOSX", "@eaDir"), size=(2, 2))
     write_images(folder, classes=(".cache", "__MACOSX", "@eaDir", "$RECYCLE.BIN"), size=(2, 2))
     write_images(tmp_path / ".train", classes=("dog",), size=(2, 2))
     for name in ("._0.png", ".0.png"):
         (folder / "dog" / name).write_bytes(b"no picture")
-    found = load(tmp_path).train
+    found = load_data(tmp_path).train
     assert found.labels.tolist() == expected.labels.tolist()
     assert np.array_equal(found.inputs, expected.inputs)
 
@@ -234,4 +234,4 @@ def test_what_is_hidden_is_no_class_and_no_image(tmp_path, inside):
 def test_hidden_folders_of_idx_files_are_not_taken(tmp_path):
     write_idx(tmp_path / ".old" / "raw")
     with pytest.raises(DataError, match="holds no data"):
-        load(tmp_path)
+        load_data(tmp_path)

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import steepest as sp
-from steepest.data import Preprocessing, load, load_rows
+from steepest.data import Preprocessing, load_data, load_rows
 from steepest.errors import DataError
 
 
@@ -61,7 +61,7 @@ def test_a_file_a_folder_and_frames_have_the_same_columns(frame, tmp_path, index
     if index in ("shuffled", "words"):  # a name that tells it where the metadata are gone
         sources += [rewritten, rewritten.lazy()]
     for source in sources:
-        data = load(source, target=None if isinstance(source, tuple) else "y")
+        data = load_data(source, target=None if isinstance(source, tuple) else "y")
         assert columns(data) == ["a", "b"]
         told = [
             note for note in data.notes if note.startswith("left out, as the index of a pandas")
@@ -72,13 +72,13 @@ def test_a_file_a_folder_and_frames_have_the_same_columns(frame, tmp_path, index
 def test_neither_file_nor_frame_needs_it_to_predict(frame, tmp_path):
     path = tmp_path / "t.parquet"
     INDICES["named"](frame).to_parquet(path)
-    preprocessing = Preprocessing.fit(load(path, target="y").train)
+    preprocessing = Preprocessing.fit(load_data(path, target="y").train)
     expected = preprocessing.prepare(load_rows(frame)).array
     frame.to_csv(tmp_path / "t.csv")
     for rows in (path, tmp_path / "t.csv", INDICES["words"](frame), pl.from_pandas(frame)):
         assert np.allclose(preprocessing.prepare(load_rows(rows)).array, expected, rtol=1e-6)
     # An array has no names, so that one column more would be one too many.
-    of_array = Preprocessing.fit(load((frame[["a", "b"]].to_numpy(), frame["y"])).train)
+    of_array = Preprocessing.fit(load_data((frame[["a", "b"]].to_numpy(), frame["y"])).train)
     rows = load_rows(pq.read_table(path).drop(["y"]))
     assert np.allclose(of_array.prepare(rows).array, expected, rtol=1e-6)
 
@@ -86,13 +86,13 @@ def test_neither_file_nor_frame_needs_it_to_predict(frame, tmp_path):
 def test_in_a_csv_file_it_is_the_first_column_without_a_heading(frame, tmp_path):
     path = tmp_path / "t.csv"
     frame.to_csv(path)
-    data = load(path, target="y")
+    data = load_data(path, target="y")
     assert columns(data) == ["a", "b"]
     assert data.notes == ("left out, as the index of a pandas frame: 'column_1'",)
-    assert columns(load(path, target="y", ignore=["column_1"])) == ["a", "b"]
-    assert columns(load(path, target="column_1", ignore=["y"])) == ["a", "b"]
+    assert columns(load_data(path, target="y", ignore=["column_1"])) == ["a", "b"]
+    assert columns(load_data(path, target="column_1", ignore=["y"])) == ["a", "b"]
     trained = frame.rename(columns={"a": "column_1"})
-    preprocessing = Preprocessing.fit(load(trained, target="y").train)
+    preprocessing = Preprocessing.fit(load_data(trained, target="y").train)
     frame[["b"]].head(2).to_csv(path)  # what was learned from is found, whatever it holds here
     assert preprocessing.prepare(load_rows(path)).array.shape == (2, 2)
 
@@ -129,7 +129,7 @@ def test_columns_without_a_heading_before_all_others_are_names_of_the_rows(frame
     sources += [tmp_path / "folder", tmp_path / "worded", (reread.drop(columns="y"), frame["y"])]
     sources += [pl.read_csv(path)] if index != "levels" else []
     for source in sources:
-        data = load(source, target=None if isinstance(source, tuple) else "y")
+        data = load_data(source, target=None if isinstance(source, tuple) else "y")
         assert columns(data) == ["a", "b"]
         assert data.notes[0].startswith("left out, as the index of a pandas frame: ")
     assert data.notes != ()
@@ -138,13 +138,13 @@ def test_columns_without_a_heading_before_all_others_are_names_of_the_rows(frame
 
 def test_names_of_rows_stay_where_nothing_else_is_a_feature_and_where_they_are_wanted(frame):
     frame = frame.rename(columns={"a": "Unnamed: 0"})
-    assert columns(load(frame[["Unnamed: 0", "y"]], target="y")) == ["Unnamed: 0"]
-    assert columns(load(frame, target="y", ignore="Unnamed: 0")) == ["b"]
-    assert columns(load(frame[["b", "Unnamed: 0", "y"]], target="y")) == ["b", "Unnamed: 0"]
+    assert columns(load_data(frame[["Unnamed: 0", "y"]], target="y")) == ["Unnamed: 0"]
+    assert columns(load_data(frame, target="y", ignore="Unnamed: 0")) == ["b"]
+    assert columns(load_data(frame[["b", "Unnamed: 0", "y"]], target="y")) == ["b", "Unnamed: 0"]
     classes = frame.assign(**{"Unnamed: 0": [3, 4] * 6})
-    assert columns(load(classes, target="Unnamed: 0", ignore="y")) == ["b"]
+    assert columns(load_data(classes, target="Unnamed: 0", ignore="y")) == ["b"]
     # A run of an earlier version was trained on them, and finds them.
-    state = Preprocessing.fit(load(frame[["Unnamed: 0", "y"]], target="y").train)
+    state = Preprocessing.fit(load_data(frame[["Unnamed: 0", "y"]], target="y").train)
     assert state.prepare(load_rows(frame)).array.shape == (12, 1)
 
 
@@ -159,7 +159,7 @@ def test_a_folder_is_read_as_training_had_its_rows(frame, tmp_path):
         expected = run.evaluate(frame)
         for rows in (tmp_path / "t.parquet", folder, wider):
             assert run.evaluate(rows).loss == pytest.approx(expected.loss, rel=1e-6)
-            part = load(source, target="y", test=rows).test
+            part = load_data(source, target="y", test=rows).test
             assert len(run.classifier.prepare(part)[0]) == 12
 
 
@@ -170,7 +170,7 @@ def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_pat
     frame.set_index("y").to_parquet(folder / "0.parquet")
     for source in (path, folder):
         with pytest.raises(DataError) as error:
-            load(source, target="y")
+            load_data(source, target="y")
         assert str(error.value) == (
             f"{source}: 'y' (target) is no column, but the index of the pandas frame that was "
             "written there; write frame.reset_index() instead"
@@ -179,9 +179,9 @@ def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_pat
             for place in (path, folder / "0.parquet"):
                 INDICES[index](frame).to_parquet(place)
             name = "id" if index == "named" else "__index_level_0__"
-            assert columns(load(source, target="y", ignore=[name])) == ["a", "b"]
+            assert columns(load_data(source, target="y", ignore=[name])) == ["a", "b"]
         with pytest.raises(DataError, match=r"no column 'ab' \(ignore\)"):
-            load(source, target="y", ignore=["ab"])
+            load_data(source, target="y", ignore=["ab"])
         for place in (path, folder / "0.parquet"):
             frame.set_index("y").to_parquet(place)
 
@@ -200,11 +200,11 @@ def test_as_a_target_it_is_refused_and_to_ignore_it_is_no_mistake(frame, tmp_pat
 def test_metadata_of_others_name_no_index(frame, tmp_path, about):
     table = pa.Table.from_pandas(frame).replace_schema_metadata({b"pandas": about})
     pq.write_table(table, tmp_path / "t.parquet")
-    assert columns(load(tmp_path / "t.parquet", target="y")) == ["a", "b"]
+    assert columns(load_data(tmp_path / "t.parquet", target="y")) == ["a", "b"]
 
 
 def test_a_run_that_learned_from_it_says_what_to_do(frame, tmp_path):
-    preprocessing = Preprocessing.fit(load(frame, target="y").train)
+    preprocessing = Preprocessing.fit(load_data(frame, target="y").train)
     state = preprocessing.to_json()
     state = json.loads(json.dumps(state).replace('"a"', '"__index_level_0__"'))
     INDICES["shuffled"](frame).to_parquet(tmp_path / "t.parquet")

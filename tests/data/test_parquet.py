@@ -23,7 +23,7 @@ def parts(frame, folder):
 
 
 def test_numbers_lie_on_disk_in_the_order_of_the_files(frame, tmp_path):
-    data = sp.load(parts(frame, tmp_path / "parts"), target="y")
+    data = sp.load_data(parts(frame, tmp_path / "parts"), target="y")
     assert isinstance(data.train.inputs, np.memmap)
     assert np.array_equal(data.train.inputs, frame.select("x0", "x1", "x2").to_numpy().astype("f"))
     assert data.train.labels.tolist() == frame["y"].to_list()
@@ -31,15 +31,17 @@ def test_numbers_lie_on_disk_in_the_order_of_the_files(frame, tmp_path):
 
 
 def test_a_column_can_be_ignored(frame, tmp_path):
-    data = sp.load(parts(frame, tmp_path / "parts"), target="y", ignore=["x1"])
+    data = sp.load_data(parts(frame, tmp_path / "parts"), target="y", ignore=["x1"])
     assert data.train.inputs.shape == (300, 2)
 
 
 def test_words_and_missing_values_make_it_a_table(frame, tmp_path):
     worded = frame.with_columns(word=pl.lit("a"))
-    assert sp.load(parts(worded, tmp_path / "a"), target="y").train.inputs.equals(worded.drop("y"))
+    assert sp.load_data(parts(worded, tmp_path / "a"), target="y").train.inputs.equals(
+        worded.drop("y")
+    )
     lacking = frame.with_columns(x0=pl.when(pl.col("x0") > 0).then(pl.col("x0")))
-    assert sp.load(parts(lacking, tmp_path / "b"), target="y").train.inputs.equals(
+    assert sp.load_data(parts(lacking, tmp_path / "b"), target="y").train.inputs.equals(
         lacking.drop("y")
     )
 
@@ -55,7 +57,7 @@ def test_files_of_other_columns_are_refused(frame, tmp_path):
     folder = parts(frame, tmp_path / "parts")
     frame.rename({"x0": "z"}).write_parquet(folder / "9.parquet")
     with pytest.raises(DataError) as error:
-        sp.load(folder, target="y")
+        sp.load_data(folder, target="y")
     assert (
         str(error.value) == f"{folder / '9.parquet'} has other columns than {folder / '0.parquet'}"
     )
@@ -66,7 +68,7 @@ def test_a_damaged_file_is_named(frame, tmp_path):
     path = folder / "1.parquet"
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match=r"1.parquet cannot be read as Parquet: "):
-        sp.load(folder, target="y")
+        sp.load_data(folder, target="y")
 
 
 def test_what_does_not_fit_in_memory_is_refused_before_it_is_read(frame, tmp_path, monkeypatch):
@@ -74,15 +76,17 @@ def test_what_does_not_fit_in_memory_is_refused_before_it_is_read(frame, tmp_pat
     path = tmp_path / "one.parquet"
     frame.write_parquet(path)
     with pytest.raises(DataError) as error:
-        sp.load(path, target="y")
+        sp.load_data(path, target="y")
     assert str(error.value) == (
         f"{path} would take 0.0 GiB of memory, and 0.0 GiB are there; put its parts into a folder "
         "of Parquet files"
     )
-    assert isinstance(sp.load(parts(frame, tmp_path / "p"), target="y").train.inputs, np.memmap)
+    assert isinstance(
+        sp.load_data(parts(frame, tmp_path / "p"), target="y").train.inputs, np.memmap
+    )
 
 
 def test_a_hidden_file_is_no_part_of_a_folder(tmp_path):
     pl.DataFrame({"a": [1.0, 2.0], "y": [0, 1]}).write_parquet(tmp_path / "1.parquet")
     (tmp_path / "._1.parquet").write_bytes(b"of macOS")
-    assert len(sp.load(tmp_path, target="y").train) == 2
+    assert len(sp.load_data(tmp_path, target="y").train) == 2

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from steepest.data import Classes, Dataset, Samples, Scaler, load, split
+from steepest.data import Classes, Dataset, Samples, Scaler, load_data, split
 from steepest.errors import DataError, ModelError, TargetError
 
 
@@ -220,7 +220,7 @@ class TestClasses:
         assert classes.encode(np.array(["2", "1"]), "test").tolist() == [1, 0]
 
     def test_names_of_the_source_are_kept(self):
-        train = load("iris").train
+        train = load_data("iris").train
         assert Classes.of(train).names == ("setosa", "versicolor", "virginica")
         some = train.take(np.flatnonzero(train.labels > 0))
         assert Classes.of(some).names == ("versicolor", "virginica")

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 import steepest as sp
-from steepest.data import Classes, Preprocessing, load, load_rows
+from steepest.data import Classes, Preprocessing, load_data, load_rows
 from steepest.errors import DataError, TargetError
 
 
@@ -49,7 +49,7 @@ WORDS = [
 
 @pytest.mark.parametrize("words", WORDS)
 def test_a_word_is_the_same_word_in_every_file(write, words):
-    train = load(write(table([*words, "odd"] * 20), "train.csv"), target="y").train
+    train = load_data(write(table([*words, "odd"] * 20), "train.csv"), target="y").train
     preprocessing = Preprocessing.fit(train)
     assert preprocessing.encoder.columns[0].kind == "words"
     expected = encoded(preprocessing, train)[:2]
@@ -58,8 +58,8 @@ def test_a_word_is_the_same_word_in_every_file(write, words):
     both = write(table(words), "both.csv")
     for rows in (
         load_rows(both),
-        load(both, target="y").train,
-        load(train, test=both, target="y").test,
+        load_data(both, target="y").train,
+        load_data(train, test=both, target="y").test,
     ):
         assert np.array_equal(encoded(again, rows), expected)
     for i in range(2):  # alone in its file
@@ -80,10 +80,10 @@ def test_a_word_is_the_same_word_in_every_file(write, words):
 )
 def test_what_is_not_what_training_had_is_refused_in_every_file(write, column, value, what):
     training = write(table(column * 5), "t.csv")
-    preprocessing = Preprocessing.fit(load(training, target="y").train)
+    preprocessing = Preprocessing.fit(load_data(training, target="y").train)
     for others in ([], column * 20):
         path = write(table([*others, value]), "later.csv")
-        for rows in (load_rows(path), load(training, test=path, target="y").test):
+        for rows in (load_rows(path), load_data(training, test=path, target="y").test):
             with pytest.raises(DataError) as error:
                 preprocessing.prepare(rows)
             assert str(error.value) == (
@@ -103,7 +103,7 @@ def test_numbers_dates_and_truth_are_read_in_every_spelling(write):
         "truth": ["TRUE", "1", "1.0 "],
     }
     for kind, values in column.items():
-        train = load(write(table(values * 5), "t.csv"), target="y").train
+        train = load_data(write(table(values * 5), "t.csv"), target="y").train
         preprocessing = Preprocessing.fit(train)
         expected = encoded(preprocessing, train)[0, 0]
         for text in spelled[kind]:
@@ -118,7 +118,7 @@ def test_an_empty_column_counts_as_missing_whatever_it_was(write):
         ["true", "false", ""],
         ["2020-01-01", "", "2020-01-02"],
     ):
-        train = load(write(table(values * 5), "t.csv"), target="y").train
+        train = load_data(write(table(values * 5), "t.csv"), target="y").train
         preprocessing = Preprocessing.fit(train)
         expected = encoded(preprocessing, train)[values.index("")]
         for rows in (
@@ -136,14 +136,16 @@ MARKS = ("NA", "None", "n/a", "<NA>", "#N/A", "?")
 @pytest.mark.parametrize("mark", MARKS)
 def test_a_mark_of_what_is_missing_is_a_word_where_training_had_it_as_one(write, mark, tmp_path):
     frame = pl.DataFrame({"c": [mark, "b"] * 10, "n": range(20), "y": [0, 1] * 10})
-    of_frame = Preprocessing.fit(load(frame, target="y").train)
-    of_file = Preprocessing.fit(load(write(table([mark, "b"] * 10), "t.csv"), target="y").train)
+    of_frame = Preprocessing.fit(load_data(frame, target="y").train)
+    of_file = Preprocessing.fit(
+        load_data(write(table([mark, "b"] * 10), "t.csv"), target="y").train
+    )
     assert of_frame.encoder.columns[0].levels == tuple(sorted([mark, "b"]))
     assert of_file.encoder.columns[0].levels == ("b",)
     frame.write_parquet(tmp_path / "t.parquet")
     alone = write(f"c,n\n {mark} ,0\n", "alone.csv")
     for preprocessing in (of_frame, of_file):
-        expected = encoded(preprocessing, load(frame, target="y").train)
+        expected = encoded(preprocessing, load_data(frame, target="y").train)
         assert expected[0, :2].tolist() != expected[1, :2].tolist()
         for rows in (tmp_path / "t.csv", tmp_path / "t.parquet", frame):
             assert np.array_equal(encoded(preprocessing, load_rows(rows)), expected)
@@ -153,7 +155,7 @@ def test_a_mark_of_what_is_missing_is_a_word_where_training_had_it_as_one(write,
 
 @pytest.mark.parametrize("values", [["1", "2.5"], ["true", "false"], ["2020-01-01", "2020-01-02"]])
 def test_a_mark_in_a_frame_of_text_is_missing_as_in_a_file(write, values):
-    train = load(write(table([*values, ""] * 10), "t.csv"), target="y").train
+    train = load_data(write(table([*values, ""] * 10), "t.csv"), target="y").train
     preprocessing = Preprocessing.fit(train)
     expected = encoded(preprocessing, train)[2]
     for mark in ("", " ", *MARKS):
@@ -163,10 +165,12 @@ def test_a_mark_in_a_frame_of_text_is_missing_as_in_a_file(write, values):
 
 def test_blanks_around_words_do_not_matter_in_files_nor_frames(write):
     frame = pl.DataFrame({"c": [" a", " b"] * 5, "n": range(10), "y": [0, 1] * 5})
-    of_frame = Preprocessing.fit(load(frame, target="y").train)
-    of_file = Preprocessing.fit(load(write(table([" a", "\tb "] * 5), "t.csv"), target="y").train)
+    of_frame = Preprocessing.fit(load_data(frame, target="y").train)
+    of_file = Preprocessing.fit(
+        load_data(write(table([" a", "\tb "] * 5), "t.csv"), target="y").train
+    )
     for preprocessing in (of_frame, of_file):
-        expected = encoded(preprocessing, load(frame, target="y").train)[0]
+        expected = encoded(preprocessing, load_data(frame, target="y").train)[0]
         assert expected[:2].tolist() == [1, 0]
         for text in ("a", " a", "a\t"):
             alone = load_rows(write(f"c,n\n{text},0\n", "alone.csv"))
@@ -175,7 +179,7 @@ def test_blanks_around_words_do_not_matter_in_files_nor_frames(write):
 
 @pytest.mark.parametrize("values", [["2020-01-01", "2020-01-03"], ["1", "2.5"], ["x", "1.0"]])
 def test_a_run_of_an_earlier_version_reads_what_it_read(write, values):
-    train = load(write(table(values * 5), "t.csv"), target="y").train
+    train = load_data(write(table(values * 5), "t.csv"), target="y").train
     preprocessing = Preprocessing.fit(train)
     state = preprocessing.to_json()
     for column in state["encoder"]["columns"]:
@@ -192,7 +196,7 @@ def test_a_run_of_an_earlier_version_reads_what_it_read(write, values):
 )
 def test_a_damaged_column_is_no_column(write, change):
     state = Preprocessing.fit(
-        load(write(table(["a", "b"] * 3), "t.csv"), target="y").train
+        load_data(write(table(["a", "b"] * 3), "t.csv"), target="y").train
     ).to_json()
     state["encoder"]["columns"][0].update(change)
     with pytest.raises(ValueError, match="column"):
@@ -205,7 +209,7 @@ class TestFrames:
     @pytest.fixture
     def preprocessing(self, write):
         column = ["1.0", "02", "True", "2020-01-01", "odd"] * 5
-        return Preprocessing.fit(load(write(table(column), "t.csv"), target="y").train)
+        return Preprocessing.fit(load_data(write(table(column), "t.csv"), target="y").train)
 
     @pytest.mark.parametrize(
         ("values", "level"),
@@ -235,7 +239,7 @@ class TestFrames:
         ] == [f"c={level}"]
 
     def test_a_value_that_several_words_read_as_is_refused(self, write):
-        train = load(write(table(["1.0", "1", "odd"] * 5), "t.csv"), target="y").train
+        train = load_data(write(table(["1.0", "1", "odd"] * 5), "t.csv"), target="y").train
         preprocessing = Preprocessing.fit(train)
         rows = load_rows(pl.DataFrame({"c": [7, 1], "n": [0, 0]}))
         with pytest.raises(DataError) as error:
@@ -262,14 +266,14 @@ class TestLabels:
     """A label of a file is what is written there."""
 
     def test_codes_are_classes_of_their_own(self, write):
-        train = load(write(table("ab" * 6, ["01", "1", "2"]), "t.csv"), target="y").train
+        train = load_data(write(table("ab" * 6, ["01", "1", "2"]), "t.csv"), target="y").train
         classes = Classes.of(train)
         assert classes.values == ("01", "1", "2")
         path = write(table("ab", ["01", "1"]), "later.csv")
         for rows in (
             load_rows(path, target="y", labelled=True),
-            load(path, target="y").train,
-            load(train, test=path, target="y").test,
+            load_data(path, target="y").train,
+            load_data(train, test=path, target="y").test,
         ):
             assert classes.encode(rows.labels, "t").tolist() == [0, 1]
 
@@ -287,7 +291,7 @@ class TestLabels:
         ],
     )
     def test_a_class_is_a_number_where_nothing_is_lost(self, write, labels, values):
-        train = load(write(table("abc" * 4, labels), "t.csv"), target="y").train
+        train = load_data(write(table("abc" * 4, labels), "t.csv"), target="y").train
         classes = Classes.of(train)
         assert classes.values == tuple(values)
         expected = classes.encode(train.labels, "t").tolist()
@@ -295,7 +299,7 @@ class TestLabels:
         assert classes.encode(rows.labels, "t").tolist() == expected
 
     def test_a_number_is_a_class_in_every_spelling_but_a_code_is_not(self, write):
-        classes = Classes.of(load(write(table("abcd", ["0", "1"]), "t.csv"), target="y").train)
+        classes = Classes.of(load_data(write(table("abcd", ["0", "1"]), "t.csv"), target="y").train)
         assert classes.encode(np.array(["1.0", "+1", " 1", "1e0", "true"]), "t").tolist() == [1] * 5
         with pytest.raises(TargetError, match="row 0 has the label '01', which no training row"):
             classes.encode(np.array(["01"]), "t")
@@ -312,13 +316,13 @@ class TestLabels:
 
     def test_a_part_has_labels_of_the_type_of_the_training(self, write):
         train = write(table("ab" * 4, ["0", "1"]), "t.csv")
-        data = load(train, target="y", test=write(table("ab", ["1.0", "0"]), "later.csv"))
+        data = load_data(train, target="y", test=write(table("ab", ["1.0", "0"]), "later.csv"))
         assert data.test.labels.dtype == data.train.labels.dtype
 
     def test_a_quantity_is_refused_however_it_is_spelled(self, write):
         text = table("ab" * 30, [f"{i / 7:.3f}0" for i in range(60)] + ["0.0"])
         with pytest.raises(TargetError, match="is a quantity"):
-            load(write(text, "t.csv"), target="y")
+            load_data(write(text, "t.csv"), target="y")
 
 
 def test_a_row_has_one_probability_wherever_it_comes_from(write, tmp_path):
@@ -336,16 +340,16 @@ def test_a_row_has_one_probability_wherever_it_comes_from(write, tmp_path):
     )
     alone = write("c,n\n1.0,0\n", "alone.csv")
     expected = run.classifier.predict_proba(alone)[0]
-    opened = sp.open(tmp_path / "run")
+    opened = sp.load_run(tmp_path / "run")
     for classifier in (run.classifier, opened.classifier):
-        for rows in (part, load(part, target="y"), run.dataset.validation):
+        for rows in (part, load_data(part, target="y"), run.dataset.validation):
             assert np.allclose(classifier.predict_proba(rows)[0], expected, rtol=1e-6)
     assert opened.evaluate(part).accuracy == run.scores["validation"].accuracy
 
 
 def test_a_table_of_many_columns_asks_for_its_schema_once(monkeypatch):
     frame = pl.DataFrame({f"c{i}": [0.0, 1.0] for i in range(50)} | {"y": [0, 1]})
-    train = load(frame, target="y").train
+    train = load_data(frame, target="y").train
     preprocessing = Preprocessing.fit(train)
     asked = []
     schema = pl.DataFrame.schema.fget

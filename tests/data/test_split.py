@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from steepest.data import load, split
+from steepest.data import load_data, split
 
 CLASS_SIZES = st.lists(st.integers(1, 60), min_size=1, max_size=12)
 
 
 def dataset(labels):
-    return load((np.arange(len(labels), dtype=np.float32)[:, None], labels))
+    return load_data((np.arange(len(labels), dtype=np.float32)[:, None], labels))
 
 
 def rows_of(data):

@@ -13,7 +13,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from steepest.data import load, load_rows
+from steepest.data import load_data, load_rows
 from steepest.errors import DataError
 
 X = np.arange(12, dtype=np.float32).reshape(6, 2)
@@ -71,7 +71,7 @@ def items(dataset):
 @pytest.mark.parametrize("transform", [None, ToTensor()])
 def test_pictures_of_torchvision_are_taken_as_they_lie(kind, transform):
     dataset = kind(GREY if kind is MNIST else COLOUR, torch.tensor(Y), transform, ["a", "b", "c"])
-    data = load(dataset)
+    data = load_data(dataset)
     expected, _ = items(dataset)
     assert data.train.inputs.dtype == expected.dtype
     assert np.array_equal(data.train.inputs, expected)
@@ -85,7 +85,7 @@ def test_transforms_that_are_set_later_are_applied_once_and_said():
     dataset = MNIST(GREY, Y, classes=["a", "b", "c"])
     dataset.transform = lambda x: torch.from_numpy(np.array(x)).float() / 2
     dataset.target_transform = lambda y: 2 - y
-    data = load(Subset(Subset(dataset, [5, 0]), [1]))
+    data = load_data(Subset(Subset(dataset, [5, 0]), [1]))
     assert np.array_equal(data.train.inputs, GREY[:1].numpy() / 2)
     assert data.train.labels.tolist() == [2]
     assert data.train.class_names is None  # they are the names of other indices
@@ -165,7 +165,7 @@ PAIRS = (torch.tensor(X), torch.tensor(Y))
     ids=lambda dataset: type(dataset).__name__,
 )
 def test_what_a_dataset_gives_is_what_its_items_are(dataset):
-    train = load(dataset).train
+    train = load_data(dataset).train
     inputs, labels = items(dataset)
     found = train.inputs if train.rows is None else train.inputs[train.rows]
     assert found.shape == inputs.shape
@@ -175,7 +175,7 @@ def test_what_a_dataset_gives_is_what_its_items_are(dataset):
 
 @pytest.mark.parametrize("dataset", [DoubledAtOnce(*PAIRS), Subset(DoubledAtOnce(*PAIRS), [4, 1])])
 def test_items_that_a_dataset_gives_at_once_are_those_of_a_loader(dataset):
-    train = load(dataset).train
+    train = load_data(dataset).train
     x, y = next(iter(DataLoader(dataset, batch_size=len(dataset))))
     assert np.array_equal(train.inputs, x)
     assert train.labels.tolist() == y.tolist()
@@ -183,7 +183,7 @@ def test_items_that_a_dataset_gives_at_once_are_those_of_a_loader(dataset):
 
 def test_subsets_and_tensor_datasets_share_their_rows():
     whole = TensorDataset(torch.tensor(X), torch.tensor(Y))
-    train = load(Subset(Subset(whole, [5, 3, 1]), [0, 2])).train
+    train = load_data(Subset(Subset(whole, [5, 3, 1]), [0, 2])).train
     assert train.labels.tolist() == [2, 1]
     assert train.rows.tolist() == [5, 1]
     assert np.shares_memory(train.inputs, whole.tensors[0].numpy())
@@ -192,14 +192,14 @@ def test_subsets_and_tensor_datasets_share_their_rows():
 def test_loaders_and_iterable_datasets_are_refused():
     whole = TensorDataset(torch.tensor(X), torch.tensor(Y))
     with pytest.raises(DataError, match=r"this is a DataLoader; pass loader.dataset"):
-        load(DataLoader(whole))
+        load_data(DataLoader(whole))
 
     class Stream(IterableDataset):
         def __iter__(self):
             return iter(whole)
 
     with pytest.raises(DataError, match="Stream has no length or cannot be indexed"):
-        load(Stream())
+        load_data(Stream())
 
 
 class Items(Dataset):
@@ -238,7 +238,7 @@ ROW = torch.zeros(2)
 )
 def test_items_that_are_no_pairs_of_numbers_and_classes_are_refused(given, message):
     with pytest.raises(DataError) as caught:
-        load(Items(given))
+        load_data(Items(given))
     assert message in str(caught.value)
 
 
@@ -252,20 +252,20 @@ def test_items_that_are_no_pairs_of_numbers_and_classes_are_refused(given, messa
     ],
 )
 def test_labels_of_items_may_be_scalars_of_any_kind_or_one_hot(labels):
-    assert load(Items([(ROW, y) for y in labels])).train.labels.tolist() == [1, 0]
+    assert load_data(Items([(ROW, y) for y in labels])).train.labels.tolist() == [1, 0]
 
 
 def test_labels_of_items_may_be_arrays_without_dimensions_of_words():
     words = [(ROW, np.array("cat")), (ROW, np.array("dog"))]
-    assert load(Items(words)).train.labels.tolist() == ["cat", "dog"]
+    assert load_data(Items(words)).train.labels.tolist() == ["cat", "dog"]
 
 
 def test_a_subset_has_the_class_names_of_its_dataset():
     dataset = Items([(ROW, 0), (ROW, 1)])
     dataset.classes = ["cat", "dog"]
-    assert load(Subset(dataset, [1, 0])).train.class_names == ("cat", "dog")
+    assert load_data(Subset(dataset, [1, 0])).train.class_names == ("cat", "dog")
     dataset.classes = 2
-    assert load(Subset(dataset, [1, 0])).train.class_names is None
+    assert load_data(Subset(dataset, [1, 0])).train.class_names is None
 
 
 def test_items_without_labels_are_rows_to_predict():
@@ -287,5 +287,5 @@ def test_items_without_labels_are_rows_to_predict():
 )
 def test_what_is_no_dataset_is_named(source, message):
     with pytest.raises(DataError) as caught:
-        load(source)
+        load_data(source)
     assert message in str(caught.value)

@@ -96,7 +96,7 @@ def test_it_works_inside_no_grad_and_inference_mode(blobs, outer, tmp_path):
         assert run.evaluate(blobs).accuracy == expected.evaluate(blobs).accuracy
         longer = sp.resume(tmp_path / "run", data=blobs, epochs=3, progress="none")
         assert sp.find_lr(None, blobs).suggestion > 0
-        opened = sp.open(tmp_path / "run").classifier.predict(blobs[0])
+        opened = sp.load_run(tmp_path / "run").classifier.predict(blobs[0])
         assert not torch.is_grad_enabled()
     assert longer.status == "finished"
     assert np.array_equal(opened, longer.classifier.predict(blobs[0]))

@@ -155,7 +155,7 @@ def run(case: Case, watcher: Any = None, seed: int = 0, epochs: int | None = Non
                 case.scheduler.step()
             reported = evaluation(case)
             if hasattr(watcher, "val"):
-                watcher.val(reported.loss, reported.accuracy)
+                watcher.log_validation(reported.loss, reported.accuracy)
             outcome.scores.append(_finite(reported))
             outcome.steps.append(steps)
     except (RuntimeError, ValueError, IndexError) as exc:

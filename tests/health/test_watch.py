@@ -194,5 +194,5 @@ def test_a_run_of_our_own_is_the_same_with_and_without(blobs, engine, tmp_path):
     pairs = zip(with_it.model.parameters(), without.model.parameters(), strict=True)
     assert all(torch.equal(p, q) for p, q in pairs)
     assert without.findings.codes == []
-    assert sp.open(tmp_path / "run").findings.codes == with_it.findings.codes
+    assert sp.load_run(tmp_path / "run").findings.codes == with_it.findings.codes
     assert copy.copy(with_it.findings).codes == with_it.findings.codes

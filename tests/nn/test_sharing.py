@@ -127,7 +127,7 @@ def test_a_run_of_shared_parts_goes_on_with_the_module_alone(make, blobs, tmp_pa
     sp.resume(tmp_path / "run", again, blobs, epochs=4, progress="none")
     assert all(map(torch.equal, whole.parameters(), again.parameters()))
     for weights in ("final", "best"):
-        opened = sp.open(tmp_path / "run", weights=weights)
+        opened = sp.load_run(tmp_path / "run", weights=weights)
         assert opened.classifier.predict(blobs[0]).shape == (180,)
 
 

@@ -475,7 +475,7 @@ def test_a_whole_run_is_the_same_on_both_engines(blobs):
 
 
 def test_over_seeds_both_engines_reach_the_same_accuracy():
-    data = sp.load("digits")
+    data = sp.load_data("digits")
     results = {
         engine: [
             sp.train(

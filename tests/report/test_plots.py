@@ -28,7 +28,7 @@ from steepest.report.axes import colours, new_axes
 def run():
     """A short run on the digits, which makes some mistakes."""
     settings = {"hidden": (16,), "lr": 0.05, "epochs": 4, "log_every": 5, "test": 0.3}
-    return sp.train(None, sp.load("digits"), progress="none", **settings)
+    return sp.train(None, sp.load_data("digits"), progress="none", **settings)
 
 
 def luminance(colour):
@@ -131,8 +131,8 @@ def test_mistakes_on_images_are_drawn_as_images():
 
 
 def test_mistakes_of_a_table_are_shown_as_a_table(table):
-    run = sp.train(None, sp.load(table, target="churned"), epochs=2, progress="none")
-    mistakes = most_confident_mistakes(run.classifier, sp.load(table, target="churned").train)
+    run = sp.train(None, sp.load_data(table, target="churned"), epochs=2, progress="none")
+    mistakes = most_confident_mistakes(run.classifier, sp.load_data(table, target="churned").train)
     assert mistakes
     cells = plot_mistakes(mistakes).tables[0].get_celld()
     assert cells[1, 0].get_text().get_text() == str(mistakes[0].row)

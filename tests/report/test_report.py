@@ -45,7 +45,7 @@ def page_of(run, tmp_path, **options):
 @pytest.fixture(scope="module")
 def digits_run():
     return sp.train(
-        None, sp.load("digits"), hidden=(16,), lr=0.05, epochs=2, test=0.3, progress="none"
+        None, sp.load_data("digits"), hidden=(16,), lr=0.05, epochs=2, test=0.3, progress="none"
     )
 
 
@@ -131,7 +131,7 @@ def test_a_run_from_a_folder_reads_its_data_again(tmp_path, steepest):
     assert (ended.code, ended.json) == (0, {"report": "iris.html"})
     page = Page((tmp_path / "iris.html").read_text("utf-8"))
     assert "On the test part, 45 rows." in page.text
-    again = sp.open(tmp_path / "runs" / "iris")
+    again = sp.load_run(tmp_path / "runs" / "iris")
     shown = re.search(r"On the test part.*?accuracy ([\d.]+)", page.text)[1]
     assert float(shown) == pytest.approx(again.scores["test"].accuracy, abs=1e-4)
 
@@ -141,7 +141,9 @@ def test_without_rows_it_says_why(blobs, tmp_path):
     page = page_of(run, tmp_path)
     assert "the run has no test or validation part" in page.text
     run.save(tmp_path / "run")
-    assert "not trained on a file or a name" in page_of(sp.open(tmp_path / "run"), tmp_path).text
+    assert (
+        "not trained on a file or a name" in page_of(sp.load_run(tmp_path / "run"), tmp_path).text
+    )
 
 
 def test_several_classes_in_a_row(tmp_path):

@@ -37,7 +37,7 @@ def edit(folder, *statements):
 )
 def test_a_record_that_computes_is_refused(folder, blobs, statements):
     edit(folder, *statements)
-    for action in (sp.open, lambda path: sp.resume(path, data=blobs, progress="none")):
+    for action in (sp.load_run, lambda path: sp.resume(path, data=blobs, progress="none")):
         with pytest.raises(
             RunError, match=r"is not the record of a run: '.+' is not as it should be"
         ):
@@ -49,7 +49,7 @@ def test_a_record_that_computes_is_refused(folder, blobs, statements):
 )
 def test_facts_of_another_kind_are_refused(folder, key, value):
     edit(folder, f"UPDATE facts SET value = '{json.dumps(value)}' WHERE key = '{key}'")
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     with pytest.raises(RunError, match=r"record.sqlite is damaged: "):
         _ = run.scores, run.status
 
@@ -57,7 +57,7 @@ def test_facts_of_another_kind_are_refused(folder, key, value):
 def test_numbers_that_are_words_are_refused(folder):
     edit(folder, "UPDATE epochs SET train_loss = 'low'")
     with pytest.raises(RunError, match=r"record.sqlite is damaged: "):
-        _ = sp.open(folder).history
+        _ = sp.load_run(folder).history
 
 
 def change(path, edit):
@@ -72,7 +72,7 @@ def test_a_scaler_of_another_shape_is_refused(folder):
         lambda d: d["preprocessing"]["scaler"].update(offset=[0.0] * 7, factor=[1.0] * 7),
     )
     with pytest.raises(RunError, match=r"its scaler is for rows of shape \(7,\), not \(4,\)"):
-        sp.open(folder)
+        sp.load_run(folder)
 
 
 def test_a_model_that_does_not_fit_its_rows_is_refused(folder):
@@ -84,17 +84,17 @@ def test_a_model_that_does_not_fit_its_rows_is_refused(folder):
 
     change(folder / "classifier.json", widen)
     with pytest.raises(RunError, match=r"does not take rows of shape \(1000000000, 1000000000\)"):
-        sp.open(folder)
+        sp.load_run(folder)
 
 
 def test_a_description_nested_without_end_is_refused(folder):
     path = folder / "classifier.json"
     path.write_text("[" * 200_000)
     with pytest.raises(RunError, match="cannot read"):
-        sp.open(folder)
+        sp.load_run(folder)
     (folder / "recipe.toml").write_text("x = " + "[" * 200_000)
     with pytest.raises(sp.SteepestError, match=r"recipe.toml is not valid TOML"):
-        sp.open(folder)
+        sp.load_run(folder)
 
 
 def test_a_checkpoint_with_a_right_checksum_and_wrong_tensors_is_refused(folder, blobs):
@@ -122,4 +122,4 @@ def test_readers_do_not_hold_up_the_writer(blobs, tmp_path):
     )  # fmt: skip
     assert run.history.height == 30
     held[0].close()
-    assert sp.open(tmp_path / "run").history.height == 30
+    assert sp.load_run(tmp_path / "run").history.height == 30

@@ -58,7 +58,7 @@ def change(folder, edit):
 
 
 def opened(folder):
-    sp.open(folder).classifier.predict(X[:3])
+    sp.load_run(folder).classifier.predict(X[:3])
 
 
 def resumed(folder):
@@ -118,13 +118,13 @@ def test_weights_of_another_type_are_refused(folder, dtype):
     weights["4.weight"] = weights["4.weight"].to(dtype)
     save_file(weights, folder / "model.safetensors")
     with pytest.raises(sp.SteepestError, match="holds a damaged classifier"):
-        sp.open(folder)
+        sp.load_run(folder)
 
 
 def test_a_net_of_float64_is_opened_and_gone_on_with_in_float64(tmp_path):
     net = nn.Sequential(nn.Flatten(), nn.Linear(36, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
     sp.train(net, (X, Y), epochs=1, out=tmp_path / "run", progress="none", check=False)
-    assert sp.open(tmp_path / "run").model[1].weight.dtype == torch.float64
+    assert sp.load_run(tmp_path / "run").model[1].weight.dtype == torch.float64
     run = sp.resume(tmp_path / "run", data=(X, Y), epochs=2, progress="none")
     assert run.model[1].weight.dtype == torch.float64
 
@@ -135,7 +135,7 @@ def test_a_norm_of_float32_in_a_net_of_bfloat16_is_opened(tmp_path):
     for linear in (net[1], net[3]):
         linear.bfloat16()
     run.save(tmp_path / "run")
-    assert sp.open(tmp_path / "run").classifier.predict(X[:3]).shape == (3,)
+    assert sp.load_run(tmp_path / "run").classifier.predict(X[:3]).shape == (3,)
 
 
 def test_a_wide_net_on_large_pictures_is_no_stranger():

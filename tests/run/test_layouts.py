@@ -23,7 +23,7 @@ def first(tmp_path):
 
 def test_a_run_of_the_first_version_predicts_what_it_did(first):
     expected = json.loads((LAYOUTS / "expected-1.json").read_text())
-    run = sp.open(first)
+    run = sp.load_run(first)
     found = run.classifier.predict_proba(LAYOUTS / "rows.csv")
     assert np.allclose(found, expected["probabilities"], rtol=1e-5)
     assert run.history["train_loss"].to_list() == expected["train_loss"]
@@ -36,11 +36,11 @@ def test_what_it_lacks_is_said(first):
     with pytest.raises(RunError, match="has no checkpoint to go on from"):
         sp.resume(first, progress="none")
     with pytest.raises(RunError) as error:
-        sp.open(first, weights="best")
+        sp.load_run(first, weights="best")
     assert str(error.value) == f"{first} has no best weights: it had no validation part"
 
 
 def test_a_later_layout_is_not_guessed_at(first):
     (first / "layout.json").write_text('{"layout": 2, "steepest": "9.0"}')
     with pytest.raises(RunError, match="has layout 2, and this version of steepest reads layout 1"):
-        sp.open(first)
+        sp.load_run(first)

@@ -66,7 +66,7 @@ def test_a_link_inside_is_refused_and_not_followed(folder, data, elsewhere, name
     place.unlink(missing_ok=True)
     target = elsewhere / place.name if (elsewhere / place.name).is_file() else elsewhere
     place.symlink_to(target)
-    for action in (sp.open, lambda path: sp.resume(path, data=data, epochs=2, progress="none")):
+    for action in (sp.load_run, lambda path: sp.resume(path, data=data, epochs=2, progress="none")):
         with pytest.raises(RunError, match="is a symbolic link, and nothing in a run folder"):
             action(folder)
     assert place.is_symlink()
@@ -80,7 +80,7 @@ def test_a_file_that_is_written_in_place_may_have_no_other_name(folder, data, tm
     with pytest.raises(RunError, match="has another name as well"):
         sp.resume(folder, data=data, epochs=2, progress="none")
     if name == "record.sqlite":  # a copy made of hard links can be read
-        assert sp.open(folder).history.height == 1
+        assert sp.load_run(folder).history.height == 1
 
 
 def test_other_files_that_have_another_name_are_replaced_and_not_changed(folder, data, elsewhere):
@@ -194,18 +194,18 @@ def test_a_run_is_saved_and_trained_where_a_link_leads_that_the_user_gives(train
     for name in ("saved", "trained"):
         (tmp_path / name).mkdir()
         (tmp_path / f"link to {name}").symlink_to(tmp_path / name)
-    run = sp.open(trained[0])
+    run = sp.load_run(trained[0])
     run.save(tmp_path / "link to saved")
     sp.train(None, trained[1], epochs=1, out=tmp_path / "link to trained", progress="none")
     for name in ("saved", "trained"):
         assert (tmp_path / f"link to {name}").is_symlink()
-        assert sp.open(tmp_path / name).status == "finished"
-        assert sp.open(tmp_path / f"link to {name}").status == "finished"
+        assert sp.load_run(tmp_path / name).status == "finished"
+        assert sp.load_run(tmp_path / f"link to {name}").status == "finished"
 
 
 def test_a_report_takes_the_place_of_a_link_and_does_not_follow_it(folder, data, elsewhere):
     (folder.parent / "report.html").symlink_to(elsewhere / "weights.safetensors")
-    written = sp.open(folder).report(folder.parent / "report.html", samples=data)
+    written = sp.load_run(folder).report(folder.parent / "report.html", samples=data)
     assert not written.is_symlink()
 
 

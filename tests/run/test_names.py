@@ -20,7 +20,7 @@ def test_a_run_in_a_folder_of_an_odd_name_is_opened_shown_and_gone_on_with(name,
     folder = tmp_path / name
     sp.train(None, DATA, epochs=1, out=folder, progress="none", check=False)
     sp.resume(folder, data=DATA, epochs=2, progress="none")
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     assert run.classifier.predict(DATA[0][:2]).shape == (2,)
     assert run.report(tmp_path / f"{name}.html").stat().st_size
     environment = {**os.environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}

@@ -26,7 +26,7 @@ def same_weights(first, second):
 
 def test_an_opened_run_is_the_saved_one(run, blobs, tmp_path):
     run.save(tmp_path / "first")
-    again = sp.open(tmp_path / "first")
+    again = sp.load_run(tmp_path / "first")
     assert again.recipe == run.recipe
     assert again.history.equals(run.history)
     assert again.layers.equals(run.layers)
@@ -42,14 +42,14 @@ def test_a_run_trained_into_a_folder_equals_one_saved_there(blobs, tmp_path):
     names = {path.name for path in (tmp_path / "kept").iterdir()}
     saved = sp.train(None, blobs, epochs=2, progress="none").save(tmp_path / "saved")
     assert names == {path.name for path in saved.iterdir()} | {"checkpoints", "lock"}
-    assert same_weights(sp.open(tmp_path / "kept").model, kept.model)
+    assert same_weights(sp.load_run(tmp_path / "kept").model, kept.model)
 
 
 def test_a_folder_can_be_moved_and_opened_where_nothing_can_be_written(run, blobs, tmp_path):
     run.save(tmp_path / "first")
     shutil.move(tmp_path / "first", tmp_path / "elsewhere")
     (tmp_path / "elsewhere").chmod(0o555)
-    again = sp.open(tmp_path / "elsewhere")
+    again = sp.load_run(tmp_path / "elsewhere")
     assert again.history.equals(run.history)
     assert again.evaluate(blobs).accuracy > 0.9
 
@@ -81,14 +81,14 @@ class Mine(nn.Module):
 def test_a_module_of_ones_own_class_is_passed_in_when_opening(blobs, tmp_path):
     run = sp.train(Mine(), blobs, epochs=2, progress="none", out=tmp_path / "mine")
     with pytest.raises(RunError) as error:
-        sp.open(tmp_path / "mine")
+        sp.load_run(tmp_path / "mine")
     assert "a class of your own whose code no file brings; pass a module" in str(error.value)
-    again = sp.open(tmp_path / "mine", model=Mine())
+    again = sp.load_run(tmp_path / "mine", model=Mine())
     assert np.array_equal(
         again.classifier.predict_proba(blobs[0]), run.classifier.predict_proba(blobs[0])
     )
     with pytest.raises(RunError, match=r"do not fit the model"):
-        sp.open(tmp_path / "mine", model=nn.Linear(4, 3))
+        sp.load_run(tmp_path / "mine", model=nn.Linear(4, 3))
 
 
 def test_saving_never_overwrites(run, tmp_path):
@@ -116,7 +116,7 @@ def test_a_damaged_folder_is_refused_with_one_message(run, tmp_path, name, conte
     else:
         path.write_bytes(content)
     with pytest.raises(sp.SteepestError) as error:
-        sp.open(tmp_path / "first")
+        sp.load_run(tmp_path / "first")
     assert str(tmp_path / "first") in str(error.value)
 
 
@@ -126,7 +126,7 @@ def test_a_description_that_names_foreign_code_runs_none(run, tmp_path):
     description["architecture"] = {"type": "os.system", "settings": {"command": "touch owned"}}
     path.write_text(json.dumps(description))
     with pytest.raises(sp.SteepestError, match=r"does not build: 'os.system'"):
-        sp.open(tmp_path / "first")
+        sp.load_run(tmp_path / "first")
 
 
 def test_a_description_of_an_enormous_net_is_refused_before_it_is_allocated(run, tmp_path):
@@ -136,7 +136,7 @@ def test_a_description_of_an_enormous_net_is_refused_before_it_is_allocated(run,
     layer["in_features"] = layer["out_features"] = 10**7
     path.write_text(json.dumps(description))
     with pytest.raises(RunError, match=r"do not fit the saved architecture"):
-        sp.open(tmp_path / "first")
+        sp.load_run(tmp_path / "first")
 
 
 def test_not_a_number_in_the_record_stays_not_a_number(blobs):
@@ -168,7 +168,7 @@ def test_a_full_disk_leaves_no_half_of_a_run_and_loses_nothing(blobs, small_disk
     assert not path.exists()
     assert list(small_disk.iterdir()) == []
     run.save(tmp_path / "roomy")
-    assert same_weights(sp.open(tmp_path / "roomy").model, run.model)
+    assert same_weights(sp.load_run(tmp_path / "roomy").model, run.model)
 
 
 def test_a_disk_that_is_too_small_is_noticed_before_training(blobs, small_disk):
@@ -185,7 +185,7 @@ def test_a_disk_that_fills_up_while_training_sends_the_run_elsewhere(
     with pytest.raises(RunError, match=r"nothing is lost: the run was saved in") as error:
         sp.train(model, blobs, epochs=1, progress="none", out=small_disk / "run")
     place = str(error.value).rsplit(" ", 1)[1]
-    assert same_weights(sp.open(place).model, model)
+    assert same_weights(sp.load_run(place).model, model)
     shutil.rmtree(place)
 
 

@@ -47,7 +47,7 @@ def edit(folder, *statements):
 
 
 def read(folder):
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     _ = run.history, run.intervals, run.layers, run.scores, run.status, repr(run)
     _ = run.record.table("events"), run.findings.to_json(), str(run.findings), run._repr_html_()
 
@@ -59,7 +59,7 @@ def test_what_was_not_touched_is_read(folder):
 @pytest.mark.parametrize("table", ["epochs", "intervals", "layers", "events", "findings"])
 def test_a_column_of_other_values_is_read_or_refused(folder, table):
     whole = (folder / RECORD).read_bytes()
-    for column in sp.open(folder).record.table(table).columns:
+    for column in sp.load_run(folder).record.table(table).columns:
         for value in ODD:
             (folder / RECORD).write_bytes(whole)
             edit(folder, (f"UPDATE {table} SET {column} = {value}",))
@@ -101,7 +101,7 @@ def test_what_no_run_writes_is_refused_with_its_place(folder, statement, message
 )
 def test_findings_of_other_types_are_refused(folder, changes):
     edit(folder, ("UPDATE findings SET details = ?", finding(**changes)))
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     with pytest.raises(RunError, match="the findings of the run are damaged"):
         _ = run.findings
 
@@ -117,7 +117,7 @@ def test_consequences_without_end_are_refused(folder):
 
 def test_a_layer_or_a_reason_that_is_called_nan_stays_a_word(folder):
     edit(folder, ("UPDATE layers SET name = 'NaN'",), ("UPDATE events SET text = 'NaN'",))
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     assert run.layers["name"].unique().to_list() == ["NaN"]
     assert run.record.table("events")["text"][-1] == "NaN"
 
@@ -125,7 +125,7 @@ def test_a_layer_or_a_reason_that_is_called_nan_stays_a_word(folder):
 @pytest.mark.parametrize("table", ["epochs", "intervals", "events", "facts"])
 def test_reports_and_commands_of_an_emptied_record_end_in_one_line(folder, table):
     edit(folder, (f"DELETE FROM {table}",))
-    run = sp.open(folder)
+    run = sp.load_run(folder)
     with suppress(SteepestError):
         run.report(folder.parent / "report.html")
     with suppress(SteepestError), warnings.catch_warnings(action="ignore"):

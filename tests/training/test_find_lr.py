@@ -18,7 +18,7 @@ def bits(model):
 def test_its_suggestion_trains_well(name, optimizer):
     run = sp.train(
         None,
-        sp.load(name),
+        sp.load_data(name),
         lr="auto",
         optimizer=optimizer,
         hidden=(32,),

@@ -56,7 +56,7 @@ def model():
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("scaling", ["none", "standardise"])
 def test_it_takes_the_steps_of_a_loop_in_float64(source, scaling, tmp_path):
-    data = sp.load(source(X, tmp_path))
+    data = sp.load_data(source(X, tmp_path))
     settings = {"epochs": 3, "batch_size": "full", "lr": 0.5, "momentum": 0.0, "validation": 0.0}
     settings |= {"scaling": scaling, "check": False, "health": False}
     run = sp.train(model(), data, progress="none", **settings)
@@ -79,7 +79,7 @@ def test_it_takes_the_steps_of_a_loop_in_float64(source, scaling, tmp_path):
 
 
 def test_a_mapped_file_of_float64_stays_mapped(tmp_path):
-    train = sp.load(as_npy(X, tmp_path)).train
+    train = sp.load_data(as_npy(X, tmp_path)).train
     inputs = Preprocessing.fit(train).prepare(train, np.float64)
     assert isinstance(inputs.array, np.memmap)
     assert inputs.block(0, 16).std(axis=0, ddof=1) == pytest.approx(1)

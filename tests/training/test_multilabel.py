@@ -40,7 +40,7 @@ def test_it_learns_each_class_of_its_own(tags, engine, tmp_path):
     assert set(np.unique(predicted)) == {0, 1}
     assert f1_score(Y, predicted, average="macro") > 0.7
     assert np.array_equal(predicted, run.classifier.predict_proba(X) > 0.5)
-    again = sp.open(tmp_path / "run").classifier
+    again = sp.load_run(tmp_path / "run").classifier
     assert np.array_equal(again.predict_proba(X), run.classifier.predict_proba(X))
 
 
@@ -132,9 +132,9 @@ def test_several_columns_of_a_table_are_the_target(steepest, tags, tmp_path):
 def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
     X, Y = tags
     one = Y.sum(axis=1) == 1
-    alone = sp.load((X[one], Y[one])).train
+    alone = sp.load_data((X[one], Y[one])).train
     assert alone.labels.ndim == 1
-    loaded = sp.load((X[~one], Y[~one]), test=alone)
+    loaded = sp.load_data((X[~one], Y[~one]), test=alone)
     assert np.array_equal(loaded.test.labels, Y[one])
     for data in (
         loaded,

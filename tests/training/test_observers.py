@@ -37,7 +37,7 @@ def test_the_run_is_saved_and_goes_on_to_the_same_bits(blobs, tmp_path, engine, 
     assert raised.value is error
     assert "the run ends as interrupted, and was saved in" in raised.value.__notes__[-1]
     assert type(told[-1]).__name__ == "RunStopped"  # the others are told to the end
-    run = sp.open(tmp_path / "run")
+    run = sp.load_run(tmp_path / "run")
     assert run.status == "interrupted"
     last = run.record.table("events")["text"][-1]
     assert f"stopped by an observer that raised {type(error).__name__} after step" in last
@@ -67,9 +67,9 @@ def test_a_closed_record_is_closed(blobs, tmp_path):
     for read in (lambda: run.history, lambda: run.facts, run.record.commit):
         with pytest.raises(RunError, match=r"record.sqlite is closed; open the run again"):
             read()
-    again = sp.open(tmp_path / "run")
+    again = sp.load_run(tmp_path / "run")
     again.record.close()
-    assert sp.open(tmp_path / "run").history.height == 3
+    assert sp.load_run(tmp_path / "run").history.height == 3
 
 
 def test_a_record_that_is_closed_while_it_is_written_keeps_all(tmp_path):

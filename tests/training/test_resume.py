@@ -102,7 +102,7 @@ def test_it_ends_with_the_same_bits_and_the_same_record(blobs, tmp_path, kind, e
                 rtol=1e-12, equal_nan=True,
             )  # fmt: skip
     assert again.layers["step"].to_list() == whole.layers["step"].to_list()
-    assert bits(sp.open(folder)) == bits(whole)
+    assert bits(sp.load_run(folder)) == bits(whole)
 
 
 def test_it_can_be_stopped_again_and_again(blobs, tmp_path):
@@ -136,7 +136,7 @@ def test_a_finished_run_goes_on_with_more_epochs(blobs, tmp_path):
     again = sp.resume(tmp_path / "run", data=blobs, epochs=5, progress="none")
     assert bits(again) == bits(whole)
     assert again.history["epoch"].to_list() == [0, 1, 2, 3, 4]
-    assert sp.open(tmp_path / "run").recipe.epochs == 5
+    assert sp.load_run(tmp_path / "run").recipe.epochs == 5
 
 
 NO_PATIENCE = {"plateau_patience": 0}
@@ -181,7 +181,7 @@ def test_swa_refuses_a_length_whose_mean_can_no_longer_be_made(blobs, tmp_path):
         "begins at 6 or later"
     )
     assert (folder / "recipe.toml").read_bytes() == before
-    assert sp.open(folder).status == "finished"
+    assert sp.load_run(folder).status == "finished"
 
 
 class Mine(nn.Module):
@@ -378,13 +378,13 @@ def test_the_best_weights_are_kept_beside_the_last(blobs, tmp_path):
         step_size=1, progress="none",
     )  # fmt: skip
     losses = run.history["val_loss"].to_list()
-    best = sp.open(tmp_path / "run", weights="best")
+    best = sp.load_run(tmp_path / "run", weights="best")
     part = run.dataset.validation
     assert best.evaluate(part).loss == pytest.approx(min(losses), rel=1e-5)
-    assert sp.open(tmp_path / "run").evaluate(part).loss == pytest.approx(losses[-1], rel=1e-5)
+    assert sp.load_run(tmp_path / "run").evaluate(part).loss == pytest.approx(losses[-1], rel=1e-5)
     (tmp_path / "run" / "checkpoints" / "best.json").write_text("{}")
     with pytest.raises(RunError, match=r"the best weights of .* are damaged"):
-        sp.open(tmp_path / "run", weights="best")
+        sp.load_run(tmp_path / "run", weights="best")
 
 
 def test_a_run_killed_before_its_first_step_goes_on(blobs, tmp_path):

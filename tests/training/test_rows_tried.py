@@ -156,10 +156,10 @@ def test_where_it_cannot_be_told_the_summary_says_so(look, x, settings, said):
 def test_a_trial_leaves_the_model_as_it_was():
     model = nn.Sequential(nn.Embedding(20, 4, max_norm=0.1), nn.Flatten(), nn.Linear(20, 2))
     before = {name: t.clone() for name, t in model.state_dict().items()}
-    how_taken(model, sp.load((TOKENS, Y)).train, "auto")
+    how_taken(model, sp.load_data((TOKENS, Y)).train, "auto")
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
     lazy = nn.Sequential(nn.Embedding(20, 4), nn.Flatten(), nn.LazyLinear(2))
-    assert how_taken(lazy, sp.load((TOKENS, Y)).train, "auto").integers
+    assert how_taken(lazy, sp.load_data((TOKENS, Y)).train, "auto").integers
     assert type(lazy[2]) is nn.LazyLinear
 
 
@@ -208,10 +208,10 @@ def test_computed_indices_that_are_not_there_are_refused(look, count, said):
 def test_rows_are_named_by_their_number_in_the_source():
     x = TOKENS.astype(np.int32)
     x[7, 3] = 20
-    given = sp.load((x, Y)).train.take(np.array([1, 9, 7, 4]))
+    given = sp.load_data((x, Y)).train.take(np.array([1, 9, 7, 4]))
     with pytest.raises(DataError, match="row 7, column 3 is 20"):
         sp.train(plain(), given, epochs=1, validation=0.0, progress="none")
-    good = sp.load((TOKENS, Y)).train.take(np.arange(20))
+    good = sp.load_data((TOKENS, Y)).train.take(np.arange(20))
     with pytest.raises(DataError, match="row 7, column 3 is 20"):
         train_parts(good, given)
 
@@ -250,7 +250,7 @@ def test_numbers_to_predict_become_the_integers_of_the_training(tmp_path):
     expected = run.classifier.predict(TOKENS)
     broken = TOKENS * 1.0
     broken[2, 1] = 0.5
-    for classifier in (run.classifier, sp.open(tmp_path / "run").classifier):
+    for classifier in (run.classifier, sp.load_run(tmp_path / "run").classifier):
         for x in (TOKENS * 1.0, TOKENS.astype(np.uint8), TOKENS.tolist(), pl.DataFrame(TOKENS)):
             assert (classifier.predict(x) == expected).all()
         with pytest.raises(DataError, match=r"row 2, column 1 is 0.5, one of 1 .* not whole"):

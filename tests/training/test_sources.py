@@ -53,7 +53,7 @@ def test_a_run_goes_on_and_is_explained_elsewhere(place, monkeypatch, data, sett
         assert not isinstance(value, str) or value == str(place / "v.csv")
     monkeypatch.chdir("/")
     assert sp.resume(place / "run", epochs=2, progress="none").history.height == 2
-    assert backprop_of_run(sp.open(place / "run"), rows=2).agrees
+    assert backprop_of_run(sp.load_run(place / "run"), rows=2).agrees
 
 
 def test_data_that_have_no_name_leave_none(place):
@@ -65,7 +65,7 @@ def test_data_that_have_no_name_leave_none(place):
     with pytest.raises(RecipeError, match="no data: pass them"):
         sp.resume("run", epochs=2, progress="none")
     with pytest.raises(RunError, match="not trained on a file or a name"):
-        backprop_of_run(sp.open("run"))
+        backprop_of_run(sp.load_run("run"))
 
 
 def test_data_that_were_moved_are_given_and_kept(place):
@@ -76,7 +76,7 @@ def test_data_that_were_moved_are_given_and_kept(place):
         sp.resume("run", epochs=2, progress="none")
     run = sp.resume("run", data="moved.csv", validation="sub/v.csv", epochs=2, progress="none")
     assert run.recipe.data == str(place / "moved.csv")
-    assert sp.open("run").recipe.validation == str(place / "sub/v.csv")
+    assert sp.load_run("run").recipe.validation == str(place / "sub/v.csv")
     with pytest.raises(RunError, match="cannot go on with another validation"):
         sp.resume("run", validation=0.5, epochs=3, progress="none")
 

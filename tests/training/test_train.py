@@ -135,7 +135,7 @@ def test_ctrl_c_ends_after_the_current_step_and_keeps_the_run(blobs, tmp_path):
     run = train(blobs, epochs=10**6, out=tmp_path / "run", observers=[interrupt])
     assert run.status == "interrupted"
     assert run.history["epoch"][-1] in (3, 4)
-    again = sp.open(tmp_path / "run")
+    again = sp.load_run(tmp_path / "run")
     assert again.status == "interrupted"
     assert again.history.equals(run.history)
     assert bits(again) == bits(run)
@@ -197,7 +197,7 @@ class TestRefusals:
 
     def test_a_label_in_the_test_part_that_training_never_saw(self, blobs):
         X, y = blobs
-        data = sp.load((X[y < 2], y[y < 2]), test=(X, y))
+        data = sp.load_data((X[y < 2], y[y < 2]), test=(X, y))
         with pytest.raises(TargetError, match="2"):
             train(data)
 

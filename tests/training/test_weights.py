@@ -170,7 +170,7 @@ def test_batch_norm_with_batches_of_one_row_is_refused(blobs):
 def test_a_net_with_all_of_it_is_saved_and_opened(blobs, tmp_path):
     settings = {"hidden": (8, 8), "dropout": 0.2, "batch_norm": True, "residual": True}
     run = train(blobs, **settings, stochastic_depth=0.1, epochs=2, out=tmp_path / "run")
-    again = sp.open(tmp_path / "run")
+    again = sp.load_run(tmp_path / "run")
     assert repr(again.model) == repr(run.model.eval())
     assert np.array_equal(
         again.classifier.predict_proba(blobs[0]), run.classifier.predict_proba(blobs[0])

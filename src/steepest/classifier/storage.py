@@ -65,7 +65,7 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
         if architecture is None:
             raise RunError(
                 f"{folder} holds the weights of {name}, a class of your own whose code no file "
-                f"brings; pass a module: steepest.open({str(folder)!r}, model=...)"
+                f"brings; pass a module: steepest.load_run({str(folder)!r}, model=...)"
             )
         model = _built(architecture, weights, preprocessing.shape, len(classes), folder)
         model.load_state_dict(weights, assign=True)

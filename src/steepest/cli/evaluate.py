@@ -27,9 +27,9 @@ def command(
     \b
     steepest evaluate runs/churn test.csv
     """
-    from steepest.run import open_run
+    from steepest.run import load_run
 
-    evaluation = open_run(run, weights=weights).evaluate(source, target=target)
+    evaluation = load_run(run, weights=weights).evaluate(source, target=target)
     finite = math.isfinite(evaluation.loss)
     verdict = verdict_of([] if finite else [f"the loss is {evaluation.loss}"])
     if as_json:

@@ -130,9 +130,9 @@ def backprop(
     steepest explain backprop runs/churn new.csv --rows 2
     """
     from steepest.explain.ofrun import backprop_of_run
-    from steepest.run import open_run
+    from steepest.run import load_run
 
-    ledger = backprop_of_run(open_run(run), source, target=target, rows=rows)
+    ledger = backprop_of_run(load_run(run), source, target=target, rows=rows)
     _show(ledger, output, as_json)
 
 

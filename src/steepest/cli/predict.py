@@ -39,9 +39,9 @@ def command(
     import polars as pl
 
     from steepest.files import write_atomically
-    from steepest.run import open_run
+    from steepest.run import load_run
 
-    classifier = open_run(run, weights=weights).classifier
+    classifier = load_run(run, weights=weights).classifier
     probabilities = classifier.predict_proba(source)
     decided = classifier.classes.decode(classifier.objective.decide(probabilities))
     if classifier.classes.several:

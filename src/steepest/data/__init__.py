@@ -3,7 +3,7 @@
 from steepest.data.classes import Classes as Classes
 from steepest.data.labels import not_one_hot as not_one_hot
 from steepest.data.load import is_named as is_named
-from steepest.data.load import load as load
+from steepest.data.load import load_data as load_data
 from steepest.data.load import load_rows as load_rows
 from steepest.data.memory import available_memory as available_memory
 from steepest.data.preprocessing import Inputs as Inputs

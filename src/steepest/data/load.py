@@ -1,4 +1,4 @@
-"""load(): any source of labelled rows, as a Dataset."""
+"""load_data(): any source of labelled rows, as a Dataset."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +52,7 @@ class _Options:
     columns: tuple[str, ...] | None = None
 
 
-def load(
+def load_data(
     source: Any,
     y: None = None,
     *,
@@ -77,8 +77,9 @@ def load(
     """
     if y is not None:
         raise DataError(
-            f"the second argument is a {type(y).__name__}, but load has one source: X and y go "
-            "together, load((X, y)), options by name, load('file.csv', target='species')"
+            f"the second argument is a {type(y).__name__}, but load_data has one source: X and y "
+            "go together, load_data((X, y)), and options by name, "
+            "load_data('file.csv', target='species')"
         )
     folder = None if root is None else Path(root)
     ignore = (ignore,) if isinstance(ignore, str) else tuple(map(str, ignore))
@@ -120,7 +121,7 @@ def load_rows(
     as_table: bool = False,
     columns: tuple[str, ...] | None = None,
 ) -> Samples:
-    """The rows of any source that `load` reads, to evaluate (labelled) or to predict.
+    """The rows of any source that `load_data` reads, to evaluate (labelled) or to predict.
 
     A source with several parts gives its test part. as_table, columns: whether training had a
     table, and the names that the columns of its array had.
@@ -149,7 +150,7 @@ def _require_fit(train: Samples, part: Dataset, name: str, ignore: Sequence[str]
     found = part.train
     if part.validation is not None or part.test is not None:
         raise DataError(
-            f"{found.source} has several parts; pass one: {name}=load(...).test, for example"
+            f"{found.source} has several parts; pass one: {name}=load_data(...).test, for example"
         )
     if not (isinstance(train.inputs, pl.DataFrame) and isinstance(found.inputs, pl.DataFrame)):
         return []

@@ -94,7 +94,7 @@ def descent(
     rows, schedule and augmentation. The frames are evenly spread over the samples seen, so that
     each way has asked for as many gradients as the others.
 
-    data: "line" (one input, two classes), "moons" or "spiral" (two inputs), or anything `load`
+    data: "line" (one input, two classes), "moons" or "spiral" (two inputs), or anything `load_data`
     takes; with one input the fitted probability is drawn, with two the regions of the classes.
     model, recipe, settings: as for `train`. plane: two weights by name whose loss surface is drawn;
     by default the principal components of the paths. Raises a SteepestError if something does not

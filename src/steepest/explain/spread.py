@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from torch import Tensor, nn
 
-from steepest.data import load
+from steepest.data import load_data
 from steepest.errors import DataError, RecipeError
 from steepest.explain.colours import DASHES, MARKERS, colour
 from steepest.nn import LinearLayer, mlp
@@ -123,7 +123,7 @@ def plot_update_ratios(layers: pl.DataFrame, ax: Axes) -> Axes:
 
 def _rows(data: Any) -> tuple[Tensor, Tensor]:
     """At most 512 rows, flattened, and their class indices."""
-    samples = load(data).train
+    samples = load_data(data).train
     if isinstance(samples.inputs, pl.DataFrame) or samples.labels is None:
         raise DataError(
             f"{samples.source}: the spread is shown for arrays of numbers with labels; encode the "

@@ -131,7 +131,7 @@ class Watch:
                 text = f"{finding.code}: {finding.message}; fix: {finding.fix}"
                 warn(text, HealthWarning)
 
-    def val(self, loss: float, accuracy: float) -> None:
+    def log_validation(self, loss: float, accuracy: float) -> None:
         """Tell what your own loop reports of the validation rows that it has just gone through."""
         self._guard(self._end_round)()
         if self._evaluation is None:

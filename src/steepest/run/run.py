@@ -168,7 +168,7 @@ class Run:
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{scores}{findings}"
 
 
-def open_run(
+def load_run(
     path: str | Path,
     model: nn.Module | None = None,
     *,

@@ -20,7 +20,7 @@ from steepest.data import (
     Preprocessing,
     Samples,
     available_memory,
-    load,
+    load_data,
     not_one_hot,
     split,
 )
@@ -84,7 +84,7 @@ class Preparation:
 def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     """Load, split, fit the preprocessing on the training rows, and check that all fits together.
 
-    model: None builds one from the recipe. data: anything `load` takes; None takes recipe.data.
+    model: None builds one from the recipe. data: anything `load_data` takes; None: recipe.data.
     Raises the SteepestError of whatever does not fit.
     """
     _check_model(model, recipe)
@@ -295,7 +295,7 @@ def load_parts(data: Any, recipe: Recipe) -> Dataset:
     source = recipe.data if data is None else data
     if source is None:
         raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
-    dataset = load(
+    dataset = load_data(
         source,
         target=recipe.target,
         validation=recipe.validation if isinstance(recipe.validation, str) else None,

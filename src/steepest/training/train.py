@@ -36,7 +36,7 @@ from steepest.run import (
     Record,
     Run,
     begin_run_folder,
-    open_run,
+    load_run,
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
@@ -76,7 +76,7 @@ def train(
 
     model: any torch.nn.Module that maps a batch (N, ...) to logits, (N, C), or (N, 1) for two
     classes; trained in place. None builds a multilayer perceptron from the recipe. data: anything
-    `load` takes. recipe: every setting; `settings` change single ones: train(..., lr=0.5).
+    `load_data` takes. recipe: every setting; `settings` change single ones: train(..., lr=0.5).
     The run's recipe names its files by their absolute paths, so that `resume` finds them again.
     out: a new folder for the run; None keeps it in memory until `run.save`. progress: "bar",
     "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or "auto": a bar on a
@@ -191,7 +191,7 @@ def _ended_run(
     if any(getattr(recipe, name) != getattr(kept, name) for name in deciding):
         return None
     try:
-        run = open_run(folder, model)
+        run = load_run(folder, model)
     except RunError:  # killed before its model was whole: the end is carried out again
         return None
     run.dataset = ready.dataset
