@@ -11,7 +11,7 @@ import steepest as sp
 from steepest.errors import RunError
 from steepest.files import write_atomically
 from steepest.run import Record
-from steepest.training.checkpoint import newest, sweep
+from steepest.training.checkpoint import newest, remove_partial_files
 
 LINKED = (
     *("layout.json", "recipe.toml", "record.sqlite", "model.safetensors", "classifier.json"),
@@ -120,7 +120,7 @@ def test_a_folder_under_the_name_of_a_file_is_left(folder):
     left = (folder / f".steepest-{'a' * 16}.part", folder / "checkpoints/step-000000000099.json")
     for path in left:
         path.mkdir()
-    sweep(folder)
+    remove_partial_files(folder)
     assert newest(folder).step == 1
     assert all(path.is_dir() for path in left)
 

@@ -114,11 +114,11 @@ class Record:
         return cls(connection, str(path), writes=False)
 
     @classmethod
-    def go_on(cls, path: Path) -> "Record":
+    def reopen(cls, path: Path) -> "Record":
         """The record in a file, to be written further. Raises RunError as `open` does."""
         require_own_record(path, to_write=True)
         _roll_back(path)
-        cls.open(path).abandon()
+        cls.open(path).close()
         record = cls(sqlite3.connect(path, check_same_thread=False), str(path), writes=True)
         with _reasons(record._where):
             record._connection.execute("PRAGMA journal_mode = WAL")
@@ -239,23 +239,24 @@ class Record:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                     raise
 
-    def close(self) -> None:
-        """Put on disk what was written and let go of the file; nothing can be read afterwards.
+    def close(self, *, fold: bool = True) -> None:
+        """Let go of the file; nothing can be read or written afterwards. Twice does no harm.
 
-        Closing twice does no harm. Raises RunError if the rest cannot be written.
+        Args:
+            fold: Whether to put on disk what was written; False leaves the file as it is, for
+                instance on a disk that is full.
+
+        Raises:
+            RunError: What was written cannot be put on disk; the file is let go of nevertheless.
         """
         if self._closed:
             return
         try:
-            if self._writes:
+            if self._writes and fold:
                 self.fold()
         finally:
-            self.abandon()
-
-    def abandon(self) -> None:
-        """Let go of the file as it is; nothing can be read or written afterwards."""
-        self._closed = True
-        self._connection.close()
+            self._closed = True
+            self._connection.close()
 
     def _writing(self) -> AbstractContextManager[None]:
         self._require_open()
@@ -270,7 +271,7 @@ class Record:
             raise RunError(f"the record {self._where} is closed; open the run again")
 
     def __del__(self) -> None:
-        self.abandon()
+        self.close(fold=False)
 
     def _set(self, key: str, value: Any) -> None:
         self._connection.execute(

@@ -107,7 +107,7 @@ class Checkpoints:
         self._since, self._written = time.monotonic(), checkpoint.step
 
 
-def sweep(run: Path) -> None:
+def remove_partial_files(run: Path) -> None:
     """Remove what a process that was killed has left half written. Only under the run's lock.
 
     Nothing but plain files under names that are written here, and never behind a link.

@@ -8,19 +8,19 @@ from steepest.engine import NO_STEPS, OptimizerState, Plan, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
-from steepest.training.accident import State, infinite_buffers, retrace
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
+from steepest.training.divergence import State, infinite_buffers, locate_divergence
 from steepest.training.interrupt import StopRequest
-from steepest.training.pace import Pace
 from steepest.training.preparation import Part, Preparation
 from steepest.training.schedule import FromTorch, Schedule
+from steepest.training.step_budget import StepBudget
 from steepest.training.weights import (
     Best,
     EpochAverage,
     averages,
     averages_in,
     first_averaged,
-    put,
+    load_tensors,
 )
 
 # What is measured on the training rows before the first step and after the last: at most so many
@@ -31,7 +31,7 @@ _SHARE_SCORED = 1 / 40
 _FREE_FLOPS = 1e9
 _INTERVALS_AN_EPOCH = 20
 _LEAST_STEPS_BETWEEN_LOGS = 25
-_SECONDS_BETWEEN_GOOD = 0.5
+_SECONDS_BETWEEN_KEPT = 0.5
 _LARGEST_TO_KEEP = 256 * 2**20
 
 # (status, reason) of a run that ends.
@@ -47,33 +47,33 @@ class Descent:
 
     def __init__(
         self,
-        ready: Preparation,
+        prepared: Preparation,
         schedule: Schedule,
-        tell: Observer,
+        notify: Observer,
         stop: StopRequest,
         checkpoints: Checkpoints | None,
     ) -> None:
-        self._ready = ready
-        self._plan = ready.plan
-        self._engine = ready.choice.engine
+        self._prepared = prepared
+        self._plan = prepared.plan
+        self._engine = prepared.choice.engine
         self._schedule = schedule
-        self._tell = tell
+        self._notify = notify
         self._stop = stop
         self._checkpoints = checkpoints
-        self._pace = Pace()
+        self._budget = StepBudget()
         self._step = 0
         self._epoch, self._interval = NO_STEPS, NO_STEPS
-        self._best, self._mean = Best(), EpochAverage(first_averaged(ready.plan))
+        self._best, self._mean = Best(), EpochAverage(first_averaged(prepared.plan))
         self._started = time.perf_counter()
         self._from: Checkpoint | None = None
-        self._total = ready.plan.total_steps
-        self._keeps_best = ready.plan.recipe.early_stopping or checkpoints is not None
-        self._data = fingerprint(ready.plan) if checkpoints else ""
-        rebuilt = checkpoints is not None and not shares_parts(ready.plan.model)
-        self._architecture = describe(ready.plan.model) if rebuilt else None
+        self._total = prepared.plan.total_steps
+        self._keeps_best = prepared.plan.recipe.early_stopping or checkpoints is not None
+        self._data = fingerprint(prepared.plan) if checkpoints else ""
+        rebuilt = checkpoints is not None and not shares_parts(prepared.plan.model)
+        self._architecture = describe(prepared.plan.model) if rebuilt else None
         # What the model goes back to when it diverges: from the first step on, a state of the run.
-        self._good = State(0, {}, {})
-        self._good_since = -math.inf
+        self._last_finite = State(0, {}, {})
+        self._kept_at = -math.inf
 
     def restore(self, checkpoint: Checkpoint, val_losses: list[float | None]) -> None:
         """Go on from a checkpoint. val_losses: of the epochs that are done."""
@@ -88,10 +88,10 @@ class Descent:
             self._schedule.epoch_done(val_loss)
 
     def run(self) -> None:
-        """Take all the steps and tell what happens; the model is current when this returns."""
-        self._tell(self._run_started())
-        self._good = self._first_state()
-        self._engine.load(self._plan, self._good.optimizer, self._step)
+        """Take all the steps and announce what happens; the model is current when this returns."""
+        self._notify(self._run_started())
+        self._last_finite = self._first_state()
+        self._engine.load(self._plan, self._last_finite.optimizer, self._step)
         if self._from is None:
             self._write_checkpoint()  # from the first moment on there is something to go on from
         ending = self._stopped_before()
@@ -106,7 +106,7 @@ class Descent:
                 self._write_checkpoint()  # so that the run can be given more epochs
         finally:
             self._put_last_weights(ending)
-        self._tell(self._run_stopped(ending))
+        self._notify(self._run_stopped(ending))
 
     def _stopped_before(self) -> Ending:
         """How the checkpoint's run ended, if early stopping ended it and has no more patience."""
@@ -121,7 +121,7 @@ class Descent:
         if self._from is None:
             constants = infinite_buffers(self._plan.model)
             return State.of(self._plan, self._step, {}, constants)
-        put(self._plan.model, self._from.model)
+        load_tensors(self._plan.model, self._from.model)
         constants = infinite_buffers(self._plan.model)
         return State(self._step, self._from.model, self._from.optimizer, constants)
 
@@ -129,9 +129,9 @@ class Descent:
         """The last weights, or what the recipe asks for instead of them."""
         averaged = averages(self._engine.export())
         if ending is not None and ending[0] == "diverged":
-            put(self._plan.model, self._good.model)
+            load_tensors(self._plan.model, self._last_finite.model)
             return
-        put(self._plan.model, averaged)
+        load_tensors(self._plan.model, averaged)
         if self._plan.recipe.swa:
             with seeded(self._plan.model, self._plan.recipe.seed, self._step):
                 self._mean.finish(self._plan.model, self._plan.inputs)
@@ -163,7 +163,7 @@ class Descent:
 
     def _steps_at_once(self, end: int) -> int:
         """About 50 ms of steps, up to the interval's end, a checkpoint, or the end of an update."""
-        count = self._pace.steps(end - self._step)
+        count = self._budget.steps(end - self._step)
         due = self._checkpoints.next_step(self._step) if self._checkpoints else None
         if due is not None:
             count = min(count, due - self._step)
@@ -182,7 +182,7 @@ class Descent:
             due = self._step + count == end and whole
             rates = [self._schedule.rate(i) for i in range(self._step, self._step + count)]
             stats = self._engine.advance(rates, statistics=due)
-            self._pace.took(count)
+            self._budget.took(count)
             self._step += count
             self._epoch, self._interval = self._epoch + stats, self._interval + stats
             if self._plan.recipe.stop_at_nonfinite and not math.isfinite(stats.loss_sum):
@@ -207,18 +207,18 @@ class Descent:
         i = self._step - self._epoch_begin()
         epoch = self._epoch_begin() // self._plan.steps_per_epoch
         rate = self._schedule.rate(self._step - 1)
-        self._tell(IntervalFinished(epoch, i, self._step, rate, self._interval))
+        self._notify(IntervalFinished(epoch, i, self._step, rate, self._interval))
         self._interval = NO_STEPS
 
     def _finish_epoch(self, ending: Ending) -> Ending:
-        """Measure, tell, and see whether the run should end now."""
+        """Measure, notify, and see whether the run should end now."""
         recipe, first = self._plan.recipe, self._epoch_begin()
         optimizer = self._engine.export()
         if ending is None:
-            self._keep_good(optimizer)
+            self._keep_finite(optimizer)
         with averages_in(self._plan.model, optimizer):
             done = self._epoch_finished(first)
-            self._tell(done)
+            self._notify(done)
             if self._keeps_best and done.val_loss is not None and ending is None:
                 self._best.offer(done.epoch, done.val_loss, self._plan.model)
         self._schedule.epoch_done(done.val_loss)
@@ -237,26 +237,26 @@ class Descent:
             self._write_checkpoint()
         return ending
 
-    def _keep_good(self, optimizer: OptimizerState) -> None:
+    def _keep_finite(self, optimizer: OptimizerState) -> None:
         """Remember the training as it is, to find out from there what broke the numbers later.
 
         Now and then, so that it costs nothing, and not what is too large to keep twice.
         """
         size = sum(p.nbytes for p in self._plan.model.parameters())
-        recent = time.monotonic() - self._good_since < _SECONDS_BETWEEN_GOOD
+        recent = time.monotonic() - self._kept_at < _SECONDS_BETWEEN_KEPT
         if recent or size > _LARGEST_TO_KEEP:
             return
-        state = State.of(self._plan, self._step, optimizer, self._good.constants)
+        state = State.of(self._plan, self._step, optimizer, self._last_finite.constants)
         if state.is_finite:
-            self._good, self._good_since = state, time.monotonic()
+            self._last_finite, self._kept_at = state, time.monotonic()
 
     def _divergence(self, loss_sum: float, count: int) -> str:
         """What happened first, found by taking the steps since the last good state again."""
         begin, rate = self._step - count, self._schedule.rate
-        if broken := self._good.broken:
+        if broken := self._last_finite.broken:
             return (
                 f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
-                f"{self._good.step + 1}; give the model finite weights"
+                f"{self._last_finite.step + 1}; give the model finite weights"
             )
         advice = (
             f"the model has its weights of step {{}}; try a learning rate below "
@@ -264,19 +264,21 @@ class Descent:
         )
         found = None
         if not isinstance(self._schedule, FromTorch):  # which cannot tell earlier rates again
-            twin = type(self._engine)()
-            found = retrace(self._plan, twin, self._good, begin, self._step, rate)
+            engine = type(self._engine)()
+            found = locate_divergence(
+                self._plan, engine, self._last_finite, begin, self._step, rate
+            )
         if found is None:
             seen = f"the loss became {loss_sum} within the {count} steps up to step {self._step}"
-            return f"{seen}; {advice.format(self._good.step)}"
-        self._good = found.before
+            return f"{seen}; {advice.format(self._last_finite.step)}"
+        self._last_finite = found.before
         return f"the loss became {loss_sum}: {found.text}; {advice.format(found.before.step)}"
 
     def _write_checkpoint(self) -> None:
         """The training as it is now, if it has a folder and its weights are finite."""
         if self._checkpoints is None:
             return
-        now = State.of(self._plan, self._step, self._engine.export(), self._good.constants)
+        now = State.of(self._plan, self._step, self._engine.export(), self._last_finite.constants)
         if not now.is_finite:
             return
         self._checkpoints.write(
@@ -285,7 +287,7 @@ class Descent:
                 epoch_stats=self._epoch,
                 interval=self._interval,
                 seconds=time.perf_counter() - self._started,
-                lr=self._ready.lr,
+                lr=self._prepared.lr,
                 recipe=self._plan.recipe,
                 architecture=self._architecture,
                 data=self._data,
@@ -301,9 +303,9 @@ class Descent:
         )
 
     def _run_started(self) -> RunStarted:
-        plan, choice, classifier = self._plan, self._ready.choice, self._ready.classifier
+        plan, choice, classifier = self._plan, self._prepared.choice, self._prepared.classifier
         some = min(_INITIAL_ROWS, self._rows_scored())
-        initial = self._score(self._ready.some_training_rows(some)).loss
+        initial = self._score(self._prepared.some_training_rows(some)).loss
         return RunStarted(
             recipe=plan.recipe,
             engine=choice.engine.name,
@@ -313,22 +315,22 @@ class Descent:
             total_steps=self._total,
             initial_loss=initial,
             chance_loss=classifier.objective.chance_loss(len(classifier.classes)),
-            summary=self._ready.summary,
+            summary=self._prepared.summary,
             step=self._step,
         )
 
     def _rows_scored(self) -> int:
         """How many training rows are scored: all of them, where that is little beside the run."""
         taken = self._total * self._plan.batch_size
-        return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._ready.row_flops)))
+        return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._prepared.row_flops)))
 
     def _score(self, part: Part) -> Score:
         """Loss and accuracy of a part; a function of seed and step also where the model draws."""
         with seeded(self._plan.model, self._plan.recipe.seed, self._step):
-            return self._ready.classifier.measure(*part)
+            return self._prepared.classifier.measure(*part)
 
     def _epoch_finished(self, first: int) -> EpochFinished:
-        validation = self._ready.parts.get("validation")
+        validation = self._prepared.parts.get("validation")
         score = self._score(validation) if validation else None
         return EpochFinished(
             epoch=first // self._plan.steps_per_epoch,
@@ -346,7 +348,10 @@ class Descent:
         if status != "diverged" and self._plan.recipe.early_stopping and self._best.epoch >= 0:
             best = self._best.epoch
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
-        parts = {**self._ready.parts, "train": self._ready.some_training_rows(self._rows_scored())}
+        parts = {
+            **self._prepared.parts,
+            "train": self._prepared.some_training_rows(self._rows_scored()),
+        }
         scores = {name: self._score(part) for name, part in parts.items()}
         seconds = time.perf_counter() - self._started
         return RunStopped(status, reason, self._step, seconds, scores)
@@ -355,7 +360,7 @@ class Descent:
 def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
     done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
-    return EpochAverage.go_on(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
+    return EpochAverage.resumed(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
 
 
 def _cut_short(ending: Ending) -> bool:

@@ -18,11 +18,11 @@ from steepest.health import Evidence, Finding, Findings
 from steepest.health.rules import training as rules
 from steepest.health.seen import Evaluation, Seen
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
-from steepest.training.accident import State
+from steepest.training.divergence import State
 from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
 from steepest.training.unfinished import Progress
-from steepest.training.weights import put
+from steepest.training.weights import load_tensors
 
 _STEPS = 30
 _LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
@@ -136,7 +136,7 @@ class Diagnosis:
         if self._initial is None:
             return None
         twin = replace(self._plan, model=copy.deepcopy(self._plan.model))
-        put(twin.model, self._initial.model)
+        load_tensors(twin.model, self._initial.model)
         return twin
 
     def _rate_to_blame(self, step: int, away: bool, a_step: float) -> Finding | None:

@@ -13,7 +13,7 @@ from torch import nn
 from steepest.engine import Plan, choose
 from steepest.errors import ModelError, RecipeError
 from steepest.recipe import Recipe
-from steepest.training.accident import non_finite
+from steepest.training.divergence import non_finite
 from steepest.training.weights import snapshot
 
 _STEPS = 200

@@ -45,7 +45,7 @@ from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import SETTINGS, Recipe
 from steepest.training.find_lr import test_rates
 from steepest.training.rows_tried import Taken, advice, how_taken, require_in_range
-from steepest.training.weights import put, snapshot
+from steepest.training.weights import load_tensors, snapshot
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
@@ -183,7 +183,7 @@ def _check_shortest_minibatch(plan: Plan) -> None:
             f"{tuple(batch.shape)}: {error}; take another batch_size or another normalisation"
         ) from error
     finally:
-        put(model, before)  # running statistics
+        load_tensors(model, before)  # running statistics
     if apart and plan.batch_size == 1:
         kind = type(model.get_submodule(apart[0])).__name__
         raise RecipeError(

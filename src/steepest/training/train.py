@@ -39,7 +39,13 @@ from steepest.run import (
     load_run,
     require_run_folder,
 )
-from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint, newest, sweep
+from steepest.training.checkpoint import (
+    Checkpoint,
+    Checkpoints,
+    fingerprint,
+    newest,
+    remove_partial_files,
+)
 from steepest.training.descent import Descent, average_to_go_on
 from steepest.training.diagnosis import Diagnosis
 from steepest.training.interrupt import stop_request
@@ -105,15 +111,15 @@ def train(
         make_run_folder(folder)
     with _alone(folder), torch.inference_mode(False), torch.enable_grad():
         try:
-            ready = prepare(model, data, recipe)
-            schedule = _schedule(ready, scheduler, scheduler_every)
-            found = require_healthy(ready, schedule.rate) if recipe.check else NOTHING
-            record = _begin_record(folder, ready)
+            prepared = prepare(model, data, recipe)
+            schedule = _schedule(prepared, scheduler, scheduler_every)
+            found = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
+            record = _begin_record(folder, prepared)
         except BaseException:
             _remove_if_begun(folder)
             raise
-        run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
-        _carry_out(run, ready, schedule, progress, observers, found=found)
+        run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
+        _carry_out(run, prepared, schedule, progress, observers, found=found)
     return run
 
 
@@ -148,28 +154,28 @@ def resume(
     check_progress(progress)
     require_run_folder(folder, to_write=True)
     with _alone(folder), torch.inference_mode(False), torch.enable_grad():
-        sweep(folder)
+        remove_partial_files(folder)
         checkpoint = newest(folder)
         recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
         if data is None or isinstance(data, (str, Path)):  # an object has no better name
             recipe = with_sources(recipe, data)
-        ready = _ready_to_go_on(checkpoint, model, data, recipe)
-        _require_same_data(checkpoint, ready.plan, accept_changes)
-        average_to_go_on(checkpoint, ready.plan)
+        prepared = _prepare_to_go_on(checkpoint, model, data, recipe)
+        _require_same_data(checkpoint, prepared.plan, accept_changes)
+        average_to_go_on(checkpoint, prepared.plan)
         if checkpoint.scheduler and scheduler is None:
             raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
         # Whether another scheduler was passed than the one that a run diverged with, nothing tells.
         over = ("finished",) if scheduler is not None else ("finished", "diverged")
-        if ended := _ended_run(folder, model, ready, checkpoint, over):
+        if ended := _ended_run(folder, model, prepared, checkpoint, over):
             _say_ended(ended)
             return ended
-        schedule = _schedule(ready, scheduler, scheduler_every)
-        record = Record.go_on(folder / RECORD)
+        schedule = _schedule(prepared, scheduler, scheduler_every)
+        record = Record.reopen(folder / RECORD)
         epoch_begin = checkpoint.step - checkpoint.epoch_stats.steps
         record.rewind(epoch_begin, checkpoint.step - checkpoint.interval.steps)
         write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
-        run = Run(recipe, ready.classifier, record, dataset=ready.dataset, folder=folder)
-        _carry_out(run, ready, schedule, progress, observers, checkpoint)
+        run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
+        _carry_out(run, prepared, schedule, progress, observers, checkpoint)
     if checkpoint.epoch_stats.steps == 0 and run.history["step"].max() == checkpoint.step:
         _say_ended(run)
     return run
@@ -178,7 +184,7 @@ def resume(
 def _ended_run(
     folder: Path,
     model: nn.Module | None,
-    ready: Preparation,
+    prepared: Preparation,
     checkpoint: Checkpoint,
     over: tuple[str, ...],
 ) -> Run | None:
@@ -186,7 +192,7 @@ def _ended_run(
 
     over: the statuses of a run that has ended.
     """
-    recipe, kept = ready.plan.recipe, checkpoint.recipe
+    recipe, kept = prepared.plan.recipe, checkpoint.recipe
     deciding = [name for name, one in SETTINGS.items() if one.resumable and name not in _IDLE]
     if any(getattr(recipe, name) != getattr(kept, name) for name in deciding):
         return None
@@ -194,7 +200,7 @@ def _ended_run(
         run = load_run(folder, model)
     except RunError:  # killed before its model was whole: the end is carried out again
         return None
-    run.dataset = ready.dataset
+    run.dataset = prepared.dataset
     return run if run.status in over else None
 
 
@@ -236,7 +242,7 @@ def _recipe_to_go_on(
     return recipe
 
 
-def _ready_to_go_on(
+def _prepare_to_go_on(
     checkpoint: Checkpoint, model: nn.Module | None, data: Any, recipe: Recipe
 ) -> Preparation:
     """As `prepare`, with the net of the checkpoint and the learning rate that it began with."""
@@ -252,7 +258,7 @@ def _ready_to_go_on(
     defaults = {f.name: f.default for f in fields(Recipe) if SETTINGS[f.name].of_net}
     lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
     try:
-        ready = prepare(model, data, recipe.replace(**defaults, lr=lr))
+        prepared = prepare(model, data, recipe.replace(**defaults, lr=lr))
     except (ModelError, TargetError) as error:
         if not rebuilt:
             raise
@@ -262,7 +268,7 @@ def _ready_to_go_on(
     expected = {name: t.shape for name, t in checkpoint.model.items()}
     if expected != {name: t.shape for name, t in snapshot(model).items()}:
         raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
-    return replace(ready, plan=replace(ready.plan, recipe=recipe))
+    return replace(prepared, plan=replace(prepared.plan, recipe=recipe))
 
 
 def _rebuilt(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
@@ -315,7 +321,7 @@ def _alone(folder: Path | None) -> Iterator[None]:
 
 def _carry_out(
     run: Run,
-    ready: Preparation,
+    prepared: Preparation,
     schedule: Schedule,
     progress: str,
     observers: Sequence[Observer],
@@ -332,11 +338,13 @@ def _carry_out(
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             told = Guarded(observers, stop)
-            tell = _announcer(run.record, shown, told)
+            notify = _announcer(run.record, shown, told)
             if run.recipe.health:
                 earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
-                tell = _announcer(tell, Diagnosis(ready, schedule.rate, found, tell, earlier))
-            descent = Descent(ready, schedule, tell, stop, checkpoints)
+                notify = _announcer(
+                    notify, Diagnosis(prepared, schedule.rate, found, notify, earlier)
+                )
+            descent = Descent(prepared, schedule, notify, stop, checkpoints)
             if checkpoint is not None:
                 descent.restore(checkpoint, run.history["val_loss"].to_list())
             descent.run()
@@ -345,7 +353,7 @@ def _carry_out(
         run.record.fold()  # last: a record that tells how a run ended has its model beside it
     except RunError as error:
         rescued = _rescue(run)
-        run.record.abandon()
+        run.record.close(fold=False)
         raise RunError(f"{error}; {rescued}") from error
     if told.error is not None:
         told.error.add_note(_kept(run))
@@ -360,32 +368,35 @@ def _kept(run: Run) -> str:
 
 
 def _announcer(*observers: Observer) -> Observer:
-    def tell(event: Event) -> None:
+    def notify(event: Event) -> None:
         for observer in observers:
             observer(event)
 
-    return tell
+    return notify
 
 
-def _schedule(ready: Preparation, scheduler: TorchScheduler | None, every: str) -> Schedule:
-    plan = ready.plan
+def _schedule(prepared: Preparation, scheduler: TorchScheduler | None, every: str) -> Schedule:
+    plan = prepared.plan
     if scheduler is not None:
         if plan.recipe.schedule != "constant" or plan.recipe.warmup:
             raise RecipeError(
                 "the recipe has a schedule and a scheduler was given; leave out one of the two"
             )
         return FromTorch(
-            scheduler, ready.lr, each_step=every == "step", validation="validation" in ready.parts
+            scheduler,
+            prepared.lr,
+            each_step=every == "step",
+            validation="validation" in prepared.parts,
         )
-    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, plan.total_steps)
+    return make_schedule(plan.recipe, prepared.lr, plan.steps_per_epoch, plan.total_steps)
 
 
-def _begin_record(folder: Path | None, ready: Preparation) -> Record:
+def _begin_record(folder: Path | None, prepared: Preparation) -> Record:
     if folder is None:
         return Record.create(None)
-    weights = sum(t.nbytes for t in ready.classifier.model.state_dict().values())
+    weights = sum(t.nbytes for t in prepared.classifier.model.state_dict().values())
     require_space(folder, weights + _ROOM_FOR_THE_RECORD)
-    begin_run_folder(folder, ready.plan.recipe)
+    begin_run_folder(folder, prepared.plan.recipe)
     return Record.create(folder / RECORD)
 
 

@@ -26,15 +26,15 @@ def averages_in(model: nn.Module, state: OptimizerState) -> Iterator[None]:
     values = averages(state)
     named = dict(model.named_parameters())
     before = {name: named[name].detach().clone() for name in values}
-    put(model, values)
+    load_tensors(model, values)
     try:
         yield
     finally:
-        put(model, before)
+        load_tensors(model, before)
 
 
 @torch.no_grad()
-def put(model: nn.Module, values: dict[str, Tensor]) -> None:
+def load_tensors(model: nn.Module, values: dict[str, Tensor]) -> None:
     """Copy these values into the model's parameters and buffers, by name."""
     named = dict(_named(model))
     for name, value in values.items():
@@ -65,7 +65,7 @@ class Best:
             self.epoch, self.loss, self.weights = epoch, val_loss, snapshot(model)
 
     def restore(self, model: nn.Module) -> None:
-        put(model, self.weights)
+        load_tensors(model, self.weights)
 
 
 def first_averaged(plan: Plan) -> int:
@@ -90,7 +90,7 @@ class EpochAverage:
         self.means: dict[str, Tensor] = {}
 
     @classmethod
-    def go_on(cls, plan: Plan, done: int, epochs: int, means: dict[str, Tensor]) -> Self:
+    def resumed(cls, plan: Plan, done: int, epochs: int, means: dict[str, Tensor]) -> Self:
         """The average of a run that goes on after `done` epochs, of which the last are in `means`.
 
         Raises RunError where the run's new length asks for a mean that can no longer be made.
@@ -126,7 +126,7 @@ class EpochAverage:
     def finish(self, model: nn.Module, inputs: Inputs) -> None:
         """Give the model the mean, and batch normalisation the statistics that belong to it."""
         if self.epochs:
-            put(model, self.means)
+            load_tensors(model, self.means)
             renew_statistics(model, inputs)
 
 

@@ -1,11 +1,11 @@
-"""Pace: how many steps to take before looking up, so that Ctrl-C and the display stay quick."""
+"""StepBudget: how many steps to take at once, so that Ctrl-C and the display stay quick."""
 
 import time
 
 _SECONDS_BETWEEN_LOOKS = 0.05
 
 
-class Pace:
+class StepBudget:
     """Measures steps and proposes how many more take about 50 ms. Never changes a number."""
 
     def __init__(self) -> None:

@@ -110,7 +110,7 @@ def test_weights_that_are_not_finite_from_the_start_are_named(positive, engine, 
     assert torch.equal(model[0].weight.nan_to_num(7.0), before.nan_to_num(7.0))
 
 
-def test_a_buffer_of_minus_infinity_is_no_accident(positive, tmp_path):
+def test_a_buffer_of_minus_infinity_is_no_divergence(positive, tmp_path):
     run = sp.train(sparse_net(), positive, epochs=2, progress="none", out=tmp_path / "run")
     assert run.status == "finished"
     assert newest(tmp_path / "run").step == 12

@@ -18,7 +18,7 @@ from steepest.engine import (
     reference_parameter,
     seeded,
 )
-from steepest.training.weights import put, snapshot
+from steepest.training.weights import load_tensors, snapshot
 
 _SHOWN = 5
 
@@ -52,7 +52,7 @@ class State:
 
 
 @dataclass(frozen=True, eq=False)
-class Accident:
+class Divergence:
     """What happened first. before: the state ahead of the step in which it did, all finite."""
 
     before: State
@@ -70,38 +70,43 @@ def infinite_buffers(model: nn.Module) -> frozenset[str]:
     return frozenset(non_finite(dict(model.named_buffers())))
 
 
-def retrace(
-    plan: Plan, engine: Engine, good: State, begin: int, end: int, rate: Callable[[int], float]
-) -> Accident | None:
-    """Take the steps from a good state on again and find the one that broke the numbers.
+def locate_divergence(
+    plan: Plan,
+    engine: Engine,
+    last_finite: State,
+    begin: int,
+    end: int,
+    rate: Callable[[int], float],
+) -> Divergence | None:
+    """Take the steps from the last finite state on again and find the one that broke the numbers.
 
     begin, end: the steps of the engine's call in which the loss stopped being finite. rate: of a
     step. The model is left as it was ahead of that step. None if the steps, taken one at a time,
     stay finite.
     """
-    begin = max(good.step, begin - 1)  # the cause may be the update ahead of the call
-    put(plan.model, good.model)
-    engine.load(plan, good.optimizer, good.step)
-    if begin > good.step:
-        engine.advance([rate(step) for step in range(good.step, begin)])
-    before = last = State.of(plan, begin, engine.export(), good.constants)
+    begin = max(last_finite.step, begin - 1)  # the cause may be the update ahead of the call
+    load_tensors(plan.model, last_finite.model)
+    engine.load(plan, last_finite.optimizer, last_finite.step)
+    if begin > last_finite.step:
+        engine.advance([rate(step) for step in range(last_finite.step, begin)])
+    before = last = State.of(plan, begin, engine.export(), last_finite.constants)
     for step in range(begin, end):
         loss = engine.advance([rate(step)]).loss
-        now = State.of(plan, step + 1, engine.export(), good.constants)
+        now = State.of(plan, step + 1, engine.export(), last_finite.constants)
         if not math.isfinite(loss) and not last.is_finite:
-            return _accident(plan, before, _in_update(plan, before, rate(before.step)))
+            return _divergence(plan, before, _in_update(plan, before, rate(before.step)))
         if not math.isfinite(loss):
             # With weights that are finite and yet too large the step before was the mistake.
-            return _accident(plan, before, _in_forward(plan, last), step + 1)
+            return _divergence(plan, before, _in_forward(plan, last), step + 1)
         if not now.is_finite:
-            return _accident(plan, last, _in_update(plan, last, rate(step)))
+            return _divergence(plan, last, _in_update(plan, last, rate(step)))
         before, last = last, now
     return None
 
 
-def _accident(plan: Plan, before: State, text: str, step: int | None = None) -> Accident:
-    put(plan.model, before.model)
-    return Accident(before, f"in step {step or before.step + 1}, {text}")
+def _divergence(plan: Plan, before: State, text: str, step: int | None = None) -> Divergence:
+    load_tensors(plan.model, before.model)
+    return Divergence(before, f"in step {step or before.step + 1}, {text}")
 
 
 def _in_forward(plan: Plan, state: State) -> str:
@@ -162,12 +167,12 @@ def _as_in_step(plan: Plan, model: nn.Module, step: int) -> Iterator[None]:
 
 def _copy(model: nn.Module, state: State) -> nn.Module:
     """A copy to look at: running statistics and gradients of the model stay as they are."""
-    twin = copy.deepcopy(model)
-    put(twin, state.model)
-    for module in twin.modules():
+    copied = copy.deepcopy(model)
+    load_tensors(copied, state.model)
+    for module in copied.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
             module.p = 0.0
-    return twin
+    return copied
 
 
 def _minibatch(plan: Plan, step: int) -> tuple[Tensor, Tensor]:
