@@ -1,6 +1,7 @@
 """Damaged and hostile files by the thousand: python tests/abuse/fuzz.py --minutes 60.
 
-Each input is a valid file that was changed in a few places. Whatever reads it must give a result or
+Each input is a valid file that was changed in a few places: bytes, or what they mean (changes.py).
+Whatever reads it must give a result or
 a SteepestError, within 20 seconds and 2 GiB beyond what the process had: never another exception, a
 crash of the interpreter, a hang or an unbounded allocation. Inputs are a function of (seed, number).
 """
@@ -23,10 +24,10 @@ import warnings
 import zipfile
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import changes
 import numpy as np
 
 SECONDS, BYTES = 20, 2 * 2**30
@@ -50,11 +51,15 @@ _WORDS = (
 
 @dataclass(frozen=True)
 class Target:
-    """A kind of input. files: what may be changed, below the folder. read: what must survive it."""
+    """A kind of input. files: whose bytes may be changed, below the folder; or what changes them.
+
+    read: what must survive it.
+    """
 
     files: tuple[str, ...]
     read: Callable[[Path], object]
     mend: Callable[[Path, bytes], bytes] = lambda path, content: content
+    change: Callable[[Path, np.random.Generator], None] | None = None
 
 
 def prepared(name: str, **settings: object) -> Callable[[Path], object]:
@@ -67,7 +72,7 @@ def prepared(name: str, **settings: object) -> Callable[[Path], object]:
     return read
 
 
-def run_read(folder: Path) -> object:
+def run_read(folder: Path) -> None:
     import steepest as sp
     from steepest.training.checkpoint import newest
 
@@ -77,15 +82,45 @@ def run_read(folder: Path) -> object:
         run.record.table("events")
         run.classifier.predict_proba(np.zeros((3, 4), np.float32))
 
-    _tried(look)
-    return newest(folder / "run")
+    try:
+        look()
+    finally:  # refused or not: the checkpoints have readers of their own
+        newest(folder / "run")
 
 
-def _tried(action: Callable[[], object]) -> None:
-    from steepest.errors import SteepestError
+def net_read(folder: Path) -> None:
+    """A net of layers of many kinds, opened, asked and trained further."""
+    import steepest as sp
 
-    with suppress(SteepestError):
-        action()
+    X, y = images()
+    try:
+        sp.load_run(folder / "net").classifier.predict_proba(X[:3])
+    finally:
+        sp.resume(folder / "net", data=(X, y), epochs=3, progress="none")
+
+
+def images() -> tuple[np.ndarray, np.ndarray]:
+    return np.random.default_rng(0).normal(size=(40, 1, 6, 6)).astype(np.float32), np.arange(40) % 2
+
+
+def linked_read(folder: Path) -> None:
+    """Read and trained further; what lies elsewhere stays as it was."""
+    import steepest as sp
+
+    elsewhere = folder / "elsewhere"
+    before = contents(elsewhere)
+    X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    try:
+        try:
+            run_read(folder)
+        finally:
+            sp.resume(folder / "run", data=(X, np.arange(40) % 2), epochs=3, progress="none")
+    finally:
+        assert contents(elsewhere) == before, "a file outside the run folder was changed"
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def recipe_read(folder: Path) -> object:
@@ -149,6 +184,12 @@ TARGETS = {
     "recipe": Target(("recipe.toml",), recipe_read),
     "run": Target(_RUN, run_read),
     "checkpoint": Target(("run/checkpoints/*.json", "run/checkpoints/*.safetensors"), run_read, right_checksum),
+    "dotted recipe": Target((), recipe_read, change=changes.recipe),
+    "net": Target((), net_read, change=changes.described("net/classifier.json")),
+    "net of a checkpoint": Target((), net_read, change=changes.described("net/checkpoints/*.json")),
+    "run's description": Target((), run_read, change=changes.described("run/*.json")),
+    "record": Target((), run_read, change=changes.record),
+    "links": Target((), linked_read, change=changes.something_else),
 }  # fmt: skip
 
 
@@ -189,6 +230,26 @@ def make_corpus(folder: Path) -> None:
         None, (X, y), epochs=2, hidden=(3,), validation=0.2, out=folder / "run", progress="none"
     )
     shutil.copy(folder / "run" / "recipe.toml", folder / "recipe.toml")
+    shutil.copytree(folder / "run", folder / "elsewhere")
+    sp.train(net(), images(), epochs=2, out=folder / "net", progress="none", check=False)
+
+
+def net() -> object:
+    from torch import nn
+
+    import steepest as sp
+
+    inner = nn.Sequential(nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"), nn.BatchNorm2d(4))
+    return nn.Sequential(
+        *(nn.Conv2d(1, 4, 3, stride=1, padding="same"), nn.ReLU(), nn.GroupNorm(2, 4)),
+        *(
+            sp.Residual(inner, stochastic_depth=0.1),
+            nn.AdaptiveAvgPool2d(3),
+            nn.AdaptiveMaxPool2d(6),
+        ),
+        *(nn.MaxPool2d(2), nn.Flatten(), nn.LayerNorm(36), nn.Dropout(0.2)),
+        *(nn.Linear(36, 8), nn.PReLU(8), nn.Unflatten(1, (2, 4)), nn.Flatten(), nn.Linear(8, 2)),
+    )
 
 
 def mutate(content: bytes, rng: np.random.Generator) -> bytes:
@@ -233,6 +294,20 @@ def attempt(corpus: Path, work: Path, seed: int, number: int) -> tuple[str, str]
     target = TARGETS[kind]
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(corpus, work)
+    if target.change is not None:
+        target.change(work, rng)
+    else:
+        change_bytes(target, work, rng)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            target.read(work)
+        except SteepestError:
+            return kind, "refused"
+    return kind, "read"
+
+
+def change_bytes(target: Target, work: Path, rng: np.random.Generator) -> None:
     files = [path for pattern in target.files for path in sorted(work.glob(pattern))]
     path = files[rng.integers(0, len(files))]
     content = path.read_bytes()
@@ -241,13 +316,6 @@ def attempt(corpus: Path, work: Path, seed: int, number: int) -> tuple[str, str]
     else:
         content = target.mend(path, mutate(content, rng)) if path.suffix == ".safetensors" else mutate(content, rng)  # fmt: skip
     path.write_bytes(content)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            target.read(work)
-        except SteepestError:
-            return kind, "refused"
-    return kind, "read"
 
 
 def _unpacked(path: Path, content: bytes) -> bytes:

@@ -10,7 +10,7 @@ import pytest
 import steepest as sp
 from steepest.errors import RunError
 from steepest.files import write_atomically
-from steepest.run import Record
+from steepest.run import Record, read_tensors
 from steepest.training.checkpoint import newest, remove_partial_files
 
 LINKED = (
@@ -70,6 +70,15 @@ def test_a_link_inside_is_refused_and_not_followed(folder, data, elsewhere, name
         with pytest.raises(RunError, match="is a symbolic link, and nothing in a run folder"):
             action(folder)
     assert place.is_symlink()
+
+
+@pytest.mark.parametrize("ending", [".json", ".safetensors"])
+def test_a_pipe_is_not_waited_for_by_whoever_reads_tensors_alone(folder, ending):
+    place = folder / "checkpoints" / f"best{ending}"
+    place.unlink()
+    os.mkfifo(place)
+    with pytest.raises(RunError, match="is not a plain file; remove it"):
+        read_tensors(folder / "checkpoints" / "best")
 
 
 @pytest.mark.parametrize("name", ["lock", "record.sqlite", "record.sqlite-shm"])

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from steepest.errors import RunError
-from steepest.files import DAMAGE, write_atomically
+from steepest.files import DAMAGE, require_plain_file, write_atomically
 
 CHECKPOINTS, BEST = "checkpoints", "best"
 # What a checkpoint is called, without the ending: step-000000001234.
@@ -39,8 +39,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The pair, whose tensors are those that the description was written for.
 
     Raises what damaged files make the readers raise (DAMAGE, SafetensorError), ValueError for
-    another version or a wrong checksum.
+    another version or a wrong checksum, RunError for a pipe (which would be waited for) or a link.
     """
+    for ending in (".json", ".safetensors"):
+        require_plain_file(path.with_suffix(ending))
     about = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
     if about["version"] != _VERSION:
         raise ValueError(f"it is of version {about['version']}, and {_VERSION} is read here")
