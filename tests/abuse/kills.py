@@ -42,7 +42,10 @@ def bits(folder: Path) -> str:
 
     run = sp.load_run(folder)
     digest = hashlib.sha256((folder / "model.safetensors").read_bytes())
-    for frame in (run.history.drop("seconds"), run.intervals.select("epoch", "i", "step", "lr")):
+    for frame in (
+        run.history.drop("seconds"),
+        run.intervals.select("epoch", "batch", "step", "lr"),
+    ):
         digest.update(frame.write_csv().encode())
     return f"{run.status} {digest.hexdigest()}"
 

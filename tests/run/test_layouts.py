@@ -29,7 +29,15 @@ def test_a_run_of_the_first_version_predicts_what_it_did(first):
     assert run.history["train_loss"].to_list() == expected["train_loss"]
     assert run.status == expected["status"]
     assert run.recipe.hidden == (4,)
+    assert run.intervals["batch"].to_list() == [4, 4, 4]  # a column that was called i then
     assert run.evaluate(LAYOUTS / "rows.csv").rows == 6
+
+
+def test_it_is_saved_with_the_columns_of_today(first, tmp_path):
+    intervals = sp.load_run(first).intervals
+    saved = sp.load_run(sp.load_run(first).save(tmp_path / "saved"))
+    assert saved.intervals.equals(intervals)
+    assert "batch INTEGER" in (tmp_path / "saved" / "record.sqlite").read_bytes().decode("latin-1")
 
 
 def test_what_it_lacks_is_said(first):

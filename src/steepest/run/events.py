@@ -13,9 +13,17 @@ from steepest.recipe import Recipe
 class RunStarted:
     """Before the first step, or the first one after a run was continued.
 
-    initial_loss: mean loss of the untrained model on some training rows. chance_loss: log C, what
-    a model that knows nothing should have. summary: what was decided, in plain sentences. step:
-    steps that are done already.
+    Attributes:
+        recipe: Every setting.
+        engine: The engine's name, "native" or "torch".
+        reason: Why that engine.
+        rows: Training rows.
+        steps_per_epoch: Minibatches in an epoch.
+        total_steps: Steps of the whole run.
+        initial_loss: Mean loss of the untrained model on some training rows, in nats.
+        chance_loss: log C, what a model that knows nothing should have.
+        summary: What was decided, in plain sentences.
+        step: Steps that are done already.
     """
 
     recipe: Recipe
@@ -34,11 +42,16 @@ class RunStarted:
 class IntervalFinished:
     """Some steps, `log_every` of them or what was left of the epoch.
 
-    epoch: from 0. i: minibatches of this epoch that are done. step: steps of the run that are done.
+    Attributes:
+        epoch: Counted from 0.
+        batch: Minibatches of this epoch that are done.
+        step: Steps of the run that are done.
+        lr: Learning rate of the last of them.
+        stats: Sums over the interval's steps.
     """
 
     epoch: int
-    i: int
+    batch: int
     step: int
     lr: float
     stats: StepStats
@@ -48,8 +61,15 @@ class IntervalFinished:
 class EpochFinished:
     """An epoch, or the part of it that was run.
 
-    train_loss and train_acc are means over the epoch's minibatches, each at the weights of its own
-    step; val_loss and val_acc are measured after the epoch. seconds: since training began.
+    Attributes:
+        epoch: Counted from 0.
+        step: Steps of the run that are done.
+        train_loss: Mean over the epoch's rows, each at the weights of its own step, in nats.
+        train_acc: Share of them that were predicted rightly, in the same way.
+        val_loss: Measured after the epoch; None without a validation part.
+        val_acc: Measured after the epoch; None without a validation part.
+        lr: Learning rate of the last step.
+        seconds: Since training began.
     """
 
     epoch: int
@@ -66,9 +86,13 @@ class EpochFinished:
 class RunStopped:
     """After the last step.
 
-    status: finished, interrupted (Ctrl-C) or diverged. scores: by part (train, validation, test),
-    all measured at the last weights in evaluation mode; train on evenly spread rows where all of
-    them would be dear beside the run.
+    Attributes:
+        status: "finished", "interrupted" (Ctrl-C) or "diverged".
+        reason: Why, in a plain sentence.
+        step: Steps of the run that are done.
+        seconds: Since training began.
+        scores: By part (train, validation, test), all measured at the last weights in evaluation
+            mode; train on evenly spread rows where all of them would be dear beside the run.
     """
 
     status: str
@@ -80,9 +104,13 @@ class RunStopped:
 
 @dataclass(frozen=True)
 class FindingMade:
-    """Something is wrong, or worth a note: see steepest.health. details: the finding as plain data.
+    """Something is wrong, or worth a note: see `steepest.health`.
 
-    step: steps that were done when it was seen. severity: info, warn or error.
+    Attributes:
+        step: Steps that were done when it was seen.
+        code: The rule's code, such as "LR_TOO_HIGH".
+        severity: "info", "warn" or "error".
+        details: The finding as plain data.
     """
 
     step: int

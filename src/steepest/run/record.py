@@ -9,7 +9,7 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
@@ -50,7 +50,7 @@ _TABLES: dict[str, dict[str, type]] = {
     },
     "intervals": {
         "epoch": int,
-        "i": int,
+        "batch": int,
         "step": int,
         "lr": float,
         "rows": int,
@@ -63,6 +63,8 @@ _TABLES: dict[str, dict[str, type]] = {
 }
 # What the first records of this layout did not have yet.
 _LATER = {"findings"}
+# What a column was called in the first records of this layout; its place is the same.
+_FORMER_NAMES = {"intervals": {"batch": "i"}}
 _SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
 
@@ -141,7 +143,7 @@ class Record:
                     kind = f"resumed at step {event.step}" if event.step else "started"
                     self._insert("events", (time.time(), kind, event.reason))
                 case IntervalFinished(stats=stats):
-                    row = (event.epoch, event.i, event.step, event.lr, stats.rows)
+                    row = (event.epoch, event.batch, event.step, event.lr, stats.rows)
                     self._insert("intervals", (*row, stats.loss, stats.accuracy))
                     for layer in stats.layers:
                         self._insert("layers", (event.step, *astuple(layer)))
@@ -199,8 +201,8 @@ class Record:
         with self._reading():
             if name in _LATER and not self._has(name):
                 return pl.DataFrame(schema=schema)
-            selected = f"SELECT {', '.join(columns)} FROM {name} ORDER BY rowid"
-            rows = self._connection.execute(selected)
+            # By place: the tables are as `_require_known` knows them.
+            rows = self._connection.execute(f"SELECT * FROM {name} ORDER BY rowid")
             kinds = tuple(columns.values())
             values = [[_from_sql(*cell) for cell in zip(row, kinds, strict=True)] for row in rows]
             frame = pl.DataFrame(values, schema=schema, orient="row", strict=True)
@@ -320,16 +322,23 @@ def _roll_back(path: Path) -> None:
 def _schema() -> dict[str, str]:
     """The statement that makes each table."""
     statements = {"facts": "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)"}
-    for table, columns in _TABLES.items():
-        typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
-        statements[table] = f"CREATE TABLE {table} ({typed})"
-    return statements
+    return statements | {table: _make_table(table) for table in _TABLES}
+
+
+def _make_table(table: str, names: Mapping[str, str] | None = None) -> str:
+    """The statement that makes a table. names: what columns are called instead."""
+    columns = {(names or {}).get(name, name): kind for name, kind in _TABLES[table].items()}
+    typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
+    return f"CREATE TABLE {table} ({typed})"
 
 
 def _require_known(found: dict[str, str], path: Path) -> None:
     """A view or a generated column of a stranger's file could compute for ever: refuse both."""
     expected = _schema()
-    strange = [name for name, sql in found.items() if expected.get(name) != sql]
+    former = {_make_table(table, names) for table, names in _FORMER_NAMES.items()}
+    strange = [
+        name for name, sql in found.items() if expected.get(name) != sql and sql not in former
+    ]
     lacking = [name for name in expected if name not in found and name not in _LATER]
     if strange or lacking:
         what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"

@@ -61,7 +61,7 @@ class Run:
 
     @property
     def intervals(self) -> pl.DataFrame:
-        """One row each `log_every` steps: epoch, i, step, lr, rows, loss, accuracy."""
+        """One row each `log_every` steps: epoch, batch, step, lr, rows, loss, accuracy."""
         return self.record.table("intervals")
 
     @property

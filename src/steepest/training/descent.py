@@ -204,10 +204,10 @@ class Descent:
         return left > 0 and self._epoch.steps < self._plan.steps_per_epoch
 
     def _finish_interval(self) -> None:
-        i = self._step - self._epoch_begin()
+        batch = self._step - self._epoch_begin()
         epoch = self._epoch_begin() // self._plan.steps_per_epoch
         rate = self._schedule.rate(self._step - 1)
-        self._notify(IntervalFinished(epoch, i, self._step, rate, self._interval))
+        self._notify(IntervalFinished(epoch, batch, self._step, rate, self._interval))
         self._interval = NO_STEPS
 
     def _finish_epoch(self, ending: Ending) -> Ending:

@@ -145,7 +145,7 @@ def print_start(event: RunStarted, console: Console) -> None:
 def interval_line(event: IntervalFinished) -> str:
     """The lecture's line: `epoch=  0, i= 100, loss=0.512, accuracy=0.823`."""
     scores = f"loss={event.stats.loss:.3f}, accuracy={event.stats.accuracy:.3f}"
-    return f"epoch={event.epoch:3d}, i={event.i:4d}, {scores}"
+    return f"epoch={event.epoch:3d}, i={event.batch:4d}, {scores}"
 
 
 def epoch_line(event: EpochFinished) -> str:
