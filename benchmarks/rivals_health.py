@@ -36,7 +36,7 @@ from faults.case import Case, step
 from faults.judge import Unwatched, Verdict, as_json, judge
 from faults.programs import GROUPS, programs
 from faults.score import report
-from steepest.health.finding import Finding, Severity
+from steepest.health.findings.finding import Finding, Severity
 
 # What a tool's check can mean, in our codes.
 GRAPH = "DETACHED_GRAPH|UNREGISTERED_LAYERS|PARAMS_NOT_IN_OPTIMISER"

@@ -29,13 +29,13 @@ def pytest_configure():
 # Tests that take more than a few seconds together, by what they are: `make quick` leaves them out.
 _MARKS = {
     "faults": ("faults/",),
-    "docs": ("docs/", "explain/test_docs.py", "health/test_pages.py"),
+    "docs": ("docs/", "explain/test_docs.py", "health/findings/test_pages.py"),
     "slow": (
         *("abuse/", "parity/test_parity.py", "parity/test_toolbox.py", "engine/test_toolbox.py"),
         *("cli/test_cli.py", "training/test_resume.py", "training/test_multilabel.py"),
         *("report/test_report.py", "explain/test_descent.py", "explain/test_explain_cli.py"),
-        *("health/test_evidence.py", "health/test_odd_objects.py", "native/test_memory.py"),
-        *("run/test_links.py", "test_extras.py"),
+        *("health/check/test_evidence.py", "health/check/test_odd_objects.py"),
+        *("native/test_memory.py", "run/test_links.py", "test_extras.py"),
     ),
 }
 

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
     for page in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"))
-    if page.parent.name != "health"  # whose examples tests/health/test_pages.py runs
+    if page.parent.name != "health"  # whose examples tests/health/findings/test_pages.py runs
 )
 RUN = ("python", "sh", "toml")
 SHOWN = ("text", "csv", "json")

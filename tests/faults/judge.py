@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from faults.case import Case, Fault, Outcome, run
 from faults.programs import Program
 from faults.repairs import fixed, repaired
-from steepest.health.finding import Finding
+from steepest.health.findings.finding import Finding
 
 LOUD = ("warn", "error")
 # Validated: the repaired run ends at most this far below the twin's accuracy.

@@ -12,7 +12,7 @@ from faults.admission import RESULTS, admit
 from faults.case import Fault, Outcome, Score
 from faults.judge import Steepest, Unwatched, Verdict, judge, observe, totals, wilson
 from faults.programs import programs
-from steepest.health.finding import Finding
+from steepest.health.findings.finding import Finding
 
 PUBLIC = programs(["public"])
 HEALTHY = programs(["controls"])

@@ -66,8 +66,8 @@ class Slow(Dataset):
 
 
 def test_a_loader_that_waits_is_told(monkeypatch):
-    monkeypatch.setattr("steepest.health.batches._PATIENCE", 0.5)
-    monkeypatch.setattr("steepest.health.batches._LEAST_WAIT", 0.0)
+    monkeypatch.setattr("steepest.health.replay.batches._PATIENCE", 0.5)
+    monkeypatch.setattr("steepest.health.replay.batches._LEAST_WAIT", 0.0)
     model, loss_fn, optimizer, _ = objects()
     found = sp.check(model, loss_fn, optimizer, DataLoader(Slow(), 4), seconds=1.0)
     assert "more of the training data: it took too long after 1 minibatches" in str(found)

@@ -52,14 +52,14 @@ def broken(*_, **__):
 
 # A function of ours that runs within each place where exceptions are swallowed.
 PLACES = {
-    "examine": ("check", "_examine"),
-    "reading": ("check", "read"),
-    "a rule": ("check", "FACTS"),
-    "the first pass": ("check", "run_pass"),
-    "the triage": ("check", "MEMORISED"),
-    "a trial": ("check", "first_tensor"),
-    "a replay": ("replay", "Setup.step"),
-    "the kind of the loss": ("probes", "graph_nodes"),
+    "examine": ("check.check", "_examine"),
+    "reading": ("check.check", "read"),
+    "a rule": ("check.check", "FACTS"),
+    "the first pass": ("check.check", "run_pass"),
+    "the triage": ("check.check", "MEMORISED"),
+    "a trial": ("check.check", "first_tensor"),
+    "a replay": ("replay.replay", "Setup.step"),
+    "the kind of the loss": ("check.probes", "graph_nodes"),
 }
 
 

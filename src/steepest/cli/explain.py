@@ -37,8 +37,8 @@ def rule(code: str | None, as_json: bool) -> None:
     steepest explain rule
     steepest explain rule LR_TOO_HIGH
     """
-    from steepest.health.catalogue import CATALOGUE
-    from steepest.health.pages import page_of
+    from steepest.health.findings.pages import page_of
+    from steepest.health.findings.registry import CATALOGUE
 
     if code is not None:
         page = page_of(code)

@@ -1,15 +1,15 @@
 """Health: what is wrong with a training, why, and what cures it."""
 
-from steepest.health.check import check, examine
-from steepest.health.finding import (
+from steepest.health.check.check import check, examine
+from steepest.health.findings.finding import (
     Confidence,
     Evidence,
     Finding,
     Findings,
     Severity,
 )
-from steepest.health.ranking import findings_of
-from steepest.health.watch import Watch, watch
+from steepest.health.findings.ranking import findings_of
+from steepest.health.watch.watch import Watch, watch
 
 __all__ = [
     "Confidence",

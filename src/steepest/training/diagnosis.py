@@ -15,8 +15,8 @@ import numpy as np
 
 from steepest.engine import Plan, seeded
 from steepest.health import Evidence, Finding, Findings
-from steepest.health.rules import training as rules
-from steepest.health.seen import Evaluation, Seen
+from steepest.health.watch.rules import training as rules
+from steepest.health.watch.seen import Evaluation, Seen
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
 from steepest.training.divergence import State
 from steepest.training.preflight import preflight

@@ -9,8 +9,8 @@ from torch import Tensor
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning, warn
 from steepest.health import Findings, examine
-from steepest.health.planned import Planned
-from steepest.health.replay import Setup
+from steepest.health.replay.planned import Planned
+from steepest.health.replay.replay import Setup
 from steepest.training.preparation import Part, Preparation
 from steepest.training.schedule import make_schedule
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from steepest.health import Finding
-from steepest.health.rules.unfinished import FEWEST, RESTING, Course, finding, still_falling
+from steepest.health.watch.rules.unfinished import FEWEST, RESTING, Course, finding, still_falling
 from steepest.run import EpochFinished, IntervalFinished
 
 

@@ -1,0 +1,188 @@
+"""The optimizer's settings, judged by taking the first steps again with others."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from steepest.health.check.probes import MEMORISED, Scene
+from steepest.health.check.rules.pairing import lower
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_of, without_decay
+
+_LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
+_FEW_STEPS = 50
+_HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
+
+
+def _groups(scene: Scene) -> list[dict[str, Any]]:
+    return [group for o in scene.setup.optimizers for group in groups_of(o)]
+
+
+def _rate(scene: Scene) -> float:
+    return max((float(g["lr"]) for g in _groups(scene) if "lr" in g), default=math.nan)
+
+
+def _will_rise(scene: Scene) -> bool:
+    """Whether a schedule starts below the rate that is meant."""
+    return any(
+        float(g.get("max_lr", g.get("initial_lr", 0.0)) or 0.0) > 2 * float(g.get("lr", 0.0))
+        or float(g.get("initial_lr", 0.0) or 0.0) > 2 * float(g.get("lr", 0.0))
+        for g in _groups(scene)
+    )
+
+
+def lr_too_high(scene: Scene) -> Iterator[Finding]:
+    """The first steps lead nowhere or away, and smaller ones do not."""
+    plain = scene.plain if scene.own_optimizer else None
+    if plain is None or not scene.classes or not math.isfinite(scene.loss_at_start):
+        return
+    L0, H = scene.loss_at_start, scene.prior_loss
+    away = plain.worst > L0 + max(2.0, scene.chance)
+    if not away and plain.final <= max(0.98 * H, 0.9 * L0):
+        return
+    factor, other = _best_lower_rate(scene)
+    if other is None or not lower(other, plain) or other.final > 0.9 * L0:
+        return
+    momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(scene)), default=0.0)
+    if momentum > 0.95:
+        calmer = scene.what_if("momentum 0.9", change=momentum_of(0.9))
+        if calmer and calmer.finite and calmer.final <= 0.8 * plain.final:
+            yield _momentum(scene, momentum, plain, calmer)
+            return
+    lr = _rate(scene)
+    yield Finding(
+        "LR_TOO_HIGH",
+        "warn",
+        f"the learning rate {lr:g} is too high: the loss does not fall, and with "
+        f"{lr * factor:g} it does",
+        f"lr={lr * factor:g}",
+        _steps(plain, other, f"with lr {lr * factor:g}"),
+        ("model and data: the same weights learn on the same batches at the lower rate",),
+        "confirmed",
+    )
+
+
+def _best_lower_rate(scene: Scene) -> tuple[float, Replay | None]:
+    """The factor below 1 that ends lowest; smaller ones are tried while they help."""
+    best: tuple[float, Replay | None] = (1.0, None)
+    for factor in _LOWER:
+        other = scene.what_if(f"lr x {factor:g}", change=lr_times(factor))
+        if other is None:
+            break
+        if best[1] is None or other.final < best[1].final:
+            best = (factor, other)
+        elif math.isfinite(best[1].final):
+            break
+    return best
+
+
+def _steps(plain: Replay, other: Replay, what: str) -> tuple[Evidence, ...]:
+    return (
+        Evidence(
+            f"loss {plain.first:.3g} -> {plain.final:.3g} in {len(plain.losses)} steps",
+            f"{other.final:.3g} {what}",
+            "same weights, same batches",
+        ),
+    )
+
+
+def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> Finding:
+    lr = _rate(scene)
+    return Finding(
+        "MOMENTUM_TOO_HIGH",
+        "warn",
+        f"momentum {momentum:g} makes the effective learning rate {lr / (1 - momentum):.3g}",
+        "momentum=0.9",
+        _steps(plain, calmer, "with momentum 0.9"),
+        ("the learning rate: it learns at the same one with momentum 0.9",),
+        "confirmed",
+    )
+
+
+def lr_too_low(scene: Scene) -> Iterator[Finding]:
+    """The same few rows barely lower the loss, and do at a rate many times as high."""
+    if not scene.own_optimizer or not scene.classes or _will_rise(scene):
+        return
+    own = scene.by_heart("the own learning rate on 32 rows", scene.setup, _FEW_STEPS)
+    if own is None or not own.finite or not own.first > 0.5 * scene.prior_loss:
+        return
+    drop, lr = _drop(own), _rate(scene)
+    if drop >= 0.01:
+        return
+    for factor in _HIGHER if lr > 0 else ():
+        twin = scene.setup.copy()
+        name = f"lr x {factor:g} on 32 rows"
+        other = scene.by_heart(name, lr_times(factor)(twin), _FEW_STEPS) if twin else None
+        if other is None:
+            return
+        if other.finite and _drop(other) >= max(0.2, 20 * drop):
+            yield _too_low(scene, lr, factor, own, other)
+            return
+    if lr == 0:
+        yield Finding(
+            "LR_TOO_LOW",
+            "warn",
+            "the learning rate is 0: no step changes anything",
+            "lr=0.1 for SGD, lr=1e-3 for Adam",
+            (Evidence("lr 0", "above 0"),),
+        )
+
+
+def _drop(replay: Replay) -> float:
+    """The share of the loss that the steps took away."""
+    return max(0.0, 1 - replay.losses[-1] / replay.first)
+
+
+def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay) -> Finding:
+    rows = min(MEMORISED, scene.probe.rows)
+    return Finding(
+        "LR_TOO_LOW",
+        "warn",
+        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows "
+        f"take {_drop(own):.2%} off the loss",
+        f"lr={lr * factor:g}",
+        (
+            Evidence(
+                f"loss {own.first:.4g} -> {own.losses[-1]:.4g} in {len(own.losses)} steps",
+                f"{other.losses[-1]:.3g} with lr {lr * factor:g}",
+                "same weights, same rows",
+            ),
+        ),
+        ("model and loss: the same weights learn the same rows at the higher rate",),
+        "confirmed",
+    )
+
+
+def weight_decay_too_large(scene: Scene) -> Iterator[Finding]:
+    """The decay of a hundred steps outweighs what is learned in them."""
+    decays = [g for g in _groups(scene) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
+    if not decays or not scene.own_optimizer or not scene.classes:
+        return
+    shrink, decay = max((_shrink(g), float(g["weight_decay"])) for g in decays)
+    if shrink < 0.3 and decay < 0.1:
+        return
+    plain = scene.what_if("100 steps as they are", 100)
+    if plain is None or not plain.final > 0.8 * scene.prior_loss:
+        return
+    other = scene.what_if("no weight decay", 100, change=without_decay)
+    if other is None or not lower(other, plain, 0.1):
+        return
+    yield Finding(
+        "WEIGHT_DECAY_TOO_LARGE",
+        "warn",
+        f"weight decay {decay:g} shrinks the weights faster than they learn",
+        "weight_decay=1e-4",
+        (
+            *_steps(plain, other, "without weight decay"),
+            Evidence(f"weights lose {shrink:.0%} in 100 steps by decay alone", "a few per cent"),
+        ),
+        ("the learning rate: the same one learns without decay",),
+        "confirmed",
+    )
+
+
+def _shrink(group: dict[str, Any]) -> float:
+    """The share of a weight that 100 steps of decay alone take away."""
+    lr, momentum = float(group.get("lr", 0.0)), float(group.get("momentum", 0.0) or 0.0)
+    rate = lr * float(group["weight_decay"]) / max(1 - momentum, 1e-3)
+    return 1 - math.exp(-min(100 * rate, 700.0))

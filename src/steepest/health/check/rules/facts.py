@@ -1,0 +1,323 @@
+"""Facts about the data: what is not finite, constant, sorted, in both parts, or not a class."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from steepest.health.check.data import Table, near_continuous, neighbour_correlation, row_hashes
+from steepest.health.check.probes import Scene, class_indices
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.replay.batches import Batch, Part
+
+# So few rows of the validation part in training are no leak.
+_FEW_TWINS = 0.01
+
+
+def _parts(scene: Scene) -> Iterator[tuple[str, Tensor]]:
+    """The inputs that were read, by part."""
+    if scene.train.whole:
+        yield "training", scene.train.whole[0]
+    else:
+        shape = scene.probe.x
+        same = [b.x for b in scene.batches if b.x is not None and shape is not None]
+        if same and all(x.shape[1:] == same[0].shape[1:] for x in same):
+            yield "training", torch.cat(same)
+    if scene.val.whole:
+        yield "validation", scene.val.whole[0]
+    elif scene.val_probe is not None and scene.val_probe.x is not None:
+        yield "validation", scene.val_probe.x
+
+
+def nonfinite_input(scene: Scene) -> Iterator[Finding]:
+    for part, x in _parts(scene):
+        if not x.is_floating_point():
+            continue
+        broken = ~x.flatten(1).isfinite() if x.ndim > 1 else ~x.isfinite()[:, None]
+        count = int(broken.sum())
+        if not count:
+            continue
+        row, column = (int(v) for v in broken.nonzero()[0])
+        rows = int(broken.any(1).sum())
+        yield Finding(
+            "NONFINITE_INPUT",
+            "error",
+            f"{count} NaN or infinite values in {rows} {part} rows: the loss becomes NaN",
+            "keep = X.flatten(1).isfinite().all(1); X, y = X[keep], y[keep]  # or impute",
+            (Evidence(f"{count} values", "0", f"first in {part} row {row}, column {column}"),),
+            ("a NaN born in the net: these are in the inputs",),
+        )
+
+
+def constant_input(scene: Scene) -> Iterator[Finding]:
+    """Every row equal, or nearly every column with one value."""
+    x = next((x for part, x in _parts(scene) if part == "training"), None)
+    if x is None or len(x) < 16 or x.ndim < 2:
+        return
+    flat = x.flatten(1)
+    one_value = (flat == flat[0]).all(0)
+    share = float(one_value.float().mean())
+    if share == 1.0:
+        yield Finding(
+            "CONSTANT_INPUT",
+            "error",
+            f"all {len(x)} training rows that were read are equal: there is nothing to learn from",
+            "print(next(iter(train_loader))[0][:2])  # look for integer division or empty reads",
+            (Evidence("0 columns vary", f"{flat.shape[1]}", f"value {float(flat[0, 0]):.3g}"),),
+        )
+    elif share > 0.9 and flat.shape[1] >= 10:
+        yield Finding(
+            "CONSTANT_FEATURES",
+            "warn",
+            f"{share:.0%} of the {flat.shape[1]} columns have one value in all rows that were read",
+            "look at one row; X = X[:, X.std(0) > 0]",
+            (Evidence(f"{int((~one_value).sum())} columns vary", f"{flat.shape[1]}"),),
+            confidence="suspected",
+        )
+
+
+def class_set_mismatch(scene: Scene) -> Iterator[Finding]:
+    """Labels that the outputs do not have, and validation classes that training never saw."""
+    ignored = getattr(scene.setup.loss_fn, "ignore_index", -100)
+    C = scene.logits.shape[1] if scene.logits.ndim > 1 else 1
+    y = _labels(scene.train, scene.batches)
+    if y is None or scene.kind not in ("cross_entropy", "nll") or C < 2:
+        return
+    y = y[y != ignored]
+    seen = set(y.tolist())
+    wrong = sorted(label for label in seen if not 0 <= label < C)
+    if wrong:
+        yield _out_of_range(wrong, C)
+        return
+    val = _labels(scene.val, [scene.val_probe] if scene.val_probe else [])
+    everything = scene.train.complete or scene.train.whole is not None
+    if val is None or not everything:
+        return
+    new = sorted(set(val[val != ignored].tolist()) - seen)
+    if new:
+        yield Finding(
+            "CLASS_SET_MISMATCH",
+            "warn",
+            f"the validation part has classes that no training row has: {new[:8]}",
+            "split with stratify=y, or number the classes of both parts by one list",
+            (Evidence(f"{len(new)} new classes", "0", f"{len(seen)} classes in training"),),
+        )
+    elif len(seen) < C:
+        yield Finding(
+            "CLASS_SET_MISMATCH",
+            "info",
+            f"the model has {C} outputs, and the training rows have {len(seen)} classes",
+            f"nn.Linear(..., {len(seen)}), unless the others will come",
+            (Evidence(f"{C} outputs", f"{len(seen)}"),),
+        )
+
+
+def _out_of_range(wrong: list[int], C: int) -> Finding:
+    hint = "y = y - 1  # labels from 1" if wrong == [C] else f"nn.Linear(..., {max(wrong) + 1})"
+    return Finding(
+        "CLASS_SET_MISMATCH",
+        "error",
+        f"labels {wrong[:8]} are outside of the model's {C} outputs",
+        hint,
+        (Evidence(f"labels up to {max(wrong)}", f"0 to {C - 1}"),),
+    )
+
+
+def _labels(part: Part, batches: list[Batch]) -> Tensor | None:
+    """Labels in the data's order where they lie in memory, else of the batches."""
+    if part.whole and len(part.whole) == 2:
+        return class_indices(part.whole[1])
+    found = [class_indices(batch.target) for batch in batches]
+    labels = [y for y in found if y is not None]
+    return torch.cat(labels) if labels and len(labels) == len(found) else None
+
+
+def ignored_labels(scene: Scene) -> Iterator[Finding]:
+    """Labels equal to ignore_index."""
+    y = _labels(scene.train, scene.batches)
+    ignored = getattr(scene.setup.loss_fn, "ignore_index", -100)
+    if y is None or scene.kind not in ("cross_entropy", "nll"):
+        return
+    share = float((y == ignored).float().mean())
+    if not share:
+        return
+    loud = share > 0.2
+    yield Finding(
+        "IGNORED_LABELS",
+        "warn" if loud else "info",
+        f"{share:.1%} of the labels are {ignored}: the loss leaves these rows out",
+        f"keep = y != {ignored}; X, y = X[keep], y[keep]  # if they are not meant to be left out",
+        (Evidence(f"{share:.1%} of {len(y)} labels", "0 %"),),
+    )
+
+
+def unshuffled_sorted(scene: Scene) -> Iterator[Finding]:
+    """Labels in runs, in the order in which the loader gives them."""
+    by_batch = [class_indices(batch.target) for batch in scene.batches]
+    labels = [y for y in by_batch if y is not None and len(y) > 1]
+    if len(labels) < 3 or len(labels) < len(by_batch) - 1:
+        return
+    y = torch.cat(labels)
+    everything = _labels(scene.train, []) if scene.train.whole else scene.labels
+    everything = y if everything is None else everything
+    share = everything[everything >= 0].bincount().double()
+    share = share / share.sum()
+    if len(y) < 100 or float(share.max()) > 0.98:
+        return
+    z, B = _runs(y, share), len(labels[0])
+    distinct = sum(len(set(b.tolist())) for b in labels) / len(labels)
+    expected = float((1 - (1 - share) ** B).sum())
+    if z >= -6 or distinct >= 0.7 * expected:
+        return
+    yield Finding(
+        "UNSHUFFLED_SORTED",
+        "error" if distinct <= 1.5 else "warn",
+        "the loader gives the rows in the order of their labels: each step unlearns the last",
+        "DataLoader(dataset, batch_size, shuffle=True)",
+        (
+            Evidence(f"{distinct:.1f} classes in a batch", f"{expected:.1f}", f"{B} rows each"),
+            Evidence(f"runs test z = {z:.0f}", "above -6", f"{len(y)} labels in order"),
+        ),
+        ("shuffle=False on mixed rows: their labels would not come in runs",),
+    )
+
+
+def _runs(y: Tensor, share: Tensor) -> float:
+    """How many deviations the changes of label lie below those of an independent order."""
+    changes = float((y[1:] != y[:-1]).sum())
+    p = 1 - float((share**2).sum())
+    return (changes - p * (len(y) - 1)) / math.sqrt(max(p * (1 - p), 1e-6) * (len(y) - 1))
+
+
+def train_val_leak(scene: Scene) -> Iterator[Finding]:
+    """Validation rows whose inputs are those of a training row."""
+    if scene.train.dataset is not None and scene.train.dataset is scene.val.dataset:
+        yield Finding(
+            "EVAL_ON_TRAIN",
+            "warn",
+            "the validation loader reads the training data: its figures say nothing about new rows",
+            "train, val = torch.utils.data.random_split(dataset, [0.8, 0.2])",
+            (Evidence("one dataset in both loaders", "two without common rows"),),
+        )
+        return
+    parts = dict(_parts(scene))
+    x, v = parts.get("training"), parts.get("validation")
+    if x is None or v is None or x.shape[1:] != v.shape[1:] or x.ndim < 2:
+        return
+    x, v = x[:50_000], v[:20_000]
+    train_hashes = row_hashes(x)
+    known = set(train_hashes)
+    varied = v.flatten(1) != v.flatten(1)[:, :1]
+    twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
+    count, share = sum(twins), sum(twins) / len(v)
+    if share <= _FEW_TWINS or count < 5:
+        return
+    own = 1 - len(known) / len(train_hashes)
+    continuous = x.is_floating_point() and near_continuous(x)
+    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * own)
+    if share <= limit:
+        return
+    yield Finding(
+        "TRAIN_VAL_LEAK",
+        "warn",
+        f"{count} of {len(v)} validation rows ({share:.0%}) are training rows: the validation "
+        "figures are too good",
+        "split before augmenting or oversampling; drop equal rows first: torch.unique(X, dim=0)",
+        (
+            Evidence(f"{share:.1%} of the validation rows are in training", f"<= {limit:.1%}"),
+            Evidence(f"{own:.1%} of the training rows have a twin there", "the same share"),
+        ),
+        ("equal rows by chance: a column takes nearly as many values as there are rows",)
+        if continuous
+        else (f"equal rows by chance: training rows repeat in {own:.1%} only",),
+    )
+
+
+def preprocessing_mismatch(scene: Scene) -> Iterator[Finding]:
+    """Columns of the validation part moved or stretched as a whole."""
+    parts = dict(_parts(scene))
+    x, v = parts.get("training"), parts.get("validation")
+    if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
+        return
+    a, b = x[:5000].flatten(1).double(), v[:5000].flatten(1).double()
+    of_a, of_b = a.std(0), b.std(0)
+    vary = (of_a > 1e-8) & (of_b > 1e-12)
+    if len(b) < 30 or not bool(vary.any()) or not bool(a.isfinite().all() and b.isfinite().all()):
+        return
+    shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
+    stretch = float((of_b / of_a)[vary].log().abs().median())
+    if shift <= 1 and stretch <= math.log(3):
+        return
+    yield Finding(
+        "TRAIN_VAL_PREPROC_MISMATCH",
+        "warn",
+        "validation inputs are not prepared like training inputs: the net has never seen such rows",
+        "mean, std = X_train.mean(0), X_train.std(0); X_val = (X_val - mean) / std  # both parts",
+        (
+            Evidence(f"median column moved by {shift:.2g} deviations", "below 1"),
+            Evidence(f"median column stretched {math.exp(stretch):.2g} times", "below 3"),
+        ),
+        ("a natural shift of a few columns: this is the median over all",),
+    )
+
+
+def image_layout(scene: Scene) -> Iterator[Finding]:
+    """Channels-last memory viewed as channels-first."""
+    x = scene.probe.x
+    if x is None or x.ndim != 4 or x.shape[1] not in (2, 3, 4) or not x.is_floating_point():
+        return
+    n, c, h, w = x.shape
+    if min(h, w) < 6 or not bool(x.isfinite().all()):
+        return
+    fed = neighbour_correlation(x)
+    other = neighbour_correlation(x.contiguous().view(n, h, w, c).permute(0, 3, 1, 2))
+    if fed < 0.3 and other >= fed + 0.3:
+        yield Finding(
+            "IMAGE_LAYOUT_SCRAMBLED",
+            "warn",
+            "the pixels are in the wrong order: (N, H, W, C) memory is read as (N, C, H, W)",
+            "x = x.view(N, H, W, C).permute(0, 3, 1, 2)  # not x.view(N, C, H, W)",
+            (Evidence(f"correlation of neighbouring pixels {fed:.2f}", f"{other:.2f} permuted"),),
+            confidence="confirmed",
+        )
+
+
+def batchnorm_tiny_batch(scene: Scene) -> Iterator[Finding]:
+    """A last batch of one row, and statistics over too few values."""
+    assert scene.first is not None
+    norms = {
+        name: m
+        for name, m in scene.setup.model.named_modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and name in scene.first.signals
+    }
+    B, N = scene.train.batch_size, scene.train.size
+    flat = [name for name, m in norms.items() if isinstance(m, nn.BatchNorm1d)]
+    if B and N and B > 1 and flat and N % B == 1 and not scene.train.drop_last:
+        yield Finding(
+            "BATCHNORM_TINY_BATCH",
+            "error",
+            f"the last batch of an epoch has one row ({N} rows in batches of {B}), and "
+            f"{flat[0]!r} cannot normalise a single row: the training stops with an error",
+            "DataLoader(..., drop_last=True)",
+            (Evidence(f"{N} mod {B} = 1 row", "0 or at least 2", flat[0]),),
+        )
+    elif norms and scene.batches[0].rows <= 2:
+        name = next(iter(norms))
+        yield Finding(
+            "BATCHNORM_TINY_BATCH",
+            "warn",
+            f"batches of {scene.batches[0].rows} rows are too few for the statistics of {name!r}",
+            "a batch_size of 16 or more, or nn.GroupNorm / nn.LayerNorm",
+            (Evidence(f"{scene.batches[0].rows} rows", "at least 8", name),),
+        )
+
+
+def table_of(batch: Batch | None, part: Part) -> Table | None:
+    """Rows with their classes, for what compares rows."""
+    if part.whole and len(part.whole) == 2:
+        return Table(part.whole[0], class_indices(part.whole[1]))
+    if batch is None or batch.x is None:
+        return None
+    y = class_indices(batch.target)
+    return Table(batch.x, y if y is not None and len(y) == len(batch.x) else None)

@@ -1,0 +1,223 @@
+"""Facts about the program: which parameters are held, reached and used; which mode does what."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepest.engine import seed_generators
+from steepest.health.check.probes import PASSED, Pass, Scene, graph_nodes, run_pass
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.replay.replay import first_tensor, groups_of
+
+
+def _listed(names: list[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
+    """Trainable parameters that are in no group, and tensors in groups that the model lacks.
+
+    Where some are held, the first pass is awaited: an error if the output layer is not among them.
+    """
+    model, optimizers = scene.setup.model, scene.setup.optimizers
+    if not scene.own_optimizer or not all(map(groups_of, optimizers)):
+        return
+    held = {id(p): p for o in optimizers for g in groups_of(o) for p in g["params"]}
+    own = {id(p) for p in model.parameters()}
+    trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    missing = [name for name, p in trainable if id(p) not in held]
+    if not missing:
+        return
+    of_loss = scene.setup.loss_fn.parameters() if isinstance(scene.setup.loss_fn, nn.Module) else ()
+    known = own | {id(p) for p in of_loss}
+    stale = sum(p.numel() for k, p in held.items() if k not in known)
+    everything = len(missing) == len(trainable)
+    some = not everything and not stale
+    if (scene.first is None and not scene.train.problem) if some else scene.first is not None:
+        return
+    head = some and scene.first is not None and not _head(scene.first).isdisjoint(missing)
+    seen = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
+    if stale:
+        seen.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
+    yield Finding(
+        "PARAMS_NOT_IN_OPTIMISER",
+        "error" if everything or stale or head else "warn",
+        "the optimizer holds none of the model's parameters: no step can change the model"
+        if everything
+        else f"the optimizer does not hold {_listed(missing)}: no step changes them",
+        "make the optimizer after the model is complete: "
+        f"{type(optimizers[0]).__name__}(model.parameters(), ...)",
+        tuple(seen),
+        ("frozen on purpose: they have requires_grad=True",),
+    )
+
+
+def _head(first: Pass) -> set[str]:
+    """Names of the parameters of the last layer: of the graph's last node that takes a matrix."""
+    names = {id(p): name for name, p in first.setup.model.named_parameters()}
+    for node in graph_nodes(first.logits.grad_fn):
+        leaves = [leaf for parent, _ in node.next_functions for leaf in _leaves(parent)]
+        if any(leaf.ndim > 1 for leaf in leaves):
+            return {names[id(leaf)] for leaf in leaves if id(leaf) in names}
+    return set()
+
+
+def _leaves(node: Any) -> Iterator[Tensor]:
+    """The leaf that a node passes on: itself, or a view or transpose of it."""
+    while node is not None and node.name().startswith(PASSED) and node.next_functions:
+        node = node.next_functions[0][0]
+    if hasattr(node, "variable"):
+        yield node.variable
+
+
+def unregistered_layers(scene: Scene) -> Iterator[Finding]:
+    """Leaves of the loss's graph that want a gradient and are not among the parameters."""
+    assert scene.first is not None
+    setup = scene.first.setup
+    known = {id(p) for p in setup.model.parameters()} | scene.own_ids
+    known |= {id(p) for o in setup.optimizers for g in groups_of(o) for p in g["params"]}
+    if isinstance(setup.loss_fn, nn.Module):
+        known |= {id(p) for p in setup.loss_fn.parameters()}
+    known |= {id(a) for a in (*scene.probe.args, *scene.probe.kwargs.values())}
+    strange = [leaf for leaf in scene.first.leaves if id(leaf) not in known]
+    strange = list({id(leaf): leaf for leaf in strange if leaf.ndim}.values())
+    if not strange:
+        return
+    shapes = [str(tuple(leaf.shape)) for leaf in strange]
+    yield Finding(
+        "UNREGISTERED_LAYERS",
+        "warn",
+        f"the loss depends on {len(strange)} weight tensors that model.parameters() does not "
+        "contain: they are neither trained nor saved",
+        "self.layers = nn.ModuleList(layers)  # not a Python list",
+        (Evidence(f"{len(strange)} tensors outside", "0", "shapes " + _listed(shapes)),),
+    )
+
+
+def detached_graph(scene: Scene) -> Iterator[Finding]:
+    """Parameters that get no gradient although their module ran, in each of up to three batches."""
+    assert scene.first is not None
+    passes = [scene.first]
+    without = {name for name, grad in scene.first.grads.items() if grad is None}
+    for batch in scene.batches[:2] if without else []:
+        again = run_pass(scene.setup, batch)
+        if again is not None:
+            passes.append(again)
+            without &= {name for name, grad in again.grads.items() if grad is None}
+    if not without:
+        return
+    parameters = scene.first.grads
+    ran = {name for p in passes for name, signal in p.signals.items() if signal.calls}
+    cut = sorted(
+        (name for name in without if _module_ran(scene.setup.model, name, ran)),
+        key=list(parameters).index,
+    )
+    unused = sorted(without - set(cut), key=list(parameters).index)
+    if len(without) == len(parameters):
+        yield Finding(
+            "DETACHED_GRAPH",
+            "error",
+            "the loss is not connected to any parameter: backward reaches nothing",
+            "remove .detach(), .data, .item(), .numpy() or torch.no_grad() between model and loss",
+            (Evidence(f"0 of {len(parameters)} parameters get a gradient", "all"),),
+        )
+    elif cut:
+        yield Finding(
+            "DETACHED_GRAPH",
+            "warn",
+            f"no gradient reaches {_listed(cut)}, though the forward pass uses them",
+            "remove .detach(), .data or torch.no_grad() behind these layers; or, if they are to "
+            "stay as they are, parameter.requires_grad_(False)",
+            (Evidence("gradient None after backward", "a tensor", _listed(cut)),),
+            (f"stochastic depth: {len(passes)} batches gave the same",),
+        )
+    elif unused:
+        yield Finding(
+            "DETACHED_GRAPH",
+            "info",
+            f"the forward pass does not use {_listed(unused)}",
+            "remove these layers, or call them in forward",
+            (Evidence("gradient None, and the layer was not called", "called", _listed(unused)),),
+        )
+
+
+def _module_ran(model: nn.Module, parameter: str, ran: set[str]) -> bool:
+    """Whether the module that owns a parameter was called; the model itself always is."""
+    owner = parameter.rpartition(".")[0]
+    module = model.get_submodule(owner) if owner else model
+    if isinstance(module, (nn.ParameterList, nn.ParameterDict)):
+        owner = owner.rpartition(".")[0]
+    return owner in ran or not owner
+
+
+def nothing_trainable(scene: Scene) -> Iterator[Finding]:
+    if not any(p.requires_grad for p in scene.setup.model.parameters()):
+        yield Finding(
+            "DETACHED_GRAPH",
+            "error",
+            "no parameter of the model requires a gradient: nothing can be trained",
+            "for p in model.parameters(): p.requires_grad_(True)",
+            (Evidence("0 parameters with requires_grad", "at least 1"),),
+        )
+
+
+def ascent(scene: Scene) -> Iterator[Finding]:
+    """maximize=True, or a loss that falls where the cross entropy rises."""
+    upwards = [g for o in scene.setup.optimizers for g in groups_of(o) if g.get("maximize")]
+    negative = scene.kind in ("cross_entropy", "bce_logits") and scene.loss_at_start < 0
+    if bool(upwards) != negative and scene.classes:
+        found = "maximize=True" if upwards else f"loss {scene.loss_at_start:.3g} before training"
+        yield Finding(
+            "ASCENT",
+            "error",
+            "every step makes the cross entropy larger: the descent goes uphill",
+            "torch.optim.SGD(..., maximize=False)" if upwards else "loss.backward()  # not -loss",
+            (Evidence(found, "maximize=False" if upwards else "a loss of at least 0"),),
+        )
+
+
+def stochastic_eval(scene: Scene) -> Iterator[Finding]:
+    """Two forward passes in eval mode that differ."""
+    twin = scene.setup.copy()
+    if twin is None:
+        return
+    twin.model.eval()
+    few = scene.probe.take(slice(0, 64))
+    with torch.no_grad():
+        seed_generators(1)
+        a = first_tensor(twin.outputs(few))
+        seed_generators(2)
+        b = first_tensor(twin.outputs(few))
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.shape != b.shape:
+        return
+    gap = float((a - b).abs().max())
+    if gap > 1e-6 * max(1.0, float(a.abs().max())):
+        yield Finding(
+            "STOCHASTIC_EVAL",
+            "warn",
+            "in eval mode the model gives other outputs each time: something random stays on",
+            "F.dropout(x, p, training=self.training)",
+            (Evidence(f"outputs differ by up to {gap:.3g}", "0", "same rows, twice"),),
+            ("dropout of train mode: both passes were in eval mode",),
+        )
+
+
+def shared_module(scene: Scene) -> Iterator[Finding]:
+    """The same layer object several times in one container."""
+    for name, module in scene.setup.model.named_modules():
+        if not isinstance(module, (nn.Sequential, nn.ModuleList)):
+            continue
+        children = [m for m in module._modules.values() if m is not None]
+        weighty = [m for m in children if next(m.parameters(), None) is not None]
+        if len({id(m) for m in weighty}) < len(weighty):
+            yield Finding(
+                "SHARED_MODULE",
+                "info",
+                f"{name or 'the model'} has the same layer in several places: one set of weights",
+                "[nn.Linear(64, 64) for _ in range(5)]  # not [nn.Linear(64, 64)] * 5",
+                (Evidence(f"{len({id(m) for m in weighty})} layers", f"{len(weighty)}", name),),
+            )
+            return

@@ -1,0 +1,109 @@
+"""The scale of the inputs: a fact becomes a finding if standardising them helps."""
+
+from collections.abc import Iterator
+
+from torch import Tensor
+
+from steepest.health.check.probes import Scene, run_pass
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.foreign import swallow
+from steepest.health.replay.replay import Replay
+
+_FIX = "mean, std = X_train.mean({axes}), X_train.std({axes}); X = (X - mean) / std  # both parts"
+
+
+def input_scale(scene: Scene) -> Iterator[Finding]:
+    """Inputs that are too large, too small, or mixed."""
+    x = scene.probe.x
+    if x is None or not x.is_floating_point() or x.ndim < 2 or not bool(x.isfinite().all()):
+        return
+    rms = float(x.double().square().mean().sqrt())
+    widest = _mixed_columns(x)
+    if 0.02 <= rms <= 10 and widest is None:
+        return
+    transform = scene.standardise
+    plain = scene.plain
+    if transform is None or plain is None:
+        return
+    other = scene.what_if("standardised inputs", seen=transform)
+    if other is None:
+        return
+    start = _loss_at_start(scene)
+    needed = 0.3 if rms < 0.02 and widest is None else 0.2
+    cured = other.final <= (1 - needed) * plain.final
+    from_start = start is not None and scene.loss_at_start > 1.5 * start and start > 0
+    if not (cured or from_start) or not other.final < plain.final:
+        return
+    yield _finding(scene, x, rms, widest, plain, other, start)
+
+
+def _mixed_columns(x: Tensor) -> list[tuple[int, float]] | None:
+    """The widest and the narrowest columns of a table if they lie a thousandfold apart."""
+    if x.ndim != 2 or x.shape[1] < 2:
+        return None
+    std = x.double().std(0)
+    dense = ((x == 0).double().mean(0) < 0.8) & (std > 0)
+    if int(dense.sum()) < 2:
+        return None
+    columns = dense.nonzero()[:, 0]
+    order = columns[std[columns].argsort(descending=True)]
+    if float(std[order[0]]) <= 1e3 * float(std[order[-1]]):
+        return None
+    shown = [*order[:3].tolist(), int(order[-1])]
+    return [(k, float(std[k])) for k in shown]
+
+
+def _loss_at_start(scene: Scene) -> float | None:
+    """L0 with standardised inputs."""
+    assert scene.standardise is not None
+    try:
+        passed = run_pass(scene.setup, scene.standardise(scene.probe))
+    except Exception as error:  # the user's code runs in here
+        swallow(error)
+        return None
+    if passed is None:
+        return None
+    return passed.loss / (scene.probe.rows if scene.summed else 1)
+
+
+def _finding(
+    scene: Scene,
+    x: Tensor,
+    rms: float,
+    widest: list[tuple[int, float]] | None,
+    plain: Replay,
+    other: Replay,
+    start: float | None,
+) -> Finding:
+    low, high = float(x.min()), float(x.max())
+    steps = len(other.losses)
+    seen = [
+        Evidence(f"root mean square {rms:.3g}, from {low:.3g} to {high:.3g}", "about 1"),
+        Evidence(
+            f"loss {plain.final:.3g} after {steps} steps",
+            f"{other.final:.3g} with standardised inputs",
+            "same weights, same batches",
+        ),
+    ]
+    if start is not None and scene.loss_at_start > 1.5 * start:
+        seen.append(Evidence(f"loss at the start {scene.loss_at_start:.3g}", f"{start:.3g}"))
+    ruled_out = ("learning rate and initialisation: the same ones do with standardised inputs",)
+    fix = _FIX.format(axes="(0, 2, 3)" if x.ndim == 4 else "0")
+    if widest is not None:
+        named = ", ".join(f"{k}: {std:.3g}" for k, std in widest)
+        seen.insert(0, Evidence(f"deviations of columns {named}", "within a factor of 1000"))
+        message = "columns of very different scales: the widest ones drown the others"
+        return _of("FEATURE_SCALES_MIXED", message, fix, seen, ruled_out)
+    if rms < 0.02:
+        message = "the inputs are close to 0: they were scaled twice"
+        return _of("INPUT_TOO_SMALL", message, "scale once: X / 255", seen, ruled_out)
+    whole = low >= 0 and 100 < high <= 255 and bool((x == x.round()).all())
+    what = "raw 8-bit pixels, 0 to 255" if whole else f"a root mean square of {rms:.3g}"
+    message = f"the inputs are not normalised ({what})"
+    return _of("INPUT_NOT_NORMALISED", message, fix, seen, ruled_out)
+
+
+def _of(
+    code: str, message: str, fix: str, seen: list[Evidence], ruled_out: tuple[str, ...]
+) -> Finding:
+    return Finding(code, "warn", message, fix, tuple(seen), ruled_out, "confirmed")

@@ -1,0 +1,200 @@
+"""Whether labels belong to their rows, judged by the rows' neighbours."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from steepest.health.check.data import (
+    Neighbours,
+    Table,
+    clustered,
+    comparable,
+    guessed,
+    neighbours,
+    one_column_accuracies,
+    shift_of_labels,
+)
+from steepest.health.check.probes import Scene
+from steepest.health.check.rules.facts import table_of
+from steepest.health.findings.finding import Evidence, Finding
+
+_ENOUGH = 0.5  # seconds for a check that compares many rows
+_MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong labels
+
+
+@dataclass(frozen=True)
+class Signal:
+    """T1: training rows, and what their neighbours say."""
+
+    table: Table
+    found: Neighbours
+
+
+def data_signal(scene: Scene) -> Signal | None:
+    """T1; None if the rows cannot be compared."""
+    table = table_of(scene.probe, scene.train)
+    if table is None or table.y is None:
+        return None
+    # By the time that was given, not by what is left of it: as many rows on any machine.
+    table = table.some(2000 if scene.clock.seconds >= _ENOUGH else 500)
+    if not comparable(table) or not scene.classes:
+        return None
+    return Signal(table, neighbours(table))
+
+
+def labels_shuffled(scene: Scene) -> Iterator[Finding]:
+    """No signal in the data: a note before training, loud if a shift of the labels restores it."""
+    signal = data_signal(scene)
+    if signal is None or signal.found.z >= 2 or len(signal.table) < 300:
+        return
+    found = signal.found
+    seen = Evidence(
+        f"neighbours guess {found.accuracy:.1%} of the labels",
+        f"above {found.majority:.1%}, the commonest class",
+        f"z = {found.z:.1f}, {len(signal.table)} rows",
+    )
+    shift = None
+    if len(signal.table) == scene.train.size:
+        shift = shift_of_labels(signal.table, found)
+    if shift is not None:
+        yield Finding(
+            "LABELS_SHUFFLED",
+            "warn",
+            f"the labels are moved by {abs(shift)} row{'s' if abs(shift) > 1 else ''} against the "
+            "inputs",
+            f"y = y.roll({-shift})  # better: permute X and y with one index",
+            (seen, Evidence(f"signal with labels rolled by {-shift}", "without rolling")),
+            ("data without signal: the rolled labels have one",),
+            "confirmed",
+        )
+    else:
+        yield Finding(
+            "LABELS_SHUFFLED",
+            "info",
+            "the labels of similar rows have nothing in common: shuffled labels, or hard data",
+            "perm = torch.randperm(len(X)); X, y = X[perm], y[perm]  # one index for both",
+            (seen,),
+            confidence="suspected",
+        )
+
+
+def val_labels_mismatch(scene: Scene) -> Iterator[Finding]:
+    """Validation labels that fit under another numbering of the classes."""
+    train, val = table_of(scene.probe, scene.train), table_of(scene.val_probe, scene.val)
+    if train is None or val is None or val.y is None or train.X.shape[1:] != val.X.shape[1:]:
+        return
+    train, val = train.some(), val.some(1000)
+    if train.y is None or val.y is None or not comparable(train) or not comparable(val):
+        return
+    if scene.late:
+        scene.unmeasured.append("validation labels against training labels")
+        return
+    C = max(scene.classes, int(train.y.max()) + 1, int(val.y.max()) + 1)
+    confusion = torch.zeros(C, C)
+    guesses = guessed(train, val, C)
+    confusion.index_put_((guesses, val.y), torch.ones(len(val.y)), accumulate=True)
+    plain = float(confusion.diagonal().sum()) / len(val.y)
+    mapping, best = _best_numbering(confusion, len(val.y))
+    usual = neighbours(train).accuracy
+    if best - plain < 0.3 or best < 0.7 * usual or usual < 0.6:
+        return
+    moved = {k: v for k, v in enumerate(mapping) if k != v}
+    shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
+    yield Finding(
+        "VAL_LABELS_MISMATCH",
+        "warn",
+        "validation labels are numbered differently from training labels: "
+        f"in the validation part {shown}",
+        "one list for both parts: class_to_idx = train_dataset.class_to_idx",
+        (
+            Evidence(f"neighbours guess {plain:.1%} of the validation labels", f"{best:.1%}"),
+            Evidence(f"{usual:.1%} within the training part", "the same in validation"),
+        ),
+        ("inputs that differ: the guesses fit under one renumbering",),
+        "confirmed",
+    )
+
+
+def _best_numbering(confusion: Tensor, rows: int) -> tuple[list[int], float]:
+    """Training class -> validation class with the most agreement (Hungarian algorithm)."""
+    from scipy.optimize import linear_sum_assignment
+
+    _, columns = linear_sum_assignment(-np.asarray(confusion))
+    agreed = float(confusion[torch.arange(len(columns)), torch.as_tensor(columns)].sum())
+    return columns.tolist(), agreed / rows
+
+
+def target_leak_feature(scene: Scene) -> Iterator[Finding]:
+    """One column of a table that gives the label away, far better than any other."""
+    table = table_of(scene.probe, scene.train)
+    if table is None or table.y is None or table.X.ndim != 2 or not table.X.is_floating_point():
+        return
+    table = table.some()
+    if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256:
+        return
+    encodes = clustered(table) >= 0.95
+    if not bool(encodes.any()):
+        return
+    scores = one_column_accuracies(table)
+    best, second = scores.topk(2).values.tolist()
+    column = int(scores.argmax())
+    if best < 0.99 or second > best - 0.15 or not encodes[column]:
+        return
+    yield Finding(
+        "TARGET_LEAK_FEATURE",
+        "warn",
+        f"column {column} alone tells the label in {best:.1%} of the rows: it may have been made "
+        "from the label",
+        f"X = torch.cat([X[:, :{column}], X[:, {column + 1}:]], 1)  # or is it known before?",
+        (Evidence(f"{best:.1%} from column {column}", f"{second:.1%}, the second best column"),),
+        ("easy data: no other column comes close",),
+        "suspected",
+    )
+
+
+def imbalance(scene: Scene) -> Iterator[Finding]:
+    """A note before training: rare classes."""
+    train = table_of(scene.probe, scene.train)
+    y = scene.labels if train is None or train.y is None else train.y
+    if y is None or not scene.classes or bool((y < 0).any()) or len(y) < 100:
+        return
+    counts = y.bincount()
+    counts = counts[counts > 0]
+    ratio = float(counts.max()) / float(counts.min())
+    if len(counts) > 1 and ratio >= 10 and getattr(scene.setup.loss_fn, "weight", None) is None:
+        yield Finding(
+            "CLASS_IMBALANCE_COLLAPSE",
+            "info",
+            f"the commonest class has {ratio:.0f} times the rows of the rarest: accuracy alone "
+            "says little",
+            "report recall by class; weight = counts.sum() / (len(counts) * counts)",
+            (Evidence(f"ratio {ratio:.0f}", "below 10"),),
+            confidence="suspected",
+        )
+
+
+def label_noise(scene: Scene) -> Iterator[Finding]:
+    """Rows whose neighbours all have one other label: a note, since many of them are right."""
+    signal = data_signal(scene)
+    if signal is None or signal.found.z < 5 or len(signal.table) < 300:
+        return
+    y, votes = signal.table.y, signal.found.votes
+    assert y is not None
+    own = votes.gather(1, y[:, None])[:, 0]
+    suspects = (own < 0.1) & (votes.max(1).values > 0.7)
+    share = float(suspects.float().mean())
+    if share <= _MOST_SUSPECTS:
+        return
+    rows = ", ".join(str(i) for i in suspects.nonzero()[:5, 0].tolist())
+    yield Finding(
+        "LABEL_NOISE",
+        "info",
+        f"{share:.0%} of the rows have a label that none of their neighbours has",
+        "look at these rows; nn.CrossEntropyLoss(label_smoothing=0.1), and stop early",
+        (Evidence(f"{share:.1%} of the rows", f"below {_MOST_SUSPECTS:.0%}", f"rows {rows}, ..."),),
+        ("labels without any signal: the neighbours of most rows agree with them",),
+        "suspected",
+    )

@@ -1,0 +1,1 @@
+"""What if: steps taken again on copies of the objects, which stay as they are."""

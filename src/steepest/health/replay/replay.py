@@ -1,0 +1,326 @@
+"""What if: the same steps taken again on copies, with one thing changed."""
+
+import copy
+import inspect
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from steepest.engine import seed_generators
+from steepest.health.clock import FOR_EVER, Clock
+from steepest.health.foreign import foreign, mark, swallow
+from steepest.health.replay.batches import Batch
+from steepest.health.replay.on_engine import OnEngine
+from steepest.health.replay.optimizers import Adam
+from steepest.health.replay.planned import Planned
+from steepest.health.replay.untouched import deep
+
+LossFn = Callable[..., Any]
+Transform = Callable[[Batch], Batch]
+
+
+def first_tensor(output: Any) -> Tensor | None:
+    """The logits in whatever a model returns: a tensor, a tuple, a mapping, an object."""
+    if isinstance(output, Tensor):
+        return output
+    if isinstance(output, dict):
+        named = (output[name] for name in ("logits", "out", "output", "outputs") if name in output)
+        return first_tensor(next(named, next(iter(output.values()), None)))
+    if isinstance(output, (tuple, list)):
+        return first_tensor(output[0]) if output else None
+    logits = getattr(output, "logits", None)
+    return logits if isinstance(logits, Tensor) else None
+
+
+@dataclass
+class Setup:
+    """A model, its loss and its optimizers, as the user's loop would use them.
+
+    unpack: the loss gets the logits out of what the model returns, not the whole. form of the call
+    is fixed by the first batch that works.
+    """
+
+    model: nn.Module
+    loss_fn: LossFn
+    optimizers: tuple[Any, ...] = ()
+    unpack: bool = False
+
+    def copy(self) -> "Setup | None":
+        """A copy whose optimizers hold the copy's parameters; None if it cannot be copied."""
+        twin = deep(self.model, self.loss_fn, self.optimizers)
+        if twin is None:
+            return None
+        model, loss_fn, optimizers = twin
+        try:
+            for old, new in zip(self.optimizers, optimizers, strict=True):
+                _complete(old, new)
+        except Exception as error:  # what the user's class keeps cannot be copied
+            swallow(error)
+            return None
+        return Setup(model, loss_fn, optimizers, self.unpack)
+
+    def eval(self) -> "Setup":
+        """The same, its model in evaluation mode."""
+        self.model.eval()
+        return self
+
+    def outputs(self, batch: Batch) -> Any:
+        with foreign:
+            return self.model(*batch.args, **batch.kwargs)
+
+    def loss_of(self, output: Any, target: Any) -> Tensor:
+        """The loss as a scalar: a loss without reduction is averaged."""
+        shown = first_tensor(output) if self.unpack else output
+        with foreign:
+            found = self.loss_fn(shown, target)
+        loss = first_tensor(found)
+        if loss is None:
+            raise mark(TypeError("the loss function returned no tensor"))
+        return loss if loss.ndim == 0 else loss.mean()
+
+    def loss(self, batch: Batch) -> Tensor:
+        return self.loss_of(self.outputs(batch), batch.target)
+
+    def step(self, batch: Batch) -> float:
+        """One step of the user's optimizers; the loss before it."""
+        losses: list[Tensor] = []
+
+        def closure() -> Tensor:
+            for optimizer in self.optimizers:
+                optimizer.zero_grad()
+            loss = self.loss(batch)
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss)
+            return loss
+
+        with foreign:
+            if any(_wants_closure(type(o)) for o in self.optimizers):  # type: ignore[arg-type]
+                for optimizer in self.optimizers:
+                    optimizer.step(closure)
+            else:
+                closure()
+                for optimizer in self.optimizers:
+                    optimizer.step()
+        return float(losses[0].detach())
+
+    def neutral(self, lr: float) -> "Setup":
+        """The same model with Adam at this rate in place of the user's optimizers."""
+        return replace(self, optimizers=(Adam(self.model.parameters(), lr),))
+
+
+@lru_cache
+def _wants_closure(kind: type) -> bool:
+    """Whether step() must be given the loss as a function, as of LBFGS."""
+    closure = inspect.signature(kind.step).parameters.get("closure")  # type: ignore[attr-defined]
+    return closure is not None and closure.default is closure.empty
+
+
+def _complete(old: Any, new: Any) -> None:
+    """Give the copy of an optimizer the attributes that torch leaves out of copies.
+
+    As the list that LBFGS keeps, and whatever a class of the user's has: what it says of parameters
+    is said of the copied ones.
+    """
+    memo: dict[int, Any] = {id(old): new}
+    for g, h in zip(groups_of(old), groups_of(new), strict=True):
+        memo |= {id(a): b for a, b in zip(g["params"], h["params"], strict=True)}
+    for name, value in vars(old).items():
+        if name not in vars(new):
+            with foreign:
+                setattr(new, name, copy.deepcopy(value, memo))
+
+
+def groups_of(optimizer: Any) -> list[dict[str, Any]]:
+    """Its param_groups; empty for a class that has none."""
+    return getattr(optimizer, "param_groups", None) or []
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What some steps did. losses: before each step, in order."""
+
+    losses: tuple[float, ...]
+    cut: bool = False  # time was over before the last step
+
+    @property
+    def finite(self) -> bool:
+        return all(map(math.isfinite, self.losses))
+
+    @property
+    def first(self) -> float:
+        return self.losses[0] if self.losses else math.nan
+
+    @property
+    def final(self) -> float:
+        """Mean of the last third; infinite if any step was not finite."""
+        if not self.finite or not self.losses:
+            return math.inf
+        last = self.losses[-max(1, len(self.losses) // 3) :]
+        return sum(last) / len(last)
+
+    @property
+    def worst(self) -> float:
+        return max(self.losses) if self.finite and self.losses else math.inf
+
+
+def replay(
+    setup: Setup,
+    batches: Sequence[Batch],
+    steps: int,
+    *,
+    change: Callable[[Setup], Setup | None] | None = None,
+    seen: Transform | None = None,
+    until: float = 0.0,
+    clock: Clock = FOR_EVER,
+) -> Replay | None:
+    """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
+
+    change: alters the copy before the first step. seen: alters each batch. until: stops at this
+    share of the first loss. clock: when it is over the replay stops, with cut=True. The same seed
+    goes before every replay, so that two differ by the change alone. The native engine takes
+    the steps where it runs all of the copy; those of a plan of ours are its engine's.
+    """
+    twin = setup.copy()
+    if twin is not None and change is not None:
+        twin = change(twin)
+    if twin is None or not twin.optimizers or not batches:
+        return None
+    shown = [seen(batch) for batch in batches] if seen else list(batches)
+    seed_generators(0)
+    planned = twin.optimizers[0]
+    if isinstance(planned, Planned):
+        return _of_plan(planned, twin, shown, steps, until, clock)
+    twin.model.train()
+    native = OnEngine.of(twin.model, twin.loss_fn, twin.optimizers, shown)
+    if native is not None:
+        found, cut = native.losses(steps, until, clock)
+        return Replay(tuple(found), cut)
+    losses: list[float] = []
+    try:
+        for k in range(steps):
+            if clock.over:
+                return Replay(tuple(losses), cut=True)
+            losses.append(twin.step(shown[k % len(shown)]))
+            if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
+                break
+    except Exception as error:
+        swallow(error)
+        # An optimizer or a model that cannot take these steps; the caller says what it left out.
+        return Replay(tuple(losses), cut=True) if losses else None
+    return Replay(tuple(losses))
+
+
+def _of_plan(
+    planned: Planned,
+    twin: Setup,
+    batches: Sequence[Batch],
+    steps: int,
+    until: float,
+    clock: Clock,
+) -> Replay | None:
+    """The engine of a plan of ours takes the steps, by its recipe."""
+    try:
+        with foreign:  # the user's module runs in the engine
+            engine = planned.on_engine(twin.model, twin.loss_fn, batches)
+            found, cut = engine.losses(steps, until, clock)
+    except Exception as error:
+        swallow(error)
+        return None
+    return Replay(tuple(found), cut)
+
+
+def lr_times(factor: float) -> Callable[[Setup], Setup]:
+    """Multiply every learning rate."""
+    return _in_groups(
+        lambda group: group.update(lr=group["lr"] * factor) if "lr" in group else None
+    )
+
+
+def without_decay(setup: Setup) -> Setup:
+    """Weight decay of 0."""
+    return _in_groups(lambda group: group.update(weight_decay=0.0))(setup)
+
+
+def momentum_of(value: float) -> Callable[[Setup], Setup]:
+    """Another momentum at the same learning rate, where there is one."""
+    return _in_groups(lambda group: group.update(momentum=value) if "momentum" in group else None)
+
+
+def _in_groups(change: Callable[[dict[str, Any]], None]) -> Callable[[Setup], Setup]:
+    def apply(setup: Setup) -> Setup:
+        for optimizer in setup.optimizers:
+            for group in groups_of(optimizer):
+                change(group)
+        return setup
+
+    return apply
+
+
+def mean_loss(setup: Setup) -> Setup:
+    """A summed loss divided by the rows of its batch."""
+    whole = setup.loss_fn
+    return replace(setup, loss_fn=lambda z, y: whole(z, y) / len(y))
+
+
+def on_logits(back: Callable[[Tensor], Tensor]) -> Callable[[Setup], Setup]:
+    """The loss gets back(output) in place of the output: logits in place of probabilities."""
+
+    def apply(setup: Setup) -> Setup:
+        whole = setup.loss_fn
+        return replace(setup, loss_fn=lambda z, y: whole(back(z), y))
+
+    return apply
+
+
+def reinitialised(setup: Setup) -> Setup:
+    """He's initialisation of all matrices and kernels, biases 0; norms and embeddings stay."""
+    kept = (
+        nn.Embedding,
+        nn.EmbeddingBag,
+        nn.LayerNorm,
+        nn.GroupNorm,
+        nn.modules.batchnorm._NormBase,
+    )
+    fixed = {id(p) for m in setup.model.modules() if isinstance(m, kept) for p in m.parameters()}
+    with torch.no_grad():
+        for p in setup.model.parameters():
+            if id(p) in fixed or not p.is_floating_point():
+                continue
+            if p.ndim >= 2:
+                nn.init.kaiming_normal_(p, nonlinearity="relu")
+            elif p.ndim == 1:
+                p.zero_()
+    return setup
+
+
+def standardised(batches: Iterable[Batch]) -> Transform | None:
+    """Subtract the mean and divide by the deviation, measured on these batches.
+
+    Per column of a table or a sequence (..., d), per channel of images (N, C, H, W). None if the
+    first input is not of floating point.
+    """
+    inputs = [batch.x for batch in batches]
+    if not inputs or any(x is None or not x.is_floating_point() for x in inputs):
+        return None
+    x = torch.cat([x for x in inputs if x is not None and x.shape[1:] == inputs[0].shape[1:]])  # type: ignore[union-attr]
+    mean, std = moments(x)
+
+    def apply(batch: Batch) -> Batch:
+        assert batch.x is not None
+        return batch.with_x((batch.x - mean) / std)
+
+    return apply
+
+
+def moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each column or channel; the deviation of a constant one is 1."""
+    axes = (0, *range(2, x.ndim)) if x.ndim >= 4 else tuple(range(max(1, x.ndim - 1)))
+    x = x.double()
+    mean, std = x.mean(axes, keepdim=True), x.std(axes, correction=0, keepdim=True)
+    std = torch.where(std > 1e-12, std, 1.0)
+    return mean.float(), std.float()

@@ -1,0 +1,71 @@
+"""Forward passes of a training, each with its inputs, its loss and the gradient of its logits.
+
+A backward pass may go through several forward passes (pairs, several views), through one, or never
+come (rows that are evaluated with gradients switched on). So what belongs together is kept together
+and judged when the round is over: at the next forward pass after a backward pass, or at the step.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import Tensor
+
+from steepest.health.replay.batches import Batch
+
+_MOST = 64  # passes whose inputs are held
+
+
+@dataclass(eq=False)
+class Pass:
+    """training: the model's flag. frozen: dropout and batch norm rested. logits: detached."""
+
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    training: bool
+    frozen: bool
+    logits: Tensor
+    target: Any = None
+    loss: Tensor | None = None
+    gradient: Tensor | None = None
+
+    def judged(self, logits: Any, target: Any, loss: Tensor) -> None:
+        """The loss was asked. Twice with different targets (mixup): then none of them holds.
+
+        logits: as the loss got them; where the loop took an axis of one away, the target gets it.
+        """
+        z, squeezed = self.logits, isinstance(logits, Tensor) and isinstance(target, Tensor)
+        if squeezed and logits.shape == target.shape and logits.ndim < z.ndim:
+            target = target.reshape(z.shape) if target.numel() == z.numel() else target
+        self.target = target if self.loss is None or self.target is target else None
+        self.loss = loss.detach()
+
+    def batch(self, target: Any) -> Batch:
+        return Batch(self.args, target, self.kwargs)
+
+
+@dataclass
+class Round:
+    """The passes that the next backward pass may go through."""
+
+    passes: list[Pass] = field(default_factory=list)
+
+    def add(self, one: Pass) -> None:
+        self.passes = [*self.passes[-_MOST:], one]
+
+    @property
+    def used(self) -> list[Pass]:
+        return [p for p in self.passes if p.gradient is not None]
+
+    def of(self, logits: Any) -> Pass | None:
+        """The pass whose logits these are, or a view of them; the latest if it is none's."""
+        if isinstance(logits, Tensor):
+            for p in reversed(self.passes):
+                if p.logits.data_ptr() == logits.data_ptr():
+                    return p
+        return self.passes[-1] if self.passes else None
+
+    def evaluated(self) -> list[Pass]:
+        """Take out what was passed in eval mode and that no backward pass followed."""
+        found = [p for p in self.passes if not p.training and p.gradient is None]
+        self.passes = [p for p in self.passes if p not in found]
+        return [p for p in found if p.loss is not None]

@@ -1,0 +1,138 @@
+"""Rules on other dresses than those of tests/faults, and on what looks like a fault and is none."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+import steepest as sp
+from steepest.health import Evidence, Finding
+from steepest.health.findings.ranking import ranked
+
+TIME = 10.0
+
+
+def data(n=480, d=10, classes=3):
+    g = torch.Generator().manual_seed(0)
+    X = torch.randn(n, d, generator=g)
+    return X, X[:, :classes].argmax(1)
+
+
+def net(d=10, classes=3):
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(d, 32), nn.ReLU(), nn.Linear(32, classes))
+
+
+def check(model=None, loss_fn=F.cross_entropy, X=None, y=None, *, lr=0.1, loader=None, val=None):
+    if X is None:
+        X, y = data()
+    model = model or net(X.shape[1])
+    train = loader or DataLoader(TensorDataset(X, y), 32, shuffle=True)
+    optimizer = torch.optim.SGD(model.parameters(), lr, momentum=0.9)
+    return sp.check(model, loss_fn, optimizer, train, val, seconds=TIME)
+
+
+def test_own_functions_are_read_by_their_graph():
+    model = nn.Sequential(*net(), nn.Softmax(-1))
+    assert check(model, lambda p, t: F.cross_entropy(p, t) + 0.0)[0].code == "LOSS_EXPECTS_LOGITS"
+    assert check(model, lambda p, t: F.nll_loss(torch.log(p + 1e-8), t)).loud.codes == []
+    assert check(net(), lambda z, t: (z.logsumexp(1) - z[range(len(z)), t]).mean()).codes == []
+
+
+def test_log_softmax_twice_does_no_harm():
+    assert check(nn.Sequential(*net(), nn.LogSoftmax(1))).codes == []
+
+
+def test_a_last_layer_that_starts_at_zero_is_healthy():
+    model = net()
+    nn.init.zeros_(model[2].weight)
+    nn.init.zeros_(model[2].bias)
+    assert check(model).loud.codes == []
+
+
+class Bag(nn.Module):
+    """Words and places, added and averaged; the places start at 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.head = nn.Embedding(50, 16), nn.Linear(16, 2)
+        self.places = nn.Parameter(torch.zeros(8, 16))
+
+    def forward(self, tokens):
+        return self.head((self.words(tokens) + self.places).mean(1))
+
+
+def test_places_that_start_at_zero_are_no_symmetric_units():
+    tokens = torch.randint(0, 50, (480, 8), generator=torch.Generator().manual_seed(0))
+    assert check(Bag(), X=tokens, y=(tokens.float().mean(1) > 25).long()).loud.codes == []
+
+
+def test_lazy_layers_are_looked_at():
+    model = nn.Sequential(nn.LazyLinear(32), nn.ReLU(), nn.LazyLinear(3))
+    assert check(model).codes == []
+    assert isinstance(model[0].weight, nn.UninitializedParameter)
+
+
+def test_scale_is_harmless_before_a_normalisation():
+    X, y = data()
+    assert check(nn.Sequential(nn.BatchNorm1d(10), *net()), X=300 * X + 1000, y=y).codes == []
+
+
+def test_a_column_that_decides_the_label_is_no_leak():
+    X, _ = data()
+    assert check(net(classes=2), X=X, y=(X[:, 4] > 0).long()).loud.codes == []
+
+
+def test_unshuffled_rows_that_are_mixed_are_healthy():
+    X, y = data()
+    loader = DataLoader(TensorDataset(X, y), 32)
+    assert check(loader=loader).codes == []
+
+
+def test_equal_rows_of_discrete_tables_are_no_leak():
+    g = torch.Generator().manual_seed(0)
+    X = torch.randint(0, 2, (480, 4), generator=g).float()
+    y = (X[:, 0] + X[:, 1] > 1).long()
+    val = DataLoader(TensorDataset(X[:100].clone(), y[:100]), 100)
+    assert "TRAIN_VAL_LEAK" not in check(net(4, 2), X=X, y=y, val=val).codes
+
+
+def test_a_schedule_that_starts_low_is_not_too_low():
+    X, y = data()
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    torch.optim.lr_scheduler.LinearLR(optimizer, 1e-6, total_iters=100)
+    train = DataLoader(TensorDataset(X, y), 32, shuffle=True)
+    assert sp.check(model, F.cross_entropy, optimizer, train, seconds=TIME).codes == []
+
+
+@pytest.mark.parametrize("scale", [1e3, 1e-4])
+def test_the_cause_comes_first_and_explains_the_rest(scale):
+    X, y = data()
+    findings = check(X=X * scale, y=y)
+    assert findings.loud.codes == ["INPUT_NOT_NORMALISED" if scale > 1 else "INPUT_TOO_SMALL"]
+    assert findings[0].confidence == "confirmed"
+    assert "standardised inputs" in str(findings[0].evidence[1])
+
+
+def finding(code, severity="warn"):
+    return Finding(code, severity, "m", "f", (Evidence("a", "b"),))
+
+
+def test_ranking_puts_facts_before_symptoms_and_keeps_what_is_independent():
+    found = [
+        finding("LR_TOO_HIGH"),
+        finding("TRAIN_VAL_LEAK"),
+        finding("DEAD_RELU"),
+        finding("SUM_REDUCTION"),
+        finding("NOT_CHECKED", "info"),
+    ]
+    findings = ranked(found)
+    assert findings.codes == ["TRAIN_VAL_LEAK", "SUM_REDUCTION", "NOT_CHECKED"]
+    assert sorted(f.code for f in findings[1].consequences) == ["DEAD_RELU", "LR_TOO_HIGH"]
+
+
+def test_a_note_explains_no_warning():
+    findings = ranked([finding("SUM_REDUCTION", "info"), finding("LR_TOO_HIGH")])
+    assert findings.codes == ["LR_TOO_HIGH", "SUM_REDUCTION"]
