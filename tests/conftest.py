@@ -33,7 +33,8 @@ _MARKS = {
     "slow": (
         *("abuse/", "parity/test_parity.py", "parity/test_toolbox.py", "engine/test_toolbox.py"),
         *("cli/test_cli.py", "training/test_resume.py", "training/test_multilabel.py"),
-        *("report/test_report.py", "explain/test_descent.py", "explain/test_explain_cli.py"),
+        *("report/test_report.py", "explain/descent/", "explain/test_explain_cli.py"),
+        "explain/test_imports.py",
         *("health/check/test_evidence.py", "health/check/test_odd_objects.py"),
         *("native/test_memory.py", "run/test_links.py", "test_extras.py"),
     ),

@@ -88,7 +88,7 @@ def lecture(output: Path | None, as_json: bool) -> None:
     steepest explain lecture
     steepest explain lecture -o lecture.html
     """
-    from steepest.explain.lecture import SLIPS, checks, lecture_ledger
+    from steepest.explain.lecture import SLIPS, checks, lecture_ledger, print_lecture
 
     ledger, found = lecture_ledger(), checks()
     different = [check for check in found if not check.equal]
@@ -104,9 +104,7 @@ def lecture(output: Path | None, as_json: bool) -> None:
             }
         )
     else:
-        from steepest.explain.text import print_lecture
-
-        print_lecture(ledger, found, SLIPS)
+        print_lecture(ledger, found)
     if different or not ledger.agrees:
         raise click.exceptions.Exit(1)
 
@@ -129,7 +127,7 @@ def backprop(
     \b
     steepest explain backprop runs/churn new.csv --rows 2
     """
-    from steepest.explain.ofrun import backprop_of_run
+    from steepest.explain.backprop.ofrun import backprop_of_run
     from steepest.run import load_run
 
     ledger = backprop_of_run(load_run(run), source, target=target, rows=rows)
@@ -152,7 +150,7 @@ def graph(expression: str, at: str, output: Path | None, as_json: bool) -> None:
     import torch
 
     from steepest.explain import graph as draw
-    from steepest.explain.expression import function_of
+    from steepest.explain.graph.expression import function_of
 
     try:
         numbers = [float(part) for part in at.split(",")]
@@ -202,7 +200,7 @@ def descent(
     steepest explain descent points.csv --target class -o descent.html
     """
     from steepest.explain import descent as film
-    from steepest.explain.film import require_way
+    from steepest.explain.descent.film import require_way
     from steepest.recipe import Recipe
 
     require_way(output)  # before the work

@@ -1,15 +1,19 @@
 """The lecture's numbers worked out again, each beside the one that the slides print."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import torch
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from torch import Tensor, nn, tensor
 
-from steepest.explain.ledger import Ledger, backprop
+from steepest.explain.backprop.ledger import Ledger, backprop
 from steepest.nn import LinearLayer
 from steepest.objective import binary_cross_entropy, cross_entropy
 
@@ -97,6 +101,27 @@ def checks() -> list[Check]:
     for part in parts:
         found += part()
     return found
+
+
+def print_lecture(ledger: Ledger, checks: Sequence[Check]) -> None:
+    """The worked example, and the slides' numbers in tables, topic by topic."""
+    console = Console(highlight=False)
+    console.print(ledger)
+    table = Table("the slides' numbers", "slides", "ours", "", title_justify="left", expand=False)
+    for topic, group in groupby(checks, key=lambda check: check.topic):
+        table.add_section()
+        table.add_row(Text(topic, style="bold"))
+        for check in group:
+            mark = (
+                Text("equal", style="green") if check.equal else Text("DIFFERS", style="bold red")
+            )
+            table.add_row(Text(f"  {check.quantity}"), check.printed, check.rounded, mark)
+    console.print(table)
+    for slip in SLIPS:
+        console.print(Text(f"A slip of the slides: {slip}"))
+    different = sum(not check.equal for check in checks)
+    said = f"{different} of them differ" if different else "all equal at the printed precision"
+    console.print(Text(f"{len(checks)} numbers of the slides: {said}"))
 
 
 def _row(topic: str, names: str, printed: str, ours: Any) -> Iterator[Check]:

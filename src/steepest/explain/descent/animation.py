@@ -1,7 +1,7 @@
 """descent(): moving pictures of gradient descent, as it really happens."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -12,11 +12,11 @@ from torch import nn
 
 from steepest.data import Inputs
 from steepest.errors import RecipeError
-from steepest.explain.film import Film, write_film
-from steepest.explain.paths import Path, follow, frames_of, one_thread
-from steepest.explain.stage import Stage
-from steepest.explain.surface import Surface, surface
-from steepest.explain.toys import TOYS, toy
+from steepest.explain.descent.film import Film, write_film
+from steepest.explain.descent.paths import Path, Picture, follow, frames_of, one_thread
+from steepest.explain.descent.stage import Stage
+from steepest.explain.descent.surface import Surface, surface
+from steepest.explain.descent.toys import TOYS, toy
 from steepest.recipe import Recipe
 from steepest.training.preparation import Preparation, prepare
 
@@ -25,19 +25,6 @@ _USUAL: dict[str, Any] = {"lr": 0.3, "epochs": 30}
 # Places along each axis of the picture.
 _ALONG_LINE, _ALONG_PLANE = 240, 64
 _MARGIN = 0.18
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """Where the net is looked at. points: (N, 1) or (N, 2), the training rows. targets: (N,).
-
-    axes: the coordinates along each input. names: of the classes.
-    """
-
-    points: NDArray[np.float64]
-    targets: NDArray[np.int64]
-    axes: tuple[NDArray[np.float64], ...]
-    names: tuple[str, ...]
 
 
 class Descent:

@@ -13,13 +13,11 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from steepest.explain.colours import DASHES, colour, marker
-from steepest.explain.paths import Path
-from steepest.explain.surface import Surface
+from steepest.explain.descent.paths import Path, Picture
+from steepest.explain.descent.surface import Surface
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
-
-    from steepest.explain.animation import Picture
 
 _DPI = 80
 _COLUMN, _ROW = 3.6, 3.0
@@ -31,7 +29,7 @@ class Stage:
     """The figure: a column for each path, with the function, the surface, and the losses below."""
 
     def __init__(
-        self, paths: Sequence[Path], picture: "Picture | None", surface: Surface | None
+        self, paths: Sequence[Path], picture: Picture | None, surface: Surface | None
     ) -> None:
         self._paths = paths
         rows = (picture is not None) + (surface is not None) + 1

@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 
 from steepest.engine import Plan, Rows, module_mode, reference_parameter
 from steepest.errors import ModelError
-from steepest.explain.paths import Path
+from steepest.explain.descent.paths import Path
 
 _CELLS = 44
 _MARGIN = 0.25

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 from steepest.data import not_one_hot
 from steepest.engine import process_state
 from steepest.errors import ModelError, SteepestError, TargetError, did_you_mean
-from steepest.explain.book import Book, Entry
-from steepest.explain.closing import Closing
-from steepest.explain.layers import ByHand, Flow, Foreign, Residual, layer_of
-from steepest.explain.reference import Call, Reference, array_of, run
-from steepest.explain.symbols import Symbol
+from steepest.explain.backprop.book import Book, Entry, greatest_difference
+from steepest.explain.backprop.closing import Closing
+from steepest.explain.backprop.layers import ByHand, Flow, Foreign, Residual, layer_of
+from steepest.explain.backprop.reference import Call, Reference, array_of, run
+from steepest.explain.backprop.symbols import Symbol
 from steepest.files import write_atomically
 from steepest.nn import Residual as ResidualModule
 from steepest.objective import Objective, Range, is_plain_to_see, lasting_range
@@ -61,7 +61,7 @@ class Ledger(Sequence[Entry]):
     @property
     def greatest_difference(self) -> float:
         """Between a number worked out by hand and autograd's, over the whole ledger."""
-        return max((e.difference for e in self if e.difference is not None), default=0.0)
+        return greatest_difference(self.entries)
 
     @property
     def agrees(self) -> bool:
@@ -81,15 +81,15 @@ class Ledger(Sequence[Entry]):
 
     def markdown(self) -> str:
         """As Markdown with the formulas in LaTeX."""
-        from steepest.explain.pages import ledger_markdown
+        from steepest.explain.backprop.pages import ledger_markdown
 
-        return ledger_markdown(self)
+        return ledger_markdown(self.title, self.notes, self.entries)
 
     def html(self) -> str:
         """As one page that needs nothing else: the formulas are MathML, which browsers draw."""
-        from steepest.explain.pages import ledger_page
+        from steepest.explain.backprop.pages import ledger_page
 
-        return ledger_page(self)
+        return ledger_page(self.title, self.notes, self.entries)
 
     def save(self, path: str | Path) -> Path:
         """Write .html, .md or .txt. Raises SteepestError for another ending."""
@@ -103,19 +103,19 @@ class Ledger(Sequence[Entry]):
         return path
 
     def __str__(self) -> str:
-        from steepest.explain.text import as_text, ledger_text
+        from steepest.explain.backprop.text import as_text, ledger_text
 
-        return as_text(ledger_text(self))
+        return as_text(ledger_text(self.title, self.notes, self.entries))
 
     def __rich__(self) -> Any:
-        from steepest.explain.text import ledger_text
+        from steepest.explain.backprop.text import ledger_text
 
-        return ledger_text(self)
+        return ledger_text(self.title, self.notes, self.entries)
 
     def _repr_html_(self) -> str:
-        from steepest.explain.pages import ledger_fragment
+        from steepest.explain.backprop.pages import ledger_fragment
 
-        return ledger_fragment(self)
+        return ledger_fragment(self.title, self.notes, self.entries)
 
     def __repr__(self) -> str:
         return f"<Ledger of {self.title}: {len(self)} entries, loss {self.loss:.4f}>"

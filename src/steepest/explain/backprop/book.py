@@ -1,13 +1,14 @@
 """The ledger's entries, and the book that they are written into."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.explain.symbols import Symbol, plain
+from steepest.explain.backprop.symbols import Symbol, plain
 
 Array = NDArray[np.float64]
 Phase = Literal["forward", "loss", "backward"]
@@ -78,6 +79,11 @@ class Entry:
             "by_hand": self.by_hand,
             "difference": self.difference,
         }
+
+
+def greatest_difference(entries: Iterable[Entry]) -> float:
+    """Between a number worked out by hand and autograd's, over all of them."""
+    return max((e.difference for e in entries if e.difference is not None), default=0.0)
 
 
 @dataclass

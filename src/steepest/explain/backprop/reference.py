@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steepest.engine import process_state
 from steepest.errors import ModelError
-from steepest.explain.book import Array
+from steepest.explain.backprop.book import Array
 
 
 @dataclass(eq=False)

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from steepest.engine import process_state
 from steepest.errors import ModelError, SteepestError
-from steepest.explain.ledger import objective_of, range_kept
+from steepest.explain.backprop.ledger import objective_of, range_kept
+from steepest.explain.graph.svg import Box, Link, draw
+from steepest.explain.graph.trace import Array, Edge, Node, NotAScalarError, input_names, trace
 from steepest.explain.numbers import number
-from steepest.explain.svg import Box, Link, draw
-from steepest.explain.trace import Array, Edge, Node, NotAScalarError, input_names, trace
 from steepest.files import write_atomically
 
 # As many boxes as can be read; above that, the calls of a module become one box.

@@ -139,7 +139,7 @@ def test_a_saturated_softmax_has_its_infinite_and_its_finite_gradient():
 
 
 def test_a_wrong_gradient_is_seen():
-    from steepest.explain.layers import Linear
+    from steepest.explain.backprop.layers import Linear
 
     right = Linear.backward
     try:

@@ -7,10 +7,10 @@ import numpy as np
 from scipy import special
 from torch import nn
 
-from steepest.explain.book import Array, Book
-from steepest.explain.pointwise import pointwise
-from steepest.explain.reference import Call, array_of
-from steepest.explain.symbols import Symbol
+from steepest.explain.backprop.book import Array, Book
+from steepest.explain.backprop.pointwise import pointwise
+from steepest.explain.backprop.reference import Call, array_of
+from steepest.explain.backprop.symbols import Symbol
 from steepest.nn import LinearLayer
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import pairwise
 
-from steepest.explain.layout import Layout, Rectangle, Route, lay_out
+from steepest.explain.graph.layout import Layout, Rectangle, Route, lay_out
 
 _FONT, _SMALL = 13.0, 11.0
 # Of a monospaced font's characters, in units of its size.

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 from torch import nn
 
-from steepest.explain.book import Array
+from steepest.explain.backprop.book import Array
 
 
 @dataclass(frozen=True)

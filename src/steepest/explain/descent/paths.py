@@ -39,6 +39,19 @@ class Path:
     probabilities: NDArray[np.float32] | None
 
 
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Where the net is looked at. points: (N, 1) or (N, 2), the training rows. targets: (N,).
+
+    axes: the coordinates along each input. names: of the classes.
+    """
+
+    points: Float
+    targets: NDArray[np.int64]
+    axes: tuple[Float, ...]
+    names: tuple[str, ...]
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """These nets are so small that a second thread of torch's only makes them wait."""

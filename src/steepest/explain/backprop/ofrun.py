@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from steepest.errors import RunError
-from steepest.explain.ledger import Ledger, backprop
+from steepest.explain.backprop.ledger import Ledger, backprop
 from steepest.run import Run
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import special
 from torch import Tensor
 
-from steepest.explain.book import Array, Book
-from steepest.explain.layers import Flow
-from steepest.explain.symbols import Symbol
+from steepest.explain.backprop.book import Array, Book
+from steepest.explain.backprop.layers import Flow
+from steepest.explain.backprop.symbols import Symbol
 from steepest.objective import Objective
 from steepest.objective.losses import LEAST_LOG
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import steepest as sp
 from steepest.explain import descent, toy
-from steepest.explain.paths import frames_of
+from steepest.explain.descent.paths import frames_of
 from steepest.random import Purpose, permutation
 
 

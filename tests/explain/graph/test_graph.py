@@ -12,11 +12,11 @@ from torch import nn
 
 import steepest as sp
 from steepest.explain import graph
-from steepest.explain.computation import MOST_BOXES
-from steepest.explain.expression import function_of
-from steepest.explain.layout import lay_out
+from steepest.explain.graph.computation import MOST_BOXES
+from steepest.explain.graph.expression import function_of
+from steepest.explain.graph.layout import lay_out
+from steepest.explain.graph.svg import place
 from steepest.explain.lecture import lecture_function
-from steepest.explain.svg import place
 
 
 def by_slice(x):

@@ -1,16 +1,13 @@
 """A ledger as HTML and as Markdown."""
 
+from collections.abc import Sequence
 from functools import cache
 from html import escape
-from typing import TYPE_CHECKING
 
 from steepest.errors import needs
-from steepest.explain.book import Entry
+from steepest.explain.backprop.book import Entry
+from steepest.explain.backprop.text import HEADINGS, difference_text, verdict
 from steepest.explain.numbers import cells, lines
-from steepest.explain.text import HEADINGS, difference_text, verdict
-
-if TYPE_CHECKING:
-    from steepest.explain.ledger import Ledger
 
 _STYLE = """
 .steepest-ledger {
@@ -61,31 +58,31 @@ body {{ margin: 2em auto; max-width: 62em; padding: 0 1em; background: #fff; }}
 """
 
 
-def ledger_page(ledger: "Ledger") -> str:
+def ledger_page(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
     """The ledger as a page of its own."""
-    return _PAGE.format(title=escape(ledger.title), body=ledger_fragment(ledger))
+    return _PAGE.format(title=escape(title), body=ledger_fragment(title, notes, entries))
 
 
-def ledger_fragment(ledger: "Ledger") -> str:
+def ledger_fragment(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
     """The ledger as a piece of a page, with its own style."""
     parts = [f'<style>{_STYLE}</style>\n<div class="steepest-ledger">']
-    parts += [f"<h2>{escape(ledger.title)}</h2>", *(f"<p>{escape(n)}</p>" for n in ledger.notes)]
+    parts += [f"<h2>{escape(title)}</h2>", *(f"<p>{escape(n)}</p>" for n in notes)]
     for phase, heading in HEADINGS.items():
         parts.append(f"<h3>{heading}</h3>")
-        parts += [_section(entry) for entry in ledger if entry.phase == phase]
-    parts.append(f"<h3>Checked</h3><p>{escape(verdict(ledger))}</p></div>")
+        parts += [_section(entry) for entry in entries if entry.phase == phase]
+    parts.append(f"<h3>Checked</h3><p>{escape(verdict(entries))}</p></div>")
     return "\n".join(parts)
 
 
-def ledger_markdown(ledger: "Ledger") -> str:
+def ledger_markdown(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
     """The ledger as Markdown, its formulas between dollar signs."""
-    parts = [f"# {ledger.title}", *ledger.notes]
+    parts = [f"# {title}", *notes]
     for phase, heading in HEADINGS.items():
         parts.append(f"## {heading}")
-        for entry in ledger:
+        for entry in entries:
             if entry.phase == phase:
                 parts += _markdown_entry(entry)
-    return "\n\n".join([*parts, verdict(ledger)]) + "\n"
+    return "\n\n".join([*parts, verdict(entries)]) + "\n"
 
 
 def _section(entry: Entry) -> str:

@@ -1,0 +1,1 @@
+"""Moving pictures of gradient descent (`animation.py`)."""

@@ -1,0 +1,1 @@
+"""The computational graph of any scalar function of tensors (`computation.py`)."""
