@@ -6,6 +6,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from steepest import explain as explain
+    from steepest.attached import Run as Run
+    from steepest.attached import load_run as load_run
+    from steepest.attached import resume as resume
+    from steepest.attached import train as train
     from steepest.classifier import Classifier as Classifier
     from steepest.classifier import Evaluation as Evaluation
     from steepest.data import Dataset as Dataset
@@ -21,11 +25,7 @@ if TYPE_CHECKING:
     from steepest.objective import binary_cross_entropy as binary_cross_entropy
     from steepest.objective import cross_entropy as cross_entropy
     from steepest.recipe import Recipe as Recipe
-    from steepest.run import Run as Run
-    from steepest.run import load_run as load_run
     from steepest.training import find_lr as find_lr
-    from steepest.training import resume as resume
-    from steepest.training import train as train
 
 # Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
 _PUBLIC = {
@@ -35,7 +35,7 @@ _PUBLIC = {
     "LinearLayer": "steepest.nn",
     "Recipe": "steepest.recipe",
     "Residual": "steepest.nn",
-    "Run": "steepest.run",
+    "Run": "steepest.attached",
     "Samples": "steepest.data",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",
@@ -44,11 +44,11 @@ _PUBLIC = {
     "explain": "steepest.explain:",
     "find_lr": "steepest.training",
     "load_data": "steepest.data",
+    "load_run": "steepest.attached",
     "mlp": "steepest.nn",
-    "load_run": "steepest.run",
-    "resume": "steepest.training",
+    "resume": "steepest.attached",
     "split": "steepest.data",
-    "train": "steepest.training",
+    "train": "steepest.attached",
     "watch": "steepest.health",
 }
 __all__ = list(_PUBLIC)

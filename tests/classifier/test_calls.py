@@ -61,7 +61,7 @@ def train(*arguments, **settings):
         (train(None, (X, Y[:3])), "12 rows of inputs, but 3 labels"),
         (lambda: sp.find_lr(None, X, Y), "third argument is the recipe, but it is a ndarray"),
         (lambda: sp.find_lr(X, Y), "the model, the first argument"),
-        (lambda: sp.load_data(X, Y), r"second argument is a ndarray.* load\(\(X, y\)\)"),
+        (lambda: sp.load_data(X, Y), r"second argument is a ndarray.* load_data\(\(X, y\)\)"),
         (lambda: sp.load_data("d.csv", "y"), r"second argument is a str.* target='species'"),
         (lambda: sp.load_data(("digits.csv", "y")), "there is no file or data set 'digits.csv'"),
     ],

@@ -17,7 +17,7 @@ from steepest.report import (
     plot_layers,
     plot_learning_rate,
     plot_mistakes,
-    plot_rate_test,
+    plot_range_test,
     save_curves,
     theme,
 )
@@ -153,7 +153,7 @@ def test_names_with_dollars_are_text_not_formulas(tmp_path):
 
 def test_a_range_test_shows_its_losses_and_the_suggestion(blobs):
     test = sp.find_lr(None, blobs)
-    points, curve, line = plot_rate_test(test, Figure().subplots()).lines
+    points, curve, line = plot_range_test(test, Figure().subplots()).lines
     assert points.get_ydata().tolist() == test.losses.tolist()
     assert curve.get_ydata().tolist() == test.smoothed.tolist()
     assert line.get_xdata()[0] == test.suggestion

@@ -14,7 +14,7 @@ from steepest.classifier.evaluation import (
     evaluate_probabilities,
     require_metrics,
 )
-from steepest.data import Classes, Inputs, Preprocessing, Samples, load_rows
+from steepest.data import Classes, Inputs, PreparedPart, Preprocessing, Samples, load_rows
 from steepest.engine import forward, input_dtype, reference_parameter, require_taken
 from steepest.errors import ModelError, SteepestWarning, TargetError, warn
 from steepest.objective import Objective
@@ -135,10 +135,10 @@ class Classifier:
             columns=trained.columns,
         )
 
-    def prepare(self, samples: Samples) -> tuple[Inputs, NDArray[np.int64]]:
+    def prepare(self, samples: Samples) -> PreparedPart:
         """The rows as the net takes them, and their class indices, (N,)."""
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
-        return inputs, self.targets(samples)
+        return PreparedPart(inputs, self.targets(samples))
 
     def targets(self, samples: Samples) -> NDArray[np.int64]:
         """The class indices of labelled rows, (N,). Raises TargetError for a label unseen."""

@@ -6,13 +6,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from steepest.classifier.html import evaluation_html
+from steepest.classifier.html import html_table
 from steepest.errors import needs
 
 Float64Array = NDArray[np.float64]
 Int64Array = NDArray[np.int64]
 
 CALIBRATION_BINS = 15
+# In notebooks: the confusion of up to so many classes, and these measures.
+_MOST_CLASSES = 30
+_MEASURES = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calibration_error")
 _WHAT = "an evaluation (per-class scores, confusion, ROC AUC, calibration)"
 
 
@@ -77,7 +80,7 @@ class Evaluation:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        return evaluation_html(self)
+        return _as_html(self)
 
 
 def evaluate_probabilities(
@@ -185,3 +188,30 @@ def _calibration(probabilities: Float64Array, targets: Int64Array) -> tuple[Cali
 def _calibration_error(bins: tuple[CalibrationBin, ...]) -> float:
     gaps = sum(abs(b.accuracy - b.confidence) * b.rows for b in bins)
     return gaps / sum(b.rows for b in bins)
+
+
+def _as_html(evaluation: Evaluation) -> str:
+    """The measures, the score of each class, and the confusion of up to 30 classes."""
+    values = ((name, getattr(evaluation, name)) for name in _MEASURES)
+    measures = [
+        (name.replace("_", " "), "-" if value is None else f"{value:.4f}") for name, value in values
+    ]
+    classes = [
+        (c.name, f"{c.precision:.3f}", f"{c.recall:.3f}", f"{c.f1:.3f}", str(c.support))
+        for c in evaluation.classes
+    ]
+    names = [c.name for c in evaluation.classes]
+    parts = [
+        html_table(("measure", f"on {evaluation.rows} rows"), measures),
+        html_table(("class", "precision", "recall", "f1", "rows"), classes),
+    ]
+    if len(names) <= _MOST_CLASSES:
+        corner, across = "true \\ predicted", names
+        if evaluation.several:
+            corner, across = "class", ["neither", "only predicted", "only true", "both"]
+        rows = [
+            (name, *map(str, counts))
+            for name, counts in zip(names, evaluation.confusion, strict=True)
+        ]
+        parts.append(html_table((corner, *across), rows, "confusion"))
+    return "".join(parts)

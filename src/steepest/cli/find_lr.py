@@ -27,10 +27,10 @@ def command(source: str, plot: Path | None, as_json: bool, **options: Any) -> No
     from steepest.training import find_lr
 
     if plot is not None:  # before the work, as it needs an extra
-        from steepest.report import save_rate_test
+        from steepest.report import save_range_test
     test = find_lr(recipe=recipe_of(source, options))
     if plot is not None:
-        save_rate_test(test, plot)
+        save_range_test(test, plot)
     if as_json:
         print_json(
             {

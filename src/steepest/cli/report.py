@@ -31,9 +31,10 @@ def command(run: Path, source: str | None, target: str | None, output: Path, as_
     steepest report runs/churn -o report.html
     steepest report runs/churn march.csv -o march.html
     """
+    from steepest.report import write_report
     from steepest.run import load_run
 
-    path = load_run(run).report(output, samples=source, target=target)
+    path = write_report(load_run(run), output, samples=source, target=target)
     if as_json:
         print_json({"report": str(path)})
     else:

@@ -7,6 +7,7 @@ from steepest.data.load import load_data as load_data
 from steepest.data.load import load_rows as load_rows
 from steepest.data.memory import available_memory as available_memory
 from steepest.data.preprocessing import Inputs as Inputs
+from steepest.data.preprocessing import PreparedPart as PreparedPart
 from steepest.data.preprocessing import Preprocessing as Preprocessing
 from steepest.data.samples import Dataset as Dataset
 from steepest.data.samples import Samples as Samples

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import polars as pl
@@ -43,6 +43,18 @@ class Inputs:
         some = slice(start, stop) if self.rows is None else self.rows[start:stop]
         double = self.array.dtype == np.float64
         return self.scaler.apply(self.array[some], np.float64 if double else np.float32)
+
+
+class PreparedPart(NamedTuple):
+    """Labelled rows as a net takes them: N inputs and their targets.
+
+    Attributes:
+        inputs: N rows.
+        targets: (N,) int64 class indices; (N, C) of 0 and 1 where a row may have several classes.
+    """
+
+    inputs: Inputs
+    targets: NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,9 +10,9 @@ with needs("plots", "steepest.report"):
     from steepest.report.curves import plot_curves as plot_curves
     from steepest.report.curves import plot_gap as plot_gap
     from steepest.report.curves import plot_learning_rate as plot_learning_rate
-    from steepest.report.curves import plot_rate_test as plot_rate_test
+    from steepest.report.curves import plot_range_test as plot_range_test
     from steepest.report.curves import save_curves as save_curves
-    from steepest.report.curves import save_rate_test as save_rate_test
+    from steepest.report.curves import save_range_test as save_range_test
     from steepest.report.layers import plot_layers as plot_layers
     from steepest.report.page import write_report as write_report
     from steepest.report.predictions import Mistake as Mistake

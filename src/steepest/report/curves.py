@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 
 from steepest.report.axes import colours, new_axes, save
 from steepest.run import Run
-from steepest.training import RateTest
+from steepest.training import RangeTest
 
 _QUANTITIES = {"loss": "cross entropy (nats)", "acc": "accuracy"}
 
@@ -70,7 +70,7 @@ def plot_learning_rate(intervals: pl.DataFrame, ax: Axes | None = None) -> Axes:
     return ax
 
 
-def plot_rate_test(test: RateTest, ax: Axes | None = None) -> Axes:
+def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
     """The loss of each minibatch over the learning rate, its smoothed curve, the suggestion."""
     ax = new_axes(ax, (6, 3.6))
     curve, line = colours(ax)[:2]
@@ -94,9 +94,9 @@ def save_curves(run: Run, path: str | Path) -> Path:
     return save(figure.axes[0], path)
 
 
-def save_rate_test(test: RateTest, path: str | Path) -> Path:
+def save_range_test(test: RangeTest, path: str | Path) -> Path:
     """The curve of a range test in a picture file; its ending says the format."""
-    return save(plot_rate_test(test), path)
+    return save(plot_range_test(test), path)
 
 
 def _mark_best(history: pl.DataFrame, ax: Axes) -> None:

@@ -13,6 +13,7 @@ from steepest.run.folder import begin_run_folder as begin_run_folder
 from steepest.run.folder import require_run_folder as require_run_folder
 from steepest.run.record import Record as Record
 from steepest.run.run import Run as Run
+from steepest.run.run import attach as attach
 from steepest.run.run import load_run as load_run
 from steepest.run.tensors import BEST as BEST
 from steepest.run.tensors import CHECKPOINTS as CHECKPOINTS

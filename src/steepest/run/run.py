@@ -2,10 +2,10 @@
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from html import escape
-from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import polars as pl
 from torch import nn
@@ -21,6 +21,7 @@ from steepest.classifier.html import html_table
 from steepest.data import Dataset
 from steepest.errors import RunError
 from steepest.files import is_empty_folder, make_run_folder, write_failure
+from steepest.health import Findings, findings_of
 from steepest.recipe import Recipe
 from steepest.run.folder import RECORD, begin_run_folder, require_run_folder
 from steepest.run.record import Record
@@ -70,11 +71,9 @@ class Run:
         return self.record.table("layers")
 
     @property
-    def findings(self) -> Any:
+    def findings(self) -> Findings:
         """Findings of the check before training and of the diagnosis during it, the cause first."""
-        # The room above this one: looked up by name, as the package's public names are.
-        health = import_module("steepest.health")
-        return health.findings_of(self.record.table("findings")["details"].to_list())
+        return findings_of(self.record.table("findings")["details"].to_list())
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -141,16 +140,11 @@ class Run:
             raise RunError(
                 "a run goes on from the checkpoints in its folder, and this one has none"
             )
-        # The room above this one: looked up by name, as the package's public names are.
-        resume = import_module("steepest.training").resume
-        run: Run = resume(self.folder, model, data, **settings)
-        return run
+        return _attached.resume(self.folder, model, data, **settings)
 
     def report(self, path: str | Path, *, samples: Any = None, target: str | None = None) -> Path:
         """Write a report as one HTML file; see `steepest.report.write_report`."""
-        write_report = import_module("steepest.report").write_report
-        written: Path = write_report(self, path, samples=samples, target=target)
-        return written
+        return _attached.report(self, path, samples=samples, target=target)
 
     def __repr__(self) -> str:
         facts = self.facts
@@ -166,6 +160,25 @@ class Run:
         scores = html_table(("part", "rows", "loss", "accuracy"), rows)
         findings = self.findings.loud._repr_html_() if self.findings.loud else ""
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{scores}{findings}"
+
+
+def _nothing_attached(*_: Any, **__: Any) -> NoReturn:
+    raise RunError("this run came past the package's public names: take steepest.load_run")
+
+
+class _Attached:
+    """What rooms above this one do with a run; see `attach`."""
+
+    resume: Callable[..., Run] = staticmethod(_nothing_attached)
+    report: Callable[..., Path] = staticmethod(_nothing_attached)
+
+
+_attached = _Attached()
+
+
+def attach(*, resume: Callable[..., Run], report: Callable[..., Path]) -> None:
+    """Give every run its methods `resume` and `report`, which this room may not import."""
+    _attached.resume, _attached.report = resume, report
 
 
 def load_run(

@@ -4,6 +4,7 @@ import math
 import time
 
 from steepest.classifier import Score
+from steepest.data import PreparedPart
 from steepest.engine import NO_STEPS, OptimizerState, Plan, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
@@ -11,7 +12,7 @@ from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, 
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
 from steepest.training.divergence import State, infinite_buffers, locate_divergence
 from steepest.training.interrupt import StopRequest
-from steepest.training.preparation import Part, Preparation
+from steepest.training.preparation import Preparation
 from steepest.training.schedule import FromTorch, Schedule
 from steepest.training.step_budget import StepBudget
 from steepest.training.weights import (
@@ -324,7 +325,7 @@ class Descent:
         taken = self._total * self._plan.batch_size
         return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._prepared.row_flops)))
 
-    def _score(self, part: Part) -> Score:
+    def _score(self, part: PreparedPart) -> Score:
         """Loss and accuracy of a part; a function of seed and step also where the model draws."""
         with seeded(self._plan.model, self._plan.recipe.seed, self._step):
             return self._prepared.classifier.measure(*part)

@@ -6,12 +6,13 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from steepest.data import PreparedPart
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning, warn
 from steepest.health import Findings, examine
 from steepest.health.replay.planned import Planned
 from steepest.health.replay.replay import Setup
-from steepest.training.preparation import Part, Preparation
+from steepest.training.preparation import Preparation
 from steepest.training.schedule import make_schedule
 
 Rate = Callable[[int], float]
@@ -85,7 +86,7 @@ def _joined(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]
     return batches[:-1] if len(batches[-1][1]) < len(batches[0][1]) else batches
 
 
-def _part(plan: Plan, part: Part | None) -> list[tuple[Tensor, Tensor]] | None:
+def _part(plan: Plan, part: PreparedPart | None) -> list[tuple[Tensor, Tensor]] | None:
     if part is None:
         return None
     inputs, targets = part

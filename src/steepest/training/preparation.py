@@ -1,22 +1,18 @@
 """From a model, data and a recipe to a plan: every check that can be made before any work."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase
-from torch.nn.modules.instancenorm import _InstanceNorm
-from torch.nn.parameter import is_lazy
 
 from steepest.classifier import Classifier
 from steepest.data import (
     Classes,
     Dataset,
     Inputs,
+    PreparedPart,
     Preprocessing,
     Samples,
     available_memory,
@@ -37,22 +33,19 @@ from steepest.engine import (
     parameter_settings,
     process_state,
     reference_parameter,
-    single_values_kept_apart,
 )
 from steepest.errors import ModelError, RecipeError, TargetError
-from steepest.nn import mlp, overlaps_itself
+from steepest.nn import mlp
 from steepest.objective import Objective, is_plain_to_see, lasting_range
-from steepest.recipe import SETTINGS, Recipe
-from steepest.training.find_lr import test_rates
+from steepest.recipe import Recipe
+from steepest.training.model_checks import require_shortest_minibatch, require_trainable
+from steepest.training.range_test import range_test
 from steepest.training.rows_tried import Taken, advice, how_taken, require_in_range
-from steepest.training.weights import load_tensors, snapshot
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
 # The net that is built where the recipe leaves it open.
 _HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
-
-Part = tuple[Inputs, NDArray[np.int64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,17 +61,17 @@ class Preparation:
     choice: Choice
     classifier: Classifier
     dataset: Dataset
-    parts: dict[str, Part]
+    parts: dict[str, PreparedPart]
     lr: float
     row_flops: float
     summary: tuple[str, ...]
 
-    def some_training_rows(self, most: int) -> Part:
+    def some_training_rows(self, most: int) -> PreparedPart:
         """At most this many training rows, evenly spread."""
         inputs, targets = self.parts["train"]
         some = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
         rows = some if inputs.rows is None else inputs.rows[some]
-        return replace(inputs, rows=rows), targets[some]
+        return PreparedPart(replace(inputs, rows=rows), targets[some])
 
 
 def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
@@ -87,7 +80,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     model: None builds one from the recipe. data: anything `load_data` takes; None: recipe.data.
     Raises the SteepestError of whatever does not fit.
     """
-    _check_model(model, recipe)
+    require_trainable(model, recipe)
     dataset = load_parts(data, recipe)
     train = dataset.train
     taken = Taken(recipe.scaling) if model is None else how_taken(model, train, recipe.scaling)
@@ -105,7 +98,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
     objective, doubt = _objective(model, inputs, outputs, classes)
     classifier = Classifier(model, objective, preprocessing, classes)
-    parts: dict[str, Part] = {"train": (inputs, classifier.targets(train))}
+    parts: dict[str, PreparedPart] = {"train": PreparedPart(inputs, classifier.targets(train))}
     for name, part in dataset.parts():
         if name != "train":
             parts[name] = classifier.prepare(part)
@@ -131,7 +124,7 @@ def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
     return Classes.of(train, outputs=outputs)
 
 
-def _check_plan(plan: Plan, parts: dict[str, Part], looked_up: bool) -> None:
+def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> None:
     """Everything that a recipe can ask and this model, data or split cannot give."""
     recipe = plan.recipe
     parameter_settings(recipe, plan.model)
@@ -152,57 +145,14 @@ def _check_plan(plan: Plan, parts: dict[str, Part], looked_up: bool) -> None:
             f"{' and '.join(wanting)} {'need' if len(wanting) > 1 else 'needs'} a validation part: "
             "set validation to a share or a file"
         )
-    _check_shortest_minibatch(plan)
-
-
-def _check_shortest_minibatch(plan: Plan) -> None:
-    """A forward pass of the minibatch that ends an epoch, where normalisation may refuse it.
-
-    One row may leave one value to a channel, which has no spread; and instance normalisation that
-    keeps running statistics refuses images of one pixel only while it trains.
-    """
-    rows = plan.rows % plan.batch_size or plan.batch_size
-    modules = list(plan.model.modules())
-    tracks = any(isinstance(m, _InstanceNorm) and m.track_running_stats for m in modules)
-    if not tracks and (rows > 1 or all(map(_takes_one_row, modules))):
-        return
-    model, before = plan.model, snapshot(plan.model)
-    like = reference_parameter(model)
-    batch = Rows(plan.inputs, like)[torch.arange(rows, device=like.device)]
-    try:
-        with (
-            module_mode(model, training=True),
-            process_state(like.device),
-            torch.no_grad(),
-            single_values_kept_apart(model) as apart,
-        ):
-            model(batch)
-    except Exception as error:
-        raise ModelError(
-            f"the model cannot train on the last minibatch of an epoch, of shape "
-            f"{tuple(batch.shape)}: {error}; take another batch_size or another normalisation"
-        ) from error
-    finally:
-        load_tensors(model, before)  # running statistics
-    if apart and plan.batch_size == 1:
-        kind = type(model.get_submodule(apart[0])).__name__
-        raise RecipeError(
-            f"batch_size is 1, and module {apart[0]!r} ({kind}) needs the spread of several rows: "
-            "take a larger batch_size, or LayerNorm"
-        )
-
-
-def _takes_one_row(module: nn.Module) -> bool:
-    """Whether a module is one of torch's or ours that treats each row alone."""
-    ours = type(module).__module__.startswith(("torch.nn.modules", "steepest.nn"))
-    return ours and not isinstance(module, (_NormBase, nn.GroupNorm))
+    require_shortest_minibatch(plan)
 
 
 def _learning_rate(plan: Plan) -> tuple[float, tuple[str, ...]]:
     """The learning rate, and in a sentence how it was found if it was."""
     if plan.recipe.lr != "auto":
         return plan.recipe.base_lr, ()
-    test = test_rates(plan)
+    test = range_test(plan)
     return test.suggestion, (
         f"learning rate {test.suggestion:g}, found by a range test of {len(test.rates)} steps",
     )
@@ -234,60 +184,6 @@ def _size_notes(plan: Plan) -> tuple[str, ...]:
             "sampling = 'blocks' reads them in long runs instead of row by row",
         )
     return ()
-
-
-def _check_model(model: nn.Module | None, recipe: Recipe) -> None:
-    if model is None:
-        return
-    if isinstance(model, type) and issubclass(model, nn.Module):
-        raise ModelError(
-            f"the model is the class {model.__name__}: pass an object of it, {model.__name__}()"
-        )
-    if not isinstance(model, nn.Module):
-        raise ModelError(
-            f"the model, the first argument, must be a torch.nn.Module or None, but is a "
-            f"{type(model).__name__}; data come second, a name or a path or (X, y): "
-            f"train(None, {repr(str(model)) if isinstance(model, (str, Path)) else '(X, y)'})"
-        )
-    _check_tensors(model, recipe)
-    of_net = [name for name, setting in SETTINGS.items() if setting.of_net]
-    settings = [name for name in of_net if getattr(recipe, name) not in (None, 0.0, False)]
-    if settings:
-        raise RecipeError(
-            f"{' and '.join(settings)} describe the net that steepest builds, but a model was "
-            "given; leave out one of the two"
-        )
-    if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ModelError("the model has no parameter that requires a gradient: nothing to train")
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and not is_lazy(parameter) and overlaps_itself(parameter):
-            raise ModelError(
-                f"elements of {name!r} share memory (shape {tuple(parameter.shape)}, strides "
-                f"{parameter.stride()}), so none can move alone: make it of a copy, with .clone()"
-            )
-
-
-def _check_tensors(model: nn.Module, recipe: Recipe) -> None:
-    """Whether the parameters and buffers hold numbers that a training can change, on one device."""
-    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    for name, tensor in named.items():
-        if tensor.is_meta:
-            raise ModelError(
-                f"{name} is on the meta device, which holds no numbers: give the model weights "
-                "first, model.to_empty(device='cpu') and an initialisation"
-            )
-        if not is_lazy(tensor) and tensor.is_inference():
-            raise ModelError(
-                f"{name} was made inside torch.inference_mode() and takes no gradient: make the "
-                "model outside it"
-            )
-    devices = {p.device: name for name, p in model.named_parameters()}
-    if len(devices) > 1 and recipe.device is None:
-        where = ", ".join(f"{name} on {device}" for device, name in devices.items())
-        raise ModelError(
-            f"the model's parameters are on several devices ({where}), and a run takes place on "
-            "one: set device, or move the model to one"
-        )
 
 
 def load_parts(data: Any, recipe: Recipe) -> Dataset:
@@ -398,7 +294,7 @@ def _objective(
     )
 
 
-def _summary(parts: dict[str, Part], classifier: Classifier) -> tuple[str, ...]:
+def _summary(parts: dict[str, PreparedPart], classifier: Classifier) -> tuple[str, ...]:
     sizes = ", ".join(f"{name} {len(targets)}" for name, (_, targets) in parts.items())
     names = classifier.classes.names
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")

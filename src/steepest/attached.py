@@ -1,0 +1,25 @@
+"""Where Run gets the methods that need rooms above it: `resume` and `report`.
+
+A run is a value that training makes and everything above it reads, so the room `run/` may import
+neither training nor the report. The public names that give a Run (`train`, `resume`, `load_run`,
+`Run`) are looked up through this module, which is above all rooms and completes the class first.
+docs/decisions/0013.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from steepest.run import Run as Run
+from steepest.run import attach
+from steepest.run import load_run as load_run
+from steepest.training import resume as resume
+from steepest.training import train as train
+
+
+def _report(run: Run, path: str | Path, *, samples: Any, target: str | None) -> Path:
+    from steepest.report import write_report  # with its extra: matplotlib and jinja2
+
+    return write_report(run, path, samples=samples, target=target)
+
+
+attach(resume=resume, report=_report)
