@@ -77,7 +77,7 @@ def test_the_shell_completes_commands_options_names_and_files(
         ("train x --batch 3", "steepest calls it '--batch-size'"),
         ("train x --val 0.2", "did you mean '--validation'?"),
         ("train x --max-epochs 3", "steepest calls it '--epochs'"),
-        ("train x --optimizer adam", "steepest calls it '--optimizer'"),
+        ("train x --optimiser adam", "steepest calls it '--optimizer'"),
         ("train x --no-helth", "did you mean '--no-health'?"),
         ("find-lr x --hiden 3", "did you mean '--hidden'?"),
         ("explain descent x --learning-rate 1", "steepest calls it '--lr'"),

@@ -15,8 +15,8 @@ from steepest.data.encoding import TableEncoder
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
+from steepest.recipe import SCALINGS
 
-SCALINGS = ("auto", "standardise", "minmax", "pixels", "none")
 # Bytes that reach above this are pixels; below it they may be counts.
 _MOST_COUNT = 100
 

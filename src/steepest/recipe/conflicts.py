@@ -3,15 +3,12 @@
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import TYPE_CHECKING
 
 from steepest.recipe.setting import setting_of
-
-if TYPE_CHECKING:
-    from steepest.recipe.recipe import Recipe
+from steepest.recipe.settings import Settings
 
 
-def without_effect(recipe: "Recipe") -> Iterator[str]:
+def without_effect(recipe: Settings) -> Iterator[str]:
     """A line for each setting that was given a value and has no meaning beside the others."""
     values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     for field in fields(recipe):
@@ -22,7 +19,7 @@ def without_effect(recipe: "Recipe") -> Iterator[str]:
                 yield needs.otherwise(field.name, values)
 
 
-def conflicts(recipe: "Recipe") -> Iterator[str]:
+def conflicts(recipe: Settings) -> Iterator[str]:
     """A line for each pair of settings that does not go together."""
     return (text for holds, text in _TOGETHER if not holds(recipe))
 
@@ -31,11 +28,11 @@ def _has_equal_widths(hidden: tuple[int, ...] | None) -> bool:
     return any(one == other for one, other in itertools.pairwise(hidden or ()))
 
 
-def _given_to_groups(recipe: "Recipe", *settings: str) -> bool:
+def _given_to_groups(recipe: Settings, *settings: str) -> bool:
     return any(name in own for own in (recipe.groups or {}).values() for name in settings)
 
 
-_TOGETHER: "list[tuple[Callable[[Recipe], bool], str]]" = [
+_TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
     (
         lambda r: (
             not (isinstance(r.validation, float) and isinstance(r.test, float))

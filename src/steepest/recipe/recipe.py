@@ -1,9 +1,9 @@
-"""Every setting of a run: one frozen dataclass, checked when it is made, to and from TOML."""
+"""Recipe: every setting of a run in one frozen value, checked when it is made, to and from TOML."""
 
 import tomllib
-from dataclasses import Field, asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import tomli_w
 
@@ -11,314 +11,26 @@ from steepest.errors import RecipeError
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown_names
 from steepest.recipe.plain import by_class_name, plain
-from steepest.recipe.setting import GROUPS, Setting, is_met, needs, needs_any, setting_of, under
+from steepest.recipe.setting import is_met, setting_of
+from steepest.recipe.settings import SETTINGS, USUAL_LR, Settings
 from steepest.recipe.strange import require_readable, shown
-from steepest.recipe.values import (
-    AT_LEAST_0,
-    BATCH,
-    BELOW_1,
-    CLASS_WEIGHT,
-    DECAYS,
-    FACTOR,
-    GROUPS_OF_PARAMETERS,
-    INTERVAL,
-    NAMES,
-    PART,
-    POSITIVE,
-    RATE,
-    SEED,
-    STEPS_OR_SHARE,
-    SWITCH,
-    TEXT,
-    one_of,
-    whole,
-    whole_numbers,
-)
-
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "silu", "identity")
-INITS = ("auto", "xavier", "he", "normal", "uniform", "zeros", "ones")
-SCALINGS = ("auto", "standardise", "minmax", "pixels", "none")
-ENGINES = ("auto", "native", "torch")
-ADAMS = ("adam", "adamw")
-FIRST_ORDER = ("sgd", *ADAMS, "rmsprop")
-OPTIMIZERS = (*FIRST_ORDER, "lbfgs")
-SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
-LOSSES = ("cross_entropy", "focal", "multilabel")
-SAMPLINGS = ("shuffle", "blocks", "weighted")
-
-# The learning rate where none is given: each optimizer's usual one.
-USUAL_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lbfgs": 1.0}
-
-_data, _net = under("Data"), under("Net")
-_regularisation, _augmentation = under("Regularisation"), under("Augmentation")
-_optimizer, _loss, _run = under("Optimizer"), under("Loss"), under("Run")
-_schedule = under("Schedule of the learning rate", resumable=True)
-_checks = under("Checks", resumable=True)
-_output = under("Record and checkpoints", resumable=True)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(Settings):
     """Everything that decides a run. Equal recipe, data and engine give equal weights.
 
-    Each field is a keyword here, a key of recipe.toml and an option of `steepest train`
-    (`batch_size` is `--batch-size`). Raises RecipeError that lists all mistakes at once.
+    Each setting is a keyword here, a key of recipe.toml and an option of `steepest train`
+    (`batch_size` is `--batch-size`). A recipe cannot be changed; `replace` gives another one.
+
+    Args:
+        **settings: Single settings; the others have their defaults. They are listed, with what
+            they may be, under Settings in the reference.
+
+    Raises:
+        RecipeError: Lists all mistakes at once: unknown names, values out of range, settings that
+            have no effect beside the others or contradict each other.
     """
-
-    data: str | None = _data(
-        None, "file, folder or name of the data, where no object is given", TEXT, resumable=True
-    )
-    target: str | None = _data(
-        None, "column that holds the class", TEXT, unset="target, label, class or y"
-    )
-    ignore: tuple[str, ...] = _data((), "columns to leave out, a,b,c", NAMES)
-    image_size: int | None = _data(
-        None,
-        "resize the images of a folder to this many pixels",
-        whole(1).or_none(),
-        unset="the images' own",
-    )
-    validation: float | str = _data(0.1, "share of the training rows, or a file", PART)
-    test: float | str = _data(0.0, "share of the training rows, or a file", PART)
-    scaling: str = _data(
-        "auto", "auto, standardise, minmax, pixels (/255) or none", one_of(SCALINGS)
-    )
-    scaling_range: tuple[float, ...] = _data(
-        (0.0, 1.0), "what minmax scales to, l,u", INTERVAL, needs(scaling=("minmax",))
-    )
-
-    hidden: tuple[int, ...] | None = _net(
-        None,
-        "widths of the hidden layers, 64,64",
-        whole_numbers("widths").or_none(),
-        unset="100",
-        of_net=True,
-    )
-    activation: str | None = _net(
-        None,
-        ", ".join(ACTIVATIONS),
-        one_of(ACTIVATIONS).or_none(),
-        needs_any("hidden"),
-        unset="relu",
-        of_net=True,
-    )
-    init: str | None = _net(
-        None, ", ".join(INITS), one_of(INITS).or_none(), unset="auto", of_net=True
-    )
-    dropout: float = _regularisation(
-        0.0, "share of hidden units dropped in each step", BELOW_1, needs_any("hidden"), of_net=True
-    )
-    batch_norm: bool = _net(
-        False,
-        "normalise each hidden unit over the minibatch",
-        SWITCH,
-        needs_any("hidden"),
-        of_net=True,
-    )
-    layer_norm: bool = _net(
-        False, "normalise the hidden units of each row", SWITCH, needs_any("hidden"), of_net=True
-    )
-    residual: bool = _net(
-        False, "blocks that add to their input, x + f(x)", SWITCH, needs_any("hidden"), of_net=True
-    )
-    stochastic_depth: float = _regularisation(
-        0.0,
-        "share of rows whose last residual block is left out",
-        BELOW_1,
-        needs_any("residual"),
-        of_net=True,
-    )
-
-    optimizer: str = _optimizer("sgd", ", ".join(OPTIMIZERS), one_of(OPTIMIZERS))
-    lr: float | Literal["auto"] | None = _optimizer(
-        None,
-        "learning rate, or auto to find one",
-        RATE.or_none(),
-        unset=", ".join(f"{name} {rate:g}" for name, rate in USUAL_LR.items()),
-        resumable=True,
-    )
-    momentum: float = _optimizer(
-        0.0,
-        "momentum of SGD and RMSprop, 0 to below 1",
-        BELOW_1,
-        needs(optimizer=("sgd", "rmsprop")),
-    )
-    nesterov: bool = _optimizer(
-        False,
-        "Nesterov's form of the momentum",
-        SWITCH,
-        needs(optimizer=("sgd",)),
-        needs_any("momentum"),
-    )
-    betas: tuple[float, ...] = _optimizer(
-        (0.9, 0.999), "decay of Adam's two averages, a,b", DECAYS, needs(optimizer=ADAMS)
-    )
-    rms_decay: float = _optimizer(
-        0.99, "decay of RMSprop's average", BELOW_1, needs(optimizer=("rmsprop",))
-    )
-    eps: float = _optimizer(
-        1e-8,
-        "added to the root that Adam and RMSprop divide by",
-        POSITIVE,
-        needs(optimizer=(*ADAMS, "rmsprop")),
-    )
-    weight_decay: float = _regularisation(
-        0.0,
-        "adds this times the weight to its gradient; with adamw to its step",
-        AT_LEAST_0,
-        needs(optimizer=FIRST_ORDER),
-    )
-    l1: float = _regularisation(0.0, "adds this times the sum of |w| to the loss", AT_LEAST_0)
-    l2: float = _regularisation(0.0, "adds this times the sum of w squared to the loss", AT_LEAST_0)
-    penalise_biases: bool = _regularisation(
-        False, "l1 and l2 count biases too", SWITCH, needs_any("l1", "l2")
-    )
-    groups: dict[str, dict[str, float]] | None = _optimizer(
-        None,
-        'settings of parameters by name, {"0.*": {"lr_scale": 0.1}}',
-        GROUPS_OF_PARAMETERS.or_none(),
-    )
-    clip_norm: float | None = _optimizer(
-        None, "scale the gradient down to this Euclidean norm", POSITIVE.or_none()
-    )
-    clip_value: float | None = _optimizer(
-        None, "cut each number of the gradient to this size", POSITIVE.or_none()
-    )
-    accumulate: int = _optimizer(1, "minibatches whose gradients make one update", whole(1))
-
-    schedule: str = _schedule("constant", ", ".join(SCHEDULES), one_of(SCHEDULES))
-    warmup: float = _schedule(
-        0,
-        "steps (or share of the run) in which the learning rate grows from near 0",
-        STEPS_OR_SHARE,
-    )
-    gamma: float = _schedule(
-        0.1,
-        "factor of step, multistep, exponential and plateau",
-        FACTOR,
-        needs(schedule=("step", "multistep", "exponential", "plateau")),
-    )
-    step_size: int = _schedule(
-        10, "epochs between two steps of schedule step", whole(1), needs(schedule=("step",))
-    )
-    milestones: tuple[int, ...] = _schedule(
-        (),
-        "epochs after which schedule multistep goes down, 10,15",
-        whole_numbers("epochs"),
-        needs(schedule=("multistep",)),
-    )
-    restart_every: int | None = _schedule(
-        None,
-        "epochs after which schedule cosine begins again",
-        whole(1).or_none(),
-        needs(schedule=("cosine",)),
-    )
-    min_lr: float = _schedule(
-        0.0,
-        "where schedule cosine ends and plateau stops",
-        AT_LEAST_0,
-        needs(schedule=("cosine", "plateau")),
-    )
-    plateau_patience: int = _schedule(
-        3,
-        "epochs without a better validation loss before schedule plateau goes down",
-        whole(0),
-        needs(schedule=("plateau",)),
-    )
-    ema: float = _regularisation(
-        0.0, "decay of the average of the weights that is evaluated and kept, 0.999", BELOW_1
-    )
-    swa: float = _regularisation(
-        0.0, "share of the epochs, at the end, whose weights are averaged", BELOW_1
-    )
-    early_stopping: bool = _regularisation(
-        False, "stop when the validation loss no longer falls", SWITCH, resumable=True
-    )
-    patience: int = _regularisation(
-        5,
-        "epochs that early stopping waits for a better one",
-        whole(1),
-        needs_any("early_stopping"),
-        resumable=True,
-    )
-
-    loss: str = _loss(
-        "cross_entropy",
-        "cross_entropy, focal, or multilabel: rows may have several classes or none",
-        one_of(LOSSES),
-    )
-    focal_gamma: float = _loss(
-        2.0, "focusing exponent of the focal loss", AT_LEAST_0, needs(loss=("focal",))
-    )
-    label_smoothing: float = _regularisation(
-        0.0, "share of each target spread over all classes", BELOW_1
-    )
-    class_weight: str | tuple[float, ...] | dict[str, float] | None = _loss(
-        None, "balanced, or a weight of the loss for each class, 1,5", CLASS_WEIGHT.or_none()
-    )
-    pos_weight: float | None = _loss(
-        None,
-        "factor of the loss of rows that are of the class: the second of two, or each label",
-        POSITIVE.or_none(),
-    )
-    sampling: str = _run(
-        "shuffle",
-        "shuffle; blocks, for data larger than memory; weighted: draw rows by class weight",
-        one_of(SAMPLINGS),
-    )
-
-    mixup: float = _augmentation(0.0, "alpha of mixup's Beta distribution; 0 for none", AT_LEAST_0)
-    cutmix: float = _augmentation(
-        0.0, "alpha of cutmix's Beta distribution; 0 for none", AT_LEAST_0
-    )
-    cutout: int = _augmentation(0, "side in pixels of the square that cutout sets to 0", whole(0))
-    shift: int = _augmentation(
-        0, "pixels by which images move at random, zeros following", whole(0)
-    )
-    crop: int = _augmentation(0, "pixels of reflected border that random crops take in", whole(0))
-    flip: bool = _augmentation(False, "mirror images left to right, half of them", SWITCH)
-
-    batch_size: int | Literal["full"] = _run(32, "rows in a minibatch, or full", BATCH)
-    epochs: int = _run(10, "passes over the training rows", whole(1), resumable=True)
-    steps: int | None = _run(
-        None,
-        "stop after this many steps, before the epochs are over",
-        whole(1).or_none(),
-        resumable=True,
-    )
-    seed: int = _run(0, "decides the split, the first weights, the order and the masks", SEED)
-
-    engine: str = _run("auto", "auto, native or torch", one_of(ENGINES), resumable=True)
-    threads: int | None = _run(
-        None,
-        "threads of the engine",
-        whole(1).or_none(),
-        unset="as many as the work is worth",
-        resumable=True,
-    )
-    device: str | None = _run(
-        None, "cpu, cuda, cuda:1 ...", TEXT, unset="the model's own", resumable=True
-    )
-    health: bool = _checks(True, "look for faults while it trains, and say why", SWITCH)
-    check: bool = _checks(True, "look for faults before the first step; errors stop it", SWITCH)
-    checkpoint_every: float = _output(
-        60.0, "seconds between two checkpoints in the run's folder", POSITIVE
-    )
-    checkpoint_steps: int | None = _output(
-        None, "steps between two checkpoints, besides", whole(1).or_none()
-    )
-    checkpoint_epochs: int | None = _output(
-        None, "epochs between two checkpoints, besides", whole(1).or_none()
-    )
-    keep_checkpoints: int = _output(
-        2, "checkpoints that are kept: the newest, and the best weights beside them", whole(1)
-    )
-    stop_at_nonfinite: bool = _checks(
-        True, "end the run when the loss or a weight is not finite", SWITCH
-    )
-    log_every: int | None = _output(
-        None, "steps between two rows of the record", whole(1).or_none(), unset="20 rows an epoch"
-    )
 
     def __new__(cls, **settings: Any) -> Self:
         """Refuse unknown names here, where the message can say what was meant."""
@@ -405,18 +117,6 @@ class Recipe:
         except (OSError, UnicodeDecodeError) as error:
             raise RecipeError(f"cannot read the recipe {path}: {error}") from None
         return cls.from_toml(text, str(path))
-
-
-# By name, in the order of the fields.
-SETTINGS: dict[str, Setting] = {setting.name: setting_of(setting) for setting in fields(Recipe)}
-
-
-def settings_by_group() -> dict[str, list[Field[Any]]]:
-    """The settings under their headings, in the order in which they are shown."""
-    by_group: dict[str, list[Field[Any]]] = {group: [] for group in GROUPS}
-    for setting in fields(Recipe):
-        by_group[setting_of(setting).group].append(setting)
-    return by_group
 
 
 def _raise_together(mistakes: list[str]) -> None:
