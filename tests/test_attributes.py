@@ -32,11 +32,19 @@ def assigned_in(function):
     }
 
 
+def classes_in(text):
+    return {node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)}
+
+
+EVERYWHERE = {
+    name: cls for path in SOURCES for name, cls in classes_in(path.read_text("utf-8")).items()
+}
+
+
 def late_attributes(text):
-    classes = {
-        node.name: node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ClassDef)
-    }
-    for name, cls in classes.items():
+    own = classes_in(text)
+    classes = EVERYWHERE | own
+    for name, cls in own.items():
         bases = [classes[b.id] for b in cls.bases if isinstance(b, ast.Name) and b.id in classes]
         declared = set().union(*map(declared_in, [cls, *bases]))
         for method in cls.body:

@@ -8,7 +8,7 @@ import pytest
 
 import steepest as sp
 from steepest.errors import RecipeError, RunError
-from steepest.explain.backprop.ofrun import backprop_of_run
+from steepest.explain.backprop.from_run import backprop_of_run
 
 QUICK = {"epochs": 1, "hidden": (3,), "check": False, "health": False, "progress": "none"}
 

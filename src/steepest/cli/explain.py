@@ -127,7 +127,7 @@ def backprop(
     \b
     steepest explain backprop runs/churn new.csv --rows 2
     """
-    from steepest.explain.backprop.ofrun import backprop_of_run
+    from steepest.explain.backprop.from_run import backprop_of_run
     from steepest.run import load_run
 
     ledger = backprop_of_run(load_run(run), source, target=target, rows=rows)
@@ -200,10 +200,10 @@ def descent(
     steepest explain descent points.csv --target class -o descent.html
     """
     from steepest.explain import descent as film
-    from steepest.explain.descent.film import require_way
+    from steepest.explain.descent.animation_writer import require_format
     from steepest.recipe import Recipe
 
-    require_way(output)  # before the work
+    require_format(output)  # before the work
     settings = {name: value for name, value in options.items() if value is not None}
     recipe, data = None, source
     if source.endswith(".toml"):

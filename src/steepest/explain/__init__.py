@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from steepest.errors import needs
 
 if TYPE_CHECKING:
-    from steepest.explain.backprop.book import Entry as Entry
+    from steepest.explain.backprop.entry import LedgerEntry as LedgerEntry
     from steepest.explain.backprop.ledger import Ledger as Ledger
     from steepest.explain.backprop.ledger import backprop as backprop
-    from steepest.explain.descent.animation import Descent as Descent
+    from steepest.explain.descent.animation import DescentAnimation as DescentAnimation
     from steepest.explain.descent.animation import descent as descent
     from steepest.explain.descent.toys import toy as toy
     from steepest.explain.graph.computation import Graph as Graph
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 # Public name -> where it lives; the ledger and the graph need not wait for matplotlib.
 _PUBLIC = {
-    "Descent": "descent.animation",
-    "Entry": "backprop.book",
+    "DescentAnimation": "descent.animation",
     "Graph": "graph.computation",
     "Ledger": "backprop.ledger",
+    "LedgerEntry": "backprop.entry",
     "backprop": "backprop.ledger",
     "descent": "descent.animation",
     "graph": "graph.computation",

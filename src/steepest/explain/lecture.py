@@ -97,10 +97,10 @@ def lecture_function(x: Tensor) -> Tensor:
 def checks() -> list[Check]:
     """Every number of the slides beside ours."""
     parts = (_softmax, _fresh, _shapes, _example, _graph, _layers, _binary, _penalties)
-    found: list[Check] = []
+    numbers: list[Check] = []
     for part in parts:
-        found += part()
-    return found
+        numbers += part()
+    return numbers
 
 
 def print_lecture(ledger: Ledger, checks: Sequence[Check]) -> None:
@@ -120,8 +120,8 @@ def print_lecture(ledger: Ledger, checks: Sequence[Check]) -> None:
     for slip in SLIPS:
         console.print(Text(f"A slip of the slides: {slip}"))
     different = sum(not check.equal for check in checks)
-    said = f"{different} of them differ" if different else "all equal at the printed precision"
-    console.print(Text(f"{len(checks)} numbers of the slides: {said}"))
+    result = f"{different} of them differ" if different else "all equal at the printed precision"
+    console.print(Text(f"{len(checks)} numbers of the slides: {result}"))
 
 
 def _row(topic: str, names: str, printed: str, ours: Any) -> Iterator[Check]:

@@ -140,16 +140,16 @@ def _rows(data: Any) -> tuple[Tensor, Tensor]:
 def _measure(model: nn.Module, x: Tensor, y: Tensor) -> list[dict[str, float]]:
     """The statistics of each hidden layer of one net."""
     layers = [module for module in model.modules() if isinstance(module, LinearLayer)][:-1]
-    kept: list[Tensor] = []
+    outputs: list[Tensor] = []
     a: Tensor = x
     for module in model.children():
         a = module(a)
         if not isinstance(module, (LinearLayer, nn.Flatten)):
             a.retain_grad()
-            kept.append(a)
+            outputs.append(a)
     cross_entropy(a, y).backward()  # type: ignore[no-untyped-call]
     rows = []
-    for i, (layer, output) in enumerate(zip(layers, kept, strict=True), start=1):
+    for i, (layer, output) in enumerate(zip(layers, outputs, strict=True), start=1):
         assert output.grad is not None
         assert layer.weight.grad is not None
         rows.append(

@@ -139,14 +139,14 @@ def test_a_saturated_softmax_has_its_infinite_and_its_finite_gradient():
 
 
 def test_a_wrong_gradient_is_seen():
-    from steepest.explain.backprop.layers import Linear
+    from steepest.explain.backprop.layers import ManualLinear
 
-    right = Linear.backward
+    right = ManualLinear.backward
     try:
-        Linear.backward = lambda self, gradient, book: right(self, gradient * 1.0001, book)
+        ManualLinear.backward = lambda self, dz, writer: right(self, dz * 1.0001, writer)
         ledger = backprop(nn.Linear(3, 2), torch.randn(4, 3), [0, 1, 0, 1])
     finally:
-        Linear.backward = right
+        ManualLinear.backward = right
     assert not ledger.agrees
     assert "dL/dW1" in str(ledger).splitlines()[-1]
 

@@ -12,7 +12,7 @@ from torch import nn
 
 import steepest as sp
 from steepest.explain import descent, toy
-from steepest.explain.descent.paths import frames_of
+from steepest.explain.descent.trajectory import frames_of
 from steepest.random import Purpose, permutation
 
 
@@ -27,12 +27,14 @@ def test_the_lit_samples_are_the_rows_of_the_latest_minibatch(line):
     full, mini, single = line.paths
     for t, seen in enumerate(range(49)):
         epoch, i = divmod(max(0, seen - 1), 24)
-        assert single.lit[t].tolist() == ([] if seen == 0 else [orders[epoch][i]])
-        assert full.lit[t].tolist() == ([] if seen < 24 else orders[(seen // 24) - 1].tolist())
+        assert single.current_batch[t].tolist() == ([] if seen == 0 else [orders[epoch][i]])
+        assert full.current_batch[t].tolist() == (
+            [] if seen < 24 else orders[(seen // 24) - 1].tolist()
+        )
     # 24 rows in minibatches of 5: the fifth of an epoch has four rows and is done at its end.
     assert mini.steps[[4, 5, 23, 24, 28, 29, 48]].tolist() == [0, 1, 4, 5, 5, 6, 10]
-    assert mini.lit[24].tolist() == orders[0][20:].tolist()
-    assert mini.lit[30].tolist() == orders[1][:5].tolist()
+    assert mini.current_batch[24].tolist() == orders[0][20:].tolist()
+    assert mini.current_batch[30].tolist() == orders[1][:5].tolist()
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])
@@ -61,7 +63,7 @@ def test_the_last_frame_has_the_weights_that_train_gives(size, engine):
 def test_all_ways_begin_alike_and_have_seen_equally_many_samples(line):
     first = line.paths[0]
     for path in line.paths:
-        assert path.seen.tolist() == first.seen.tolist()
+        assert path.samples_seen.tolist() == first.samples_seen.tolist()
         assert (path.weights[0] == first.weights[0]).all()
         assert path.losses[0] == first.losses[0]
     assert [int(path.steps[-1]) for path in line.paths] == [2, 10, 48]

@@ -12,7 +12,7 @@ from torch import nn
 
 import steepest as sp
 from steepest.explain import graph
-from steepest.explain.graph.computation import MOST_BOXES
+from steepest.explain.graph.computation import MAX_BOXES
 from steepest.explain.graph.expression import function_of
 from steepest.explain.graph.layout import lay_out
 from steepest.explain.graph.svg import place
@@ -235,12 +235,12 @@ def test_pictures_of_functions_are_readable(function):
 def test_above_sixty_nodes_the_calls_of_modules_are_drawn():
     model = sp.mlp(20, [16] * 12, 3, residual=True, batch_norm=True)
     drawn = graph(model, torch.randn(4, 20), [0, 1, 2, 1])
-    assert len(drawn.nodes) > MOST_BOXES
+    assert len(drawn.nodes) > MAX_BOXES
     boxes, links = drawn.drawn()
-    assert len(boxes) <= MOST_BOXES
+    assert len(boxes) <= MAX_BOXES
     assert any("4.block.0 (LinearLayer)" in box.name for box in boxes)
     assert_readable(place(boxes, links), [(link.source, link.target) for link in links])
-    assert len(drawn.drawn(most=1000)[0]) == len(drawn.nodes)
+    assert len(drawn.drawn(max_boxes=1000)[0]) == len(drawn.nodes)
 
 
 def test_a_long_loop_without_modules_is_drawn_in_runs():
@@ -250,7 +250,7 @@ def test_a_long_loop_without_modules_is_drawn_in_runs():
         return x.sum()
 
     boxes, links = graph(loop, [0.1, 0.2]).drawn()
-    assert len(boxes) <= MOST_BOXES + 2
+    assert len(boxes) <= MAX_BOXES + 2
     assert_readable(place(boxes, links), [(link.source, link.target) for link in links])
 
 

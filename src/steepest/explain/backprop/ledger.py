@@ -1,40 +1,39 @@
 """backprop(): the ledger of one forward and one backward pass, every step worked out by hand."""
 
-import copy
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from steepest.data import not_one_hot
-from steepest.engine import process_state
-from steepest.errors import ModelError, SteepestError, TargetError, did_you_mean
-from steepest.explain.backprop.book import Book, Entry, greatest_difference
-from steepest.explain.backprop.closing import Closing
-from steepest.explain.backprop.layers import ByHand, Flow, Foreign, Residual, layer_of
+from steepest.errors import ModelError, SteepestError, did_you_mean
+from steepest.explain.backprop.entry import LedgerEntry, greatest_difference
+from steepest.explain.backprop.layers import AutogradLayer, ManualResidual, layer_of
+from steepest.explain.backprop.loss_step import LossStep
+from steepest.explain.backprop.manual_layer import Activations, ManualLayer
 from steepest.explain.backprop.reference import Call, Reference, array_of, run
 from steepest.explain.backprop.symbols import Symbol
+from steepest.explain.backprop.writer import LedgerWriter
+from steepest.explain.targets import objective_of, range_kept
 from steepest.files import write_atomically
-from steepest.nn import Residual as ResidualModule
-from steepest.objective import Objective, Range, is_plain_to_see, lasting_range
+from steepest.nn import Residual
 
 LOSSES = ("auto", "multiclass", "binary", "multilabel")
 
 
-class Ledger(Sequence[Entry]):
+class Ledger(Sequence[LedgerEntry]):
     """Every quantity of a forward and a backward pass, in the order in which it is worked out.
 
     `ledger["dL/dW1"].value` is one of them. str() is text, in a notebook it shows itself,
     `html()`, `markdown()` and `save(path)` write it. notes: what is to be known about the whole.
     """
 
-    def __init__(self, entries: Sequence[Entry], title: str, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self, entries: Sequence[LedgerEntry], title: str, notes: Sequence[str] = ()
+    ) -> None:
         self.entries = tuple(entries)
         self.title = title
         self.notes = tuple(notes)
@@ -51,7 +50,7 @@ class Ledger(Sequence[Entry]):
     def __len__(self) -> int:
         return len(self.entries)
 
-    def __iter__(self) -> Iterator[Entry]:
+    def __iter__(self) -> Iterator[LedgerEntry]:
         return iter(self.entries)
 
     @property
@@ -94,12 +93,12 @@ class Ledger(Sequence[Entry]):
     def save(self, path: str | Path) -> Path:
         """Write .html, .md or .txt. Raises SteepestError for another ending."""
         path = Path(path)
-        ways = {".html": self.html, ".md": self.markdown, ".txt": self.__str__}
-        if path.suffix not in ways:
+        formats = {".html": self.html, ".md": self.markdown, ".txt": self.__str__}
+        if path.suffix not in formats:
             raise SteepestError(
-                f"a ledger is saved as {', '.join(ways)}, but the file is {path.name!r}"
+                f"a ledger is saved as {', '.join(formats)}, but the file is {path.name!r}"
             )
-        write_atomically(path, ways[path.suffix]().encode())
+        write_atomically(path, formats[path.suffix]().encode())
         return path
 
     def __str__(self) -> str:
@@ -121,7 +120,7 @@ class Ledger(Sequence[Entry]):
         return f"<Ledger of {self.title}: {len(self)} entries, loss {self.loss:.4f}>"
 
     @cached_property
-    def _by_name(self) -> dict[str, Entry]:
+    def _by_name(self) -> dict[str, LedgerEntry]:
         return {entry.name: entry for entry in reversed(self.entries)}
 
 
@@ -147,22 +146,24 @@ def backprop(
     lasting = range_kept(reference.model, reference.outputs, reference.inputs)
     objective, targets = objective_of(reference.outputs, y, loss, lasting)
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
-    grown: list[Tensor] = []
+    output_gradients: list[Tensor] = []
     in_graph = _uses_in_graph(value)
     if reference.outputs.requires_grad:
-        reference.outputs.register_hook(grown.append)  # type: ignore[no-untyped-call]
+        reference.outputs.register_hook(output_gradients.append)  # type: ignore[no-untyped-call]
         value.backward()  # type: ignore[no-untyped-call]
-    closing = Closing(objective, targets, reference.outputs)
-    closing.gradient = array_of(grown[0]) if grown else None
-    book = Book(len(reference.outputs), *_uses(reference, in_graph))
+    loss_step = LossStep(objective, targets, reference.outputs)
+    loss_step.gradient = array_of(output_gradients[0]) if output_gradients else None
+    writer = LedgerWriter(len(reference.outputs), *_uses(reference, in_graph))
     calls = list(reference.calls)
     chain = _chain(reference.model, reference)
     if chain is not None:
-        _work_out_chain(chain, reference, closing, book)
+        _work_out_chain(chain, reference, loss_step, writer)
     else:
         reference.calls = calls
-        _work_out_calls(reference, closing, book)
-    return Ledger(book.entries, _title(model, book.rows), _notes(book, training, chain is None))
+        _work_out_calls(reference, loss_step, writer)
+    return Ledger(
+        writer.entries, _title(model, writer.rows), _notes(writer, training, chain is None)
+    )
 
 
 def _uses_in_graph(value: Tensor) -> Counter[int]:
@@ -190,7 +191,7 @@ def _uses(reference: Reference, in_graph: Counter[int]) -> tuple[Counter[int], s
     for call in reference.calls:
         if call.input is None or any(True for _ in call.module.children()):
             continue
-        foreign = isinstance(layer_of(call, call.input.ndim), Foreign)
+        foreign = isinstance(layer_of(call, call.input.ndim), AutogradLayer)
         for parameter in call.module.parameters(recurse=False):
             if foreign:
                 elsewhere.add(id(parameter))
@@ -201,22 +202,22 @@ def _uses(reference: Reference, in_graph: Counter[int]) -> tuple[Counter[int], s
 
 
 def _work_out_chain(
-    layers: list[ByHand], reference: Reference, closing: Closing, book: Book
+    layers: list[ManualLayer], reference: Reference, loss_step: LossStep, writer: LedgerWriter
 ) -> None:
-    flow = _write_inputs(reference, book)
+    activations = _write_inputs(reference, writer)
     for layer in layers:
-        flow = layer.forward(flow, book)
-    closing.forward(flow, book)
-    gradient = closing.backward(book)
+        activations = layer.forward(activations, writer)
+    loss_step.forward(activations, writer)
+    gradient = loss_step.backward(writer)
     for layer in reversed(layers):
-        gradient = layer.backward(gradient, book)
+        gradient = layer.backward(gradient, writer)
 
 
-def _work_out_calls(reference: Reference, closing: Closing, book: Book) -> None:
+def _work_out_calls(reference: Reference, loss_step: LossStep, writer: LedgerWriter) -> None:
     """Each call by itself, its inputs and the gradient of its outputs being autograd's."""
-    first = _write_inputs(reference, book)
+    first = _write_inputs(reference, writer)
     symbols: dict[int, Symbol] = {}
-    layers: list[ByHand] = []
+    layers: list[ManualLayer] = []
     count = 0
     for call in reference.calls:
         if call.input is None or any(True for _ in call.module.children()):
@@ -224,125 +225,77 @@ def _work_out_calls(reference: Reference, closing: Closing, book: Book) -> None:
         layer = layer_of(call, call.input.ndim)
         symbol = symbols.get(id(call.input))
         if symbol is None:
-            symbol = first.symbol if not layers else _write_given(call, book, count)
-        flow = layer.forward(Flow(symbol, array_of(call.input), count), book)
-        count = flow.layer
-        symbols[id(call.output)] = flow.symbol
+            symbol = first.symbol if not layers else _write_given(call, writer, count)
+        activations = layer.forward(Activations(symbol, array_of(call.input), count), writer)
+        count = activations.layer
+        symbols[id(call.output)] = activations.symbol
         layers.append(layer)
     last = symbols.get(id(reference.outputs))
     if last is None:
-        last = book.symbol("Z", count + 1)
+        last = writer.symbol("Z", count + 1)
         value = array_of(reference.outputs)
-        book.write(last, value, "", value, by_hand=False, note="the model's outputs")
-    closing.forward(Flow(last, array_of(reference.outputs), count), book)
-    closing.backward(book)
-    written = {entry.name for entry in book.entries}
+        writer.write(last, value, "", value, by_hand=False, note="the model's outputs")
+    loss_step.forward(Activations(last, array_of(reference.outputs), count), writer)
+    loss_step.backward(writer)
+    written = {entry.name for entry in writer.entries}
     for layer in reversed(layers):
         gradient = layer.call.output_gradient
         if gradient is None:
             continue
-        if layer.after.gradient_name not in written:
+        if layer.output_symbol.gradient_name not in written:
             note = "autograd's: what all that use it send back"
-            book.write_gradient(layer.after, gradient, "", gradient, by_hand=False, note=note)
-        written.add(layer.after.gradient_name)
-        layer.backward(gradient, book)
-        written.add(layer.before.gradient_name)
+            writer.write_gradient(
+                layer.output_symbol, gradient, "", gradient, by_hand=False, note=note
+            )
+        written.add(layer.output_symbol.gradient_name)
+        layer.backward(gradient, writer)
+        written.add(layer.input_symbol.gradient_name)
 
 
-def _write_inputs(reference: Reference, book: Book) -> Flow:
+def _write_inputs(reference: Reference, writer: LedgerWriter) -> Activations:
     value = array_of(reference.inputs)
-    book.write(book.symbol("X"), value, "", None, by_hand=False, note="the inputs")
-    return Flow(Symbol("X"), value)
+    writer.write(writer.symbol("X"), value, "", None, by_hand=False, note="the inputs")
+    return Activations(Symbol("X"), value)
 
 
-def _write_given(call: Call, book: Book, count: int) -> Symbol:
+def _write_given(call: Call, writer: LedgerWriter, count: int) -> Symbol:
     """An input that no module gave: the model's own code worked it out."""
     assert call.input is not None
-    symbol, value = book.symbol("H", count), array_of(call.input)
+    symbol, value = writer.symbol("H", count), array_of(call.input)
     where = f"{call.name} ({type(call.module).__name__})"
     note = "what this module is given, worked out by code between the modules"
-    book.write(symbol, value, "", value, module=where, by_hand=False, note=note)
+    writer.write(symbol, value, "", value, module=where, by_hand=False, note=note)
     return symbol
 
 
-def _chain(module: nn.Module, reference: Reference) -> list[ByHand] | None:
+def _chain(module: nn.Module, reference: Reference) -> list[ManualLayer] | None:
     """The layers of a Sequential in order, or None if the model is no chain of modules."""
     if type(module) is nn.Sequential:
-        layers: list[ByHand] = []
+        layers: list[ManualLayer] = []
         for child in module._modules.values():
             inner = None if child is None else _chain(child, reference)
             if inner is None:
                 return None
             layers += inner
         return layers
-    if type(module) is ResidualModule and not (module.training and module.stochastic_depth):
+    if type(module) is Residual and not (module.training and module.stochastic_depth):
         block = _chain(module.block, reference)
-        return None if block is None else [Residual(reference.of(module), block)]
+        return None if block is None else [ManualResidual(reference.of(module), block)]
     if any(True for _ in module.children()):
         # Its inside is not known to be a chain: one layer, whose numbers are autograd's, if it is
         # part of one, and none at all if it is the model.
-        return [Foreign(reference.of(module))] if module is not reference.model else None
+        return [AutogradLayer(reference.of(module))] if module is not reference.model else None
     call = reference.of(module)
     return [layer_of(call, 0 if call.input is None else call.input.ndim)]
-
-
-def range_kept(model: nn.Module, outputs: Tensor, *inputs: Tensor) -> Range | None:
-    """The range that the outputs keep, found on a copy; None where graph and numbers agree."""
-    if outputs.ndim not in (1, 2) or len(inputs) != 1 or is_plain_to_see(outputs):
-        return None
-    with process_state():
-        return lasting_range(copy.deepcopy(model).eval(), inputs[0].detach())
-
-
-def objective_of(
-    outputs: Tensor, y: Any, loss: str, lasting: Range | None
-) -> tuple[Objective, NDArray[np.int64]]:
-    """The objective and checked targets for these outputs."""
-    targets = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
-    if outputs.ndim not in (1, 2):
-        raise ModelError(
-            f"the model must give (N, C) or (N,) outputs, but gives {tuple(outputs.shape)}"
-        )
-    width = 1 if outputs.ndim == 1 else outputs.shape[1]
-    if targets.ndim == 2 and targets.shape[1] == 1:
-        targets = targets[:, 0]
-    if targets.shape[:1] != (len(outputs),) or targets.ndim > 2:
-        raise TargetError(
-            f"y must have one target for each of the {len(outputs)} rows, but has shape "
-            f"{targets.shape}"
-        )
-    if not np.issubdtype(targets.dtype, np.number) and targets.dtype != bool:
-        raise TargetError(f"y must be class indices 0, 1, ..., but is of {targets.dtype}")
-    several = loss == "multilabel"
-    if targets.ndim == 2 and not several:
-        row = not_one_hot(targets)
-        if row is not None and (loss != "auto" or not np.isin(targets, (0, 1)).all()):
-            raise TargetError(f"row {row} of y is {targets[row].tolist()}, which is not one-hot")
-        several = row is not None
-        targets = targets if several else targets.argmax(axis=1)
-    classes = 2 if width == 1 else width
-    objective = Objective.of_outputs(outputs, classes, several=several, lasting=lasting)
-    if loss not in ("auto", objective.kind):
-        raise ModelError(f"loss {loss!r} does not fit outputs of shape {tuple(outputs.shape)}")
-    classes = 2 if objective.kind != "multiclass" else width
-    wrong = (targets < 0) | (targets >= classes) | (targets % 1 != 0)
-    if several and targets.shape != tuple(outputs.shape):
-        raise TargetError(f"y has shape {targets.shape}, the outputs {tuple(outputs.shape)}")
-    if wrong.any():
-        row = int(np.argwhere(wrong)[0, 0])
-        raise TargetError(
-            f"the target of row {row} is {targets[row]}, but must be one of 0 .. {classes - 1}"
-        )
-    return objective, targets.astype(np.int64)
 
 
 def _title(model: nn.Module, rows: int) -> str:
     return f"backpropagation through {type(model).__name__}, N = {rows}"
 
 
-def _notes(book: Book, training: bool, by_calls: bool) -> list[str]:
+def _notes(writer: LedgerWriter, training: bool, by_calls: bool) -> list[str]:
     notes = [f"{'training' if training else 'evaluation'} mode; everything in float64"]
-    if any(entry.name.startswith("dL/dW") for entry in book.entries):
+    if any(entry.name.startswith("dL/dW") for entry in writer.entries):
         notes.append("W is out × in, as torch and the lecture keep it: Z = X Wᵀ + b")
     if by_calls:
         notes.append(

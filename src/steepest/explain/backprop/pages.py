@@ -5,7 +5,7 @@ from functools import cache
 from html import escape
 
 from steepest.errors import needs
-from steepest.explain.backprop.book import Entry
+from steepest.explain.backprop.entry import LedgerEntry
 from steepest.explain.backprop.text import HEADINGS, difference_text, verdict
 from steepest.explain.numbers import cells, lines
 
@@ -58,12 +58,12 @@ body {{ margin: 2em auto; max-width: 62em; padding: 0 1em; background: #fff; }}
 """
 
 
-def ledger_page(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
+def ledger_page(title: str, notes: Sequence[str], entries: Sequence[LedgerEntry]) -> str:
     """The ledger as a page of its own."""
     return _PAGE.format(title=escape(title), body=ledger_fragment(title, notes, entries))
 
 
-def ledger_fragment(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
+def ledger_fragment(title: str, notes: Sequence[str], entries: Sequence[LedgerEntry]) -> str:
     """The ledger as a piece of a page, with its own style."""
     parts = [f'<style>{_STYLE}</style>\n<div class="steepest-ledger">']
     parts += [f"<h2>{escape(title)}</h2>", *(f"<p>{escape(n)}</p>" for n in notes)]
@@ -74,7 +74,7 @@ def ledger_fragment(title: str, notes: Sequence[str], entries: Sequence[Entry]) 
     return "\n".join(parts)
 
 
-def ledger_markdown(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> str:
+def ledger_markdown(title: str, notes: Sequence[str], entries: Sequence[LedgerEntry]) -> str:
     """The ledger as Markdown, its formulas between dollar signs."""
     parts = [f"# {title}", *notes]
     for phase, heading in HEADINGS.items():
@@ -85,7 +85,7 @@ def ledger_markdown(title: str, notes: Sequence[str], entries: Sequence[Entry]) 
     return "\n\n".join([*parts, verdict(entries)]) + "\n"
 
 
-def _section(entry: Entry) -> str:
+def _section(entry: LedgerEntry) -> str:
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>"
         for row in cells(entry.value)
@@ -100,12 +100,12 @@ def _section(entry: Entry) -> str:
     )
 
 
-def _markdown_entry(entry: Entry) -> list[str]:
-    told = [entry.dimensions, entry.module, entry.note, difference_text(entry)]
+def _markdown_entry(entry: LedgerEntry) -> list[str]:
+    parts = [entry.dimensions, entry.module, entry.note, difference_text(entry)]
     numbers = "\n".join(lines(entry.value))
     return [
         f"$${entry.formula or entry.symbol}$$",
-        "; ".join(part for part in told if part),
+        "; ".join(part for part in parts if part),
         f"```text\n{numbers}\n```",
     ]
 

@@ -8,7 +8,7 @@ import numpy as np
 from scipy import special
 from torch import nn
 
-from steepest.explain.backprop.book import Array
+from steepest.explain.backprop.entry import Array
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steepest.engine import process_state
 from steepest.errors import ModelError
-from steepest.explain.backprop.book import Array
+from steepest.explain.backprop.entry import Array
 
 
 @dataclass(eq=False)
@@ -111,24 +111,24 @@ def _watched(model: nn.Module, calls: list[Call]) -> Iterator[None]:
 
     def enter(_: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any]) -> Any:
         given = next((t for t in (*inputs, *named.values()) if isinstance(t, Tensor)), None)
-        own = None if given is None else given.view_as(given)
-        under_way.append((given, own))
+        alias = None if given is None else given.view_as(given)
+        under_way.append((given, alias))
         return (
-            tuple(own if t is given and own is not None else t for t in inputs),
-            {k: own if t is given and own is not None else t for k, t in named.items()},
+            tuple(alias if t is given and alias is not None else t for t in inputs),
+            {k: alias if t is given and alias is not None else t for k, t in named.items()},
         )
 
     def leave(name: str) -> Callable[[nn.Module, Any, Any], Any]:
         def hook(module: nn.Module, _: Any, output: Any) -> Any:
-            given, own = under_way.pop()
-            if output is own and own is not None:
-                output = own.view_as(own)  # else the two would share their gradient
+            given, alias = under_way.pop()
+            if output is alias and alias is not None:
+                output = alias.view_as(alias)  # else the two would share their gradient
             first = output[0] if isinstance(output, (tuple, list)) and output else output
             if isinstance(first, Tensor):
                 call = Call(name, module, given, first)
                 _keep_gradient(first, call, "output")
-                if own is not None:
-                    _keep_gradient(own, call, "input")
+                if alias is not None:
+                    _keep_gradient(alias, call, "input")
                 calls.append(call)
             return output
 

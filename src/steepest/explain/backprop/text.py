@@ -8,14 +8,14 @@ from rich.padding import Padding
 from rich.rule import Rule
 from rich.text import Text
 
-from steepest.explain.backprop.book import Entry, Phase, greatest_difference
+from steepest.explain.backprop.entry import LedgerEntry, Phase, greatest_difference
 from steepest.explain.numbers import lines
 
 HEADINGS: dict[Phase, str] = {"forward": "Forward", "loss": "Loss", "backward": "Backward"}
 _WIDTH = 100
 
 
-def ledger_text(title: str, notes: Sequence[str], entries: Sequence[Entry]) -> Group:
+def ledger_text(title: str, notes: Sequence[str], entries: Sequence[LedgerEntry]) -> Group:
     """What rich prints: each quantity with its shape, formula, difference to autograd, numbers."""
     parts: list[Any] = [Text(title, style="bold"), *map(Text, notes)]
     for phase, heading in HEADINGS.items():
@@ -33,7 +33,7 @@ def as_text(renderable: Any) -> str:
     return "\n".join(line.rstrip() for line in capture.get().rstrip().splitlines())
 
 
-def verdict(entries: Sequence[Entry]) -> str:
+def verdict(entries: Sequence[LedgerEntry]) -> str:
     """In one sentence, whether our numbers are autograd's."""
     checked = sum(entry.difference is not None for entry in entries)
     apart = f"largest difference {greatest_difference(entries):.1e}"
@@ -43,19 +43,19 @@ def verdict(entries: Sequence[Entry]) -> str:
     return f"{checked} quantities worked out by hand agree with autograd ({apart})"
 
 
-def difference_text(entry: Entry) -> str:
+def difference_text(entry: LedgerEntry) -> str:
     if entry.difference is None:
         return "" if entry.by_hand or entry.autograd is None else "autograd's"
     return f"|ours - autograd| <= {entry.difference:.1e}" if entry.difference else "= autograd"
 
 
-def _entry(entry: Entry) -> list[Any]:
+def _entry(entry: LedgerEntry) -> list[Any]:
     head = Text()
     head.append(entry.plain or entry.name, style="bold cyan")
     head.append(f"   {entry.dimensions}")
-    said = difference_text(entry)
-    if said:
-        head.append(f"   {said}", style="dim" if entry.agrees else "bold red")
+    difference = difference_text(entry)
+    if difference:
+        head.append(f"   {difference}", style="dim" if entry.agrees else "bold red")
     parts: list[Any] = [head]
     below = "; ".join(part for part in (entry.module, entry.note) if part)
     if below:

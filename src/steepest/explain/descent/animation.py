@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path as FilePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,28 @@ from torch import nn
 
 from steepest.data import Inputs
 from steepest.errors import RecipeError
-from steepest.explain.descent.film import Film, write_film
-from steepest.explain.descent.paths import Path, Picture, follow, frames_of, one_thread
-from steepest.explain.descent.stage import Stage
+from steepest.explain.descent.animation_writer import AnimationWriter, write_animation
+from steepest.explain.descent.frame_renderer import FrameRenderer
 from steepest.explain.descent.surface import Surface, surface
 from steepest.explain.descent.toys import TOYS, toy
+from steepest.explain.descent.trajectory import (
+    InputGrid,
+    Trajectory,
+    frames_of,
+    one_thread,
+    record_trajectory,
+)
 from steepest.recipe import Recipe
 from steepest.training.preparation import Preparation, prepare
 
-_NET: dict[str, Any] = {"hidden": (16,), "activation": "tanh"}
-_USUAL: dict[str, Any] = {"lr": 0.3, "epochs": 30}
+_DEFAULT_NET: dict[str, Any] = {"hidden": (16,), "activation": "tanh"}
+_DEFAULTS: dict[str, Any] = {"lr": 0.3, "epochs": 30}
 # Places along each axis of the picture.
 _ALONG_LINE, _ALONG_PLANE = 240, 64
 _MARGIN = 0.18
 
 
-class Descent:
+class DescentAnimation:
     """Trainings side by side, frame by frame in equal numbers of samples seen.
 
     paths: one for each batch size. picture: None if the inputs have more than two features.
@@ -35,7 +41,7 @@ class Descent:
     """
 
     def __init__(
-        self, paths: Sequence[Path], picture: Picture | None, surface: Surface | None
+        self, paths: Sequence[Trajectory], picture: InputGrid | None, surface: Surface | None
     ) -> None:
         self.paths = tuple(paths)
         self.picture = picture
@@ -43,26 +49,26 @@ class Descent:
 
     def __len__(self) -> int:
         """The number of frames."""
-        return len(self.paths[0].seen)
+        return len(self.paths[0].samples_seen)
 
     def frame(self, index: int) -> Image.Image:
         """One frame as a picture; -1 is the last one."""
-        return Stage(self.paths, self.picture, self.surface).frame(range(len(self))[index])
+        return FrameRenderer(self.paths, self.picture, self.surface).frame(range(len(self))[index])
 
-    def save(self, path: str | FilePath, *, fps: float = 20) -> FilePath:
+    def save(self, path: str | Path, *, fps: float = 20) -> Path:
         """Write .gif, .html (with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
 
         Raises SteepestError for another ending, or if ffmpeg is not there.
         """
-        stage = Stage(self.paths, self.picture, self.surface)
-        return write_film(Film(stage.frame, len(self), fps), FilePath(path))
+        renderer = FrameRenderer(self.paths, self.picture, self.surface)
+        return write_animation(AnimationWriter(renderer.frame, len(self), fps), Path(path))
 
     def _repr_html_(self) -> str:
-        stage = Stage(self.paths, self.picture, self.surface)
-        return Film(stage.frame, len(self), 20).fragment()
+        renderer = FrameRenderer(self.paths, self.picture, self.surface)
+        return AnimationWriter(renderer.frame, len(self), 20).fragment()
 
     def __repr__(self) -> str:
-        return f"<Descent of {len(self)} frames: {', '.join(p.name for p in self.paths)}>"
+        return f"<DescentAnimation of {len(self)} frames: {', '.join(p.name for p in self.paths)}>"
 
 
 def descent(
@@ -74,7 +80,7 @@ def descent(
     frames: int = 300,
     plane: tuple[str, str] | None = None,
     **settings: Any,
-) -> Descent:
+) -> DescentAnimation:
     """Train once for each batch size, from the same weights on the same rows, and watch.
 
     The steps are those of `steepest.train` without a validation part: the same engine, order of
@@ -91,32 +97,36 @@ def descent(
         raise RecipeError(f"frames must be at least 2, but is {frames}")
     if not batch_sizes:
         raise RecipeError("batch_sizes must name at least one batch size, but is empty")
-    usual = (_USUAL if recipe is None else {}) | (_NET if recipe is None and model is None else {})
-    recipe = (recipe or Recipe()).replace(**(usual | settings))
+    defaults = (_DEFAULTS if recipe is None else {}) | (
+        _DEFAULT_NET if recipe is None and model is None else {}
+    )
+    recipe = (recipe or Recipe()).replace(**(defaults | settings))
     recipe = recipe.replace(validation=0.0, early_stopping=False)
     if isinstance(data, str) and data in TOYS:
         data = toy(data, recipe.seed)
-    ready = prepare(model, data, recipe)
-    picture, places = _picture(ready)
-    seen = frames_of(ready.plan.rows, recipe.epochs, frames)
+    prepared = prepare(model, data, recipe)
+    picture, grid_inputs = _input_grid(prepared)
+    samples_seen = frames_of(prepared.plan.rows, recipe.epochs, frames)
     with one_thread():
-        paths = [follow(ready, size, seen, places) for size in batch_sizes]
-        return Descent(paths, picture, surface(ready.plan, paths, plane))
+        paths = [
+            record_trajectory(prepared, size, samples_seen, grid_inputs) for size in batch_sizes
+        ]
+        return DescentAnimation(paths, picture, surface(prepared.plan, paths, plane))
 
 
-def _picture(ready: Preparation) -> tuple[Picture | None, Inputs | None]:
+def _input_grid(prepared: Preparation) -> tuple[InputGrid | None, Inputs | None]:
     """What is drawn, and the places at which the net is asked, if rows have one or two inputs."""
-    inputs, targets = ready.parts["train"]
+    inputs, targets = prepared.parts["train"]
     rows = inputs.array if inputs.rows is None else inputs.array[inputs.rows]
     points = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
     features = points.shape[1]
-    if features > 2 or ready.plan.objective.kind == "multilabel":
+    if features > 2 or prepared.plan.objective.kind == "multilabel":
         return None, None
     count = _ALONG_LINE if features == 1 else _ALONG_PLANE
     axes = tuple(_span(points[:, i], count) for i in range(features))
     grid = np.stack(np.meshgrid(*axes), axis=-1).reshape(-1, *inputs.array.shape[1:])
-    places = replace(inputs, array=np.ascontiguousarray(grid, dtype=np.float32), rows=None)
-    return Picture(points, targets, axes, ready.classifier.classes.names), places
+    grid_inputs = replace(inputs, array=np.ascontiguousarray(grid, dtype=np.float32), rows=None)
+    return InputGrid(points, targets, axes, prepared.classifier.classes.names), grid_inputs
 
 
 def _span(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:

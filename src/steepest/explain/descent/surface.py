@@ -12,7 +12,7 @@ from torch.func import functional_call, vmap
 
 from steepest.engine import Plan, Rows, module_mode, reference_parameter
 from steepest.errors import ModelError
-from steepest.explain.descent.paths import Path
+from steepest.explain.descent.trajectory import Trajectory
 
 _CELLS = 44
 _MARGIN = 0.25
@@ -39,7 +39,7 @@ class Surface:
 
 
 def surface(
-    plan: Plan, paths: Sequence[Path], plane: tuple[str, str] | None = None
+    plan: Plan, paths: Sequence[Trajectory], plane: tuple[str, str] | None = None
 ) -> Surface | None:
     """The loss around the paths. None if there is only one weight.
 
@@ -104,18 +104,20 @@ def _losses(plan: Plan, points: Float) -> Float:
     inputs = Rows(plan.inputs, like)[torch.from_numpy(some)]
     targets = torch.from_numpy(plan.targets[some])
     trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    kept = {n: t.detach() for n, t in model.state_dict(keep_vars=True).items()}
+    fixed = {n: t.detach() for n, t in model.state_dict(keep_vars=True).items()}
 
     def loss(flat: Tensor) -> Tensor:
         parts = torch.split(flat, [p.numel() for p in trainable.values()])
-        own = {n: part.view(p.shape) for (n, p), part in zip(trainable.items(), parts, strict=True)}
-        return plan.objective.loss(functional_call(model, kept | own, (inputs,)), targets)
+        moved = {
+            n: part.view(p.shape) for (n, p), part in zip(trainable.items(), parts, strict=True)
+        }
+        return plan.objective.loss(functional_call(model, fixed | moved, (inputs,)), targets)
 
     flats = torch.from_numpy(points).to(like.dtype)
     with module_mode(model, training=False), torch.no_grad():
         try:
-            found = vmap(loss, chunk_size=_AT_ONCE)(flats)
+            losses = vmap(loss, chunk_size=_AT_ONCE)(flats)
         except (RuntimeError, ValueError):  # a module that vmap cannot take
-            found = torch.stack([loss(flat) for flat in flats])
-    values: Float = found.double().numpy()
+            losses = torch.stack([loss(flat) for flat in flats])
+    values: Float = losses.double().numpy()
     return values

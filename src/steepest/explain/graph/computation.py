@@ -11,14 +11,15 @@ from torch import Tensor, nn
 
 from steepest.engine import process_state
 from steepest.errors import ModelError, SteepestError
-from steepest.explain.backprop.ledger import objective_of, range_kept
+from steepest.explain.graph.describe import input_names
 from steepest.explain.graph.svg import Box, Link, draw
-from steepest.explain.graph.trace import Array, Edge, Node, NotAScalarError, input_names, trace
+from steepest.explain.graph.trace import Array, GraphEdge, GraphNode, NotAScalarError, trace
 from steepest.explain.numbers import number
+from steepest.explain.targets import objective_of, range_kept
 from steepest.files import write_atomically
 
 # As many boxes as can be read; above that, the calls of a module become one box.
-MOST_BOXES = 60
+MAX_BOXES = 60
 # A tensor of so many elements is shown by its numbers, a larger one by its shape and its rms.
 _FEW = 4
 
@@ -31,18 +32,18 @@ class Graph:
     each input by its name.
     """
 
-    def __init__(self, nodes: Sequence[Node], edges: Sequence[Edge], title: str) -> None:
+    def __init__(self, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], title: str) -> None:
         self.nodes = tuple(nodes)
         self.edges = tuple(edges)
         self.title = title
         self.names = _names(self.nodes, self.edges)
 
     @property
-    def inputs(self) -> tuple[Node, ...]:
+    def inputs(self) -> tuple[GraphNode, ...]:
         return tuple(node for node in self.nodes if node.kind == "input")
 
     @property
-    def output(self) -> Node:
+    def output(self) -> GraphNode:
         return self.nodes[-1]
 
     @property
@@ -59,10 +60,10 @@ class Graph:
             if node.value is not None
         }
 
-    def drawn(self, most: int = MOST_BOXES) -> tuple[list[Box], list[Link]]:
-        """What the picture shows: each node, or each module if there are more than `most`."""
-        groups = _groups(self.nodes, most)
-        members: dict[Any, list[Node]] = {}
+    def drawn(self, max_boxes: int = MAX_BOXES) -> tuple[list[Box], list[Link]]:
+        """What the picture shows: each node, or each module if there are more than `max_boxes`."""
+        groups = _groups(self.nodes, max_boxes)
+        members: dict[Any, list[GraphNode]] = {}
         for node in self.nodes:
             members.setdefault(groups[node.number], []).append(node)
         place = {key: i for i, key in enumerate(members)}
@@ -76,19 +77,19 @@ class Graph:
             links.append(Link(place[ends[0]], place[ends[1]], *_along(edge)))
         return boxes, links
 
-    def svg(self, most: int = MOST_BOXES) -> str:
-        """The picture. most: the number of boxes above which modules are drawn as one box."""
-        return draw(*self.drawn(most), self.title)
+    def svg(self, max_boxes: int = MAX_BOXES) -> str:
+        """The picture. max_boxes: the number of boxes above which modules are drawn as one box."""
+        return draw(*self.drawn(max_boxes), self.title)
 
     def save(self, path: str | Path) -> Path:
         """Write .svg or .txt. Raises SteepestError for another ending."""
         path = Path(path)
-        ways = {".svg": self.svg, ".txt": lambda: f"{self}\n"}
-        if path.suffix not in ways:
+        formats = {".svg": self.svg, ".txt": lambda: f"{self}\n"}
+        if path.suffix not in formats:
             raise SteepestError(
-                f"a graph is saved as {', '.join(ways)}, but the file is {path.name!r}"
+                f"a graph is saved as {', '.join(formats)}, but the file is {path.name!r}"
             )
-        write_atomically(path, ways[path.suffix]().encode())
+        write_atomically(path, formats[path.suffix]().encode())
         return path
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,9 +123,9 @@ class Graph:
         rows = [("value of", "", "value", "gradient")]
         for node in self.nodes:
             name, expression = self.names[node.number], self._expression(node)
-            said = f"{name} = {expression}" if expression != name else name
+            equation = f"{name} = {expression}" if expression != name else name
             module = " / ".join(node.modules)
-            rows.append((said, module, short(node.value), short(node.gradient)))
+            rows.append((equation, module, short(node.value), short(node.gradient)))
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         return "\n".join(
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True) if w).rstrip()
@@ -137,14 +138,14 @@ class Graph:
     def _repr_svg_(self) -> str:
         return self.svg()
 
-    def _expression(self, node: Node) -> str:
+    def _expression(self, node: GraphNode) -> str:
         sources = [self.names[e.source.number] for e in self.edges if e.target is node]
         try:
             return node.expression.format(*sources)
         except (IndexError, KeyError, ValueError):
             return f"{node.label}({', '.join(sources)})"
 
-    def _box(self, node: Node) -> Box:
+    def _box(self, node: GraphNode) -> Box:
         kind = node.kind + (" output" if node is self.output else "")
         name = node.label if node.operation else self.names[node.number]
         value = "" if node.value is None else short(node.value)
@@ -153,7 +154,7 @@ class Graph:
         parts += [f"gradient {gradient}"] * bool(gradient) + list(node.modules[-1:])
         return Box(name, value, gradient, kind, "\n".join(parts))
 
-    def _group_box(self, name: str, nodes: list[Node]) -> Box:
+    def _group_box(self, name: str, nodes: list[GraphNode]) -> Box:
         """A module: what came out last, and how many operations are inside."""
         last = nodes[-1]
         if name == "operations":
@@ -191,14 +192,14 @@ def graph(f: Callable[..., Any], x: Any, y: Any = None, *, loss: str = "auto") -
     inputs = dict(zip(names, arguments, strict=True))
     try:
         with process_state():
-            found, _ = trace(function, inputs, modules=model, constants=constants)
+            traced, _ = trace(function, inputs, modules=model, constants=constants)
     except NotAScalarError as error:
         raise ModelError(
             f"the function must give one number, but gives {error}; "
             + ("pass y, so that its loss is drawn" if model else "take its sum or mean")
         ) from None
     title = type(f).__name__ if model is not None else getattr(f, "__name__", type(f).__name__)
-    return Graph(found.nodes, found.edges, title if title != "<lambda>" else "f")
+    return Graph(traced.nodes, traced.edges, title if title != "<lambda>" else "f")
 
 
 def short(array: Array | None) -> str:
@@ -215,7 +216,7 @@ def short(array: Array | None) -> str:
     return f"{'×'.join(map(str, array.shape))} rms {number(rms, 2)}"
 
 
-def _along(edge: Edge) -> tuple[str, str]:
+def _along(edge: GraphEdge) -> tuple[str, str]:
     """What is written on an edge: numbers if they are few, else a shape and the gradient's rms."""
     value, gradient = edge.source.value, edge.gradient
     if value is None:
@@ -228,21 +229,21 @@ def _along(edge: Edge) -> tuple[str, str]:
     return f"↓{shape}", f"↑rms {number(float(np.sqrt(np.mean(np.square(gradient)))), 2)}"
 
 
-def _between(edges: Sequence[Edge], groups: dict[int, Any]) -> list[Edge]:
+def _between(edges: Sequence[GraphEdge], groups: dict[int, Any]) -> list[GraphEdge]:
     """The edges between boxes; several uses of one value in one group are one edge."""
-    found: dict[Any, Edge] = {}
+    merged: dict[Any, GraphEdge] = {}
     for edge in edges:
         target = groups[edge.target.number]
         if groups[edge.source.number] == target:
             continue
         alone = target[0] is None
         key = (edge.source.number, id(edge) if alone else target)
-        earlier = found.get(key)
+        earlier = merged.get(key)
         gradient = edge.gradient
         if earlier is not None and earlier.gradient is not None and gradient is not None:
             gradient = gradient + earlier.gradient
-        found[key] = Edge(edge.source, edge.target, gradient)
-    return list(found.values())
+        merged[key] = GraphEdge(edge.source, edge.target, gradient)
+    return list(merged.values())
 
 
 def _leaf(value: Any) -> Tensor:
@@ -270,7 +271,7 @@ def _with_loss(
     return lambda *inputs: objective.loss(model(*inputs), targets), targets
 
 
-def _names(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[int, str]:
+def _names(nodes: Sequence[GraphNode], edges: Sequence[GraphEdge]) -> dict[int, str]:
     """What each value is called in the text: inputs by their names, x[0] as it is, else v1, v2."""
     names: dict[int, str] = {}
     sources = {e.target.number: e.source.number for e in edges}
@@ -287,14 +288,14 @@ def _names(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[int, str]:
     return names
 
 
-def _groups(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
+def _groups(nodes: Sequence[GraphNode], max_boxes: int) -> dict[int, tuple[Any, ...]]:
     """Which box each node is drawn in: the deepest calls of modules that give few enough boxes.
 
     A box is a run of nodes that were computed one after the other in the same call, so that boxes
     cannot depend on each other in a circle. What happens outside of modules stays as it is.
     """
     alone: dict[int, tuple[Any, ...]] = {node.number: (None, node.number) for node in nodes}
-    if len(nodes) <= most:
+    if len(nodes) <= max_boxes:
         return alone
     for depth in range(max(len(node.modules) for node in nodes), 0, -1):
         groups: dict[int, tuple[Any, ...]] = {}
@@ -306,16 +307,16 @@ def _groups(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
             last = path
             outside = len(path) <= (depth > 1)
             groups[node.number] = alone[node.number] if outside else (path[-1], run)
-        if len(set(groups.values())) <= most:
+        if len(set(groups.values())) <= max_boxes:
             return groups
-    return _runs(nodes, most)
+    return _runs(nodes, max_boxes)
 
 
-def _runs(nodes: Sequence[Node], most: int) -> dict[int, tuple[Any, ...]]:
+def _runs(nodes: Sequence[GraphNode], max_boxes: int) -> dict[int, tuple[Any, ...]]:
     """Operations one after the other in boxes of equal number, where no modules divide them."""
     operations = [node for node in nodes if node.operation]
     others = len(nodes) - len(operations)
-    size = -(-len(operations) // max(1, most - min(others, most // 2)))
+    size = -(-len(operations) // max(1, max_boxes - min(others, max_boxes // 2)))
     place = {node.number: i // size for i, node in enumerate(operations)}
     last = nodes[-1].number  # the output stays by itself
     return {

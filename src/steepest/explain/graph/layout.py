@@ -150,8 +150,8 @@ def _order(grid: list[list[_Place]]) -> None:
             best, fewest = [list(row) for row in grid], crossings
         if not fewest:
             break
-    for row, kept in zip(grid, best, strict=True):
-        row[:] = kept
+    for row, ordered in zip(grid, best, strict=True):
+        row[:] = ordered
         _number(row)
     _exchange(grid)
 
@@ -159,16 +159,16 @@ def _order(grid: list[list[_Place]]) -> None:
 def _first_order(grid: list[list[_Place]]) -> None:
     """Depth first from the last row upwards, so that what belongs together begins together."""
     seen: set[int] = set()
-    found: list[list[_Place]] = [[] for _ in grid]
+    rows: list[list[_Place]] = [[] for _ in grid]
     waiting = [place for row in grid for place in row if not place.after]
     while waiting:
         place = waiting.pop()
         if id(place) in seen:
             continue
         seen.add(id(place))
-        found[place.row].append(place)
+        rows[place.row].append(place)
         waiting += reversed(place.before)
-    for row, places in zip(grid, found, strict=True):
+    for row, places in zip(grid, rows, strict=True):
         row[:] = places
         _number(row)
 

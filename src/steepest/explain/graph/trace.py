@@ -5,7 +5,6 @@ operators included, with the tensors themselves. Each argument is replaced by an
 gradient that flows along each single edge can be told apart.
 """
 
-import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
-from torch.overrides import TorchFunctionMode, resolve_name
+from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
+
+from steepest.explain.graph.describe import describe, function_name, non_default
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -31,7 +32,7 @@ _NOT_STEPS = {"grad", "data", "requires_grad_", "retain_grad", "register_hook"}
 
 
 @dataclass(eq=False)
-class Node:
+class GraphNode:
     """One value of the computation.
 
     operation: the function's name, or "" of what goes in. label: as it is drawn. arguments: its
@@ -52,11 +53,11 @@ class Node:
 
 
 @dataclass(eq=False)
-class Edge:
+class GraphEdge:
     """A use of one value by one operation. gradient: what flows back along this edge alone."""
 
-    source: Node
-    target: Node
+    source: GraphNode
+    target: GraphNode
     gradient: Array | None = None
 
 
@@ -64,8 +65,8 @@ class Edge:
 class Trace:
     """All nodes in the order in which they were computed, and the edges between them."""
 
-    nodes: list[Node] = field(default_factory=list)
-    edges: list[Edge] = field(default_factory=list)
+    nodes: list[GraphNode] = field(default_factory=list)
+    edges: list[GraphEdge] = field(default_factory=list)
 
 
 class NotAScalarError(Exception):
@@ -79,8 +80,8 @@ class _Recorder(TorchFunctionMode):
         self.stack: list[str] = []
         self.handles: list[RemovableHandle] = []
         self._names = names
-        self._nodes: dict[int, Node] = {}
-        self._functions: dict[Any, Node] = {}
+        self._nodes: dict[int, GraphNode] = {}
+        self._functions: dict[Any, GraphNode] = {}
         self._items: dict[tuple[Any, ...], tuple[int, Tensor]] = {}
         self._alive: list[Any] = []
 
@@ -88,44 +89,44 @@ class _Recorder(TorchFunctionMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
-        name = _name(func)
+        name = function_name(func)
         private = name.startswith("_") and not name.startswith("__")
         if name in _NOT_STEPS or private:
             return func(*args, **kwargs)
         if name == "__getitem__" and (item := self._known_item(args)) is not None:
             return item
         in_place = name in _IN_PLACE or (name.endswith("_") and not name.endswith("__"))
-        edges: list[tuple[Node, Tensor]] = []
+        edges: list[tuple[GraphNode, Tensor]] = []
 
-        def alias(leaf: Any) -> Any:
+        def replaced(leaf: Any) -> Any:
             if not isinstance(leaf, Tensor):
                 return leaf
             node = self.node_of(leaf)
-            own = leaf if in_place or not leaf.requires_grad else leaf.view_as(leaf)
-            edges.append((node, own))
-            return own
+            alias = leaf if in_place or not leaf.requires_grad else leaf.view_as(leaf)
+            edges.append((node, alias))
+            return alias
 
         spec = pytree.tree_structure((args, kwargs))
-        leaves = [alias(leaf) for leaf in pytree.tree_leaves((args, kwargs))]
-        own_args, own_kwargs = pytree.tree_unflatten(leaves, spec)
-        output = func(*own_args, **own_kwargs)
+        leaves = [replaced(leaf) for leaf in pytree.tree_leaves((args, kwargs))]
+        new_args, new_kwargs = pytree.tree_unflatten(leaves, spec)
+        output = func(*new_args, **new_kwargs)
         result = args[0] if name == "__setitem__" else output
         tensors = [t for t in pytree.tree_leaves(result) if isinstance(t, Tensor)]
         if not tensors or not edges:
             return output
-        label, expression = describe(name, args, _told(func, kwargs))
+        label, expression = describe(name, args, non_default(func, kwargs))
         self._record(name, label, expression, result, edges, in_place)
         if name == "__getitem__" and isinstance(output, Tensor):
             self._items[self._item_key(args)] = (args[0]._version, output)
         return output
 
-    def node_of(self, tensor: Tensor) -> Node:
+    def node_of(self, tensor: Tensor) -> GraphNode:
         """The node of a tensor; one that was not seen yet is a parameter, constant or foreign."""
-        found = self._nodes.get(id(tensor))
+        known = self._nodes.get(id(tensor))
         function = None if tensor.grad_fn is None else (tensor.grad_fn, tensor.output_nr)
         # A view changes its function when what it looks at is changed in place.
-        if found is not None and (function is None or self._functions.get(function) is found):
-            return found
+        if known is not None and (function is None or self._functions.get(function) is known):
+            return known
         if function is not None:
             return self._functions.get(function) or self._foreign(tensor)
         name = self._names.get(id(tensor), "")
@@ -134,8 +135,8 @@ class _Recorder(TorchFunctionMode):
 
     def add(
         self, operation: str, label: str, expression: str, tensor: Tensor | None, kind: str
-    ) -> Node:
-        node = Node(
+    ) -> GraphNode:
+        node = GraphNode(
             len(self.trace.nodes), operation, label, expression, None, None, kind, tuple(self.stack)
         )
         self.trace.nodes.append(node)
@@ -143,7 +144,7 @@ class _Recorder(TorchFunctionMode):
             self.attach(node, tensor)
         return node
 
-    def attach(self, node: Node, tensor: Tensor) -> None:
+    def attach(self, node: GraphNode, tensor: Tensor) -> None:
         """From now on this tensor is the node's value."""
         with torch._C.DisableTorchFunction():
             node.value = _numbers(tensor)
@@ -161,15 +162,15 @@ class _Recorder(TorchFunctionMode):
         label: str,
         expression: str,
         result: Any,
-        inputs: list[tuple[Node, Tensor]],
+        inputs: list[tuple[GraphNode, Tensor]],
         in_place: bool,
     ) -> None:
         if isinstance(result, Tensor):
             node = self.add(name, label, expression, result, "operation")
         else:
             node = self.add(name, label, expression, None, "operation")
-        for source, own in inputs:
-            self.edge(source, node, None if in_place else own)
+        for source, alias in inputs:
+            self.edge(source, node, None if in_place else alias)
         if isinstance(result, Tensor):
             return
         for i, part in enumerate(pytree.tree_leaves(result)):
@@ -177,19 +178,19 @@ class _Recorder(TorchFunctionMode):
                 item = self.add("__getitem__", f"[{i}]", f"{{0}}[{i}]", part, "operation")
                 self.edge(node, item, part)
 
-    def edge(self, source: Node, target: Node, own: Tensor | None) -> None:
-        edge = Edge(source, target)
+    def edge(self, source: GraphNode, target: GraphNode, alias: Tensor | None) -> None:
+        edge = GraphEdge(source, target)
         self.trace.edges.append(edge)
-        if own is not None and own.requires_grad:
+        if alias is not None and alias.requires_grad:
             with torch._C.DisableTorchFunction():
-                own.register_hook(lambda g: _add_gradient(edge, g))  # type: ignore[no-untyped-call]
-            self._alive.append(own)
+                alias.register_hook(lambda g: _add_gradient(edge, g))  # type: ignore[no-untyped-call]
+            self._alive.append(alias)
 
-    def _foreign(self, tensor: Tensor) -> Node:
+    def _foreign(self, tensor: Tensor) -> GraphNode:
         """An operation that Python's functions did not show, as a torch.autograd.Function."""
         assert tensor.grad_fn is not None
         name = tensor.grad_fn.name().removesuffix("Backward").removesuffix("Backward0")
-        sources: list[Node] = []
+        sources: list[GraphNode] = []
         seen, waiting = set(), [tensor.grad_fn]
         while waiting:
             function = waiting.pop()
@@ -212,8 +213,8 @@ class _Recorder(TorchFunctionMode):
 
     def _known_item(self, args: tuple[Any, ...]) -> Tensor | None:
         """x[0] for the second time is the same node as for the first."""
-        found = self._items.get(self._item_key(args))
-        return found[1] if found and found[0] == args[0]._version else None
+        item = self._items.get(self._item_key(args))
+        return item[1] if item and item[0] == args[0]._version else None
 
     def _item_key(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         return (id(args[0]), repr(args[1]) if not _holds_tensor(args[1]) else id(args))
@@ -266,7 +267,7 @@ def _backward(recorder: _Recorder, output: Any) -> Trace:
     return _needed(recorder.trace, last)
 
 
-def _needed(trace: Trace, last: Node) -> Trace:
+def _needed(trace: Trace, last: GraphNode) -> Trace:
     """The inputs, and what the last node comes from."""
     wanted = {last.number}
     for edge in sorted(trace.edges, key=lambda edge: -edge.target.number):
@@ -304,113 +305,12 @@ def _calls_of_modules(recorder: _Recorder, known: nn.Module | None) -> Iterator[
             handle.remove()
 
 
-_INFIX = {
-    "add": "+",
-    "sub": "-",
-    "mul": "·",
-    "div": "/",
-    "truediv": "/",
-    "matmul": "@",
-    "pow": "^",
-    "gt": ">",
-    "lt": "<",
-    "ge": "≥",
-    "le": "≤",
-    "eq": "=",
-    "ne": "≠",
-    "floordiv": "//",
-    "mod": "%",
-    "remainder": "%",
-    "mm": "@",
-    "bmm": "@",
-    "mv": "@",
-}
-
-
-def describe(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[str, str]:
-    """How an operation is drawn, and its expression with {0}, {1} ... for the tensors.
-
-    >>> describe("__rmul__", (torch.ones(1), 7), {})
-    ('7 ·', '7 · {0}')
-    """
-    count = 0
-
-    def shown(value: Any) -> str:
-        nonlocal count
-        if isinstance(value, Tensor):
-            count += 1
-            return f"{{{count - 1}}}"
-        if isinstance(value, slice):
-            parts = ["" if p is None else shown(p) for p in (value.start, value.stop, value.step)]
-            return ":".join(parts if value.step is not None else parts[:2])
-        if isinstance(value, (list, tuple)):
-            return f"({', '.join(map(shown, value))})"
-        text = (
-            "..."
-            if value is Ellipsis
-            else f"{value:g}"
-            if isinstance(value, float)
-            else repr(value)
-        )
-        return text.replace("{", "{{").replace("}", "}}")
-
-    bare = name.strip("_") if name.startswith("__") else name.rstrip("_")
-    if bare in ("getitem", "setitem"):
-        source = shown(args[0])
-        index = shown(args[1])
-        index = index[1:-1] if isinstance(args[1], tuple) else index
-        to = f" = {shown(args[2])}" if bare == "setitem" else ""
-        return f"[{index}]".replace("{1}", "…") + (" =" * bool(to)), f"{source}[{index}]{to}"
-    if bare in ("pos", "neg") and len(args) == 1:
-        return "-", f"-{shown(args[0])}"
-    swapped = bare.startswith("r") and bare[1:] in _INFIX and name.startswith("__")
-    sign = _INFIX.get(
-        bare[1:] if swapped else bare.removeprefix("i") if name.startswith("__i") else bare
-    )
-    if sign and len(args) == 2 and not kwargs:
-        left, right = (shown(a) for a in (reversed(args) if swapped else args))
-        label = " ".join(part for part in (left, sign, right) if not part.startswith("{"))
-        return label, f"{left} {sign} {right}"
-    inside = [shown(a) for a in args if a is not None]
-    inside += [f"{k}={shown(v)}" for k, v in kwargs.items() if v is not None and k[0] != "_"]
-    return bare, f"{bare}({', '.join(inside)})"
-
-
-def input_names(function: Callable[..., Any] | None, count: int) -> list[str]:
-    """What the function calls its arguments; x, or x1, x2 ... where that cannot be seen."""
-    try:
-        names = [] if function is None else list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
-    if len(names) >= count and not any(name.startswith("_") for name in names[:count]):
-        return names[:count]
-    return ["x"] if count == 1 else [f"x{i + 1}" for i in range(count)]
-
-
-def _name(func: Any) -> str:
-    """The last part of a function's name; that of a property's getter is the property's."""
-    own = str(getattr(func, "__name__", ""))
-    if own == "__get__":
-        return (resolve_name(func) or "").split(".")[-2]
-    return own
-
-
-def _told(func: Any, kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The keyword arguments that are not what they are anyway."""
-    try:
-        parameters = inspect.signature(func).parameters
-    except (TypeError, ValueError):
-        return kwargs
-    usual = {name: p.default for name, p in parameters.items()}
-    return {k: v for k, v in kwargs.items() if isinstance(v, Tensor) or usual.get(k, ...) != v}
-
-
 def _numbers(tensor: Tensor) -> Array:
     array: Array = tensor.detach().cpu().to(torch.float64).numpy().copy()
     return array
 
 
-def _add_gradient(holder: Node | Edge, gradient: Tensor) -> None:
+def _add_gradient(holder: GraphNode | GraphEdge, gradient: Tensor) -> None:
     with torch._C.DisableTorchFunction():
         value = _numbers(gradient)
     holder.gradient = value if holder.gradient is None else holder.gradient + value

@@ -1,106 +1,30 @@
-"""The ledger's entries, and the book that they are written into."""
+"""What layers and the loss write their entries into."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from steepest.explain.backprop.symbols import Symbol, plain
-
-Array = NDArray[np.float64]
-Phase = Literal["forward", "loss", "backward"]
-
-# Ours and autograd's numbers agree if they differ by no more than this share of the largest one.
-_TOLERANCE = 1e-9
-
-
-@dataclass(frozen=True, eq=False)
-class Entry:
-    """One quantity of the ledger.
-
-    name: in plain characters, as "dL/dW1". symbol, formula: LaTeX; the formula is empty where none
-    is known. value: float64, worked out by hand, or autograd's where `by_hand` is False.
-    autograd: what PyTorch gives for it in float64. dimensions: "N × 7", or "7 × 5 (out × in)" of a
-    weight. module: the module that it belongs to, as in `named_modules`, with its class.
-    """
-
-    name: str
-    symbol: str
-    formula: str
-    value: Array
-    autograd: Array | None
-    phase: Phase
-    dimensions: str
-    module: str = ""
-    by_hand: bool = True
-    note: str = ""
-
-    @property
-    def plain(self) -> str:
-        """The formula in plain characters."""
-        return plain(self.formula)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def difference(self) -> float | None:
-        """The largest difference to autograd, element by element; None if it is not by hand."""
-        if not self.by_hand or self.autograd is None:
-            return None
-        same = (self.value == self.autograd) | (np.isnan(self.value) & np.isnan(self.autograd))
-        with np.errstate(invalid="ignore"):
-            apart = np.where(same, 0.0, np.abs(self.value - self.autograd))
-        return float(apart.max()) if apart.size else 0.0
-
-    @property
-    def agrees(self) -> bool:
-        """Whether ours and autograd's numbers are the same but for rounding."""
-        if self.difference is None or self.autograd is None:
-            return True
-        finite = self.autograd[np.isfinite(self.autograd)]
-        scale = max(1.0, float(np.abs(finite).max())) if finite.size else 1.0
-        return self.difference <= _TOLERANCE * scale
-
-    def to_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
-        return {
-            "name": self.name,
-            "phase": self.phase,
-            "module": self.module,
-            "formula": self.formula,
-            "shape": list(self.shape),
-            "dimensions": self.dimensions,
-            "value": self.value.tolist(),
-            "by_hand": self.by_hand,
-            "difference": self.difference,
-        }
-
-
-def greatest_difference(entries: Iterable[Entry]) -> float:
-    """Between a number worked out by hand and autograd's, over all of them."""
-    return max((e.difference for e in entries if e.difference is not None), default=0.0)
+from steepest.explain.backprop.entry import Array, LedgerEntry, Phase
+from steepest.explain.backprop.symbols import Symbol
 
 
 @dataclass
-class Book:
+class LedgerWriter:
     """What layers write their entries into.
 
-    rows: N, so that shapes can be told as N × 7. uses: of each parameter in layers that are worked
-    out by hand, by its id. elsewhere: parameters that modules without a formula use too.
+    rows: N, so that shapes can be written as N × 7. uses: of each parameter in layers that are
+    worked out by hand, by its id. used_elsewhere: parameters that modules without a formula use
+    too.
     """
 
     rows: int
     uses: Counter[int] = field(default_factory=Counter)
-    elsewhere: set[int] = field(default_factory=set)
-    entries: list[Entry] = field(default_factory=list)
+    used_elsewhere: set[int] = field(default_factory=set)
+    entries: list[LedgerEntry] = field(default_factory=list)
     _used: set[str] = field(default_factory=set)
     _symbols: dict[int, Symbol] = field(default_factory=dict)
-    _shares: dict[int, list[tuple[Array, str]]] = field(default_factory=dict)
+    _contributions: dict[int, list[tuple[Array, str]]] = field(default_factory=dict)
 
     def symbol(self, letter: str, number: int | None = None) -> Symbol:
         """A symbol that no other quantity has: marks are added while it is taken."""
@@ -117,9 +41,11 @@ class Book:
             self._symbols[id(parameter)] = self.symbol(letter, number)
         return self._symbols[id(parameter)], first
 
-    def share(self, parameter: object, value: Array, formula: str) -> tuple[Array, str] | None:
+    def add_contribution(
+        self, parameter: object, value: Array, formula: str
+    ) -> tuple[Array, str] | None:
         """Add what one use of a parameter sends back; the sum and its formula after the last."""
-        shares = self._shares.setdefault(id(parameter), [])
+        shares = self._contributions.setdefault(id(parameter), [])
         shares.append((value, formula))
         if len(shares) < self.uses[id(parameter)]:
             return None
@@ -142,7 +68,7 @@ class Book:
         full = f"{symbol.latex} = {formula}" if formula else ""
         self._add(symbol.name, symbol.latex, full, value, autograd, phase, module, by_hand, note)
 
-    def write_given(self, symbol: Symbol, value: Array, *, module: str) -> None:
+    def write_parameter(self, symbol: Symbol, value: Array, *, module: str) -> None:
         """A parameter: known before the forward pass."""
         self._add(
             symbol.name, symbol.latex, "", value, None, "forward", module, False, "given", True
@@ -193,7 +119,9 @@ class Book:
         if parameter and value.ndim == 2:
             dimensions += " (out × in)"
         self.entries.append(
-            Entry(name, symbol, formula, value, autograd, phase, dimensions, module, by_hand, note)
+            LedgerEntry(
+                name, symbol, formula, value, autograd, phase, dimensions, module, by_hand, note
+            )
         )
 
     def dimensions(self, value: Array, *, parameter: bool = False) -> str:

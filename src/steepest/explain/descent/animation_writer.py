@@ -29,7 +29,7 @@ _REST = 2.0
 
 
 @dataclass(frozen=True)
-class Film:
+class AnimationWriter:
     """Frames that are drawn when they are needed. fps: frames in a second."""
 
     frame: Callable[[int], Image.Image]
@@ -66,7 +66,7 @@ class Film:
             .replace("{{first}}", _encoded(first))
             .replace("{{frames}}", json.dumps(frames))
             # Notebooks run the script without telling it where it stands.
-            .replace("{{id}}", f"film-{uuid.uuid4().hex}")
+            .replace("{{id}}", f"animation-{uuid.uuid4().hex}")
         )
 
     def mp4(self) -> bytes:
@@ -80,8 +80,8 @@ class Film:
             *("-movflags", "+faststart"),
         ]
         with tempfile.TemporaryDirectory() as folder, open(Path(folder, "log"), "w+b") as log:
-            film = Path(folder, "film.mp4")
-            with subprocess.Popen([*command, str(film)], stdin=subprocess.PIPE, stderr=log) as run:
+            file = Path(folder, "animation.mp4")
+            with subprocess.Popen([*command, str(file)], stdin=subprocess.PIPE, stderr=log) as run:
                 assert run.stdin is not None
                 with suppress(BrokenPipeError):  # it has failed and says why in its log
                     for t in range(self.count):
@@ -91,7 +91,7 @@ class Film:
                 log.seek(0)
                 reason = log.read().decode(errors="replace").strip()
                 raise SteepestError(f"ffmpeg failed: {reason}; save as .gif or .html")
-            return film.read_bytes()
+            return file.read_bytes()
 
     def _with_palette(self) -> Iterator[Image.Image]:
         """All frames with one palette, so that what stands still keeps its colours."""
@@ -105,28 +105,28 @@ class Film:
             yield self.frame(t).quantize(palette=palette, dither=Image.Dither.NONE)
 
 
-_WAYS: dict[str, Callable[[Film], bytes]] = {
-    ".gif": Film.gif,
-    ".html": Film.page,
-    ".mp4": Film.mp4,
-    ".png": Film.png,
+_FORMATS: dict[str, Callable[[AnimationWriter], bytes]] = {
+    ".gif": AnimationWriter.gif,
+    ".html": AnimationWriter.page,
+    ".mp4": AnimationWriter.mp4,
+    ".png": AnimationWriter.png,
 }
 
 
-def require_way(path: Path) -> None:
-    """Raise SteepestError if a film cannot be written in the format that the ending says."""
-    if path.suffix not in _WAYS:
+def require_format(path: Path) -> None:
+    """Raise SteepestError if an animation cannot be written in the format that the ending says."""
+    if path.suffix not in _FORMATS:
         raise SteepestError(
-            f"a moving picture is saved as {', '.join(_WAYS)}, but the file is {path.name!r}"
+            f"a moving picture is saved as {', '.join(_FORMATS)}, but the file is {path.name!r}"
         )
     if path.suffix == ".mp4":
         _ffmpeg()
 
 
-def write_film(film: Film, path: Path) -> Path:
-    """Write a film in the format that the ending says. Raises SteepestError if it cannot."""
-    require_way(path)
-    write_atomically(path, _WAYS[path.suffix](film))
+def write_animation(writer: AnimationWriter, path: Path) -> Path:
+    """Write an animation in the format that the ending says. Raises SteepestError if it cannot."""
+    require_format(path)
+    write_atomically(path, _FORMATS[path.suffix](writer))
     return path
 
 
@@ -147,8 +147,8 @@ def _palette(montage: Image.Image) -> Image.Image:
     for name in COLOURS:
         colour = 255 * np.array(to_rgb(name))
         fixed += (shares * colour + (1 - shares) * 255).tolist()
-    own = montage.quantize(_COLOURS - len(fixed), Image.Quantize.MEDIANCUT).getpalette() or []
-    colours = [round(channel) for colour in fixed for channel in colour] + own
+    taken = montage.quantize(_COLOURS - len(fixed), Image.Quantize.MEDIANCUT).getpalette() or []
+    colours = [round(channel) for colour in fixed for channel in colour] + taken
     palette = Image.new("P", (1, 1))
     palette.putpalette(colours[: 3 * _COLOURS])
     return palette
@@ -174,15 +174,15 @@ def _png(image: Image.Image, transparent: int | None = None) -> bytes:
     return out.getvalue()
 
 
-_PLAYER = """<div class="steepest-film" id="{{id}}">
+_PLAYER = """<div class="steepest-animation" id="{{id}}">
 <style>
-.steepest-film { max-width: 60em; font: 15px/1.4 system-ui, sans-serif; }
-.steepest-film .frames { position: relative; }
-.steepest-film img { max-width: 100%; display: block; }
-.steepest-film .change { position: absolute; top: 0; left: 0; }
-.steepest-film .controls { display: flex; gap: 1em; align-items: center; padding: .5em 0; }
-.steepest-film input { flex: 1; }
-.steepest-film button { min-width: 5em; }
+.steepest-animation { max-width: 60em; font: 15px/1.4 system-ui, sans-serif; }
+.steepest-animation .frames { position: relative; }
+.steepest-animation img { max-width: 100%; display: block; }
+.steepest-animation .change { position: absolute; top: 0; left: 0; }
+.steepest-animation .controls { display: flex; gap: 1em; align-items: center; padding: .5em 0; }
+.steepest-animation input { flex: 1; }
+.steepest-animation button { min-width: 5em; }
 </style>
 <div class="frames">
 <img alt="gradient descent, frame by frame" src="data:image/png;base64,{{first}}">

@@ -18,21 +18,22 @@ Float = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Path:
+class Trajectory:
     """One training, looked at after so many samples. T frames, P trainable weights, G places.
 
-    engine: which one took the steps. seen: (T,) samples whose gradient was asked for. steps: (T,)
-    steps taken by then. lit: the training rows of the latest step, one array a frame, empty before
-    the first. weights: (T, P). losses: (T,), mean over all training rows, without penalties.
-    accuracies: (T,). probabilities: (T, G, C) at the places of the picture, None without one.
+    engine: which one took the steps. samples_seen: (T,) samples whose gradient was asked for.
+    steps: (T,) steps taken by then. current_batch: the training rows of the latest step, one array
+    a frame, empty before the first. weights: (T, P). losses: (T,), mean over all training rows,
+    without penalties. accuracies: (T,). probabilities: (T, G, C) at the places of the picture, None
+    without one.
     """
 
     name: str
     batch_size: int
     engine: str
-    seen: NDArray[np.int64]
+    samples_seen: NDArray[np.int64]
     steps: NDArray[np.int64]
-    lit: tuple[NDArray[np.int64], ...]
+    current_batch: tuple[NDArray[np.int64], ...]
     weights: NDArray[np.float32]
     losses: Float
     accuracies: Float
@@ -40,7 +41,7 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
-class Picture:
+class InputGrid:
     """Where the net is looked at. points: (N, 1) or (N, 2), the training rows. targets: (N,).
 
     axes: the coordinates along each input. names: of the classes.
@@ -63,19 +64,22 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def follow(
-    ready: Preparation, batch_size: int | str, seen: NDArray[np.int64], places: Inputs | None
-) -> Path:
+def record_trajectory(
+    prepared: Preparation,
+    batch_size: int | str,
+    samples_seen: NDArray[np.int64],
+    grid_inputs: Inputs | None,
+) -> Trajectory:
     """Train a copy of the model by steepest's own engine and note what the frames show."""
-    recipe = ready.plan.recipe.replace(batch_size=batch_size)
-    plan = replace(ready.plan, model=copy.deepcopy(ready.plan.model), recipe=recipe)
+    recipe = prepared.plan.recipe.replace(batch_size=batch_size)
+    plan = replace(prepared.plan, model=copy.deepcopy(prepared.plan.model), recipe=recipe)
     engine = choose(plan).engine
     engine.load(plan)
-    steps = np.array([steps_after(int(samples), plan) for samples in seen])
-    schedule = make_schedule(recipe, ready.lr, plan.steps_per_epoch, max(1, int(steps[-1])))
+    steps = np.array([steps_after(int(samples), plan) for samples in samples_seen])
+    schedule = make_schedule(recipe, prepared.lr, plan.steps_per_epoch, max(1, int(steps[-1])))
     taken = 0
     weights, losses, accuracies, pictures = [], [], [], []
-    classifier = replace(ready.classifier, model=plan.model)
+    classifier = replace(prepared.classifier, model=plan.model)
     for step in steps.tolist():
         if step > taken:
             engine.advance([schedule.rate(i) for i in range(taken, step)])
@@ -85,16 +89,16 @@ def follow(
         score = classifier.measure(plan.inputs, plan.targets)
         losses.append(score.loss)
         accuracies.append(score.accuracy)
-        if places is not None:
-            outputs = forward(plan.model, places)
+        if grid_inputs is not None:
+            outputs = forward(plan.model, grid_inputs)
             pictures.append(plan.objective.probabilities(outputs).numpy().astype(np.float32))
-    return Path(
+    return Trajectory(
         name=_name(plan),
         batch_size=plan.batch_size,
         engine=engine.name,
-        seen=seen,
+        samples_seen=samples_seen,
         steps=steps,
-        lit=tuple(rows_of_step(plan, step - 1) for step in steps.tolist()),
+        current_batch=tuple(rows_of_step(plan, step - 1) for step in steps.tolist()),
         weights=np.stack(weights),
         losses=np.array(losses),
         accuracies=np.array(accuracies),

@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from steepest.explain.colours import DASHES, colour, marker
-from steepest.explain.descent.paths import Path, Picture
 from steepest.explain.descent.surface import Surface
+from steepest.explain.descent.trajectory import InputGrid, Trajectory
 
 if TYPE_CHECKING:
     from matplotlib.image import AxesImage
@@ -25,11 +25,11 @@ _COLUMN, _ROW = 3.6, 3.0
 _TINT = 0.5
 
 
-class Stage:
+class FrameRenderer:
     """The figure: a column for each path, with the function, the surface, and the losses below."""
 
     def __init__(
-        self, paths: Sequence[Path], picture: Picture | None, surface: Surface | None
+        self, paths: Sequence[Trajectory], picture: InputGrid | None, surface: Surface | None
     ) -> None:
         self._paths = paths
         rows = (picture is not None) + (surface is not None) + 1
@@ -56,7 +56,7 @@ class Stage:
         self._background = self._canvas.copy_from_bbox(figure.bbox)
 
     def frame(self, t: int) -> Image.Image:
-        """The picture after `seen[t]` samples."""
+        """The picture after `samples_seen[t]` samples."""
         self._canvas.restore_region(self._background)
         for panel in self._moving:
             for artist in panel.show(t):
@@ -82,7 +82,7 @@ class _Panel:
 class _Function(_Panel):
     """The samples, those of the latest step lit."""
 
-    def __init__(self, ax: Axes, path: Path, picture: "Picture") -> None:
+    def __init__(self, ax: Axes, path: Trajectory, picture: InputGrid) -> None:
         super().__init__(ax)
         self._path, self._picture = path, picture
         ax.set_title(path.name, fontsize=10)
@@ -113,7 +113,7 @@ class _Function(_Panel):
         self._text.set_bbox({"fc": "white", "ec": "none", "alpha": 0.8, "pad": 1.5})
 
     def show(self, t: int) -> list[Artist]:
-        rows = self._path.lit[t]
+        rows = self._path.current_batch[t]
         for k, line in enumerate(self._lit):
             of_class = rows[self._picture.targets[rows] == k]
             line.set_data(*self._heights[of_class].T)
@@ -131,7 +131,7 @@ class _Function(_Panel):
 class _Curve(_Function):
     """One input: the probability of each class but the first over it."""
 
-    def __init__(self, ax: Axes, path: Path, picture: "Picture") -> None:
+    def __init__(self, ax: Axes, path: Trajectory, picture: InputGrid) -> None:
         super().__init__(ax, path, picture)
         two = len(picture.names) == 2
         shown = [1] if two else range(len(picture.names))
@@ -162,7 +162,7 @@ class _Curve(_Function):
 class _Regions(_Function):
     """Two inputs: the colours of the classes, mixed by their probabilities."""
 
-    def __init__(self, ax: Axes, path: Path, picture: "Picture") -> None:
+    def __init__(self, ax: Axes, path: Trajectory, picture: InputGrid) -> None:
         x, y = picture.axes
         self._image: AxesImage = ax.imshow(
             np.ones((len(y), len(x), 3)),
@@ -192,7 +192,7 @@ class _Regions(_Function):
 class _Walk(_Panel):
     """The loss surface from above, and the path so far."""
 
-    def __init__(self, ax: Axes, path: Path, surface: Surface, i: int) -> None:
+    def __init__(self, ax: Axes, path: Trajectory, surface: Surface, i: int) -> None:
         super().__init__(ax)
         self._walked = surface.paths[i]
         finite = surface.losses[np.isfinite(surface.losses) & (surface.losses > 0)]
@@ -221,7 +221,7 @@ class _Walk(_Panel):
 class _Losses(_Panel):
     """The loss over all training rows, by the samples seen."""
 
-    def __init__(self, ax: Axes, paths: Sequence[Path]) -> None:
+    def __init__(self, ax: Axes, paths: Sequence[Trajectory]) -> None:
         super().__init__(ax)
         self._paths = paths
         colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#222222", "#56B4E9")
@@ -235,7 +235,7 @@ class _Losses(_Panel):
         # A loss that shoots up leaves the picture, so that the others can be seen.
         finite = [float(path.losses[np.isfinite(path.losses)].max(initial=0.0)) for path in paths]
         top = min(max(finite), 2 * float(np.nan_to_num(paths[0].losses[0], nan=1.0))) or 1.0
-        ax.set_xlim(0, paths[0].seen[-1])
+        ax.set_xlim(0, paths[0].samples_seen[-1])
         ax.set_ylim(0, 1.08 * top)
         ax.set_xlabel("samples seen (gradients of single samples)", fontsize=8)
         ax.set_ylabel("loss, all samples (nats)", fontsize=8)
@@ -245,7 +245,7 @@ class _Losses(_Panel):
     def show(self, t: int) -> list[Artist]:
         artists: list[Artist] = []
         for path, (line, here) in zip(self._paths, self._lines, strict=True):
-            line.set_data(path.seen[: t + 1], path.losses[: t + 1])
-            here.set_data(path.seen[t : t + 1], path.losses[t : t + 1])
+            line.set_data(path.samples_seen[: t + 1], path.losses[: t + 1])
+            here.set_data(path.samples_seen[t : t + 1], path.losses[t : t + 1])
             artists += [line, here]
         return artists
