@@ -1,7 +1,7 @@
 """Other tools from PyPI on the fault programs, judged as steepest is.
 
     pip install torchtest2 torch-audit neurolens torchdiag torcheck
-    python benchmarks/rivals_health.py [--tools torchtest2,torchdiag] [--public] [--dresses]
+    python benchmarks/rivals_health.py [--tools torchtest2,torchdiag] [--public] [--variants]
                                        [--controls] [--unseen] [--seeds 1]
                                        [--json benchmarks/rivals_health.json]
 
@@ -128,8 +128,8 @@ class TorchTest2:
             optimizer=None if isinstance(case.optimizer, list) else case.optimizer,
         )
         for result in [*checks.failures, *checks.warnings]:
-            loud: Severity = "error" if result in checks.failures else "warn"
-            yield finding("torchtest2", result.name, result.message, loud)
+            severity: Severity = "error" if result in checks.failures else "warn"
+            yield finding("torchtest2", result.name, result.message, severity)
 
     def around(self, case: Case) -> AbstractContextManager[Any]:
         return Unwatched()
@@ -162,8 +162,8 @@ class TorchAudit:
             code, rank = f.rule_id, f.severity.value
             if code in MEANS["torch-audit"] and code not in told and rank != "INFO":
                 told.add(code)
-                loud: Severity = "warn" if rank == "WARN" else "error"
-                seen.findings.append(finding("torch-audit", code, f.message, loud, f.step or 0))
+                severity: Severity = "warn" if rank == "WARN" else "error"
+                seen.findings.append(finding("torch-audit", code, f.message, severity, f.step or 0))
 
 
 class TorchDiag:

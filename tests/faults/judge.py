@@ -14,7 +14,7 @@ from faults.programs import Program
 from faults.repairs import fixed, repaired
 from steepest.health.findings.finding import Finding
 
-LOUD = ("warn", "error")
+ACTIONABLE = ("warn", "error")
 # Validated: the repaired run ends at most this far below the twin's accuracy.
 WITHIN = 0.02
 
@@ -78,9 +78,9 @@ class Verdict:
     """What a tool printed on one run, and what that was worth.
 
     truth: the code of the program's fault, its twin's too; empty for a control. first: the code
-    that is read first among the loud ones (warn and error), those before the training before those
+    that is read first among the actionable ones (warn and error), those before the training before those
     during it. validated: the fix for it cures; by_fix: by the fix as a program applies it, not by
-    the author's edit. noise: loud codes that are neither right nor follow from the fault. step:
+    the author's edit. noise: actionable codes that are neither right nor follow from the fault. step:
     optimizer steps until the first right code, None if there was none. seconds: before the training.
     """
 
@@ -91,7 +91,7 @@ class Verdict:
     truth: str = ""
     first: str = ""
     message: str = ""
-    loud: list[str] = field(default_factory=list)
+    actionable: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     infos: int = 0
     noise: list[str] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Verdict:
 
     @property
     def detected(self) -> bool:
-        return bool(self.loud)
+        return bool(self.actionable)
 
 
 def judge(program: Program, seed: int, tool: Tool) -> list[Verdict]:
@@ -148,22 +148,22 @@ def observe(
 
 
 def _read(verdict: Verdict, found: list[tuple[Finding, int]], fault: Fault | None) -> None:
-    """Fill in what was loud and, on a faulty run, what of it was right."""
+    """Fill in what was actionable and, on a faulty run, what of it was right."""
     found = [(replace(f, code=_meant(f.code, fault)), step) for f, step in found]
     if verdict.healthy and fault:
         found = [(f, step) for f, step in found if f.code not in fault.also]
-    loud = [(f, step) for f, step in found if f.severity in LOUD]
-    verdict.loud = list(dict.fromkeys(f.code for f, _ in loud))
-    verdict.errors = list(dict.fromkeys(f.code for f, _ in loud if f.severity == "error"))
+    actionable = [(f, step) for f, step in found if f.severity in ACTIONABLE]
+    verdict.actionable = list(dict.fromkeys(f.code for f, _ in actionable))
+    verdict.errors = list(dict.fromkeys(f.code for f, _ in actionable if f.severity == "error"))
     verdict.infos = len({f.code for f, _ in found if f.severity == "info"})
-    if loud:
-        verdict.first, verdict.message = loud[0][0].code, loud[0][0].message
+    if actionable:
+        verdict.first, verdict.message = actionable[0][0].code, actionable[0][0].message
     if fault is None or verdict.healthy:
         return
     allowed = fault.right.union(fault.consequence, fault.also)
     verdict.right = verdict.first in fault.right
-    verdict.noise = [code for code in verdict.loud if code not in allowed]
-    verdict.step = min((step for f, step in loud if f.code in fault.right), default=None)
+    verdict.noise = [code for code in verdict.actionable if code not in allowed]
+    verdict.step = min((step for f, step in actionable if f.code in fault.right), default=None)
 
 
 def _meant(code: str, fault: Fault | None) -> str:
@@ -215,7 +215,7 @@ def totals(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         result["median steps to the right code"] = statistics.median(steps) if steps else None
         result["greatest steps to the right code"] = max(steps, default=None)
     if healthy:
-        result["programs with a warning"] = _any(healthy, "loud")
+        result["programs with a warning"] = _any(healthy, "actionable")
         result["programs with an error"] = _any(healthy, "errors")
         result["infos per run"] = round(statistics.mean(v.infos for v in healthy), 3)
     seconds = sorted(v.seconds for v in verdicts)

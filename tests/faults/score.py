@@ -1,11 +1,11 @@
 """Score `sp.check` and `sp.watch` on the fault programs, their twins and the controls.
 
-    python tests/faults/score.py [--public] [--dresses] [--controls] [--unseen]
+    python tests/faults/score.py [--public] [--variants] [--controls] [--unseen]
                                  [--only P05,C03] [--seeds 3] [--json scores.json]
                                  [--no-check] [--no-watch] [--quiet]
 
 Without a group: all. A line per run: what was printed first against the truth, at which step the
-right code came, whether the fix for the printed code cures, and what else was loud.
+right code came, whether the fix for the printed code cures, and what else was actionable.
 """
 
 import argparse
@@ -26,8 +26,8 @@ def line(v: Verdict) -> str:
     """One run in one line."""
     name = f"{v.program}{' twin' if v.healthy and v.truth else ''}"
     if v.healthy:
-        verdict = "ALARM" if v.loud else "silent"
-        told = " ".join(v.loud) + (f"  {v.message}" if v.loud else "")
+        verdict = "ALARM" if v.actionable else "silent"
+        told = " ".join(v.actionable) + (f"  {v.message}" if v.actionable else "")
     else:
         verdict = "right" if v.right else "WRONG" if v.detected else "MISSED"
         cure = "cured" if v.validated else "NOT CURED"
@@ -59,7 +59,7 @@ def score(tool: Tool, groups: list[str], only: list[str], seeds: int, quiet: boo
                 if (
                     not quiet
                     or verdict.crash
-                    or not (not verdict.loud if verdict.healthy else good)
+                    or not (not verdict.actionable if verdict.healthy else good)
                 ):
                     print(line(verdict), flush=True)
     return verdicts

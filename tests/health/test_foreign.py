@@ -42,7 +42,7 @@ def test_without_the_switch_ours_is_swallowed_too(monkeypatch):
     swallow(ValueError("ours"))
 
 
-def broken_rule(scene):
+def broken_rule(context):
     yield 1 / 0
 
 
@@ -77,7 +77,7 @@ def test_a_mistake_of_ours_fails_a_test_and_not_a_user(place, monkeypatch):
         sp.check(model, F.cross_entropy, optimizer, batches(), seconds=10)
     monkeypatch.delenv(SWITCH)
     found = sp.check(model, F.cross_entropy, optimizer, batches(), seconds=10)
-    assert found.loud.codes == []  # nor is the user told that the model or the loss fails
+    assert found.actionable.codes == []  # nor is the user told that the model or the loss fails
     assert "NOT_CHECKED" in found.codes or place == "the kind of the loss"
 
 

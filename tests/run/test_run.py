@@ -193,4 +193,4 @@ def test_a_notebook_shows_status_scores_and_findings(run):
     html = run._repr_html_()
     assert "finished, " in html
     assert f"{run.scores['train'].accuracy:.4f}" in html
-    assert all(code in html for code in run.findings.loud.codes)
+    assert all(code in html for code in run.findings.actionable.codes)

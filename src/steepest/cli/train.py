@@ -112,6 +112,6 @@ def print_result(run: Any, out: Path) -> None:
         loss = f"{score.loss:.4f}" if score.loss < _LARGE else f"{score.loss:.3g}"
         table.add_row(name, f"{score.rows}", loss, f"{score.accuracy:.4f}")
     Console().print(table)
-    if run.findings.loud:
-        click.echo(str(run.findings.loud))
+    if run.findings.actionable:
+        click.echo(str(run.findings.actionable))
     click.echo(f"run: {out}")

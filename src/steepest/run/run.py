@@ -158,7 +158,7 @@ class Run:
             for name, score in self.scores.items()
         ]
         scores = html_table(("part", "rows", "loss", "accuracy"), rows)
-        findings = self.findings.loud._repr_html_() if self.findings.loud else ""
+        findings = self.findings.actionable._repr_html_() if self.findings.actionable else ""
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{scores}{findings}"
 
 

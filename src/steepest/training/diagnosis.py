@@ -16,7 +16,7 @@ import numpy as np
 from steepest.engine import Plan, seeded
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.watch.rules import training as rules
-from steepest.health.watch.seen import Evaluation, Seen
+from steepest.health.watch.trace import Evaluation, TrainingTrace
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
 from steepest.training.divergence import State
 from steepest.training.preflight import preflight
@@ -38,24 +38,24 @@ _NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
 
 
 class Diagnosis:
-    """Told of each event; says `tell(FindingMade)` once for each cause.
+    """Told of each event; says `notify(FindingMade)` once for each cause.
 
-    rate: the learning rate of a step. found: what the check before training found. earlier: the
+    rate: the learning rate of a step. findings: what the check before training found. earlier: the
     epochs of a run that goes on.
     """
 
     def __init__(
         self,
-        ready: Preparation,
+        prepared: Preparation,
         rate: Callable[[int], float],
-        found: Findings,
-        tell: Callable[[Event], None],
+        findings: Findings,
+        notify: Callable[[Event], None],
         earlier: Iterable[EpochFinished] = (),
     ) -> None:
-        self._ready, self._plan, self._rate, self._tell = ready, ready.plan, rate, tell
-        self._given = found
-        self._told: set[str] = set()
-        self._seen = Seen(())
+        self._prepared, self._plan, self._rate, self._notify = prepared, prepared.plan, rate, notify
+        self._given = findings
+        self._reported: set[str] = set()
+        self._trace = TrainingTrace(())
         self._progress = Progress(self._plan.rows, self._rows_of("validation"))
         for epoch in earlier:
             self._progress.epoch(epoch)
@@ -72,8 +72,8 @@ class Diagnosis:
                 self._begin(event)
             case IntervalFinished():
                 self._progress.interval(event)
-                self._seen.steps = event.step
-                self._seen.recent.append(event.stats.loss)
+                self._trace.steps = event.step
+                self._trace.recent.append(event.stats.loss)
                 self._suspect(event.step)
             case EpochFinished():
                 self._take_in(event)
@@ -90,7 +90,7 @@ class Diagnosis:
             self._make(finding)
 
     def _take_in(self, event: EpochFinished) -> None:
-        seen = self._seen
+        trace = self._trace
         self._progress.epoch(event)
         if event.val_loss is None:
             return
@@ -99,15 +99,15 @@ class Diagnosis:
         # The rows' own losses are not known here: their spread is taken to be that of the mean.
         one.square_sum = 2 * rows * event.val_loss**2
         one.reported = (event.val_loss, event.val_acc or 0.0)
-        seen.evaluations.append(one)
-        for finding in rules.overfit(seen):
+        trace.evaluations.append(one)
+        for finding in rules.overfit(trace):
             self._make(finding)
 
     def _suspect(self, step: int) -> None:
         """Evidence of harm: far above the start, or no better than chance after 200 steps."""
         if self._asked or not math.isfinite(self._initial_loss):
             return
-        loss = self._seen.recent[-1]
+        loss = self._trace.recent[-1]
         away = not math.isfinite(loss) or loss > self._initial_loss + max(2.0, self._chance)
         epoch = self._plan.steps_per_epoch
         flat = step >= max(200, epoch) and loss >= 0.98 * min(self._initial_loss, self._chance)
@@ -126,8 +126,8 @@ class Diagnosis:
         if finding is not None:
             self._make(finding)
         elif left > _OF_A_CHECK:
-            ready = replace(self._ready, plan=self._at_start() or self._plan)
-            for other in preflight(ready, min(left, _SECONDS / 2), thorough=True):
+            prepared = replace(self._prepared, plan=self._at_start() or self._plan)
+            for other in preflight(prepared, min(left, _SECONDS / 2), thorough=True):
                 if other.code not in _NOT_ASKED:
                     self._make(replace(other, step=step))
 
@@ -135,15 +135,15 @@ class Diagnosis:
         """The plan with a copy of the model as it was before the first step, if that is known."""
         if self._initial is None:
             return None
-        twin = replace(self._plan, model=copy.deepcopy(self._plan.model))
-        load_tensors(twin.model, self._initial.model)
-        return twin
+        clone = replace(self._plan, model=copy.deepcopy(self._plan.model))
+        load_tensors(clone.model, self._initial.model)
+        return clone
 
     def _rate_to_blame(self, step: int, away: bool, a_step: float) -> Finding | None:
         """Whether other rates are better from the start; a_step: seconds that a step takes."""
         if self._initial is None:
             return None
-        steps = min(_STEPS, max(2, self._seen.steps))
+        steps = min(_STEPS, max(2, self._trace.steps))
         if not away:
             tries = 1 + len(_HIGHER) + len(_LOWER)
             steps = min(_STEPS, int(self._affordable / tries / max(a_step, 1e-9)))
@@ -152,7 +152,7 @@ class Diagnosis:
             if finding := self._too_low(step, steps):
                 return finding
         plain = self._again(steps, 1.0)
-        usual = self._plan.recipe.replace(lr=None).base_lr / self._ready.lr
+        usual = self._plan.recipe.replace(lr=None).base_lr / self._prepared.lr
         for factor in (*_LOWER, *([usual] if usual < _LOWER[-1] else [])):
             other = self._again(steps, factor)
             if other <= min(0.8 * plain, self._initial_loss):
@@ -174,11 +174,11 @@ class Diagnosis:
         if (steps, factor) in self._replayed:
             return self._replayed[steps, factor]
         since = time.thread_time()
-        twin = self._at_start() if self._spent <= self._affordable else None
-        if twin is None:
+        clone = self._at_start() if self._spent <= self._affordable else None
+        if clone is None:
             return math.nan
-        engine = type(self._ready.choice.engine)()
-        engine.load(twin, {}, 0)
+        engine = type(self._prepared.choice.engine)()
+        engine.load(clone, {}, 0)
         rates = [factor * self._rate(i) for i in range(steps)]
         first = steps - max(1, steps // 3)
         ahead = engine.advance(rates[:first]).loss if first else 0.0
@@ -189,7 +189,7 @@ class Diagnosis:
         return self._replayed[steps, factor]
 
     def _of_rate(self, step: int, steps: int, factor: float, plain: float, other: float) -> Finding:
-        lr, high = self._ready.lr, factor < 1
+        lr, high = self._prepared.lr, factor < 1
         better = lr * factor
         return Finding(
             "LR_TOO_HIGH" if high else "LR_TOO_LOW",
@@ -222,21 +222,21 @@ class Diagnosis:
         if unfinished is not None:
             self._make(unfinished)
         if self._rows_of("validation"):
-            for finding in self._collapse(self._seen):
+            for finding in self._collapse(self._trace):
                 self._make(finding)
 
     def _fix_of_divergence(self) -> str:
         """A lower rate only if one was tried and learns."""
-        if "LR_TOO_HIGH" in self._told:
+        if "LR_TOO_HIGH" in self._reported:
             return "the learning rate that LR_TOO_HIGH names"
         lower = [k for (_, k), loss in self._replayed.items() if k < 1 and not math.isnan(loss)]
         if lower:
-            tried = f"the first steps do not learn at {min(lower) * self._ready.lr:g} either"
+            tried = f"the first steps do not learn at {min(lower) * self._prepared.lr:g} either"
             return f"look at the module and the rows that are named: {tried}"
         return "look at the module and the rows that are named; no other learning rate was tried"
 
     def _rows_of(self, part: str) -> int:
-        return len(self._ready.parts[part][1]) if part in self._ready.parts else 0
+        return len(self._prepared.parts[part][1]) if part in self._prepared.parts else 0
 
     def _faster(self, event: RunStopped) -> str:
         """A higher rate whose first steps end at least a fifth lower than the run's own, if cheap.
@@ -252,28 +252,28 @@ class Diagnosis:
         best = min(losses, key=lambda factor: losses[factor])
         if not losses[best] <= 0.8 * min(plain, self._initial_loss):
             return ""
-        lr = f"{self._ready.lr * best:g}"
+        lr = f"{self._prepared.lr * best:g}"
         return (
             f"lr={lr} (the first {steps} steps end at {losses[best]:.3g} in place of {plain:.3g})"
         )
 
-    def _collapse(self, seen: Seen) -> list[Finding]:
+    def _collapse(self, trace: TrainingTrace) -> list[Finding]:
         """Whether rare classes are never said, by the confusion of the validation part."""
-        inputs, targets = self._ready.parts["validation"]
+        inputs, targets = self._prepared.parts["validation"]
         sizes = np.bincount(targets) if targets.ndim == 1 else np.ones(1)
         if sizes.max() < 5 * max(1, sizes[sizes > 0].min()):
             return []
-        with seeded(self._plan.model, self._plan.recipe.seed, seen.steps):
-            table = self._ready.classifier.confusion(inputs, targets)
+        with seeded(self._plan.model, self._plan.recipe.seed, trace.steps):
+            table = self._prepared.classifier.confusion(inputs, targets)
         if table is None:
             return []
         table = table.double()
-        one = Evaluation(seen.steps, int(table.sum()), confusion=table)
-        seen.evaluations = [one, one]
-        return list(rules.imbalance_collapse(seen))
+        one = Evaluation(trace.steps, int(table.sum()), confusion=table)
+        trace.evaluations = [one, one]
+        return list(rules.imbalance_collapse(trace))
 
     def _make(self, finding: Finding) -> None:
-        if finding.code not in self._told:
-            self._told.add(finding.code)
+        if finding.code not in self._reported:
+            self._reported.add(finding.code)
             details: dict[str, Any] = finding.to_dict()
-            self._tell(FindingMade(finding.step, finding.code, finding.severity, details))
+            self._notify(FindingMade(finding.step, finding.code, finding.severity, details))

@@ -25,26 +25,26 @@ _FLOPS_A_STEP = 3e5  # what a step takes besides, in the time of so many
 _BATCHES, _ROWS = 32, 256
 
 
-def require_healthy(ready: Preparation, rate: Rate | None = None) -> Findings:
+def require_healthy(prepared: Preparation, rate: Rate | None = None) -> Findings:
     """What the check found: warnings are shown. Raises HealthError if there is an error.
 
     rate: the learning rate of a step, where it is not that of the recipe's schedule.
     """
-    found = preflight(ready, rate=rate)
-    if found.errors:
+    findings = preflight(prepared, rate=rate)
+    if findings.errors:
         raise HealthError(
             f"the check before training found what would break it (check=False trains anyway)\n"
-            f"{found.errors}",
-            found,
+            f"{findings.errors}",
+            findings,
         )
-    for finding in found.loud:
+    for finding in findings.actionable:
         line = f"{finding.code}: {finding.message}; {finding.fix}"
         warn(line, HealthWarning)
-    return found
+    return findings
 
 
 def preflight(
-    ready: Preparation,
+    prepared: Preparation,
     seconds: float = _SECONDS,
     *,
     thorough: bool = False,
@@ -55,30 +55,30 @@ def preflight(
     thorough: with the tests T2 and T3 and the experiments on the learning rate, which training
     itself shows soon. The model is copied; nothing of the plan changes.
     """
-    plan = ready.plan
+    plan = prepared.plan
     rows = Rows(plan.inputs, like=next(p for p in plan.model.parameters() if p.requires_grad))
     targets = torch.from_numpy(plan.targets).to(next(plan.model.parameters()).device)
     order = torch.from_numpy(plan.order(0)).to(targets.device)
     train = [(rows[i], targets[i]) for i in islice(torch.split(order, plan.batch_size), _BATCHES)]
-    steps = Planned(plan, ready.lr, _within(plan, rate or _rate(ready)))
+    steps = Planned(plan, prepared.lr, _within(plan, rate or _rate(prepared)))
     setup = Setup(plan.model, plan.loss, (steps,))
-    found = examine(
+    findings = examine(
         setup,
         _joined(train),
-        _part(plan, ready.parts.get("validation")),
+        _part(plan, prepared.parts.get("validation")),
         seconds,
         steady=thorough and _steady(plan),
         thorough=thorough,
-        of_the_data=thorough or _flops(ready) >= _SHORT_RUN,
+        of_the_data=thorough or _flops(prepared) >= _SHORT_RUN,
     )
     # Only the first minibatches are shown, and the labels of all parts were compared before.
-    return Findings((f for f in found if f.code != "CLASS_SET_MISMATCH"), found.triage)
+    return Findings((f for f in findings if f.code != "CLASS_SET_MISMATCH"), findings.triage)
 
 
-def _flops(ready: Preparation) -> float:
+def _flops(prepared: Preparation) -> float:
     """The arithmetic of the run: a backward pass is two forward passes."""
-    plan = ready.plan
-    return plan.total_steps * (3 * ready.row_flops * plan.batch_size + _FLOPS_A_STEP)
+    plan = prepared.plan
+    return plan.total_steps * (3 * prepared.row_flops * plan.batch_size + _FLOPS_A_STEP)
 
 
 def _joined(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
@@ -101,9 +101,9 @@ def _steady(plan: Plan) -> bool:
     return not (recipe.warmup or recipe.schedule == "one_cycle" or recipe.optimizer == "lbfgs")
 
 
-def _rate(ready: Preparation) -> Rate:
-    plan = ready.plan
-    return make_schedule(plan.recipe, ready.lr, plan.steps_per_epoch, plan.total_steps).rate
+def _rate(prepared: Preparation) -> Rate:
+    plan = prepared.plan
+    return make_schedule(plan.recipe, prepared.lr, plan.steps_per_epoch, plan.total_steps).rate
 
 
 def _within(plan: Plan, rate: Rate) -> Rate:

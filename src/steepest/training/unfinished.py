@@ -42,12 +42,12 @@ class Progress:
         if course is None:
             return None
         more = f"epochs={2 * len(self.epochs)}"
-        loud = self.validation_rows > 0
-        if loud and (other := faster()):
+        held_out = self.validation_rows > 0
+        if held_out and (other := faster()):
             more = f"{other}, or {more}"
-        elif not loud:
+        elif not held_out:
             more += " with a validation part (validation=0.1), which tells whether that is better"
-        severity = "warn" if loud else "info"
+        severity = "warn" if held_out else "info"
         return finding(course, of=of, severity=severity, fix=more, step=self.epochs[-1][0])
 
     def _rests(self) -> bool:

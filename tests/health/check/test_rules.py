@@ -1,4 +1,4 @@
-"""Rules on other dresses than those of tests/faults, and on what looks like a fault and is none."""
+"""Rules on other variants than those of tests/faults, and on what looks like a fault and is none."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def check(model=None, loss_fn=F.cross_entropy, X=None, y=None, *, lr=0.1, loader
 def test_own_functions_are_read_by_their_graph():
     model = nn.Sequential(*net(), nn.Softmax(-1))
     assert check(model, lambda p, t: F.cross_entropy(p, t) + 0.0)[0].code == "LOSS_EXPECTS_LOGITS"
-    assert check(model, lambda p, t: F.nll_loss(torch.log(p + 1e-8), t)).loud.codes == []
+    assert check(model, lambda p, t: F.nll_loss(torch.log(p + 1e-8), t)).actionable.codes == []
     assert check(net(), lambda z, t: (z.logsumexp(1) - z[range(len(z)), t]).mean()).codes == []
 
 
@@ -48,7 +48,7 @@ def test_a_last_layer_that_starts_at_zero_is_healthy():
     model = net()
     nn.init.zeros_(model[2].weight)
     nn.init.zeros_(model[2].bias)
-    assert check(model).loud.codes == []
+    assert check(model).actionable.codes == []
 
 
 class Bag(nn.Module):
@@ -65,7 +65,7 @@ class Bag(nn.Module):
 
 def test_places_that_start_at_zero_are_no_symmetric_units():
     tokens = torch.randint(0, 50, (480, 8), generator=torch.Generator().manual_seed(0))
-    assert check(Bag(), X=tokens, y=(tokens.float().mean(1) > 25).long()).loud.codes == []
+    assert check(Bag(), X=tokens, y=(tokens.float().mean(1) > 25).long()).actionable.codes == []
 
 
 def test_lazy_layers_are_looked_at():
@@ -81,7 +81,7 @@ def test_scale_is_harmless_before_a_normalisation():
 
 def test_a_column_that_decides_the_label_is_no_leak():
     X, _ = data()
-    assert check(net(classes=2), X=X, y=(X[:, 4] > 0).long()).loud.codes == []
+    assert check(net(classes=2), X=X, y=(X[:, 4] > 0).long()).actionable.codes == []
 
 
 def test_unshuffled_rows_that_are_mixed_are_healthy():
@@ -111,7 +111,7 @@ def test_a_schedule_that_starts_low_is_not_too_low():
 def test_the_cause_comes_first_and_explains_the_rest(scale):
     X, y = data()
     findings = check(X=X * scale, y=y)
-    assert findings.loud.codes == ["INPUT_NOT_NORMALISED" if scale > 1 else "INPUT_TOO_SMALL"]
+    assert findings.actionable.codes == ["INPUT_NOT_NORMALISED" if scale > 1 else "INPUT_TOO_SMALL"]
     assert findings[0].confidence == "confirmed"
     assert "standardised inputs" in str(findings[0].evidence[1])
 

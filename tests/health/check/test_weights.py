@@ -49,7 +49,7 @@ def test_the_tensor_and_the_index_are_named_and_nothing_else_is_guessed(
     with torch.no_grad():
         model.state_dict()[name][place] = value
     found = check(model, train)
-    assert found.loud.codes == ["NONFINITE_WEIGHTS"]
+    assert found.actionable.codes == ["NONFINITE_WEIGHTS"]
     assert found[0].severity == "error"
     assert found[0].evidence[0].where == f"first {shown}"
     assert ("NaN" if math.isnan(value) else "infinite") in found[0].evidence[0].measured
@@ -60,7 +60,7 @@ def test_several_tensors_are_told_in_one_finding():
     with torch.no_grad():
         for p in model.parameters():
             p.fill_(NAN)
-    (found,) = check(model).loud
+    (found,) = check(model).actionable
     assert "and 2 more" in found.message
     assert [e.measured for e in found.evidence][:2] == [
         "96 NaN of 96 values",

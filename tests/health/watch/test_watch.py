@@ -70,9 +70,9 @@ def test_weights_statistics_and_random_numbers_are_the_same_bit_for_bit(
     assert not watched._forward_hooks
     assert not watched._forward_pre_hooks
     if lr == 0.01:
-        assert w.findings.loud.codes == []
+        assert w.findings.actionable.codes == []
     else:
-        assert w.findings.loud
+        assert w.findings.actionable
 
 
 def test_accumulation_is_no_fault(rows):
@@ -86,7 +86,7 @@ def test_accumulation_is_no_fault(rows):
                 if i % 4 == 3:
                     optimizer.step()
                     optimizer.zero_grad(set_to_none=bool(epoch % 2))
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_a_closure_is_no_fault(rows):
@@ -104,7 +104,7 @@ def test_a_closure_is_no_fault(rows):
     with sp.watch(model, loss_fn, optimizer) as w:
         for _ in range(10):
             optimizer.step(closure)
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_several_optimizers_that_take_turns_are_no_fault(rows):
@@ -137,7 +137,7 @@ def test_schedules_are_no_fault(rows, scheduler):
                 loss_fn(model(x), y).backward()
                 optimizer.step()
                 chosen.step()
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_frozen_batch_norm_is_no_fault(rows):
@@ -182,8 +182,8 @@ def test_a_run_of_our_own_asks_what_if(blobs):
     assert high.findings[0].code == "LR_TOO_HIGH"
     assert "taken again with lr" in str(high.findings[0].evidence[0])
     low = sp.train(None, blobs, lr=1e-7, **made)
-    assert [f.code for f in low.findings.loud] == ["LR_TOO_LOW"]
-    assert sp.train(None, blobs, lr=0.05, **made).findings.loud.codes == []
+    assert [f.code for f in low.findings.actionable] == ["LR_TOO_LOW"]
+    assert sp.train(None, blobs, lr=0.05, **made).findings.actionable.codes == []
 
 
 @pytest.mark.parametrize("engine", ["native", "torch"])

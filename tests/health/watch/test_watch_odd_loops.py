@@ -110,7 +110,7 @@ def test_a_copy_of_a_watched_model_is_another_model():
             descend(model, optimizer, loss_fn, [(x, y)])
             with torch.no_grad():
                 teacher(x + 1)
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_rows_evaluated_with_gradients_switched_on_are_no_training_in_eval_mode():
@@ -123,8 +123,8 @@ def test_rows_evaluated_with_gradients_switched_on_are_no_training_in_eval_mode(
             model.eval()
             for x, y in minibatches(8):
                 loss_fn(model(x), y)
-    assert w.findings.loud.codes == []
-    assert [e.rows for e in w._seen.evaluations] == [8 * 32] * 3
+    assert w.findings.actionable.codes == []
+    assert [e.rows for e in w._trace.evaluations] == [8 * 32] * 3
 
 
 @pytest.mark.parametrize("classes", [2, 20])
@@ -138,7 +138,7 @@ def test_many_forward_passes_for_one_backward_pass(classes):
             views = [(torch.randn(16, 12), torch.full((16,), k % classes)) for k in range(30)]
             sum(loss_fn(model(x), y) for x, y in views).backward()
             optimizer.step()
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_pairs_and_a_loss_of_three_arguments():
@@ -150,7 +150,7 @@ def test_pairs_and_a_loss_of_three_arguments():
             optimizer.zero_grad()
             loss_fn(model(x), model(x.flip(0)), same).backward()
             optimizer.step()
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_adversarial_training_of_two_nets():
@@ -168,7 +168,7 @@ def test_adversarial_training_of_two_nets():
             of_g.zero_grad()
             loss_fn(D(fake), one).backward()
             of_g.step()
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_statistics_of_batch_norm_taken_anew():
@@ -177,7 +177,7 @@ def test_statistics_of_batch_norm_taken_anew():
     with sp.watch(model, loss_fn, optimizer) as w:
         descend(model, optimizer, loss_fn, minibatches())
         torch.optim.swa_utils.update_bn([x for x, _ in minibatches(8)], model)
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_averages_of_the_weights_put_back_are_no_reset():
@@ -191,7 +191,7 @@ def test_averages_of_the_weights_put_back_are_no_reset():
                 with torch.no_grad():
                     for p, s in zip(model.parameters(), slow, strict=True):
                         p.copy_(s.add_(p - s, alpha=0.5))
-    assert w.findings.loud.codes == []
+    assert w.findings.actionable.codes == []
 
 
 def test_a_spike_of_the_rate_is_no_schedule_that_collapsed():
@@ -257,7 +257,7 @@ def test_rows_evaluated_between_two_looks_are_seen_with_their_loss():
         model.train()
         descend(model, optimizer, loss_fn, minibatches(5))
         assert not loss_fn._forward_hooks
-    (evaluation,) = w._seen.evaluations
+    (evaluation,) = w._trace.evaluations
     assert evaluation.rows == 96
     assert evaluation.loss == pytest.approx(sum(losses) / 3)
 
@@ -322,4 +322,4 @@ def test_a_watched_model_can_be_pickled_and_goes_on_to_be_watched():
     with sp.watch(model, loss_fn, optimizer) as w:
         torch.save({"model": model, "optimizer": optimizer.state_dict()}, io.BytesIO())
         descend(model, optimizer, loss_fn, minibatches(10))
-    assert w._seen.backwards == 10
+    assert w._trace.backwards == 10

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from steepest.engine import seed_generators
 from steepest.health.check.own_steps import no_own_steps
-from steepest.health.check.probes import MEMORISED, Scene, class_indices, run_pass
+from steepest.health.check.probes import MEMORISED, CheckContext, class_indices, run_pass
 from steepest.health.check.rules import (
     BEFORE_FORWARD,
     EXPERIMENTS,
@@ -94,16 +94,18 @@ def examine(
         rules = [r for r in EXPERIMENTS if experiments and (steady or r not in OF_THE_OPTIMIZER)]
         probes = (*PROBES, *(OF_THE_DATA if of_the_data else ()))
         try:
-            found, left_out, scene = _examine(setup, train_loader, val_loader, clock, probes, rules)
+            findings, left_out, context = _examine(
+                setup, train_loader, val_loader, clock, probes, rules
+            )
         except Exception as error:  # the user's code runs in here
             swallow(error)
-            found, left_out, scene = [], [f"anything: {type(error).__name__}: {error}"], None
-        triage = _triage(scene, left_out) if scene is not None and thorough else ()
-    if scene is not None and scene.unmeasured:
-        left_out.append(_for_want_of_time(scene))
+            findings, left_out, context = [], [f"anything: {type(error).__name__}: {error}"], None
+        triage = _triage(context, left_out) if context is not None and thorough else ()
+    if context is not None and context.unmeasured:
+        left_out.append(_for_want_of_time(context))
     if left_out:
-        found.append(_not_checked(left_out))
-    return Findings(ranked(found), triage)
+        findings.append(_not_checked(left_out))
+    return Findings(ranked(findings), triage)
 
 
 @contextmanager
@@ -126,13 +128,13 @@ def _clock(model: nn.Module, seconds: float) -> Clock:
     return Clock(seconds, spent=time.perf_counter)
 
 
-def _for_want_of_time(scene: Scene) -> str:
+def _for_want_of_time(context: CheckContext) -> str:
     """All that there was no time for, in one line."""
-    names = list(dict.fromkeys(scene.unmeasured))
+    names = list(dict.fromkeys(context.unmeasured))
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return (
-        f"for want of time ({scene.clock.seconds:g} s of the processor) {', '.join(names[:_NAMED])}"
-        f"{more}"
+        f"for want of time ({context.clock.seconds:g} s of the processor) "
+        f"{', '.join(names[:_NAMED])}{more}"
     )
 
 
@@ -140,8 +142,8 @@ def _optimizers(optimizer: Any) -> tuple[Any, ...]:
     if optimizer is None:
         return ()
     given = optimizer.values() if isinstance(optimizer, dict) else optimizer
-    several = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
-    return tuple(given) if several else (optimizer,)
+    is_collection = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
+    return tuple(given) if is_collection else (optimizer,)
 
 
 def _not_checked(left_out: Sequence[str]) -> Finding:
@@ -156,62 +158,64 @@ def _not_checked(left_out: Sequence[str]) -> Finding:
 
 
 def _examine(
-    own: Setup,
+    original: Setup,
     train_loader: Any,
     val_loader: Any,
     clock: Clock,
     probes: Sequence[Rule],
     experiments: Sequence[Rule],
-) -> tuple[list[Finding], list[str], Scene | None]:
-    """What was found, what was left out, and the scene if a first pass was made."""
+) -> tuple[list[Finding], list[str], CheckContext | None]:
+    """What was found, what was left out, and the context if a first pass was made."""
     left_out: list[str] = []
     train = _read(train_loader, "training data", _BATCHES, 0.15 * clock.seconds, left_out)
     val = _read(val_loader, "validation data", 16, 0.1 * clock.seconds, left_out)
-    setup = own.copy()
+    setup = original.copy()
     if setup is None:
         left_out.append("model, loss or optimizer cannot be deep-copied: no forward pass was made")
         return [], left_out, None
     device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if train.problem:
-        scene = Scene(
-            setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(own), clock
+        context = CheckContext(
+            setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(original), clock
         )
-        scene.own_optimizer = bool(own.optimizers)
-        found += _apply(OF_THE_MODEL, scene, left_out)
-        return found, left_out, None
+        context.own_optimizer = bool(original.optimizers)
+        findings += _apply(OF_THE_MODEL, context, left_out)
+        return findings, left_out, None
     form, failure = _form(setup, train.batches[0], device)
     if form is not None and failure is None:
         _materialise(setup, form(train.batches[0]).to(device))
-    if not own.optimizers:
+    if not original.optimizers:
         setup = setup.neutral(1e-3)
     if form is None:
         left_out.append("batches that hold no targets: neither a pair nor a mapping with labels")
-        return found, left_out, None
+        return findings, left_out, None
     batches = _in_form(train.batches, form, device)
     probe = _probe(train, form, device, batches)
     val_probe = _probe(val, form, device, []) if not val.problem else None
-    scene = Scene(setup, train, val, form, batches, probe, val_probe, _ids(own), clock, left_out)
-    scene.own_optimizer = bool(own.optimizers)
-    found += _apply(BEFORE_FORWARD, scene, left_out)
-    if any(finding.code == "NONFINITE_WEIGHTS" for finding in found):
+    context = CheckContext(
+        setup, train, val, form, batches, probe, val_probe, _ids(original), clock, left_out
+    )
+    context.own_optimizer = bool(original.optimizers)
+    findings += _apply(BEFORE_FORWARD, context, left_out)
+    if any(finding.code == "NONFINITE_WEIGHTS" for finding in findings):
         left_out.append("what the model computes: its weights must be finite first")
-        return found, left_out, None
-    failure = failure or _first_pass(scene)
+        return findings, left_out, None
+    failure = failure or _first_pass(context)
     if failure is not None:
-        return [*found, *_of_failure(failure, scene, found)], left_out, None
-    found += _apply(FACTS, scene, left_out)
-    problem = no_own_steps(own, scene) if scene.own_optimizer and experiments else None
+        return [*findings, *_of_failure(failure, context, findings)], left_out, None
+    findings += _apply(FACTS, context, left_out)
+    problem = no_own_steps(original, context) if context.own_optimizer and experiments else None
     if problem is not None:
         left_out.append(problem)
-        scene.setup, scene.own_optimizer = scene.setup.neutral(1e-3), False
-    found += _apply((*probes, *experiments), scene, left_out)
-    return found, left_out, scene
+        context.setup, context.own_optimizer = context.setup.neutral(1e-3), False
+    findings += _apply((*probes, *experiments), context, left_out)
+    return findings, left_out, context
 
 
-def _ids(own: Setup) -> frozenset[int]:
+def _ids(original: Setup) -> frozenset[int]:
     """The user's own parameters: a loss may hold them, and copies of it still do."""
-    return frozenset(id(p) for p in own.model.parameters())
+    return frozenset(id(p) for p in original.model.parameters())
 
 
 def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]) -> Part:
@@ -228,20 +232,20 @@ def _read(loader: Any, name: str, most: int, seconds: float, left_out: list[str]
     return part
 
 
-def _apply(rules: Sequence[Rule], scene: Scene, left_out: list[str]) -> list[Finding]:
+def _apply(rules: Sequence[Rule], context: CheckContext, left_out: list[str]) -> list[Finding]:
     """What the rules find. A rule that fails on odd objects is left out and told."""
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for rule in rules:
-        if scene.late and rule not in FACTS and rule not in BEFORE_FORWARD:
-            scene.unmeasured.append(rule.__name__)
+        if context.late and rule not in FACTS and rule not in BEFORE_FORWARD:
+            context.unmeasured.append(rule.__name__)
             continue
         try:
-            found += rule(scene)
+            findings += rule(context)
         except Exception as error:  # the user's code runs in here
             swallow(error)
             line = str(error).partition("\n")[0][:120]
             left_out.append(f"{rule.__name__}: {type(error).__name__}: {line}")
-    return found
+    return findings
 
 
 Failure = tuple[str, BaseException]  # "forward" or "loss", and what was raised
@@ -265,17 +269,17 @@ def _form(setup: Setup, raw: Any, device: torch.device) -> tuple[Form | None, Fa
 
 
 def _trial(setup: Setup, batch: Batch) -> Failure | None:
-    twin = setup.copy()
-    assert twin is not None
+    clone = setup.copy()
+    assert clone is not None
     stage = "forward"
     try:
-        twin.model.train()
+        clone.model.train()
         seed_generators(0)
-        output = twin.outputs(batch)
+        output = clone.outputs(batch)
         if first_tensor(output) is None:
             return "forward", TypeError(f"the model returned a {type(output).__name__}")
         stage = "loss"
-        twin.loss_of(output, batch.target)
+        clone.loss_of(output, batch.target)
     except Exception as error:
         if not is_foreign(error):
             raise
@@ -328,15 +332,15 @@ def _joined(raws: Sequence[Any]) -> Any:
     return tuple(torch.cat(parts)[:_ROWS] for parts in zip(*some, strict=True))
 
 
-def _first_pass(scene: Scene) -> Failure | None:
+def _first_pass(context: CheckContext) -> Failure | None:
     try:
-        scene.first = run_pass(scene.setup, scene.probe)
+        context.first = run_pass(context.setup, context.probe)
     except Exception as error:
         if not is_foreign(error):
             raise
         try:
-            scene.probe = scene.batches[0]
-            scene.first = run_pass(scene.setup, scene.probe)
+            context.probe = context.batches[0]
+            context.first = run_pass(context.setup, context.probe)
         except Exception as again:
             if not is_foreign(again):
                 raise
@@ -344,17 +348,19 @@ def _first_pass(scene: Scene) -> Failure | None:
     return None
 
 
-def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> list[Finding]:
+def _of_failure(
+    failure: Failure, context: CheckContext, findings: Sequence[Finding]
+) -> list[Finding]:
     """What the user's own forward or loss raised, with its cause where it is known."""
     stage, error = failure
-    x, y = scene.probe.x, scene.probe.target
-    told = " ".join(str(error).split())[:200]
+    x, y = context.probe.x, context.probe.target
+    reason = " ".join(str(error).split())[:200]
     shapes = f"inputs {_shape(x)}, targets {_shape(y)}"
-    out = _out_of_range(scene, told) if stage == "loss" else None
+    out = _out_of_range(context, reason) if stage == "loss" else None
     if out is not None:
         return [out]
-    cause, fix = _cause(told, x, y, stage)
-    plain = isinstance(y, Tensor) and len(scene.probe.args) == 1
+    cause, fix = _cause(reason, x, y, stage)
+    plain = isinstance(y, Tensor) and len(context.probe.args) == 1
     what = "the model" if stage == "forward" else "the loss"
     return [
         Finding(
@@ -362,7 +368,7 @@ def _of_failure(failure: Failure, scene: Scene, found: Sequence[Finding]) -> lis
             "error" if plain else "info",
             f"{what} raises on the first batch: {cause}",
             fix,
-            (Evidence(f"{type(error).__name__}: {told}", "a loss", shapes),),
+            (Evidence(f"{type(error).__name__}: {reason}", "a loss", shapes),),
             confidence="fact" if plain else "suspected",
         )
     ]
@@ -374,14 +380,14 @@ def _shape(value: Any) -> str:
     return type(value).__name__
 
 
-def _out_of_range(scene: Scene, told: str) -> Finding | None:
+def _out_of_range(context: CheckContext, reason: str) -> Finding | None:
     """Labels that the outputs do not have."""
-    y = class_indices(scene.probe.target)
-    if y is None or "out of bounds" not in told:
+    y = class_indices(context.probe.target)
+    if y is None or "out of bounds" not in reason:
         return None
-    twin = scene.setup.copy()
-    assert twin is not None
-    z = first_tensor(twin.outputs(scene.probe))
+    clone = context.setup.copy()
+    assert clone is not None
+    z = first_tensor(clone.outputs(context.probe))
     C = z.shape[1] if z is not None and z.ndim > 1 else 0
     wrong = sorted({label for label in y.tolist() if not 0 <= label < C})
     from steepest.health.check.rules.facts import _out_of_range as finding
@@ -389,9 +395,9 @@ def _out_of_range(scene: Scene, told: str) -> Finding | None:
     return finding(wrong, C) if wrong and C else None
 
 
-def _cause(told: str, x: Tensor | None, y: Any, stage: str) -> tuple[str, str]:
+def _cause(reason: str, x: Tensor | None, y: Any, stage: str) -> tuple[str, str]:
     """A known cause behind a message of torch, and its fix."""
-    if "mat1 and mat2 shapes cannot be multiplied" in told or "Given groups" in told:
+    if "mat1 and mat2 shapes cannot be multiplied" in reason or "Given groups" in reason:
         shape = tuple(x.shape) if x is not None else ()
         flat = math.prod(shape[1:]) if shape else 0
         fix = (
@@ -400,27 +406,27 @@ def _cause(told: str, x: Tensor | None, y: Any, stage: str) -> tuple[str, str]:
             else (f"nn.Linear({shape[-1] if shape else '...'}, ...) as the first layer")
         )
         return f"inputs of shape {shape} do not fit the first layer that meets them", fix
-    if "same dtype" in told or "expected scalar type" in told or "must match" in told[:60]:
+    if "same dtype" in reason or "expected scalar type" in reason or "must match" in reason[:60]:
         if stage == "forward" and x is not None:
             return f"inputs are {x.dtype}, the weights are not", "x = x.float()"
         dtype = y.dtype if isinstance(y, Tensor) else type(y).__name__
         return f"targets are {dtype}", "y = y.long() for class indices, y.float() for BCE"
-    if "Target size" in told or "target size" in told.lower():
+    if "Target size" in reason or "target size" in reason.lower():
         return "targets and outputs have different shapes", "y = y.float().unsqueeze(1)"
-    if "Long" in told or "not implemented for 'Int'" in told or "Byte" in told:
+    if "Long" in reason or "not implemented for 'Int'" in reason or "Byte" in reason:
         return "the targets' type does not fit the loss", "y = y.long()"
-    return told, "mend this before training; the message is that of the first batch"
+    return reason, "mend this before training; the message is that of the first batch"
 
 
-def _triage(scene: Scene, left_out: list[str]) -> tuple[str, ...]:
+def _triage(context: CheckContext, left_out: list[str]) -> tuple[str, ...]:
     """T2 and T3 in words, as far as there was time for them."""
     lines = []
     try:
-        if scene.net_learns is not None:
-            can = "can" if scene.net_learns else "cannot"
+        if context.net_learns is not None:
+            can = "can" if context.net_learns else "cannot"
             lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
-        if scene.own_optimizer and scene.descends is not None:
-            halves = "halves" if scene.descends else "does not halve"
+        if context.own_optimizer and context.descends is not None:
+            halves = "halves" if context.descends else "does not halve"
             lines.append(f"the own optimizer {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here
         swallow(error)

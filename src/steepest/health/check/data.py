@@ -166,8 +166,8 @@ def neighbour_correlation(images: Tensor) -> float:
     """Mean correlation of a pixel (N, C, H, W) with the ones right of and below it."""
     x = images.double()
     pairs = ((x[..., :-1], x[..., 1:]), (x[..., :-1, :], x[..., 1:, :]))
-    found = []
+    correlations = []
     for a, b in pairs:
         a, b = a - a.mean(), b - b.mean()
-        found.append(float((a * b).mean() / (a.std() * b.std() + 1e-12)))
-    return sum(found) / len(found)
+        correlations.append(float((a * b).mean() / (a.std() * b.std() + 1e-12)))
+    return sum(correlations) / len(correlations)

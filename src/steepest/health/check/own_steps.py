@@ -5,34 +5,34 @@ from typing import Any
 import torch
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import MEMORISED, Scene
+from steepest.health.check.probes import MEMORISED, CheckContext
 from steepest.health.foreign import foreign, swallow
 from steepest.health.replay.planned import Planned
 from steepest.health.replay.replay import Setup
 
 
-def no_own_steps(own: Setup, scene: Scene) -> str | None:
+def no_own_steps(original: Setup, context: CheckContext) -> str | None:
     """Why the replays cannot be the user's own steps, in one line; None if they can.
 
-    own: the user's objects. A class of torch is trusted; of another one a step is taken on a copy,
-    which must not raise and must leave the user's own weights alone: a class that reaches the
+    original: the user's objects. A class of torch is trusted; of another one a step is taken on a
+    copy, which must not raise and must leave the user's own weights alone: a class that reaches the
     parameters by a function or a global moves those and not the copy's. They are put back here.
     """
-    strange = [o for o in own.optimizers if not _is_known(o)]
-    twin = scene.setup.copy() if strange else None
-    if twin is None:
+    strange = [o for o in original.optimizers if not _is_known(o)]
+    clone = context.setup.copy() if strange else None
+    if clone is None:
         return None
     names = " and ".join(dict.fromkeys(type(o).__name__ for o in strange))
-    before = [(p, p.detach().clone()) for p in own.model.parameters()]
+    before = [(p, p.detach().clone()) for p in original.model.parameters()]
     try:
         with foreign:
-            twin.model.train()
+            clone.model.train()
             seed_generators(0)
-            twin.step(scene.probe.take(slice(0, MEMORISED)))
+            clone.step(context.probe.take(slice(0, MEMORISED)))
     except Exception as error:
         swallow(error)
-        told = str(error).partition("\n")[0][:100]
-        return _left_out(names, f"a step on a copy raised {type(error).__name__}: {told}")
+        reason = str(error).partition("\n")[0][:100]
+        return _left_out(names, f"a step on a copy raised {type(error).__name__}: {reason}")
     moved = [(p, kept) for p, kept in before if not _equal(p, kept)]
     with torch.no_grad():
         for p, kept in moved:

@@ -50,13 +50,13 @@ def head_name(tensor: Tensor) -> str:
 
 def graph_nodes(root: Any, most: int = 20_000) -> Iterator[Any]:
     """The nodes of an autograd graph, breadth first."""
-    seen: set[Any] = set()
+    visited: set[Any] = set()
     front = [root]
-    while front and len(seen) < most:
+    while front and len(visited) < most:
         node = front.pop(0)
-        if node is None or node in seen:
+        if node is None or node in visited:
             continue
-        seen.add(node)
+        visited.add(node)
         yield node
         front += [parent for parent, _ in node.next_functions]
 
@@ -113,20 +113,20 @@ def unit_scale(x: Tensor) -> float:
 
 def run_pass(setup: Setup, batch: Batch) -> Pass | None:
     """None if the setup cannot be copied. Raises what the user's own code raises."""
-    twin = setup.copy()
-    if twin is None:
+    clone = setup.copy()
+    if clone is None:
         return None
-    twin.model.train()
-    twin.model.zero_grad(set_to_none=True)
+    clone.model.train()
+    clone.model.zero_grad(set_to_none=True)
     seed_generators(0)
     signals: dict[str, Signal] = {}
-    with _listening(twin.model, signals):
-        output = twin.outputs(batch)
+    with _listening(clone.model, signals):
+        output = clone.outputs(batch)
     logits = first_tensor(output)
     if logits is None:
         kind = type(output).__name__
         raise mark(TypeError(f"the model returned a {kind} that holds no tensor"))
-    loss = twin.loss_of(output, batch.target)
+    loss = clone.loss_of(output, batch.target)
     leaves: list[Tensor] = []
     used_by: dict[int, set[str]] = {}
     if loss.requires_grad:
@@ -135,10 +135,10 @@ def run_pass(setup: Setup, batch: Batch) -> Pass | None:
         used_by = _used_by(nodes)
         with foreign:
             loss.backward()  # type: ignore[no-untyped-call]
-    grads = {name: p.grad for name, p in twin.model.named_parameters() if p.requires_grad}
+    grads = {name: p.grad for name, p in clone.model.named_parameters() if p.requires_grad}
     has_graph = bool(loss.requires_grad)
     value = float(loss.detach())
-    return Pass(twin, output, logits, value, grads, signals, leaves, used_by, has_graph)
+    return Pass(clone, output, logits, value, grads, signals, leaves, used_by, has_graph)
 
 
 def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
@@ -147,7 +147,7 @@ def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
     for node in nodes:
         for parent, _ in node.next_functions:
             children.setdefault(parent, []).append(node)
-    found: dict[int, set[str]] = {}
+    functions: dict[int, set[str]] = {}
     for leaf in (node for node in nodes if hasattr(node, "variable")):
         front, names = list(children.get(leaf, ())), set()
         while front:
@@ -156,8 +156,8 @@ def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
                 front += children.get(node, ())
             else:
                 names.add(node.name().partition("Backward")[0])
-        found[id(leaf.variable)] = names
-    return found
+        functions[id(leaf.variable)] = names
+    return functions
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
 
 
 @dataclass
-class Scene:
+class CheckContext:
     """All that the rules may look at: the user's objects, what was read, and experiments on copies.
 
     setup: copies, never the user's own. batches: the first minibatches in the loader's order.
@@ -392,15 +392,15 @@ class Scene:
     @cached_property
     def awake(self) -> Setup | None:
         """A copy after five steps of Adam: layers that start at 0 have woken up."""
-        twin = self.setup.copy()
-        if twin is None:
+        clone = self.setup.copy()
+        if clone is None:
             return None
-        twin.model.train()
-        twin = twin.neutral(1e-3)
+        clone.model.train()
+        clone = clone.neutral(1e-3)
         seed_generators(0)
         for _ in range(5):
-            twin.step(self.probe.take(slice(0, 64)))
-        return twin
+            clone.step(self.probe.take(slice(0, 64)))
+        return clone
 
     def by_heart(self, name: str, setup: Setup, steps: int = 200) -> Replay | None:
         """Learn the same few rows again and again, until half a loss in ten is left."""

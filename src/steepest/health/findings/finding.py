@@ -63,8 +63,8 @@ class Findings(Sequence[Finding]):
     @overload
     def __getitem__(self, index: slice) -> "Findings": ...
     def __getitem__(self, index: int | slice) -> "Finding | Findings":
-        found = self._findings[index]
-        return Findings(found) if isinstance(found, tuple) else found
+        chosen = self._findings[index]
+        return Findings(chosen) if isinstance(chosen, tuple) else chosen
 
     def __len__(self) -> int:
         return len(self._findings)
@@ -90,7 +90,7 @@ class Findings(Sequence[Finding]):
         return Findings(f for f in self if f.severity == "error")
 
     @property
-    def loud(self) -> "Findings":
+    def actionable(self) -> "Findings":
         """Warnings and errors: all but the notes."""
         return Findings(f for f in self if f.severity != "info")
 

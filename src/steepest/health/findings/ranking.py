@@ -25,8 +25,8 @@ def ranked(findings: Iterable[Finding]) -> Findings:
     for finding in ordered:
         for k, cause in enumerate(causes):
             entry = CATALOGUE.get(cause.code)
-            loud = cause.severity != "info" or finding.severity == "info"
-            if entry and loud and finding.code in entry.explains:
+            comparable = cause.severity != "info" or finding.severity == "info"
+            if entry and comparable and finding.code in entry.explains:
                 consequences = (*cause.consequences, finding)
                 causes[k] = replace(cause, consequences=consequences)
                 break

@@ -18,9 +18,9 @@ _SURENESS = {
 
 def as_text(findings: Findings) -> str:
     """Plain text, the cause first, what follows from it indented."""
-    told = [finding for finding in findings if finding.code != NOT_CHECKED]
-    lines = [line for finding in told for line in (*_lines(finding), "")]
-    if not told:
+    shown = [finding for finding in findings if finding.code != NOT_CHECKED]
+    lines = [line for finding in shown for line in (*_lines(finding), "")]
+    if not shown:
         lines = ["no findings", ""]
     lines += [f"test: {line}" for line in findings.triage]
     for finding in findings:
@@ -55,10 +55,10 @@ def _wrapped(label: str, text: str) -> list[str]:
 
 def as_html(findings: Findings) -> str:
     """The same for a notebook."""
-    told = [finding for finding in findings if finding.code != NOT_CHECKED]
+    shown = [finding for finding in findings if finding.code != NOT_CHECKED]
     notes = [f"test: {line}" for line in findings.triage]
     notes += [f"note: {finding.message}" for finding in findings if finding.code == NOT_CHECKED]
-    return ("".join(map(_block, told)) or "<p>no findings</p>") + "".join(
+    return ("".join(map(_block, shown)) or "<p>no findings</p>") + "".join(
         f"<p><small>{html.escape(line)}</small></p>" for line in notes
     )
 

@@ -190,14 +190,14 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
 def _read_iterable(loader: Any, most: int, _: int, clock: Clock) -> Part:
     part = Part(size=None)
     if not isinstance(loader, (list, tuple)):
-        twin = copied(loader)
-        if iter_is_once(loader) or twin is None:
+        clone = copied(loader)
+        if iter_is_once(loader) or clone is None:
             part.problem = (
                 "it can be read only once, and reading it here would take its batches from the "
                 "training; pass a DataLoader or a list of batches"
             )
             return part
-        loader = twin[0]
+        loader = clone[0]
     part.batches, part.complete = _some(loader, most, clock)
     part.problem = "" if part.batches else "it is empty"
     return part
@@ -222,11 +222,11 @@ def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Cloc
     part = Part(batch_size=loader.batch_size, drop_last=bool(loader.drop_last))
     part.dataset = loader.dataset
     if isinstance(loader.dataset, IterableDataset):
-        twin = copied(loader.dataset, loader.collate_fn)
-        if twin is None or iter_is_once(loader.dataset):
+        clone = copied(loader.dataset, loader.collate_fn)
+        if clone is None or iter_is_once(loader.dataset):
             part.problem = "its IterableDataset cannot be copied, and may be readable only once"
             return part
-        dataset, collate = twin
+        dataset, collate = clone
         part.batches, part.complete = _some(_batched(dataset, loader, collate), most, clock)
         part.problem = "" if part.batches else "it is empty"
         return part

@@ -42,11 +42,11 @@ class OnEngine:
     ) -> "OnEngine | None":
         """On the native engine; None if it would take other steps than these objects, or none."""
         objective = _objective(loss_fn)
-        found = _settings(model, optimizers)
+        known = _settings(model, optimizers)
         inputs, targets = _inputs(batches), _targets(batches)
-        if objective is None or found is None or inputs is None or targets is None:
+        if objective is None or known is None or inputs is None or targets is None:
             return None
-        settings, lr = found
+        settings, lr = known
         recipe = Recipe(
             **settings, batch_size=batches[0].rows, sampling="blocks", engine="native", threads=1
         )
@@ -94,8 +94,8 @@ def _settings(model: nn.Module, optimizers: Sequence[Any]) -> tuple[dict[str, An
     if len(optimizers[0].param_groups) != 1:
         return None
     optimizer, group = optimizers[0], optimizers[0].param_groups[0]
-    own = {id(p) for p in model.parameters() if p.requires_grad}
-    if {id(p) for p in group["params"]} != own or getattr(optimizer, "state", None):
+    trainable = {id(p) for p in model.parameters() if p.requires_grad}
+    if {id(p) for p in group["params"]} != trainable or getattr(optimizer, "state", None):
         return None
     if group.get("maximize") or group.get("amsgrad") or group.get("dampening"):
         return None

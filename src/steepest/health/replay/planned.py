@@ -35,11 +35,11 @@ class Planned:
 
     def __init__(self, plan: Plan, lr: float, rate: Callable[[int], float]) -> None:
         self.plan, self.rate = plan, rate
-        own = parameter_settings(plan.recipe, plan.model)
+        settings = parameter_settings(plan.recipe, plan.model)
         held: dict[tuple[float, float], list[Tensor]] = defaultdict(list)
         for name, p in plan.model.named_parameters():
-            if name in own:
-                held[own[name].lr_scale, own[name].weight_decay].append(p)
+            if name in settings:
+                held[settings[name].lr_scale, settings[name].weight_decay].append(p)
         self.param_groups: list[dict[str, Any]] = [
             {
                 "params": parameters,
@@ -53,10 +53,10 @@ class Planned:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Planned":
         """With the parameters of the copied model; the plan and its data stay the same."""
-        twin = copy.copy(self)
-        memo[id(self)] = twin
-        twin.param_groups = copy.deepcopy(self.param_groups, memo)
-        return twin
+        clone = copy.copy(self)
+        memo[id(self)] = clone
+        clone.param_groups = copy.deepcopy(self.param_groups, memo)
+        return clone
 
     def on_engine(self, model: nn.Module, loss_fn: Any, batches: Sequence[Batch]) -> OnEngine:
         """An engine that has loaded these minibatches; the rows of each are equally many."""
@@ -82,10 +82,10 @@ class Planned:
             changed["weight_decay"] = 0.0
         if not any(group["weight_decay"] for group in groups) and recipe.groups:
             kept = {
-                pattern: {key: value for key, value in own.items() if key != "weight_decay"}
-                for pattern, own in recipe.groups.items()
+                pattern: {key: value for key, value in group.items() if key != "weight_decay"}
+                for pattern, group in recipe.groups.items()
             }
-            changed["groups"] = {pattern: own for pattern, own in kept.items() if own} or None
+            changed["groups"] = {pattern: group for pattern, group in kept.items() if group} or None
         return recipe.replace(threads=torch.get_num_threads(), **changed)
 
 

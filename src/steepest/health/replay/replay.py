@@ -52,10 +52,10 @@ class Setup:
 
     def copy(self) -> "Setup | None":
         """A copy whose optimizers hold the copy's parameters; None if it cannot be copied."""
-        twin = deep(self.model, self.loss_fn, self.optimizers)
-        if twin is None:
+        clone = deep(self.model, self.loss_fn, self.optimizers)
+        if clone is None:
             return None
-        model, loss_fn, optimizers = twin
+        model, loss_fn, optimizers = clone
         try:
             for old, new in zip(self.optimizers, optimizers, strict=True):
                 _complete(old, new)
@@ -77,8 +77,8 @@ class Setup:
         """The loss as a scalar: a loss without reduction is averaged."""
         shown = first_tensor(output) if self.unpack else output
         with foreign:
-            found = self.loss_fn(shown, target)
-        loss = first_tensor(found)
+            value = self.loss_fn(shown, target)
+        loss = first_tensor(value)
         if loss is None:
             raise mark(TypeError("the loss function returned no tensor"))
         return loss if loss.ndim == 0 else loss.mean()
@@ -174,38 +174,38 @@ def replay(
     steps: int,
     *,
     change: Callable[[Setup], Setup | None] | None = None,
-    seen: Transform | None = None,
+    transform: Transform | None = None,
     until: float = 0.0,
     clock: Clock = FOR_EVER,
 ) -> Replay | None:
     """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
 
-    change: alters the copy before the first step. seen: alters each batch. until: stops at this
-    share of the first loss. clock: when it is over the replay stops, with cut=True. The same seed
-    goes before every replay, so that two differ by the change alone. The native engine takes
+    change: alters the copy before the first step. transform: alters each batch. until: stops at
+    this share of the first loss. clock: when it is over the replay stops, with cut=True. The same
+    seed goes before every replay, so that two differ by the change alone. The native engine takes
     the steps where it runs all of the copy; those of a plan of ours are its engine's.
     """
-    twin = setup.copy()
-    if twin is not None and change is not None:
-        twin = change(twin)
-    if twin is None or not twin.optimizers or not batches:
+    clone = setup.copy()
+    if clone is not None and change is not None:
+        clone = change(clone)
+    if clone is None or not clone.optimizers or not batches:
         return None
-    shown = [seen(batch) for batch in batches] if seen else list(batches)
+    shown = [transform(batch) for batch in batches] if transform else list(batches)
     seed_generators(0)
-    planned = twin.optimizers[0]
+    planned = clone.optimizers[0]
     if isinstance(planned, Planned):
-        return _of_plan(planned, twin, shown, steps, until, clock)
-    twin.model.train()
-    native = OnEngine.of(twin.model, twin.loss_fn, twin.optimizers, shown)
+        return _of_plan(planned, clone, shown, steps, until, clock)
+    clone.model.train()
+    native = OnEngine.of(clone.model, clone.loss_fn, clone.optimizers, shown)
     if native is not None:
-        found, cut = native.losses(steps, until, clock)
-        return Replay(tuple(found), cut)
+        taken, cut = native.losses(steps, until, clock)
+        return Replay(tuple(taken), cut)
     losses: list[float] = []
     try:
         for k in range(steps):
             if clock.over:
                 return Replay(tuple(losses), cut=True)
-            losses.append(twin.step(shown[k % len(shown)]))
+            losses.append(clone.step(shown[k % len(shown)]))
             if not math.isfinite(losses[-1]) or losses[-1] <= until * losses[0]:
                 break
     except Exception as error:
@@ -217,7 +217,7 @@ def replay(
 
 def _of_plan(
     planned: Planned,
-    twin: Setup,
+    clone: Setup,
     batches: Sequence[Batch],
     steps: int,
     until: float,
@@ -226,12 +226,12 @@ def _of_plan(
     """The engine of a plan of ours takes the steps, by its recipe."""
     try:
         with foreign:  # the user's module runs in the engine
-            engine = planned.on_engine(twin.model, twin.loss_fn, batches)
-            found, cut = engine.losses(steps, until, clock)
+            engine = planned.on_engine(clone.model, clone.loss_fn, batches)
+            losses, cut = engine.losses(steps, until, clock)
     except Exception as error:
         swallow(error)
         return None
-    return Replay(tuple(found), cut)
+    return Replay(tuple(losses), cut)
 
 
 def lr_times(factor: float) -> Callable[[Setup], Setup]:

@@ -127,14 +127,18 @@ def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Undo]:
 
 def walk(roots: Any) -> Iterator[Any]:
     """Every object that can be reached and may hold state, once; not into data."""
-    seen: set[int] = set()
+    visited: set[int] = set()
     kept: list[Any] = []  # ids stay unique while the objects live
     front: list[tuple[Any, int]] = [(root, 0) for root in roots]
     while front:
         thing, depth = front.pop()
-        if isinstance(thing, (*_ATOMS, Tensor, np.ndarray)) or id(thing) in seen or depth > _DEPTH:
+        if (
+            isinstance(thing, (*_ATOMS, Tensor, np.ndarray))
+            or id(thing) in visited
+            or depth > _DEPTH
+        ):
             continue
-        seen.add(id(thing))
+        visited.add(id(thing))
         kept.append(thing)
         yield thing
         front += [(part, depth + 1) for part in _parts(thing)]
@@ -179,9 +183,9 @@ def copied(*objects: Any) -> tuple[Any, ...] | None:
     """Deep copies that keep what the objects share, or None if one cannot be copied cheaply."""
     bytes_, count = 0, 0
     for thing in walk(objects):
-        held = _values(thing)
-        count += 1 + len(held)
-        bytes_ += sum(v.nbytes for v in held if isinstance(v, (Tensor, np.ndarray)))
+        values = _values(thing)
+        count += 1 + len(values)
+        bytes_ += sum(v.nbytes for v in values if isinstance(v, (Tensor, np.ndarray)))
     if bytes_ > _COPIED_BYTES or count > _COPIED_OBJECTS:
         return None
     return deep(*objects)

@@ -1,1 +1,1 @@
-"""During training: hooks on the objects, what they have seen, and the rules that judge it."""
+"""During training: hooks on the objects, what they have trace, and the rules that judge it."""

@@ -66,6 +66,6 @@ class Round:
 
     def evaluated(self) -> list[Pass]:
         """Take out what was passed in eval mode and that no backward pass followed."""
-        found = [p for p in self.passes if not p.training and p.gradient is None]
-        self.passes = [p for p in self.passes if p not in found]
-        return [p for p in found if p.loss is not None]
+        evaluated = [p for p in self.passes if not p.training and p.gradient is None]
+        self.passes = [p for p in self.passes if p not in evaluated]
+        return [p for p in evaluated if p.loss is not None]

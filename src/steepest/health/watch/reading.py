@@ -37,13 +37,13 @@ def cross_entropy_of(z: Tensor, gradient: Tensor) -> Reading | None:
     size = float(g.square().sum())
     if not size:
         return None
-    found = [(_misfit(z, sign * g, size, single), sign) for sign in (1, -1)]
-    (misfit, target), sign = min(found, key=lambda one: one[0][0])
+    fits = [(_misfit(z, sign * g, size, single), sign) for sign in (1, -1)]
+    (misfit, target), sign = min(fits, key=lambda one: one[0][0])
     if misfit > min((_ROUNDING * torch.finfo(g.dtype).eps) ** 2, 1e-3):
         return None
     # Near p = 1/2 both signs of a two-way loss fit: then it descends, as losses do.
-    if sign < 0 and found[0][0][0] < 10 * max(misfit, 1e-8):
-        (misfit, target), sign = found[0]
+    if sign < 0 and fits[0][0][0] < 10 * max(misfit, 1e-8):
+        (misfit, target), sign = fits[0]
     if single:
         loss = nn.functional.binary_cross_entropy_with_logits(z, target.to(z.dtype))
     else:

@@ -17,8 +17,8 @@ from steepest.health.watch.hooks import Hook
 from steepest.health.watch.passes import Pass, Round
 from steepest.health.watch.reading import cross_entropy_of
 from steepest.health.watch.rules import training
-from steepest.health.watch.seen import CAREFUL, EVERY, Evaluation, Held, Seen
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
+from steepest.health.watch.trace import CAREFUL, EVERY, Evaluation, OptimizerTrace, TrainingTrace
 
 _ALL_LOOKED_AT = 60
 _MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._BatchNorm)
@@ -29,7 +29,7 @@ class Watch:
 
     What it is shown through hooks: forward passes, what reaches the loss, gradients, steps of the
     optimizers. A loss that is a plain function cannot be hooked: its targets are then read from the
-    gradient of the logits, and validation losses only if they are told with `val`.
+    gradient of the logits, and validation losses only if `log_validation` is given them.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Watch:
         self._seconds = seconds
         self._hooks: list[Any] = []
         self._early_hooks: list[Any] = []  # of the careful steps alone
-        self._seen = Seen(self._optimizers)
+        self._trace = TrainingTrace(self._optimizers)
         self._found: dict[str, Finding] = {}
         self._started: Setup | None = None
         self._inputs: tuple[Any, ...] = ()  # of the latest pass with gradients
@@ -81,17 +81,17 @@ class Watch:
         """Set the hooks and keep a copy of the model as it is now, to answer what-ifs with."""
         if self._hooks:
             return self
-        own = Setup(self._model, self._loss_fn, self._optimizers)
+        setup = Setup(self._model, self._loss_fn, self._optimizers)
         with untouched():
-            self._started = own.copy()
+            self._started = setup.copy()
         model = self._model
         forward = self._guard(self._after_forward)
         self._hooks = [model.register_forward_hook(forward, with_kwargs=True)]
-        for held in self._seen.held:
-            after = self._guard(self._after_step, held)
-            self._hooks.append(held.optimizer.register_step_post_hook(after))
-            for p in held.sentinels:
-                arrived = self._guard(self._gradient_arrived, held)
+        for optimizer_trace in self._trace.optimizers:
+            after = self._guard(self._after_step, optimizer_trace)
+            self._hooks.append(optimizer_trace.optimizer.register_step_post_hook(after))
+            for p in optimizer_trace.sentinels:
+                arrived = self._guard(self._gradient_arrived, optimizer_trace)
                 hook = p.register_post_accumulate_grad_hook(arrived)  # type: ignore[no-untyped-call]
                 self._hooks.append(hook)
                 self._early_hooks.append(hook)
@@ -105,9 +105,9 @@ class Watch:
         if isinstance(self._loss_fn, nn.Module):
             after = self._guard(self._after_loss)
             self._looking.append(self._loss_fn.register_forward_hook(after, with_kwargs=True))
-        for held in self._seen.held:
-            before = self._guard(self._before_step, held)
-            self._looking.append(held.optimizer.register_step_pre_hook(before))
+        for optimizer_trace in self._trace.optimizers:
+            before = self._guard(self._before_step, optimizer_trace)
+            self._looking.append(optimizer_trace.optimizer.register_step_pre_hook(before))
 
     def _rest(self) -> None:
         """A hook that does nothing takes 1 % of a small net's step: away with them meanwhile."""
@@ -149,8 +149,8 @@ class Watch:
 
     def _is_frozen(self, model: nn.Module) -> bool:
         """Whether dropout or batch norm is in eval mode while gradients are wanted."""
-        idle = [m for _, m in self._modal if not m.training and not _is_fixed(m)]
-        return not model.training and len(idle) == len(self._modal)
+        inactive = [m for _, m in self._modal if not m.training and not _is_fixed(m)]
+        return not model.training and len(inactive) == len(self._modal)
 
     def _after_forward(self, model: nn.Module, args: Any, kwargs: Any, output: Any) -> None:
         if not torch.is_grad_enabled():
@@ -160,8 +160,8 @@ class Watch:
             return
         self._inputs, self._pass = args, None
         if not self._closures:
-            for held in self._seen.held:
-                self._see_reset(held)
+            for optimizer_trace in self._trace.optimizers:
+                self._see_reset(optimizer_trace)
         if not self._due:
             if model.training or self._trained_in_eval:
                 return
@@ -181,7 +181,7 @@ class Watch:
     def _look_at_evaluation(self, args: Any) -> None:
         if (
             not self._modal
-            or not self._seen.steps
+            or not self._trace.steps
             or first_tensor(args) is first_tensor(self._inputs)
         ):
             return
@@ -189,8 +189,8 @@ class Watch:
             return  # statistics that are taken anew on purpose, as swa_utils.update_bn does
         active = [n for n, m in self._modal if m.training and not _is_harmless(m)]
         if active:
-            self._seen.lax_forwards += 1
-            self._seen.lax_names = active
+            self._trace.lax_forwards += 1
+            self._trace.lax_names = active
 
     def _norms(self) -> Iterator[tuple[str, Any, Any]]:
         """Batch norm layers, with the momentum that they had at the start."""
@@ -215,18 +215,20 @@ class Watch:
 
     def _backward_begins(self, one: Pass, gradient: Tensor) -> None:
         """The gradient of the logits is there; those of the parameters are still to come."""
-        seen, first = self._seen, not self._round.used
+        trace, first = self._trace, not self._round.used
         one.gradient = gradient.detach()
         if not first or one not in self._round.passes:
             return
-        seen.backwards += 1
-        for held in seen.held:
-            held.backwards += 1
-            if held.steps < CAREFUL or seen.steps % EVERY < 2:
-                held.clean = held.clean or not any(_holds(p) for p in held.sentinels)
+        trace.backwards += 1
+        for optimizer_trace in trace.optimizers:
+            optimizer_trace.backwards += 1
+            if optimizer_trace.steps < CAREFUL or trace.steps % EVERY < 2:
+                optimizer_trace.clean = optimizer_trace.clean or not any(
+                    _holds(p) for p in optimizer_trace.sentinels
+                )
             else:
-                held.clean = True
-            seen.clean_backwards += held.clean
+                optimizer_trace.clean = True
+            trace.clean_backwards += optimizer_trace.clean
 
     def _end_round(self) -> None:
         """What is known of the passes since the last step, or since the last backward pass."""
@@ -236,7 +238,7 @@ class Watch:
         for one in used:
             self._trained_in_eval += not one.training
             if self._modal:
-                self._seen.frozen_forwards = self._seen.frozen_forwards + 1 if one.frozen else 0
+                self._trace.frozen_forwards = self._trace.frozen_forwards + 1 if one.frozen else 0
             self._take_in(one, alone=len(used) == 1)
         self._evaluate_rest()
         self._round = Round()
@@ -247,27 +249,27 @@ class Watch:
 
     def _take_in(self, one: Pass, *, alone: bool) -> None:
         """Loss, labels and batch of a pass. alone: it was the only one of its backward pass."""
-        seen, z = self._seen, one.logits
+        trace, z = self._trace, one.logits
         if one.gradient is None:
             return
-        seen.shared += not alone
+        trace.shared += not alone
         target, value = self._target_and_loss(one)
-        if target is not None and alone and seen.backwards <= 200:
-            seen.label(target)
-            seen.keep(one.batch(target))
+        if target is not None and alone and trace.backwards <= 200:
+            trace.label(target)
+            trace.keep(one.batch(target))
         if math.isinf(value) or (math.isnan(value) and one.loss is not None):
             self._note_nonfinite("the loss")
         if math.isfinite(value):
-            seen.add_loss(value)
-        seen.classes = seen.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
+            trace.add_loss(value)
+        trace.classes = trace.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
         if not alone:
             return
         y = class_indices(target)
         if y is not None and len(y) == len(z):
-            seen.train_hits.append(float((_decided(z) == y).float().mean()))
+            trace.train_hits.append(float((_decided(z) == y).float().mean()))
         else:
             y = None
-        if seen.backwards <= CAREFUL or seen.steps % EVERY == 0:
+        if trace.backwards <= CAREFUL or trace.steps % EVERY == 0:
             self._look_closely(one, y)
 
     def _target_and_loss(self, one: Pass) -> tuple[Any, float]:
@@ -277,7 +279,7 @@ class Watch:
             return one.target, math.nan if one.loss is None else float(one.loss.mean())
         read = cross_entropy_of(one.logits, one.gradient)
         if read is not None:
-            self._seen.uphill.append(read.ascending)
+            self._trace.uphill.append(read.ascending)
             single = read.target.is_floating_point()
             return read.target.reshape(one.logits.shape) if single else read.target, read.loss
         if not bool(torch.isfinite(one.logits).all()):
@@ -286,89 +288,113 @@ class Watch:
 
     def _look_closely(self, one: Pass, y: Tensor | None) -> None:
         """y: the class indices of its rows, if they are known."""
-        seen, x, gradient = self._seen, first_tensor(one.args), one.gradient
+        trace, x, gradient = self._trace, first_tensor(one.args), one.gradient
         assert gradient is not None
         if x is not None:
             mark = float(x.detach().double().sum())
-            same = bool(seen.fingerprints) and seen.fingerprints[-1] == mark
-            seen.same_batch = seen.same_batch + 1 if same else 0
-            seen.fingerprints.append(mark)
+            same = bool(trace.fingerprints) and trace.fingerprints[-1] == mark
+            trace.same_batch = trace.same_batch + 1 if same else 0
+            trace.fingerprints.append(mark)
         if (
             y is not None
             and one.target is not None
             and gradient.ndim == 2
             and gradient.shape[1] > 1
         ):
-            own = gradient.gather(1, y.clamp(min=0)[:, None])
-            seen.uphill.append(bool((own > 0).float().mean() > 0.9))
+            of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])
+            trace.uphill.append(bool((of_the_label > 0).float().mean() > 0.9))
 
-    def _gradient_arrived(self, held: Held, p: Tensor) -> None:
+    def _gradient_arrived(self, optimizer_trace: OptimizerTrace, p: Tensor) -> None:
         assert p.grad is not None
-        held.arrived = held.arrived or _holds(p)
-        if p is held.sentinels[0]:
-            held.norm_arrived = float(p.grad.norm())
+        optimizer_trace.arrived = optimizer_trace.arrived or _holds(p)
+        if p is optimizer_trace.sentinels[0]:
+            optimizer_trace.norm_arrived = float(p.grad.norm())
 
-    def _before_step(self, held: Held, *_: Any) -> None:
-        self._see_reset(held)
-        held.before = held.backwards
+    def _before_step(self, optimizer_trace: OptimizerTrace, *_: Any) -> None:
+        self._see_reset(optimizer_trace)
+        optimizer_trace.before = optimizer_trace.backwards
         self._end_round()
-        self._see_clearing(held)
-        if held.steps < CAREFUL and held.backwards and held.arrived:
-            gone = not any(_holds(p) for p in held.sentinels)
-            held.emptied_steps = held.emptied_steps + 1 if gone else 0
-        if held.steps <= 2 * CAREFUL:
-            self._see_clipping(held)
-        lr = held.lr()
+        self._see_clearing(optimizer_trace)
+        if (
+            optimizer_trace.steps < CAREFUL
+            and optimizer_trace.backwards
+            and optimizer_trace.arrived
+        ):
+            gone = not any(_holds(p) for p in optimizer_trace.sentinels)
+            optimizer_trace.emptied_steps = optimizer_trace.emptied_steps + 1 if gone else 0
+        if optimizer_trace.steps <= 2 * CAREFUL:
+            self._see_clipping(optimizer_trace)
+        lr = optimizer_trace.lr()
         # Of two steps in a row: one spike is not where a schedule begins.
-        held.highest_lr = max(
-            held.highest_lr, lr if held.last_lr is None else min(lr, held.last_lr)
+        optimizer_trace.highest_lr = max(
+            optimizer_trace.highest_lr,
+            lr if optimizer_trace.last_lr is None else min(lr, optimizer_trace.last_lr),
         )
-        held.last_lr = lr
-        if lr < 1e-3 * held.highest_lr:
-            held.collapsed_at = held.steps if held.collapsed_at is None else held.collapsed_at
+        optimizer_trace.last_lr = lr
+        if lr < 1e-3 * optimizer_trace.highest_lr:
+            optimizer_trace.collapsed_at = (
+                optimizer_trace.steps
+                if optimizer_trace.collapsed_at is None
+                else optimizer_trace.collapsed_at
+            )
         else:
-            held.collapsed_at = None
+            optimizer_trace.collapsed_at = None
 
-    def _see_clearing(self, held: Held) -> None:
-        if held.backwards and (held.steps < CAREFUL or self._seen.steps % EVERY < 2):
-            held.dirty_steps = 0 if held.clean or not held.steps else held.dirty_steps + 1
+    def _see_clearing(self, optimizer_trace: OptimizerTrace) -> None:
+        if optimizer_trace.backwards and (
+            optimizer_trace.steps < CAREFUL or self._trace.steps % EVERY < 2
+        ):
+            optimizer_trace.dirty_steps = (
+                0
+                if optimizer_trace.clean or not optimizer_trace.steps
+                else optimizer_trace.dirty_steps + 1
+            )
 
-    def _see_clipping(self, held: Held) -> None:
-        p = held.sentinels[0] if held.sentinels else None
-        if p is not None and p.grad is not None and held.backwards == 1 and held.norm_arrived > 0:
-            held.clip_ratios.append(float(p.grad.norm()) / held.norm_arrived)
+    def _see_clipping(self, optimizer_trace: OptimizerTrace) -> None:
+        p = optimizer_trace.sentinels[0] if optimizer_trace.sentinels else None
+        if (
+            p is not None
+            and p.grad is not None
+            and optimizer_trace.backwards == 1
+            and optimizer_trace.norm_arrived > 0
+        ):
+            optimizer_trace.clip_ratios.append(float(p.grad.norm()) / optimizer_trace.norm_arrived)
 
-    def _see_reset(self, held: Held) -> None:
+    def _see_reset(self, optimizer_trace: OptimizerTrace) -> None:
         """Weights that are not those that the last step left."""
-        if held.after is None:
+        if optimizer_trace.after is None:
             return
-        p, version, kept = held.after
-        if p._version == version or self._seen.jump is not None:
+        p, version, kept = optimizer_trace.after
+        if p._version == version or self._trace.jump is not None:
             return
-        held.after = None
+        optimizer_trace.after = None
         change = float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
         if change > 0.2:
-            self._seen.note_jump(change)
+            self._trace.note_jump(change)
             self._due = True
             self._look()
 
-    def _after_step(self, held: Held, *_: Any) -> None:
-        seen = self._seen
+    def _after_step(self, optimizer_trace: OptimizerTrace, *_: Any) -> None:
+        trace = self._trace
         looked_at = bool(self._looking)
         if looked_at:
             self._end_round()
-            if held.backwards and not held.before:
+            if optimizer_trace.backwards and not optimizer_trace.before:
                 self._closures = True
-                self._see_clearing(held)
+                self._see_clearing(optimizer_trace)
             self._end_evaluation()
-            held.clean, held.backwards, held.arrived = False, 0, False
-            held.norm_arrived = math.nan
-        held.steps += 1
-        seen.steps = max(seen.steps, held.steps)
-        held.keep_smallest(values=self._due)
+            optimizer_trace.clean, optimizer_trace.backwards, optimizer_trace.arrived = (
+                False,
+                0,
+                False,
+            )
+            optimizer_trace.norm_arrived = math.nan
+        optimizer_trace.steps += 1
+        trace.steps = max(trace.steps, optimizer_trace.steps)
+        optimizer_trace.keep_smallest(values=self._due)
         # All of the first steps, then two in succession of every forty: a look is not free.
-        steps = seen.steps
-        self._due = steps < _ALL_LOOKED_AT or steps % EVERY < 2 or seen.jump is not None
+        steps = trace.steps
+        self._due = steps < _ALL_LOOKED_AT or steps % EVERY < 2 or trace.jump is not None
         if looked_at or self._due:
             self._judge_step()
         if self._due:
@@ -379,13 +405,13 @@ class Watch:
     # Evaluations.
 
     def _new_evaluation(self) -> Evaluation:
-        losses = self._seen.since_evaluation
+        losses = self._trace.since_evaluation
         mean = sum(losses) / len(losses) if losses else math.nan
-        return Evaluation(self._seen.steps, train_loss=mean)
+        return Evaluation(self._trace.steps, train_loss=mean)
 
     def _add_to_evaluation(self, z: Tensor, target: Any, loss: Tensor | None) -> None:
         y = class_indices(target)
-        if y is None or len(y) != len(z) or z.ndim > 2 or not self._seen.steps:
+        if y is None or len(y) != len(z) or z.ndim > 2 or not self._trace.steps:
             return
         if self._evaluation is None:
             self._evaluation = self._new_evaluation()
@@ -402,52 +428,52 @@ class Watch:
     def _end_evaluation(self) -> None:
         if self._evaluation is None:
             return
-        self._seen.evaluations.append(self._evaluation)
-        self._seen.since_evaluation = []
+        self._trace.evaluations.append(self._evaluation)
+        self._trace.since_evaluation = []
         self._evaluation = None
         self._judge(training.AFTER_EVALUATION)
 
     # Judgement.
 
     def _note_nonfinite(self, where: str) -> None:
-        if self._seen.first_nonfinite is None:
-            self._seen.first_nonfinite = (self._seen.steps + 1, where)
+        if self._trace.first_nonfinite is None:
+            self._trace.first_nonfinite = (self._trace.steps + 1, where)
 
     def _judge_step(self) -> None:
-        seen = self._seen
-        if seen.steps <= CAREFUL or seen.steps % EVERY == 0 or seen.first_nonfinite:
+        trace = self._trace
+        if trace.steps <= CAREFUL or trace.steps % EVERY == 0 or trace.first_nonfinite:
             self._judge(training.AFTER_STEP)
-        if seen.steps == 1:
+        if trace.steps == 1:
             self._pre_flight(experiments=False)
-        if seen.steps == 2 * CAREFUL:
+        if trace.steps == 2 * CAREFUL:
             for hook in self._early_hooks:
                 hook.remove()
             self._early_hooks = []
-        due = seen.steps <= 50 or seen.steps % EVERY == 0 or seen.first_nonfinite
-        if due and not self._suspected and suspicious(seen):
+        due = trace.steps <= 50 or trace.steps % EVERY == 0 or trace.first_nonfinite
+        if due and not self._suspected and suspicious(trace):
             self._suspected = True
             self._pre_flight(experiments=True)
 
     def _judge_end(self) -> None:
         self._judge((*training.AFTER_STEP, *training.AT_END))
-        if not self._suspected and suspicious(self._seen, at_end=True):
+        if not self._suspected and suspicious(self._trace, at_end=True):
             self._pre_flight(experiments=True)
 
     def _judge(self, rules: Sequence[training.Rule]) -> None:
         for rule in rules:
-            for finding in rule(self._seen):
+            for finding in rule(self._trace):
                 self._add(finding)
 
     def _pre_flight(self, *, experiments: bool) -> None:
         if self._started is None:
             return
         seconds = self._seconds if experiments else 0.2
-        for finding in pre_flight(self._started, self._seen, seconds, experiments):
+        for finding in pre_flight(self._started, self._trace, seconds, experiments):
             self._add(finding)
         if experiments and all(f.severity == "info" for f in self._found.values()):
             with untouched():
                 now = Setup(self._model, self._loss_fn, self._optimizers).copy()
-            for finding in lost_since(now, self._seen, seconds) if now else ():
+            for finding in lost_since(now, self._trace, seconds) if now else ():
                 self._add(finding)
 
     def _add(self, finding: Finding) -> None:
@@ -475,14 +501,14 @@ def watch(
     a HealthWarning is given for each. Final weights are bit for bit those of an unwatched loop.
     """
     given = () if optimizer is None else optimizer
-    several = given if isinstance(given, (tuple, list)) else (given,)
-    return Watch(model, loss_fn, several, seconds)
+    optimizers = given if isinstance(given, (tuple, list)) else (given,)
+    return Watch(model, loss_fn, optimizers, seconds)
 
 
 def _is_fixed(module: nn.Module) -> bool:
     """Batch norm that is frozen on purpose."""
-    own = list(module.parameters(recurse=False))
-    return bool(own) and not any(p.requires_grad for p in own)
+    parameters = list(module.parameters(recurse=False))
+    return bool(parameters) and not any(p.requires_grad for p in parameters)
 
 
 def _is_harmless(module: nn.Module) -> bool:

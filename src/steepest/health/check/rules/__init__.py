@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from steepest.health.check.probes import Scene
+from steepest.health.check.probes import CheckContext
 from steepest.health.check.rules import (
     descent,
     facts,
@@ -15,7 +15,7 @@ from steepest.health.check.rules import (
 )
 from steepest.health.findings.finding import Finding
 
-Rule = Callable[[Scene], Iterator[Finding]]
+Rule = Callable[[CheckContext], Iterator[Finding]]
 
 # Need no data.
 OF_THE_MODEL: tuple[Rule, ...] = (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from steepest.health.check.probes import MEMORISED, Scene
+from steepest.health.check.probes import MEMORISED, CheckContext
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_of, without_decay
@@ -14,42 +14,42 @@ _FEW_STEPS = 50
 _HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
 
 
-def _groups(scene: Scene) -> list[dict[str, Any]]:
-    return [group for o in scene.setup.optimizers for group in groups_of(o)]
+def _groups(context: CheckContext) -> list[dict[str, Any]]:
+    return [group for o in context.setup.optimizers for group in groups_of(o)]
 
 
-def _rate(scene: Scene) -> float:
-    return max((float(g["lr"]) for g in _groups(scene) if "lr" in g), default=math.nan)
+def _rate(context: CheckContext) -> float:
+    return max((float(g["lr"]) for g in _groups(context) if "lr" in g), default=math.nan)
 
 
-def _will_rise(scene: Scene) -> bool:
+def _will_rise(context: CheckContext) -> bool:
     """Whether a schedule starts below the rate that is meant."""
     return any(
         float(g.get("max_lr", g.get("initial_lr", 0.0)) or 0.0) > 2 * float(g.get("lr", 0.0))
         or float(g.get("initial_lr", 0.0) or 0.0) > 2 * float(g.get("lr", 0.0))
-        for g in _groups(scene)
+        for g in _groups(context)
     )
 
 
-def lr_too_high(scene: Scene) -> Iterator[Finding]:
+def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
-    plain = scene.plain if scene.own_optimizer else None
-    if plain is None or not scene.classes or not math.isfinite(scene.loss_at_start):
+    plain = context.plain if context.own_optimizer else None
+    if plain is None or not context.classes or not math.isfinite(context.loss_at_start):
         return
-    L0, H = scene.loss_at_start, scene.prior_loss
-    away = plain.worst > L0 + max(2.0, scene.chance)
+    L0, H = context.loss_at_start, context.prior_loss
+    away = plain.worst > L0 + max(2.0, context.chance)
     if not away and plain.final <= max(0.98 * H, 0.9 * L0):
         return
-    factor, other = _best_lower_rate(scene)
+    factor, other = _best_lower_rate(context)
     if other is None or not lower(other, plain) or other.final > 0.9 * L0:
         return
-    momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(scene)), default=0.0)
+    momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(context)), default=0.0)
     if momentum > 0.95:
-        calmer = scene.what_if("momentum 0.9", change=momentum_of(0.9))
+        calmer = context.what_if("momentum 0.9", change=momentum_of(0.9))
         if calmer and calmer.finite and calmer.final <= 0.8 * plain.final:
-            yield _momentum(scene, momentum, plain, calmer)
+            yield _momentum(context, momentum, plain, calmer)
             return
-    lr = _rate(scene)
+    lr = _rate(context)
     yield Finding(
         "LR_TOO_HIGH",
         "warn",
@@ -62,11 +62,11 @@ def lr_too_high(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def _best_lower_rate(scene: Scene) -> tuple[float, Replay | None]:
+def _best_lower_rate(context: CheckContext) -> tuple[float, Replay | None]:
     """The factor below 1 that ends lowest; smaller ones are tried while they help."""
     best: tuple[float, Replay | None] = (1.0, None)
     for factor in _LOWER:
-        other = scene.what_if(f"lr x {factor:g}", change=lr_times(factor))
+        other = context.what_if(f"lr x {factor:g}", change=lr_times(factor))
         if other is None:
             break
         if best[1] is None or other.final < best[1].final:
@@ -86,8 +86,8 @@ def _steps(plain: Replay, other: Replay, what: str) -> tuple[Evidence, ...]:
     )
 
 
-def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> Finding:
-    lr = _rate(scene)
+def _momentum(context: CheckContext, momentum: float, plain: Replay, calmer: Replay) -> Finding:
+    lr = _rate(context)
     return Finding(
         "MOMENTUM_TOO_HIGH",
         "warn",
@@ -99,24 +99,24 @@ def _momentum(scene: Scene, momentum: float, plain: Replay, calmer: Replay) -> F
     )
 
 
-def lr_too_low(scene: Scene) -> Iterator[Finding]:
+def lr_too_low(context: CheckContext) -> Iterator[Finding]:
     """The same few rows barely lower the loss, and do at a rate many times as high."""
-    if not scene.own_optimizer or not scene.classes or _will_rise(scene):
+    if not context.own_optimizer or not context.classes or _will_rise(context):
         return
-    own = scene.by_heart("the own learning rate on 32 rows", scene.setup, _FEW_STEPS)
-    if own is None or not own.finite or not own.first > 0.5 * scene.prior_loss:
+    plain = context.by_heart("the own learning rate on 32 rows", context.setup, _FEW_STEPS)
+    if plain is None or not plain.finite or not plain.first > 0.5 * context.prior_loss:
         return
-    drop, lr = _drop(own), _rate(scene)
+    drop, lr = _drop(plain), _rate(context)
     if drop >= 0.01:
         return
     for factor in _HIGHER if lr > 0 else ():
-        twin = scene.setup.copy()
+        clone = context.setup.copy()
         name = f"lr x {factor:g} on 32 rows"
-        other = scene.by_heart(name, lr_times(factor)(twin), _FEW_STEPS) if twin else None
+        other = context.by_heart(name, lr_times(factor)(clone), _FEW_STEPS) if clone else None
         if other is None:
             return
         if other.finite and _drop(other) >= max(0.2, 20 * drop):
-            yield _too_low(scene, lr, factor, own, other)
+            yield _too_low(context, lr, factor, plain, other)
             return
     if lr == 0:
         yield Finding(
@@ -133,17 +133,19 @@ def _drop(replay: Replay) -> float:
     return max(0.0, 1 - replay.losses[-1] / replay.first)
 
 
-def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay) -> Finding:
-    rows = min(MEMORISED, scene.probe.rows)
+def _too_low(
+    context: CheckContext, lr: float, factor: float, plain: Replay, other: Replay
+) -> Finding:
+    rows = min(MEMORISED, context.probe.rows)
     return Finding(
         "LR_TOO_LOW",
         "warn",
-        f"the learning rate {lr:g} is too low: {len(own.losses)} steps on the same {rows} rows "
-        f"take {_drop(own):.2%} off the loss",
+        f"the learning rate {lr:g} is too low: {len(plain.losses)} steps on the same {rows} rows "
+        f"take {_drop(plain):.2%} off the loss",
         f"lr={lr * factor:g}",
         (
             Evidence(
-                f"loss {own.first:.4g} -> {own.losses[-1]:.4g} in {len(own.losses)} steps",
+                f"loss {plain.first:.4g} -> {plain.losses[-1]:.4g} in {len(plain.losses)} steps",
                 f"{other.losses[-1]:.3g} with lr {lr * factor:g}",
                 "same weights, same rows",
             ),
@@ -153,18 +155,18 @@ def _too_low(scene: Scene, lr: float, factor: float, own: Replay, other: Replay)
     )
 
 
-def weight_decay_too_large(scene: Scene) -> Iterator[Finding]:
+def weight_decay_too_large(context: CheckContext) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""
-    decays = [g for g in _groups(scene) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
-    if not decays or not scene.own_optimizer or not scene.classes:
+    decays = [g for g in _groups(context) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
+    if not decays or not context.own_optimizer or not context.classes:
         return
     shrink, decay = max((_shrink(g), float(g["weight_decay"])) for g in decays)
     if shrink < 0.3 and decay < 0.1:
         return
-    plain = scene.what_if("100 steps as they are", 100)
-    if plain is None or not plain.final > 0.8 * scene.prior_loss:
+    plain = context.what_if("100 steps as they are", 100)
+    if plain is None or not plain.final > 0.8 * context.prior_loss:
         return
-    other = scene.what_if("no weight decay", 100, change=without_decay)
+    other = context.what_if("no weight decay", 100, change=without_decay)
     if other is None or not lower(other, plain, 0.1):
         return
     yield Finding(

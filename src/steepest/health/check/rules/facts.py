@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.check.data import Table, near_continuous, neighbour_correlation, row_hashes
-from steepest.health.check.probes import Scene, class_indices
+from steepest.health.check.probes import CheckContext, class_indices
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.batches import Batch, Part
 
@@ -15,23 +15,23 @@ from steepest.health.replay.batches import Batch, Part
 _FEW_TWINS = 0.01
 
 
-def _parts(scene: Scene) -> Iterator[tuple[str, Tensor]]:
+def _parts(context: CheckContext) -> Iterator[tuple[str, Tensor]]:
     """The inputs that were read, by part."""
-    if scene.train.whole:
-        yield "training", scene.train.whole[0]
+    if context.train.whole:
+        yield "training", context.train.whole[0]
     else:
-        shape = scene.probe.x
-        same = [b.x for b in scene.batches if b.x is not None and shape is not None]
+        shape = context.probe.x
+        same = [b.x for b in context.batches if b.x is not None and shape is not None]
         if same and all(x.shape[1:] == same[0].shape[1:] for x in same):
             yield "training", torch.cat(same)
-    if scene.val.whole:
-        yield "validation", scene.val.whole[0]
-    elif scene.val_probe is not None and scene.val_probe.x is not None:
-        yield "validation", scene.val_probe.x
+    if context.val.whole:
+        yield "validation", context.val.whole[0]
+    elif context.val_probe is not None and context.val_probe.x is not None:
+        yield "validation", context.val_probe.x
 
 
-def nonfinite_input(scene: Scene) -> Iterator[Finding]:
-    for part, x in _parts(scene):
+def nonfinite_input(context: CheckContext) -> Iterator[Finding]:
+    for part, x in _parts(context):
         if not x.is_floating_point():
             continue
         broken = ~x.flatten(1).isfinite() if x.ndim > 1 else ~x.isfinite()[:, None]
@@ -50,9 +50,9 @@ def nonfinite_input(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def constant_input(scene: Scene) -> Iterator[Finding]:
+def constant_input(context: CheckContext) -> Iterator[Finding]:
     """Every row equal, or nearly every column with one value."""
-    x = next((x for part, x in _parts(scene) if part == "training"), None)
+    x = next((x for part, x in _parts(context) if part == "training"), None)
     if x is None or len(x) < 16 or x.ndim < 2:
         return
     flat = x.flatten(1)
@@ -77,39 +77,39 @@ def constant_input(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def class_set_mismatch(scene: Scene) -> Iterator[Finding]:
+def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Labels that the outputs do not have, and validation classes that training never saw."""
-    ignored = getattr(scene.setup.loss_fn, "ignore_index", -100)
-    C = scene.logits.shape[1] if scene.logits.ndim > 1 else 1
-    y = _labels(scene.train, scene.batches)
-    if y is None or scene.kind not in ("cross_entropy", "nll") or C < 2:
+    ignored = getattr(context.setup.loss_fn, "ignore_index", -100)
+    C = context.logits.shape[1] if context.logits.ndim > 1 else 1
+    y = _labels(context.train, context.batches)
+    if y is None or context.kind not in ("cross_entropy", "nll") or C < 2:
         return
     y = y[y != ignored]
-    seen = set(y.tolist())
-    wrong = sorted(label for label in seen if not 0 <= label < C)
+    known = set(y.tolist())
+    wrong = sorted(label for label in known if not 0 <= label < C)
     if wrong:
         yield _out_of_range(wrong, C)
         return
-    val = _labels(scene.val, [scene.val_probe] if scene.val_probe else [])
-    everything = scene.train.complete or scene.train.whole is not None
+    val = _labels(context.val, [context.val_probe] if context.val_probe else [])
+    everything = context.train.complete or context.train.whole is not None
     if val is None or not everything:
         return
-    new = sorted(set(val[val != ignored].tolist()) - seen)
+    new = sorted(set(val[val != ignored].tolist()) - known)
     if new:
         yield Finding(
             "CLASS_SET_MISMATCH",
             "warn",
             f"the validation part has classes that no training row has: {new[:8]}",
             "split with stratify=y, or number the classes of both parts by one list",
-            (Evidence(f"{len(new)} new classes", "0", f"{len(seen)} classes in training"),),
+            (Evidence(f"{len(new)} new classes", "0", f"{len(known)} classes in training"),),
         )
-    elif len(seen) < C:
+    elif len(known) < C:
         yield Finding(
             "CLASS_SET_MISMATCH",
             "info",
-            f"the model has {C} outputs, and the training rows have {len(seen)} classes",
-            f"nn.Linear(..., {len(seen)}), unless the others will come",
-            (Evidence(f"{C} outputs", f"{len(seen)}"),),
+            f"the model has {C} outputs, and the training rows have {len(known)} classes",
+            f"nn.Linear(..., {len(known)}), unless the others will come",
+            (Evidence(f"{C} outputs", f"{len(known)}"),),
         )
 
 
@@ -128,38 +128,38 @@ def _labels(part: Part, batches: list[Batch]) -> Tensor | None:
     """Labels in the data's order where they lie in memory, else of the batches."""
     if part.whole and len(part.whole) == 2:
         return class_indices(part.whole[1])
-    found = [class_indices(batch.target) for batch in batches]
-    labels = [y for y in found if y is not None]
-    return torch.cat(labels) if labels and len(labels) == len(found) else None
+    by_batch = [class_indices(batch.target) for batch in batches]
+    labels = [y for y in by_batch if y is not None]
+    return torch.cat(labels) if labels and len(labels) == len(by_batch) else None
 
 
-def ignored_labels(scene: Scene) -> Iterator[Finding]:
+def ignored_labels(context: CheckContext) -> Iterator[Finding]:
     """Labels equal to ignore_index."""
-    y = _labels(scene.train, scene.batches)
-    ignored = getattr(scene.setup.loss_fn, "ignore_index", -100)
-    if y is None or scene.kind not in ("cross_entropy", "nll"):
+    y = _labels(context.train, context.batches)
+    ignored = getattr(context.setup.loss_fn, "ignore_index", -100)
+    if y is None or context.kind not in ("cross_entropy", "nll"):
         return
     share = float((y == ignored).float().mean())
     if not share:
         return
-    loud = share > 0.2
+    severe = share > 0.2
     yield Finding(
         "IGNORED_LABELS",
-        "warn" if loud else "info",
+        "warn" if severe else "info",
         f"{share:.1%} of the labels are {ignored}: the loss leaves these rows out",
         f"keep = y != {ignored}; X, y = X[keep], y[keep]  # if they are not meant to be left out",
         (Evidence(f"{share:.1%} of {len(y)} labels", "0 %"),),
     )
 
 
-def unshuffled_sorted(scene: Scene) -> Iterator[Finding]:
+def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
     """Labels in runs, in the order in which the loader gives them."""
-    by_batch = [class_indices(batch.target) for batch in scene.batches]
+    by_batch = [class_indices(batch.target) for batch in context.batches]
     labels = [y for y in by_batch if y is not None and len(y) > 1]
     if len(labels) < 3 or len(labels) < len(by_batch) - 1:
         return
     y = torch.cat(labels)
-    everything = _labels(scene.train, []) if scene.train.whole else scene.labels
+    everything = _labels(context.train, []) if context.train.whole else context.labels
     everything = y if everything is None else everything
     share = everything[everything >= 0].bincount().double()
     share = share / share.sum()
@@ -190,9 +190,9 @@ def _runs(y: Tensor, share: Tensor) -> float:
     return (changes - p * (len(y) - 1)) / math.sqrt(max(p * (1 - p), 1e-6) * (len(y) - 1))
 
 
-def train_val_leak(scene: Scene) -> Iterator[Finding]:
+def train_val_leak(context: CheckContext) -> Iterator[Finding]:
     """Validation rows whose inputs are those of a training row."""
-    if scene.train.dataset is not None and scene.train.dataset is scene.val.dataset:
+    if context.train.dataset is not None and context.train.dataset is context.val.dataset:
         yield Finding(
             "EVAL_ON_TRAIN",
             "warn",
@@ -201,7 +201,7 @@ def train_val_leak(scene: Scene) -> Iterator[Finding]:
             (Evidence("one dataset in both loaders", "two without common rows"),),
         )
         return
-    parts = dict(_parts(scene))
+    parts = dict(_parts(context))
     x, v = parts.get("training"), parts.get("validation")
     if x is None or v is None or x.shape[1:] != v.shape[1:] or x.ndim < 2:
         return
@@ -213,9 +213,9 @@ def train_val_leak(scene: Scene) -> Iterator[Finding]:
     count, share = sum(twins), sum(twins) / len(v)
     if share <= _FEW_TWINS or count < 5:
         return
-    own = 1 - len(known) / len(train_hashes)
+    repeats = 1 - len(known) / len(train_hashes)
     continuous = x.is_floating_point() and near_continuous(x)
-    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * own)
+    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * repeats)
     if share <= limit:
         return
     yield Finding(
@@ -226,17 +226,17 @@ def train_val_leak(scene: Scene) -> Iterator[Finding]:
         "split before augmenting or oversampling; drop equal rows first: torch.unique(X, dim=0)",
         (
             Evidence(f"{share:.1%} of the validation rows are in training", f"<= {limit:.1%}"),
-            Evidence(f"{own:.1%} of the training rows have a twin there", "the same share"),
+            Evidence(f"{repeats:.1%} of the training rows have a twin there", "the same share"),
         ),
         ("equal rows by chance: a column takes nearly as many values as there are rows",)
         if continuous
-        else (f"equal rows by chance: training rows repeat in {own:.1%} only",),
+        else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
     )
 
 
-def preprocessing_mismatch(scene: Scene) -> Iterator[Finding]:
+def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Columns of the validation part moved or stretched as a whole."""
-    parts = dict(_parts(scene))
+    parts = dict(_parts(context))
     x, v = parts.get("training"), parts.get("validation")
     if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
         return
@@ -262,9 +262,9 @@ def preprocessing_mismatch(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def image_layout(scene: Scene) -> Iterator[Finding]:
+def image_layout(context: CheckContext) -> Iterator[Finding]:
     """Channels-last memory viewed as channels-first."""
-    x = scene.probe.x
+    x = context.probe.x
     if x is None or x.ndim != 4 or x.shape[1] not in (2, 3, 4) or not x.is_floating_point():
         return
     n, c, h, w = x.shape
@@ -283,17 +283,17 @@ def image_layout(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def batchnorm_tiny_batch(scene: Scene) -> Iterator[Finding]:
+def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
     """A last batch of one row, and statistics over too few values."""
-    assert scene.first is not None
+    assert context.first is not None
     norms = {
         name: m
-        for name, m in scene.setup.model.named_modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and name in scene.first.signals
+        for name, m in context.setup.model.named_modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and name in context.first.signals
     }
-    B, N = scene.train.batch_size, scene.train.size
+    B, N = context.train.batch_size, context.train.size
     flat = [name for name, m in norms.items() if isinstance(m, nn.BatchNorm1d)]
-    if B and N and B > 1 and flat and N % B == 1 and not scene.train.drop_last:
+    if B and N and B > 1 and flat and N % B == 1 and not context.train.drop_last:
         yield Finding(
             "BATCHNORM_TINY_BATCH",
             "error",
@@ -302,14 +302,14 @@ def batchnorm_tiny_batch(scene: Scene) -> Iterator[Finding]:
             "DataLoader(..., drop_last=True)",
             (Evidence(f"{N} mod {B} = 1 row", "0 or at least 2", flat[0]),),
         )
-    elif norms and scene.batches[0].rows <= 2:
+    elif norms and context.batches[0].rows <= 2:
         name = next(iter(norms))
         yield Finding(
             "BATCHNORM_TINY_BATCH",
             "warn",
-            f"batches of {scene.batches[0].rows} rows are too few for the statistics of {name!r}",
+            f"batches of {context.batches[0].rows} rows are too few for the statistics of {name!r}",
             "a batch_size of 16 or more, or nn.GroupNorm / nn.LayerNorm",
-            (Evidence(f"{scene.batches[0].rows} rows", "at least 8", name),),
+            (Evidence(f"{context.batches[0].rows} rows", "at least 8", name),),
         )
 
 

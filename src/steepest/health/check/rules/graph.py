@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import PASSED, Pass, Scene, graph_nodes, run_pass
+from steepest.health.check.probes import PASSED, CheckContext, Pass, graph_nodes, run_pass
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.replay import first_tensor, groups_of
 
@@ -17,31 +17,33 @@ def _listed(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
-def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
+def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     """Trainable parameters that are in no group, and tensors in groups that the model lacks.
 
     Where some are held, the first pass is awaited: an error if the output layer is not among them.
     """
-    model, optimizers = scene.setup.model, scene.setup.optimizers
-    if not scene.own_optimizer or not all(map(groups_of, optimizers)):
+    model, optimizers = context.setup.model, context.setup.optimizers
+    if not context.own_optimizer or not all(map(groups_of, optimizers)):
         return
     held = {id(p): p for o in optimizers for g in groups_of(o) for p in g["params"]}
-    own = {id(p) for p in model.parameters()}
+    of_the_model = {id(p) for p in model.parameters()}
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     missing = [name for name, p in trainable if id(p) not in held]
     if not missing:
         return
-    of_loss = scene.setup.loss_fn.parameters() if isinstance(scene.setup.loss_fn, nn.Module) else ()
-    known = own | {id(p) for p in of_loss}
+    of_loss = (
+        context.setup.loss_fn.parameters() if isinstance(context.setup.loss_fn, nn.Module) else ()
+    )
+    known = of_the_model | {id(p) for p in of_loss}
     stale = sum(p.numel() for k, p in held.items() if k not in known)
     everything = len(missing) == len(trainable)
     some = not everything and not stale
-    if (scene.first is None and not scene.train.problem) if some else scene.first is not None:
+    if (context.first is None and not context.train.problem) if some else context.first is not None:
         return
-    head = some and scene.first is not None and not _head(scene.first).isdisjoint(missing)
-    seen = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
+    head = some and context.first is not None and not _head(context.first).isdisjoint(missing)
+    evidence = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
     if stale:
-        seen.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
+        evidence.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
     yield Finding(
         "PARAMS_NOT_IN_OPTIMISER",
         "error" if everything or stale or head else "warn",
@@ -50,7 +52,7 @@ def params_not_in_optimiser(scene: Scene) -> Iterator[Finding]:
         else f"the optimizer does not hold {_listed(missing)}: no step changes them",
         "make the optimizer after the model is complete: "
         f"{type(optimizers[0]).__name__}(model.parameters(), ...)",
-        tuple(seen),
+        tuple(evidence),
         ("frozen on purpose: they have requires_grad=True",),
     )
 
@@ -73,16 +75,16 @@ def _leaves(node: Any) -> Iterator[Tensor]:
         yield node.variable
 
 
-def unregistered_layers(scene: Scene) -> Iterator[Finding]:
+def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     """Leaves of the loss's graph that want a gradient and are not among the parameters."""
-    assert scene.first is not None
-    setup = scene.first.setup
-    known = {id(p) for p in setup.model.parameters()} | scene.own_ids
+    assert context.first is not None
+    setup = context.first.setup
+    known = {id(p) for p in setup.model.parameters()} | context.own_ids
     known |= {id(p) for o in setup.optimizers for g in groups_of(o) for p in g["params"]}
     if isinstance(setup.loss_fn, nn.Module):
         known |= {id(p) for p in setup.loss_fn.parameters()}
-    known |= {id(a) for a in (*scene.probe.args, *scene.probe.kwargs.values())}
-    strange = [leaf for leaf in scene.first.leaves if id(leaf) not in known]
+    known |= {id(a) for a in (*context.probe.args, *context.probe.kwargs.values())}
+    strange = [leaf for leaf in context.first.leaves if id(leaf) not in known]
     strange = list({id(leaf): leaf for leaf in strange if leaf.ndim}.values())
     if not strange:
         return
@@ -97,22 +99,22 @@ def unregistered_layers(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def detached_graph(scene: Scene) -> Iterator[Finding]:
+def detached_graph(context: CheckContext) -> Iterator[Finding]:
     """Parameters that get no gradient although their module ran, in each of up to three batches."""
-    assert scene.first is not None
-    passes = [scene.first]
-    without = {name for name, grad in scene.first.grads.items() if grad is None}
-    for batch in scene.batches[:2] if without else []:
-        again = run_pass(scene.setup, batch)
+    assert context.first is not None
+    passes = [context.first]
+    without = {name for name, grad in context.first.grads.items() if grad is None}
+    for batch in context.batches[:2] if without else []:
+        again = run_pass(context.setup, batch)
         if again is not None:
             passes.append(again)
             without &= {name for name, grad in again.grads.items() if grad is None}
     if not without:
         return
-    parameters = scene.first.grads
+    parameters = context.first.grads
     ran = {name for p in passes for name, signal in p.signals.items() if signal.calls}
     cut = sorted(
-        (name for name in without if _module_ran(scene.setup.model, name, ran)),
+        (name for name in without if _module_ran(context.setup.model, name, ran)),
         key=list(parameters).index,
     )
     unused = sorted(without - set(cut), key=list(parameters).index)
@@ -153,8 +155,8 @@ def _module_ran(model: nn.Module, parameter: str, ran: set[str]) -> bool:
     return owner in ran or not owner
 
 
-def nothing_trainable(scene: Scene) -> Iterator[Finding]:
-    if not any(p.requires_grad for p in scene.setup.model.parameters()):
+def nothing_trainable(context: CheckContext) -> Iterator[Finding]:
+    if not any(p.requires_grad for p in context.setup.model.parameters()):
         yield Finding(
             "DETACHED_GRAPH",
             "error",
@@ -164,33 +166,35 @@ def nothing_trainable(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def ascent(scene: Scene) -> Iterator[Finding]:
+def ascent(context: CheckContext) -> Iterator[Finding]:
     """maximize=True, or a loss that falls where the cross entropy rises."""
-    upwards = [g for o in scene.setup.optimizers for g in groups_of(o) if g.get("maximize")]
-    negative = scene.kind in ("cross_entropy", "bce_logits") and scene.loss_at_start < 0
-    if bool(upwards) != negative and scene.classes:
-        found = "maximize=True" if upwards else f"loss {scene.loss_at_start:.3g} before training"
+    upwards = [g for o in context.setup.optimizers for g in groups_of(o) if g.get("maximize")]
+    negative = context.kind in ("cross_entropy", "bce_logits") and context.loss_at_start < 0
+    if bool(upwards) != negative and context.classes:
+        measured = (
+            "maximize=True" if upwards else f"loss {context.loss_at_start:.3g} before training"
+        )
         yield Finding(
             "ASCENT",
             "error",
             "every step makes the cross entropy larger: the descent goes uphill",
             "torch.optim.SGD(..., maximize=False)" if upwards else "loss.backward()  # not -loss",
-            (Evidence(found, "maximize=False" if upwards else "a loss of at least 0"),),
+            (Evidence(measured, "maximize=False" if upwards else "a loss of at least 0"),),
         )
 
 
-def stochastic_eval(scene: Scene) -> Iterator[Finding]:
+def stochastic_eval(context: CheckContext) -> Iterator[Finding]:
     """Two forward passes in eval mode that differ."""
-    twin = scene.setup.copy()
-    if twin is None:
+    clone = context.setup.copy()
+    if clone is None:
         return
-    twin.model.eval()
-    few = scene.probe.take(slice(0, 64))
+    clone.model.eval()
+    few = context.probe.take(slice(0, 64))
     with torch.no_grad():
         seed_generators(1)
-        a = first_tensor(twin.outputs(few))
+        a = first_tensor(clone.outputs(few))
         seed_generators(2)
-        b = first_tensor(twin.outputs(few))
+        b = first_tensor(clone.outputs(few))
     if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.shape != b.shape:
         return
     gap = float((a - b).abs().max())
@@ -205,9 +209,9 @@ def stochastic_eval(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def shared_module(scene: Scene) -> Iterator[Finding]:
+def shared_module(context: CheckContext) -> Iterator[Finding]:
     """The same layer object several times in one container."""
-    for name, module in scene.setup.model.named_modules():
+    for name, module in context.setup.model.named_modules():
         if not isinstance(module, (nn.Sequential, nn.ModuleList)):
             continue
         children = [m for m in module._modules.values() if m is not None]

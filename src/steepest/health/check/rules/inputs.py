@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from steepest.health.check.probes import Scene, run_pass
+from steepest.health.check.probes import CheckContext, run_pass
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.foreign import swallow
 from steepest.health.replay.replay import Replay
@@ -12,29 +12,29 @@ from steepest.health.replay.replay import Replay
 _FIX = "mean, std = X_train.mean({axes}), X_train.std({axes}); X = (X - mean) / std  # both parts"
 
 
-def input_scale(scene: Scene) -> Iterator[Finding]:
+def input_scale(context: CheckContext) -> Iterator[Finding]:
     """Inputs that are too large, too small, or mixed."""
-    x = scene.probe.x
+    x = context.probe.x
     if x is None or not x.is_floating_point() or x.ndim < 2 or not bool(x.isfinite().all()):
         return
     rms = float(x.double().square().mean().sqrt())
     widest = _mixed_columns(x)
     if 0.02 <= rms <= 10 and widest is None:
         return
-    transform = scene.standardise
-    plain = scene.plain
+    transform = context.standardise
+    plain = context.plain
     if transform is None or plain is None:
         return
-    other = scene.what_if("standardised inputs", seen=transform)
+    other = context.what_if("standardised inputs", transform=transform)
     if other is None:
         return
-    start = _loss_at_start(scene)
+    start = _loss_at_start(context)
     needed = 0.3 if rms < 0.02 and widest is None else 0.2
     cured = other.final <= (1 - needed) * plain.final
-    from_start = start is not None and scene.loss_at_start > 1.5 * start and start > 0
+    from_start = start is not None and context.loss_at_start > 1.5 * start and start > 0
     if not (cured or from_start) or not other.final < plain.final:
         return
-    yield _finding(scene, x, rms, widest, plain, other, start)
+    yield _finding(context, x, rms, widest, plain, other, start)
 
 
 def _mixed_columns(x: Tensor) -> list[tuple[int, float]] | None:
@@ -53,21 +53,21 @@ def _mixed_columns(x: Tensor) -> list[tuple[int, float]] | None:
     return [(k, float(std[k])) for k in shown]
 
 
-def _loss_at_start(scene: Scene) -> float | None:
+def _loss_at_start(context: CheckContext) -> float | None:
     """L0 with standardised inputs."""
-    assert scene.standardise is not None
+    assert context.standardise is not None
     try:
-        passed = run_pass(scene.setup, scene.standardise(scene.probe))
+        passed = run_pass(context.setup, context.standardise(context.probe))
     except Exception as error:  # the user's code runs in here
         swallow(error)
         return None
     if passed is None:
         return None
-    return passed.loss / (scene.probe.rows if scene.summed else 1)
+    return passed.loss / (context.probe.rows if context.summed else 1)
 
 
 def _finding(
-    scene: Scene,
+    context: CheckContext,
     x: Tensor,
     rms: float,
     widest: list[tuple[int, float]] | None,
@@ -77,7 +77,7 @@ def _finding(
 ) -> Finding:
     low, high = float(x.min()), float(x.max())
     steps = len(other.losses)
-    seen = [
+    evidence = [
         Evidence(f"root mean square {rms:.3g}, from {low:.3g} to {high:.3g}", "about 1"),
         Evidence(
             f"loss {plain.final:.3g} after {steps} steps",
@@ -85,25 +85,25 @@ def _finding(
             "same weights, same batches",
         ),
     ]
-    if start is not None and scene.loss_at_start > 1.5 * start:
-        seen.append(Evidence(f"loss at the start {scene.loss_at_start:.3g}", f"{start:.3g}"))
+    if start is not None and context.loss_at_start > 1.5 * start:
+        evidence.append(Evidence(f"loss at the start {context.loss_at_start:.3g}", f"{start:.3g}"))
     ruled_out = ("learning rate and initialisation: the same ones do with standardised inputs",)
     fix = _FIX.format(axes="(0, 2, 3)" if x.ndim == 4 else "0")
     if widest is not None:
         named = ", ".join(f"{k}: {std:.3g}" for k, std in widest)
-        seen.insert(0, Evidence(f"deviations of columns {named}", "within a factor of 1000"))
+        evidence.insert(0, Evidence(f"deviations of columns {named}", "within a factor of 1000"))
         message = "columns of very different scales: the widest ones drown the others"
-        return _of("FEATURE_SCALES_MIXED", message, fix, seen, ruled_out)
+        return _of("FEATURE_SCALES_MIXED", message, fix, evidence, ruled_out)
     if rms < 0.02:
         message = "the inputs are close to 0: they were scaled twice"
-        return _of("INPUT_TOO_SMALL", message, "scale once: X / 255", seen, ruled_out)
+        return _of("INPUT_TOO_SMALL", message, "scale once: X / 255", evidence, ruled_out)
     whole = low >= 0 and 100 < high <= 255 and bool((x == x.round()).all())
     what = "raw 8-bit pixels, 0 to 255" if whole else f"a root mean square of {rms:.3g}"
     message = f"the inputs are not normalised ({what})"
-    return _of("INPUT_NOT_NORMALISED", message, fix, seen, ruled_out)
+    return _of("INPUT_NOT_NORMALISED", message, fix, evidence, ruled_out)
 
 
 def _of(
-    code: str, message: str, fix: str, seen: list[Evidence], ruled_out: tuple[str, ...]
+    code: str, message: str, fix: str, evidence: list[Evidence], ruled_out: tuple[str, ...]
 ) -> Finding:
-    return Finding(code, "warn", message, fix, tuple(seen), ruled_out, "confirmed")
+    return Finding(code, "warn", message, fix, tuple(evidence), ruled_out, "confirmed")

@@ -17,7 +17,7 @@ from steepest.health.check.data import (
     one_column_accuracies,
     shift_of_labels,
 )
-from steepest.health.check.probes import Scene
+from steepest.health.check.probes import CheckContext
 from steepest.health.check.rules.facts import table_of
 from steepest.health.findings.finding import Evidence, Finding
 
@@ -30,35 +30,35 @@ class Signal:
     """T1: training rows, and what their neighbours say."""
 
     table: Table
-    found: Neighbours
+    neighbours: Neighbours
 
 
-def data_signal(scene: Scene) -> Signal | None:
+def data_signal(context: CheckContext) -> Signal | None:
     """T1; None if the rows cannot be compared."""
-    table = table_of(scene.probe, scene.train)
+    table = table_of(context.probe, context.train)
     if table is None or table.y is None:
         return None
     # By the time that was given, not by what is left of it: as many rows on any machine.
-    table = table.some(2000 if scene.clock.seconds >= _ENOUGH else 500)
-    if not comparable(table) or not scene.classes:
+    table = table.some(2000 if context.clock.seconds >= _ENOUGH else 500)
+    if not comparable(table) or not context.classes:
         return None
     return Signal(table, neighbours(table))
 
 
-def labels_shuffled(scene: Scene) -> Iterator[Finding]:
+def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     """No signal in the data: a note before training, loud if a shift of the labels restores it."""
-    signal = data_signal(scene)
-    if signal is None or signal.found.z >= 2 or len(signal.table) < 300:
+    signal = data_signal(context)
+    if signal is None or signal.neighbours.z >= 2 or len(signal.table) < 300:
         return
-    found = signal.found
-    seen = Evidence(
-        f"neighbours guess {found.accuracy:.1%} of the labels",
-        f"above {found.majority:.1%}, the commonest class",
-        f"z = {found.z:.1f}, {len(signal.table)} rows",
+    neighbours = signal.neighbours
+    guessing = Evidence(
+        f"neighbours guess {neighbours.accuracy:.1%} of the labels",
+        f"above {neighbours.majority:.1%}, the commonest class",
+        f"z = {neighbours.z:.1f}, {len(signal.table)} rows",
     )
     shift = None
-    if len(signal.table) == scene.train.size:
-        shift = shift_of_labels(signal.table, found)
+    if len(signal.table) == context.train.size:
+        shift = shift_of_labels(signal.table, neighbours)
     if shift is not None:
         yield Finding(
             "LABELS_SHUFFLED",
@@ -66,7 +66,7 @@ def labels_shuffled(scene: Scene) -> Iterator[Finding]:
             f"the labels are moved by {abs(shift)} row{'s' if abs(shift) > 1 else ''} against the "
             "inputs",
             f"y = y.roll({-shift})  # better: permute X and y with one index",
-            (seen, Evidence(f"signal with labels rolled by {-shift}", "without rolling")),
+            (guessing, Evidence(f"signal with labels rolled by {-shift}", "without rolling")),
             ("data without signal: the rolled labels have one",),
             "confirmed",
         )
@@ -76,23 +76,23 @@ def labels_shuffled(scene: Scene) -> Iterator[Finding]:
             "info",
             "the labels of similar rows have nothing in common: shuffled labels, or hard data",
             "perm = torch.randperm(len(X)); X, y = X[perm], y[perm]  # one index for both",
-            (seen,),
+            (guessing,),
             confidence="suspected",
         )
 
 
-def val_labels_mismatch(scene: Scene) -> Iterator[Finding]:
+def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Validation labels that fit under another numbering of the classes."""
-    train, val = table_of(scene.probe, scene.train), table_of(scene.val_probe, scene.val)
+    train, val = table_of(context.probe, context.train), table_of(context.val_probe, context.val)
     if train is None or val is None or val.y is None or train.X.shape[1:] != val.X.shape[1:]:
         return
     train, val = train.some(), val.some(1000)
     if train.y is None or val.y is None or not comparable(train) or not comparable(val):
         return
-    if scene.late:
-        scene.unmeasured.append("validation labels against training labels")
+    if context.late:
+        context.unmeasured.append("validation labels against training labels")
         return
-    C = max(scene.classes, int(train.y.max()) + 1, int(val.y.max()) + 1)
+    C = max(context.classes, int(train.y.max()) + 1, int(val.y.max()) + 1)
     confusion = torch.zeros(C, C)
     guesses = guessed(train, val, C)
     confusion.index_put_((guesses, val.y), torch.ones(len(val.y)), accumulate=True)
@@ -127,9 +127,9 @@ def _best_numbering(confusion: Tensor, rows: int) -> tuple[list[int], float]:
     return columns.tolist(), agreed / rows
 
 
-def target_leak_feature(scene: Scene) -> Iterator[Finding]:
+def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     """One column of a table that gives the label away, far better than any other."""
-    table = table_of(scene.probe, scene.train)
+    table = table_of(context.probe, context.train)
     if table is None or table.y is None or table.X.ndim != 2 or not table.X.is_floating_point():
         return
     table = table.some()
@@ -155,16 +155,16 @@ def target_leak_feature(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def imbalance(scene: Scene) -> Iterator[Finding]:
+def imbalance(context: CheckContext) -> Iterator[Finding]:
     """A note before training: rare classes."""
-    train = table_of(scene.probe, scene.train)
-    y = scene.labels if train is None or train.y is None else train.y
-    if y is None or not scene.classes or bool((y < 0).any()) or len(y) < 100:
+    train = table_of(context.probe, context.train)
+    y = context.labels if train is None or train.y is None else train.y
+    if y is None or not context.classes or bool((y < 0).any()) or len(y) < 100:
         return
     counts = y.bincount()
     counts = counts[counts > 0]
     ratio = float(counts.max()) / float(counts.min())
-    if len(counts) > 1 and ratio >= 10 and getattr(scene.setup.loss_fn, "weight", None) is None:
+    if len(counts) > 1 and ratio >= 10 and getattr(context.setup.loss_fn, "weight", None) is None:
         yield Finding(
             "CLASS_IMBALANCE_COLLAPSE",
             "info",
@@ -176,15 +176,15 @@ def imbalance(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def label_noise(scene: Scene) -> Iterator[Finding]:
+def label_noise(context: CheckContext) -> Iterator[Finding]:
     """Rows whose neighbours all have one other label: a note, since many of them are right."""
-    signal = data_signal(scene)
-    if signal is None or signal.found.z < 5 or len(signal.table) < 300:
+    signal = data_signal(context)
+    if signal is None or signal.neighbours.z < 5 or len(signal.table) < 300:
         return
-    y, votes = signal.table.y, signal.found.votes
+    y, votes = signal.table.y, signal.neighbours.votes
     assert y is not None
-    own = votes.gather(1, y[:, None])[:, 0]
-    suspects = (own < 0.1) & (votes.max(1).values > 0.7)
+    agreeing = votes.gather(1, y[:, None])[:, 0]
+    suspects = (agreeing < 0.1) & (votes.max(1).values > 0.7)
     share = float(suspects.float().mean())
     if share <= _MOST_SUSPECTS:
         return

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import Pass, Scene, Signal, head_name
+from steepest.health.check.probes import CheckContext, Pass, Signal, head_name
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.batches import Batch
@@ -16,14 +16,14 @@ from steepest.health.replay.replay import Setup, first_tensor, reinitialised
 _RECTIFIERS = ("Relu", "Threshold", "ClampMin", "Hardtanh", "LeakyRelu", "MaxPool")
 
 
-def symmetric_init(scene: Scene) -> Iterator[Finding]:
+def symmetric_init(context: CheckContext) -> Iterator[Finding]:
     """Units of a layer that start equal and get equal gradients stay equal for ever."""
-    assert scene.first is not None
+    assert context.first is not None
     equal = []
-    for name, p in scene.first.setup.model.named_parameters():
-        grad = scene.first.grads.get(name)
+    for name, p in context.first.setup.model.named_parameters():
+        grad = context.first.grads.get(name)
         # What is only added, as embeddings of places are, has no units.
-        added = scene.first.used_by.get(id(p), set()) <= {"Add", "Cat"}
+        added = context.first.used_by.get(id(p), set()) <= {"Add", "Cat"}
         if p.ndim >= 2 and grad is not None and not added and _equal_units(p.detach(), grad):
             equal.append((name, p))
     if not equal:
@@ -58,28 +58,32 @@ def _equal_units(p: Tensor, grad: Tensor) -> bool:
     return False
 
 
-def init_too_large(scene: Scene) -> Iterator[Finding]:
+def init_too_large(context: CheckContext) -> Iterator[Finding]:
     """A first loss far above that of uniform outputs, which other inputs would not cure."""
-    assert scene.first is not None
-    L0, chance = scene.loss_at_start, scene.chance
-    if scene.kind not in ("cross_entropy", "bce_logits") or not math.isfinite(chance):
+    assert context.first is not None
+    L0, chance = context.loss_at_start, context.chance
+    if context.kind not in ("cross_entropy", "bce_logits") or not math.isfinite(chance):
         return
     limit = chance + max(1.5, 0.75 * chance)
     if not limit < L0 and math.isfinite(L0):
         return
-    other = scene.what_if("He's initialisation", change=reinitialised)
-    if not lower(other, scene.plain):
+    other = context.what_if("He's initialisation", change=reinitialised)
+    if not lower(other, context.plain):
         return
     grown = [
-        s for s in scene.first.signals.values() if s.gain > 3 and _weights(s.module) is not None
+        s for s in context.first.signals.values() if s.gain > 3 and _weights(s.module) is not None
     ]
     worst = max(grown, key=lambda s: s.gain, default=None)
-    seen = [Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")]
+    evidence = [
+        Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")
+    ]
     if worst is not None:
-        seen.append(_deviation(worst))
-    if other and scene.plain:
-        seen.append(
-            Evidence(f"loss {scene.plain.final:.3g} after 30 steps", f"{other.final:.3g} with He's")
+        evidence.append(_deviation(worst))
+    if other and context.plain:
+        evidence.append(
+            Evidence(
+                f"loss {context.plain.final:.3g} after 30 steps", f"{other.final:.3g} with He's"
+            )
         )
     where = f" ({worst.name} makes the signal {worst.gain:.3g} times as large)" if worst else ""
     yield Finding(
@@ -87,7 +91,7 @@ def init_too_large(scene: Scene) -> Iterator[Finding]:
         "warn",
         f"the weights start too large{where}: the first loss is {L0:.3g}",
         "nn.init.kaiming_normal_(layer.weight); nn.init.zeros_(layer.bias)",
-        tuple(seen),
+        tuple(evidence),
         ("the learning rate: the loss is high before the first step",),
         "confirmed",
     )
@@ -102,9 +106,9 @@ def _deviation(signal: Signal) -> Evidence:
     weight = _weights(signal.module)
     assert weight is not None
     fan_in = weight[0].numel()
-    found = float(weight.detach().std())
+    measured = float(weight.detach().std())
     return Evidence(
-        f"deviation of the weights {found:.3g}", f"{math.sqrt(2 / fan_in):.3g}", signal.name
+        f"deviation of the weights {measured:.3g}", f"{math.sqrt(2 / fan_in):.3g}", signal.name
     )
 
 
@@ -118,21 +122,21 @@ def _layers(passed: Pass) -> list[Signal]:
     ]
 
 
-def _fails(scene: Scene) -> bool:
+def _fails(context: CheckContext) -> bool:
     """Evidence of harm: the few rows are not learned, or the first steps lead nowhere."""
-    plain = scene.plain
-    stuck = plain is not None and plain.final > 0.95 * max(scene.prior_loss, 1e-6)
-    return scene.net_learns is False or (stuck and scene.descends is False)
+    plain = context.plain
+    stuck = plain is not None and plain.final > 0.95 * max(context.prior_loss, 1e-6)
+    return context.net_learns is False or (stuck and context.descends is False)
 
 
-def signal_dies(scene: Scene) -> Iterator[Finding]:
+def signal_dies(context: CheckContext) -> Iterator[Finding]:
     """Outputs or gradients that vanish with depth; loud with evidence of harm."""
-    assert scene.first is not None
-    layers = _layers(scene.first)
-    if not scene.classes:
+    assert context.first is not None
+    layers = _layers(context.first)
+    if not context.classes:
         return
-    flow = _gradient_flow(scene)
-    x, z = scene.probe.x, scene.logits
+    flow = _gradient_flow(context)
+    x, z = context.probe.x, context.logits
     into = layers[0].scale_in if layers else math.nan
     if math.isnan(into) and x is not None and x.is_floating_point():
         into = float(x.detach().flatten(1).std(0, correction=0).mean())
@@ -141,19 +145,23 @@ def signal_dies(scene: Scene) -> Iterator[Finding]:
     dead_head = layers and layers[-1].scale_out == 0
     died = into > 0 and out / into < 1e-4 and (not dead_head or hidden / into < 1e-4)
     vanished = flow is not None and 0 < flow < 1e-3
-    if not (died or vanished) or not _fails(scene):
+    if not (died or vanished) or not _fails(context):
         return
-    squashing = [s.fed_by for s in scene.first.signals.values() if s.fed_by in ("Sigmoid", "Tanh")]
-    squashing += _squashing_in_graph(scene)
-    seen = []
+    squashing = [
+        s.fed_by for s in context.first.signals.values() if s.fed_by in ("Sigmoid", "Tanh")
+    ]
+    squashing += _squashing_in_graph(context)
+    evidence = []
     if flow is not None:
-        seen.append(Evidence(f"gradient of the first layer {flow:.2g} of the last", "above 1e-3"))
+        evidence.append(
+            Evidence(f"gradient of the first layer {flow:.2g} of the last", "above 1e-3")
+        )
     if died:
         share = f"deviation of the outputs {out / into:.2g} of the inputs"
-        seen.append(Evidence(share, "above 1e-4"))
+        evidence.append(Evidence(share, "above 1e-4"))
     weak = [s.name for s in layers if s.gain < 0.1]
     if weak:
-        seen.append(Evidence("gain below 0.1", "about 1", ", ".join(weak[:4])))
+        evidence.append(Evidence("gain below 0.1", "about 1", ", ".join(weak[:4])))
     if len(squashing) >= 3:
         name = max(set(squashing), key=squashing.count).lower()
         yield Finding(
@@ -162,44 +170,44 @@ def signal_dies(scene: Scene) -> Iterator[Finding]:
             f"{len(squashing)} {name}s in a row: the first layers get no gradient",
             "nn.ReLU() in place of the squashing activations, nn.init.kaiming_normal_, or "
             "normalisation layers",
-            tuple(seen),
+            tuple(evidence),
             ("convergence: nothing has been learned yet",),
             "confirmed",
         )
     else:
-        other = scene.what_if("He's initialisation", change=reinitialised)
-        cured = lower(other, scene.plain)
-        if cured and other and scene.plain:
-            found = f"loss {scene.plain.final:.3g} after {len(scene.plain.losses)} steps"
-            seen.append(Evidence(found, f"{other.final:.3g} with He's initialisation"))
+        other = context.what_if("He's initialisation", change=reinitialised)
+        cured = lower(other, context.plain)
+        if cured and other and context.plain:
+            measured = f"loss {context.plain.final:.3g} after {len(context.plain.losses)} steps"
+            evidence.append(Evidence(measured, f"{other.final:.3g} with He's initialisation"))
         yield Finding(
             "INIT_TOO_SMALL",
             "warn",
             "the signal dies on its way through the net: the weights start too small for its depth",
             f"{'nn.init.kaiming_normal_(layer.weight), ' if cured else ''}normalisation layers or "
             "residual connections",
-            tuple(seen),
+            tuple(evidence),
             ("a zero-initialised last layer: the signal has died before it",),
             "confirmed",
         )
 
 
-def _squashing_in_graph(scene: Scene) -> list[str]:
+def _squashing_in_graph(context: CheckContext) -> list[str]:
     """Sigmoids and tanhs in the forward pass that no module hears of."""
     from steepest.health.check.probes import graph_nodes
 
-    assert scene.first is not None
-    names = [n.name().partition("Backward")[0] for n in graph_nodes(scene.first.logits.grad_fn)]
-    heard = sum(s.fed_by in ("Sigmoid", "Tanh") for s in scene.first.signals.values())
+    assert context.first is not None
+    names = [n.name().partition("Backward")[0] for n in graph_nodes(context.first.logits.grad_fn)]
+    heard = sum(s.fed_by in ("Sigmoid", "Tanh") for s in context.first.signals.values())
     return [n for n in names if n in ("Sigmoid", "Tanh")][heard:]
 
 
-def _gradient_flow(scene: Scene) -> float | None:
+def _gradient_flow(context: CheckContext) -> float | None:
     """rms(g)/rms(W) of the first matrix beside that of the last."""
-    assert scene.first is not None
+    assert context.first is not None
     ratios = []
-    for name, p in scene.setup.model.named_parameters():
-        grad = scene.first.grads.get(name)
+    for name, p in context.setup.model.named_parameters():
+        grad = context.first.grads.get(name)
         if p.ndim >= 2 and grad is not None:
             w = float(p.detach().double().square().mean().sqrt())
             g = float(grad.double().square().mean().sqrt())
@@ -209,59 +217,59 @@ def _gradient_flow(scene: Scene) -> float | None:
     return ratios[0] / ratios[-1]
 
 
-def dead_relu(scene: Scene) -> Iterator[Finding]:
+def dead_relu(context: CheckContext) -> Iterator[Finding]:
     """Units that are 0 for every row before the first step; loud if a new start learns better.
 
     Three of four; in layers of fewer than 8, where that is chance, all. Half of them are dead at
     times in the fifth layer of a sound net. An error if all are, and nothing goes past them: the
     net cannot learn a few rows by heart.
     """
-    assert scene.first is not None
+    assert context.first is not None
     dead = [
         s
-        for s in scene.first.signals.values()
+        for s in context.first.signals.values()
         if s.zero_units >= (0.75 if s.units >= 8 else 1.0) and s.fed_by.startswith(_RECTIFIERS)
     ]
     if not dead:
         return
     worst = max(dead, key=lambda s: s.zero_units)
-    whole = worst.zero_units == 1.0 and scene.net_learns is False
-    other = scene.what_if("He's initialisation", change=reinitialised)
-    better = lower(other, scene.plain)
+    whole = worst.zero_units == 1.0 and context.net_learns is False
+    other = context.what_if("He's initialisation", change=reinitialised)
+    better = lower(other, context.plain)
     if not (whole or better):
         return
     count = f"{round(worst.zero_units * worst.units)} of {worst.units} units dead"
-    seen = [Evidence(count, "few", f"{scene.probe.rows} rows")]
-    if better and other and scene.plain:
-        found = f"loss {scene.plain.final:.3g} after {len(scene.plain.losses)} steps"
+    evidence = [Evidence(count, "few", f"{context.probe.rows} rows")]
+    if better and other and context.plain:
+        measured = f"loss {context.plain.final:.3g} after {len(context.plain.losses)} steps"
         new = f"{other.final:.3g} with He's initialisation and biases of 0"
-        seen.append(Evidence(found, new))
+        evidence.append(Evidence(measured, new))
     if whole:
-        seen.append(Evidence("32 rows are not learned by heart with Adam", "learned"))
+        evidence.append(Evidence("32 rows are not learned by heart with Adam", "learned"))
     yield Finding(
         "DEAD_RELU",
         "error" if whole else "warn",
         f"{worst.zero_units:.0%} of the units before {worst.name or 'the output'} are 0 for every "
         "row: no gradient passes",
         "nn.init.zeros_(layer.bias); nn.init.kaiming_normal_(layer.weight)",
-        tuple(seen),
+        tuple(evidence),
         ("sparsity: these units are 0 on all rows, not on some",),
         "confirmed",
     )
 
 
-def saturated(scene: Scene) -> Iterator[Finding]:
+def saturated(context: CheckContext) -> Iterator[Finding]:
     """Hidden tanhs and sigmoids at their bounds; loud if a new start learns better."""
-    assert scene.first is not None
-    stuck = [s for s in scene.first.signals.values() if s.saturated > 0.5]
+    assert context.first is not None
+    stuck = [s for s in context.first.signals.values() if s.saturated > 0.5]
     if not stuck:
         return
     worst = max(stuck, key=lambda s: s.saturated)
-    other = scene.what_if("He's initialisation", change=reinitialised)
-    if not lower(other, scene.plain):
+    other = context.what_if("He's initialisation", change=reinitialised)
+    if not lower(other, context.plain):
         return
     assert other is not None
-    assert scene.plain is not None
+    assert context.plain is not None
     yield Finding(
         "SATURATED",
         "warn",
@@ -270,27 +278,29 @@ def saturated(scene: Scene) -> Iterator[Finding]:
         "nn.init.xavier_uniform_(layer.weight), and inputs of unit scale",
         (
             Evidence(f"{worst.saturated:.0%} within 1 % of a bound", "below 50 %", worst.name),
-            Evidence(f"loss {scene.plain.final:.3g}", f"{other.final:.3g} with a new start"),
+            Evidence(f"loss {context.plain.final:.3g}", f"{other.final:.3g} with a new start"),
         ),
         confidence="confirmed",
     )
 
 
-def no_nonlinearity(scene: Scene) -> Iterator[Finding]:
+def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     """Whether the logits are an affine function of the input although there are several layers."""
-    assert scene.first is not None
-    x = scene.probe.x
-    matrices = [n for n, g in scene.first.grads.items() if g is not None and _is_matrix(scene, n)]
-    if x is None or not x.is_floating_point() or len(matrices) < 2 or scene.probe.rows < 8:
+    assert context.first is not None
+    x = context.probe.x
+    matrices = [
+        n for n, g in context.first.grads.items() if g is not None and _is_matrix(context, n)
+    ]
+    if x is None or not x.is_floating_point() or len(matrices) < 2 or context.probe.rows < 8:
         return
     # Far out as well: rows near 0 may all lie on one linear piece of a rectifier.
     rms = float(x.double().square().mean().sqrt())
     scales = (1.0, 10 / rms) if 0 < rms < 10 else (1.0,)
     inputs = [x * scale for scale in scales]
-    if (_largest_defect(scene, scene.setup, inputs) or 0.0) > 1e-6:
+    if (_largest_defect(context, context.setup, inputs) or 0.0) > 1e-6:
         return
     # After some steps: a residual branch that starts at 0 hides its activations until then.
-    defect = _largest_defect(scene, scene.awake, inputs)
+    defect = _largest_defect(context, context.awake, inputs)
     if defect is None or defect > 1e-6:
         return
     yield Finding(
@@ -304,28 +314,30 @@ def no_nonlinearity(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def _is_matrix(scene: Scene, name: str) -> bool:
-    return scene.setup.model.get_parameter(name).ndim >= 2
+def _is_matrix(context: CheckContext, name: str) -> bool:
+    return context.setup.model.get_parameter(name).ndim >= 2
 
 
-def _largest_defect(scene: Scene, setup: Setup | None, inputs: list[Tensor]) -> float | None:
-    defects = [d for d in (_affine_defect(scene, setup, x) for x in inputs) if d is not None]
+def _largest_defect(
+    context: CheckContext, setup: Setup | None, inputs: list[Tensor]
+) -> float | None:
+    defects = [d for d in (_affine_defect(context, setup, x) for x in inputs) if d is not None]
     return max(defects, default=None)
 
 
-def _affine_defect(scene: Scene, setup: Setup | None, x: Tensor) -> float | None:
+def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> float | None:
     """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
-    twin = setup.copy() if setup else None
-    if twin is None:
+    clone = setup.copy() if setup else None
+    if clone is None:
         return None
-    model = twin.model.double().eval()
-    few = scene.probe.take(slice(0, 8))
+    model = clone.model.double().eval()
+    few = context.probe.take(slice(0, 8))
     u, v = x[:4].double(), x[4:8].double()
     batch = few.take(slice(0, 4)).double()
-    head = head_name(scene.first.logits) if scene.first else ""
+    head = head_name(context.first.logits) if context.first else ""
 
     def f(inputs: Tensor) -> Tensor:
-        z = first_tensor(Setup(model, twin.loss_fn).outputs(batch.with_x(inputs)))
+        z = first_tensor(Setup(model, clone.loss_fn).outputs(batch.with_x(inputs)))
         assert z is not None
         if head in ("Softmax", "Sigmoid"):
             z = z.log() if head == "Softmax" else torch.logit(z)
@@ -342,23 +354,23 @@ def _affine_defect(scene: Scene, setup: Setup | None, x: Tensor) -> float | None
     return float((mixed - 0.7 * fu - 1.6 * fv + 1.3 * f0).norm()) / wide
 
 
-def batch_mixing(scene: Scene) -> Iterator[Finding]:
+def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     """Whether another first row changes what the other rows get, in eval mode."""
-    rows = min(scene.probe.rows, 16)
-    twin = scene.setup.copy()
-    if twin is None or rows < 3 or _mixes_by_design(scene.setup.model):
+    rows = min(context.probe.rows, 16)
+    clone = context.setup.copy()
+    if clone is None or rows < 3 or _mixes_by_design(context.setup.model):
         return
-    twin.model.eval()
-    few = scene.probe.take(slice(0, rows))
+    clone.model.eval()
+    few = context.probe.take(slice(0, rows))
     order = torch.arange(rows)
     order[0] = rows - 1
     with torch.no_grad():
         seed_generators(0)
-        a = first_tensor(twin.outputs(few))
+        a = first_tensor(clone.outputs(few))
         seed_generators(0)
-        again = first_tensor(twin.outputs(few))
+        again = first_tensor(clone.outputs(few))
         seed_generators(0)
-        b = first_tensor(twin.outputs(few.take(order)))
+        b = first_tensor(clone.outputs(few.take(order)))
     if a is None or b is None or again is None or a.shape != b.shape or len(a) != rows:
         return
     if not torch.equal(a, again):
@@ -380,21 +392,21 @@ def _mixes_by_design(model: nn.Module) -> bool:
     return any(norm.running_mean is None for norm in norms)
 
 
-def input_ignored(scene: Scene) -> Iterator[Finding]:
+def input_ignored(context: CheckContext) -> Iterator[Finding]:
     """Inputs, or columns of a table, whose exchange between rows changes no output."""
-    x = scene.probe.x
-    if x is None or scene.probe.rows < 8:
+    x = context.probe.x
+    if x is None or context.probe.rows < 8:
         return
-    some = scene.probe.take(slice(0, min(64, scene.probe.rows)))
+    some = context.probe.take(slice(0, min(64, context.probe.rows)))
     assert some.x is not None
     varied = (some.x != some.x[0]).flatten(1).any(0)
-    if not bool(varied.any()) or _reaches_the_outputs(scene.setup.copy(), some, varied):
+    if not bool(varied.any()) or _reaches_the_outputs(context.setup.copy(), some, varied):
         return
-    twin = scene.awake.copy() if scene.awake else None
-    z = _outputs(twin.eval(), some) if twin else None
-    if twin is None or z is None:
+    clone = context.awake.copy() if context.awake else None
+    z = _outputs(clone.eval(), some) if clone else None
+    if clone is None or z is None:
         return
-    rolled = _outputs(twin, _rolled(some))
+    rolled = _outputs(clone, _rolled(some))
     if rolled is not None and torch.equal(z, rolled):
         yield Finding(
             "INPUT_IGNORED",
@@ -405,7 +417,7 @@ def input_ignored(scene: Scene) -> Iterator[Finding]:
             ("a zero-initialised last layer: it was tried after some steps of Adam",),
         )
     elif x.ndim == 2 and x.is_floating_point() and x.shape[1] <= 512:
-        yield from _ignored_columns(twin, some, z, varied)
+        yield from _ignored_columns(clone, some, z, varied)
 
 
 def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bool:
@@ -442,13 +454,13 @@ def _outputs(setup: Setup, batch: Batch) -> Tensor | None:
         return first_tensor(setup.outputs(batch))
 
 
-def _ignored_columns(twin: Setup, some: Batch, z: Tensor, varied: Tensor) -> Iterator[Finding]:
+def _ignored_columns(clone: Setup, some: Batch, z: Tensor, varied: Tensor) -> Iterator[Finding]:
     assert some.x is not None
-    quiet = _without_gradient(twin, some)
+    quiet = _without_gradient(clone, some)
     if quiet is None or not bool((still := quiet & varied).any()):
         return
     exchanged = torch.where(still, some.x.roll(1, 0), some.x)
-    other = _outputs(twin, some.with_x(exchanged))
+    other = _outputs(clone, some.with_x(exchanged))
     if other is None or not torch.equal(z, other):
         return
     columns = still.nonzero()[:, 0].tolist()
@@ -463,11 +475,11 @@ def _ignored_columns(twin: Setup, some: Batch, z: Tensor, varied: Tensor) -> Ite
     )
 
 
-def dropout_too_high(scene: Scene) -> Iterator[Finding]:
+def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
     """A dropout of 0.8 and more, if half as much learns better."""
     drops = {
         name: m
-        for name, m in scene.setup.model.named_modules()
+        for name, m in context.setup.model.named_modules()
         if isinstance(m, nn.modules.dropout._DropoutNd) and m.p >= 0.8
     }
     if not drops:
@@ -479,8 +491,8 @@ def dropout_too_high(scene: Scene) -> Iterator[Finding]:
                 m.p = min(m.p, 0.5)
         return setup
 
-    other = scene.what_if("dropout of at most 0.5", 60, change=milder)
-    plain = scene.what_if("60 steps as they are", 60)
+    other = context.what_if("dropout of at most 0.5", 60, change=milder)
+    plain = context.what_if("60 steps as they are", 60)
     if other is None or plain is None or not lower(other, plain):
         return
     name, worst = max(drops.items(), key=lambda item: item[1].p)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from steepest.health.check.probes import Scene, graph_nodes, head_name, head_node
+from steepest.health.check.probes import CheckContext, graph_nodes, head_name, head_node
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.replay import Replay, Setup, lr_times, mean_loss, on_logits
 
@@ -23,59 +23,59 @@ def lower(other: Replay | None, plain: Replay | None, share: float = 0.2) -> boo
     return bool(other and plain and other.finite and other.final <= (1 - share) * plain.final)
 
 
-def loss_expects_logits(scene: Scene) -> Iterator[Finding]:
+def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
     """Softmax or sigmoid before a loss that applies one itself."""
-    assert scene.first is not None
-    z = scene.first.logits
+    assert context.first is not None
+    z = context.first.logits
     head = head_name(z)
-    if scene.kind not in _ON_LOGITS or _softmax_over_rows(z):
+    if context.kind not in _ON_LOGITS or _softmax_over_rows(z):
         return
     p = z.detach()
     inside = bool(((p >= 0) & (p <= 1)).all())
     sums = p.sum(-1) if p.ndim > 1 else p
     is_softmax = inside and p.ndim > 1 and p.shape[1] > 1 and bool(((sums - 1).abs() < 1e-3).all())
-    if not (head in ("Softmax", "Sigmoid") or (is_softmax and scene.kind == "cross_entropy")):
+    if not (head in ("Softmax", "Sigmoid") or (is_softmax and context.kind == "cross_entropy")):
         return
     name = "softmax" if is_softmax or head == "Softmax" else "sigmoid"
     C = p.shape[1] if p.ndim > 1 else 1
-    floor = math.log(1 + (C - 1) / math.e) if scene.kind == "cross_entropy" else 0.313
-    seen = [
+    floor = math.log(1 + (C - 1) / math.e) if context.kind == "cross_entropy" else 0.313
+    evidence = [
         Evidence(f"outputs in [{float(p.min()):.3g}, {float(p.max()):.3g}]", "logits", name),
         Evidence(f"loss never below {floor:.3g}", "0", "for outputs between 0 and 1"),
     ]
-    shown, rate = _on_logits(scene, name)
+    shown, rate = _on_logits(context, name)
     yield Finding(
         "LOSS_EXPECTS_LOGITS",
         "warn",
-        f"the model ends in a {name}, and {_LOSS_NAMES[scene.kind]} applies its own: "
+        f"the model ends in a {name}, and {_LOSS_NAMES[context.kind]} applies its own: "
         "gradients are flattened and the loss cannot reach 0",
         f"return the logits: remove the {name} at the end of the model; apply it to show "
         f"probabilities only{rate}",
-        (*seen, *shown),
+        (*evidence, *shown),
         ("log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),),
     )
 
 
-def _on_logits(scene: Scene, name: str) -> tuple[list[Evidence], str]:
+def _on_logits(context: CheckContext, name: str) -> tuple[list[Evidence], str]:
     """What the first steps do on logits, if that is better, and the rate that they need for it.
 
     Gradients that were flattened are longer without the softmax: at the same rate they may diverge.
     """
     back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
-    other = scene.what_if("logits in place of probabilities", change=on_logits(back))
-    if other is None or scene.plain is None:
+    other = context.what_if("logits in place of probabilities", change=on_logits(back))
+    if other is None or context.plain is None:
         return [], ""
-    if other.final < scene.plain.final:
-        return [_compared(scene.plain, other, "on logits")], ""
+    if other.final < context.plain.final:
+        return [_compared(context.plain, other, "on logits")], ""
 
     def slower(setup: Setup) -> Setup:
         return lr_times(0.1)(on_logits(back)(setup))
 
-    other = scene.what_if("logits in place of probabilities, lr x 0.1", change=slower)
-    if other is None or not other.final < scene.plain.final:
+    other = context.what_if("logits in place of probabilities, lr x 0.1", change=slower)
+    if other is None or not other.final < context.plain.final:
         return [], ""
     what = "on logits, at a tenth of the rate"
-    return [_compared(scene.plain, other, what)], ", and a tenth of the learning rate"
+    return [_compared(context.plain, other, what)], ", and a tenth of the learning rate"
 
 
 def _compared(plain: Replay, other: Replay, what: str) -> Evidence:
@@ -100,9 +100,9 @@ def _softmax_over_rows(z: Tensor) -> bool:
     return dim in (0, 2**64 - 2, -2)
 
 
-def softmax_wrong_dim(scene: Scene) -> Iterator[Finding]:
-    assert scene.first is not None
-    z = scene.first.logits
+def softmax_wrong_dim(context: CheckContext) -> Iterator[Finding]:
+    assert context.first is not None
+    z = context.first.logits
     if not _softmax_over_rows(z):
         return
     p = z.detach()
@@ -120,9 +120,9 @@ def softmax_wrong_dim(scene: Scene) -> Iterator[Finding]:
     )
 
 
-def nll_without_logsoftmax(scene: Scene) -> Iterator[Finding]:
-    z = scene.logits
-    if scene.kind != "nll" or z.ndim < 2:
+def nll_without_logsoftmax(context: CheckContext) -> Iterator[Finding]:
+    z = context.logits
+    if context.kind != "nll" or z.ndim < 2:
         return
     gap = float(torch.logsumexp(z.double(), 1).abs().median())
     if gap > 1e-3:
@@ -135,9 +135,9 @@ def nll_without_logsoftmax(scene: Scene) -> Iterator[Finding]:
         )
 
 
-def single_output_ce(scene: Scene) -> Iterator[Finding]:
-    z = scene.logits
-    if scene.kind == "cross_entropy" and z.ndim == 2 and z.shape[1] == 1:
+def single_output_ce(context: CheckContext) -> Iterator[Finding]:
+    z = context.logits
+    if context.kind == "cross_entropy" and z.ndim == 2 and z.shape[1] == 1:
         yield Finding(
             "SINGLE_OUTPUT_CE",
             "error",
@@ -145,15 +145,15 @@ def single_output_ce(scene: Scene) -> Iterator[Finding]:
             "two outputs: nn.Linear(h, 2); or nn.BCEWithLogitsLoss() with targets of 0.0 and 1.0",
             (
                 Evidence("1 output", "at least 2"),
-                Evidence(f"loss {scene.loss_at_start:.3g}", "about 0.69"),
+                Evidence(f"loss {context.loss_at_start:.3g}", "about 0.69"),
             ),
         )
 
 
-def mse_for_classes(scene: Scene) -> Iterator[Finding]:
+def mse_for_classes(context: CheckContext) -> Iterator[Finding]:
     """Squared or absolute error where the targets are classes."""
-    y, z = scene.probe.target, scene.logits
-    if scene.kind not in ("mse", "l1") or not isinstance(y, Tensor):
+    y, z = context.probe.target, context.logits
+    if context.kind not in ("mse", "l1") or not isinstance(y, Tensor):
         return
     if y.shape != z.shape:
         yield Finding(
@@ -164,25 +164,25 @@ def mse_for_classes(scene: Scene) -> Iterator[Finding]:
             "nn.CrossEntropyLoss() for class indices; or targets of the outputs' shape",
             (Evidence(f"targets of shape {tuple(y.shape)}", f"{tuple(z.shape)}"),),
         )
-    elif scene.labels is not None and y.ndim == 2 and y.shape[1] > 1:
+    elif context.labels is not None and y.ndim == 2 and y.shape[1] > 1:
         yield Finding(
             "MSE_FOR_CLASSES",
             "info",
             "one-hot targets with a squared error (Brier score): cross entropy learns faster",
             "nn.CrossEntropyLoss()",
-            (Evidence(f"loss kind {scene.kind}", "cross entropy"),),
+            (Evidence(f"loss kind {context.kind}", "cross entropy"),),
         )
 
 
-def unstable_log(scene: Scene) -> Iterator[Finding]:
+def unstable_log(context: CheckContext) -> Iterator[Finding]:
     """Log of a softmax or sigmoid with nothing that keeps it from 0."""
-    assert scene.first is not None
-    z = scene.first.logits
-    loss = scene.first.setup.loss_of(scene.first.output, scene.probe.target)
+    assert context.first is not None
+    z = context.first.logits
+    loss = context.first.setup.loss_of(context.first.output, context.probe.target)
     chains = [z.grad_fn, loss.grad_fn]
     if not any(_bare_log(node) for root in chains for node in graph_nodes(root, 2000)):
         return
-    plain = scene.plain
+    plain = context.plain
     broken = plain is not None and not plain.finite
     yield Finding(
         "UNSTABLE_LOG",
@@ -201,58 +201,58 @@ def _bare_log(node: object) -> bool:
     return any(p.startswith(("SoftmaxBackward", "SigmoidBackward")) for p in parents)
 
 
-def sum_reduction(scene: Scene) -> Iterator[Finding]:
+def sum_reduction(context: CheckContext) -> Iterator[Finding]:
     """The gradient grows with the batch; loud only if the mean learns better at the same rate."""
-    if not scene.summed:
+    if not context.summed:
         return
-    B = scene.batches[0].rows
-    other = scene.what_if("the mean in place of the sum", change=mean_loss)
-    harmful = lower(other, scene.plain)
-    seen = [Evidence(f"loss of a batch twice over is twice as large, {B} rows", "the same")]
-    if harmful and other and scene.plain:
-        seen.append(_compared(scene.plain, other, "with the mean"))
+    B = context.batches[0].rows
+    other = context.what_if("the mean in place of the sum", change=mean_loss)
+    harmful = lower(other, context.plain)
+    evidence = [Evidence(f"loss of a batch twice over is twice as large, {B} rows", "the same")]
+    if harmful and other and context.plain:
+        evidence.append(_compared(context.plain, other, "with the mean"))
     yield Finding(
         "SUM_REDUCTION",
         "warn" if harmful else "info",
         f"the loss is summed over the batch: gradients are {B} times as long as those of the mean",
         'reduction="mean", or divide the learning rate by the batch size',
-        tuple(seen),
+        tuple(evidence),
         ("too high a learning rate: the same rate learns with the mean",) if harmful else (),
         "confirmed" if harmful else "fact",
     )
 
 
-def output_activation(scene: Scene) -> Iterator[Finding]:
+def output_activation(context: CheckContext) -> Iterator[Finding]:
     """A bounded or one-sided function on the logits."""
-    assert scene.first is not None
-    head, z = head_name(scene.first.logits), scene.logits
-    if scene.kind not in _ON_LOGITS or z.ndim > 2:
+    assert context.first is not None
+    head, z = head_name(context.first.logits), context.logits
+    if context.kind not in _ON_LOGITS or z.ndim > 2:
         return
     zeros = float((z == 0).float().mean())
     one_sided = head in ("Relu", "Threshold") or (float(z.min()) == 0 and 0.1 < zeros < 1)
     bounded = head in ("Tanh", "Hardtanh", "Hardsigmoid", "Relu6")
     if not (one_sided and head in ("Relu", "Threshold", "ClampMin", "ClampMax")) and not bounded:
         return
-    C = scene.classes
-    seen = [Evidence(f"outputs in [{float(z.min()):.3g}, {float(z.max()):.3g}]", "any number")]
+    C = context.classes
+    evidence = [Evidence(f"outputs in [{float(z.min()):.3g}, {float(z.max()):.3g}]", "any number")]
     if bounded and C > 1:
         floor = math.log(1 + (C - 1) * math.exp(-2))
-        seen.append(Evidence(f"loss never below {floor:.3g}", "0", "outputs in [-1, 1]"))
+        evidence.append(Evidence(f"loss never below {floor:.3g}", "0", "outputs in [-1, 1]"))
     else:
-        seen.append(Evidence(f"{zeros:.0%} of the outputs are exactly 0", "0 %"))
+        evidence.append(Evidence(f"{zeros:.0%} of the outputs are exactly 0", "0 %"))
     yield Finding(
         "OUTPUT_ACTIVATION",
         "warn",
         f"the logits go through {head.lower()}: "
         + ("they are bounded" if bounded else "no gradient comes back from those below 0"),
         f"remove the {head.lower()} after the last layer",
-        tuple(seen),
+        tuple(evidence),
     )
 
 
-def class_weights_inverted(scene: Scene) -> Iterator[Finding]:
+def class_weights_inverted(context: CheckContext) -> Iterator[Finding]:
     """Weights that rise with the frequency of a class."""
-    loss_fn, y = scene.setup.loss_fn, scene.labels
+    loss_fn, y = context.setup.loss_fn, context.labels
     if not isinstance(loss_fn, nn.Module) or y is None or len(y) < 60 or bool((y < 0).any()):
         return
     counts = y.bincount().double()
@@ -269,11 +269,11 @@ def class_weights_inverted(scene: Scene) -> Iterator[Finding]:
     correlation = float(torch.corrcoef(ranks)[0, 1])
     if correlation <= 0.5:
         return
-    seen = f"weights {[round(float(v), 3) for v in w[:6]]}, rows {counts[:6].int().tolist()}"
+    measured = f"weights {[round(float(v), 3) for v in w[:6]]}, rows {counts[:6].int().tolist()}"
     yield Finding(
         "CLASS_WEIGHTS_INVERTED",
         "warn",
         "frequent classes weigh more than rare ones: the imbalance is made worse",
         "weight = counts.sum() / (len(counts) * counts)",
-        (Evidence(seen, "the larger the count, the smaller the weight"),),
+        (Evidence(measured, "the larger the count, the smaller the weight"),),
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import Scene
+from steepest.health.check.probes import CheckContext
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.replay.replay import first_tensor
 
@@ -42,9 +42,9 @@ class Broken:
     @property
     def evidence(self) -> Evidence:
         counts = ((self.nans, "NaN"), (self.infinities, "infinite"))
-        found = " and ".join(f"{count} {what}" for count, what in counts if count)
+        measured = " and ".join(f"{count} {what}" for count, what in counts if count)
         where = f"first {self.name}[{', '.join(map(str, self.index))}]" if self.index else self.name
-        return Evidence(f"{found} of {self.size} values", "all finite", where)
+        return Evidence(f"{measured} of {self.size} values", "all finite", where)
 
     @property
     def fix(self) -> str:
@@ -55,12 +55,12 @@ class Broken:
         return f"model.get_{'parameter' if self.is_parameter else 'buffer'}({self.name!r}).zero_()"
 
 
-def nonfinite_weights(scene: Scene) -> Iterator[Finding]:
+def nonfinite_weights(context: CheckContext) -> Iterator[Finding]:
     """NaN or infinity among the parameters or in a buffer."""
-    found = list(broken(scene.setup.model))
-    certain = [one for one in found if one.certain]
-    if not certain and found and _reach_the_outputs(scene) is not False:
-        certain = found
+    suspects = list(broken(context.setup.model))
+    certain = [one for one in suspects if one.certain]
+    if not certain and suspects and _reach_the_outputs(context) is not False:
+        certain = suspects
     if not certain:
         return
     names = ", ".join(one.name for one in certain[:_SHOWN])
@@ -102,17 +102,17 @@ def _readable(tensor: Tensor) -> bool:
     return tensor.is_floating_point() or tensor.is_complex()
 
 
-def _reach_the_outputs(scene: Scene) -> bool | None:
+def _reach_the_outputs(context: CheckContext) -> bool | None:
     """Whether finite rows get outputs that are not finite; None if there are no such rows."""
-    inputs = [t for t in (*scene.probe.args, *scene.probe.kwargs.values()) if _is_floating(t)]
-    if not scene.batches or not all(bool(t.isfinite().all()) for t in inputs):
+    inputs = [t for t in (*context.probe.args, *context.probe.kwargs.values()) if _is_floating(t)]
+    if not context.batches or not all(bool(t.isfinite().all()) for t in inputs):
         return None
-    twin = scene.setup.copy()
-    if twin is None:
+    clone = context.setup.copy()
+    if clone is None:
         return None
     seed_generators(0)
     with torch.no_grad():
-        z = first_tensor(twin.outputs(scene.probe))
+        z = first_tensor(clone.outputs(context.probe))
     return None if z is None else not bool(z.isfinite().all())
 
 

@@ -8,17 +8,17 @@ import torch
 
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.watch.rules.unfinished import RESTING, finding, still_falling
-from steepest.health.watch.seen import Evaluation, Held, Seen
+from steepest.health.watch.trace import Evaluation, OptimizerTrace, TrainingTrace
 
-Rule = Callable[[Seen], Iterator[Finding]]
+Rule = Callable[[TrainingTrace], Iterator[Finding]]
 
 _FEWEST_ROWS = 100  # of a validation part that is judged
 
 
-def no_zero_grad(seen: Seen) -> Iterator[Finding]:
+def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     """Each backward pass since the last step began with the gradients of that step."""
-    for held in seen.held:
-        if held.dirty_steps >= 2:
+    for optimizer_trace in trace.optimizers:
+        if optimizer_trace.dirty_steps >= 2:
             yield Finding(
                 "NO_ZERO_GRAD",
                 "error",
@@ -28,51 +28,55 @@ def no_zero_grad(seen: Seen) -> Iterator[Finding]:
                     Evidence(
                         "the gradients of the last step at the start of the next backward pass",
                         "none, or zero",
-                        f"{held.dirty_steps} steps in a row, {_name(held)}",
+                        f"{optimizer_trace.dirty_steps} steps in a row, {_name(optimizer_trace)}",
                     ),
                 ),
                 ("gradient accumulation: a step was taken in between each time",),
                 "fact",
-                seen.steps,
+                trace.steps,
             )
 
 
-def no_step(seen: Seen) -> Iterator[Finding]:
+def no_step(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients are made and cleared again and again, and no step is taken."""
-    if seen.held and seen.steps == 0 and seen.backwards >= 5:
-        several = seen.clean_backwards >= 4 * len(seen.held) or seen.backwards >= 64
-        if several:
+    if trace.optimizers and trace.steps == 0 and trace.backwards >= 5:
+        repeated = trace.clean_backwards >= 4 * len(trace.optimizers) or trace.backwards >= 64
+        if repeated:
             yield Finding(
                 "NO_STEP",
                 "error",
-                f"{seen.backwards} backward passes and not one optimizer.step()",
+                f"{trace.backwards} backward passes and not one optimizer.step()",
                 "optimizer.step()  # after loss.backward()",
-                (Evidence("0 steps", "1", f"{seen.backwards} backward passes"),),
+                (Evidence("0 steps", "1", f"{trace.backwards} backward passes"),),
                 ("gradient accumulation: the gradients were cleared in between",),
                 "fact",
             )
 
 
-def zero_after_backward(seen: Seen) -> Iterator[Finding]:
+def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients came, and at the step there are none."""
-    for held in seen.held:
-        if held.emptied_steps >= 2:
+    for optimizer_trace in trace.optimizers:
+        if optimizer_trace.emptied_steps >= 2:
             yield Finding(
                 "ZERO_AFTER_BACKWARD",
                 "error",
                 "the gradients are cleared between backward() and step(): no step moves anything",
                 "optimizer.zero_grad(); loss.backward(); optimizer.step()  # in this order",
-                (Evidence("no gradient at the step", "those of backward()", _name(held)),),
+                (
+                    Evidence(
+                        "no gradient at the step", "those of backward()", _name(optimizer_trace)
+                    ),
+                ),
                 ("a net without gradients: backward() made some",),
                 "fact",
-                seen.steps,
+                trace.steps,
             )
 
 
-def state_reset(seen: Seen) -> Iterator[Finding]:
+def state_reset(trace: TrainingTrace) -> Iterator[Finding]:
     """Weights jump between two steps, and the loss goes back towards its start."""
-    if seen.reset is not None:
-        jump = seen.reset
+    if trace.reset is not None:
+        jump = trace.reset
         yield Finding(
             "STATE_RESET",
             "warn",
@@ -84,13 +88,13 @@ def state_reset(seen: Seen) -> Iterator[Finding]:
             ),
             ("weights averaged or put back on purpose: the loss would not rise to its start",),
             "fact",
-            seen.steps,
+            trace.steps,
         )
 
 
-def train_in_eval_mode(seen: Seen) -> Iterator[Finding]:
+def train_in_eval_mode(trace: TrainingTrace) -> Iterator[Finding]:
     """Dropout and batch norm rest while gradients are taken."""
-    if seen.frozen_forwards >= 3 and seen.backwards >= 3:
+    if trace.frozen_forwards >= 3 and trace.backwards >= 3:
         yield Finding(
             "TRAIN_IN_EVAL_MODE",
             "warn",
@@ -99,13 +103,13 @@ def train_in_eval_mode(seen: Seen) -> Iterator[Finding]:
             (Evidence("model.training is False", "True", "training forward passes"),),
             ("frozen on purpose: their own parameters want gradients",),
             "fact",
-            seen.steps,
+            trace.steps,
         )
 
 
-def eval_in_train_mode(seen: Seen) -> Iterator[Finding]:
+def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
     """Dropout and batch norm are at work while rows are evaluated."""
-    if seen.lax_forwards >= 2:
+    if trace.lax_forwards >= 2:
         yield Finding(
             "EVAL_IN_TRAIN_MODE",
             "warn",
@@ -113,20 +117,20 @@ def eval_in_train_mode(seen: Seen) -> Iterator[Finding]:
             "model.eval()  # before evaluating, and model.train() after it",
             (
                 Evidence(
-                    f"{', '.join(seen.lax_names[:3])} in train mode",
+                    f"{', '.join(trace.lax_names[:3])} in train mode",
                     "eval mode",
-                    f"{seen.lax_forwards} forward passes without gradients",
+                    f"{trace.lax_forwards} forward passes without gradients",
                 ),
             ),
             ("the rows of the training step: they are others",),
             "fact",
-            seen.steps,
+            trace.steps,
         )
 
 
-def ascent(seen: Seen) -> Iterator[Finding]:
+def ascent(trace: TrainingTrace) -> Iterator[Finding]:
     """The gradient that arrives raises the true class's loss."""
-    if len(seen.uphill) >= 5 and sum(seen.uphill) >= 0.9 * len(seen.uphill):
+    if len(trace.uphill) >= 5 and sum(trace.uphill) >= 0.9 * len(trace.uphill):
         yield Finding(
             "ASCENT",
             "error",
@@ -134,53 +138,53 @@ def ascent(seen: Seen) -> Iterator[Finding]:
             "loss.backward()  # not (-loss).backward()",
             (
                 Evidence(
-                    f"dL/dz of the true class positive in {sum(seen.uphill)} of "
-                    f"{len(seen.uphill)} steps",
+                    f"dL/dz of the true class positive in {sum(trace.uphill)} of "
+                    f"{len(trace.uphill)} steps",
                     "negative",
                 ),
             ),
             ("a high learning rate: the sign of the gradient does not depend on it",),
             "fact",
-            seen.steps,
+            trace.steps,
         )
 
 
-def same_batch(seen: Seen) -> Iterator[Finding]:
+def same_batch(trace: TrainingTrace) -> Iterator[Finding]:
     """One and the same minibatch in each step. Right for full-batch descent, so only a note."""
-    if seen.same_batch >= 6 and seen.steps >= 6:
+    if trace.same_batch >= 6 and trace.steps >= 6:
         yield Finding(
             "SAME_BATCH",
             "info",
             "each step takes the same rows: all of them, or the first batch again and again?",
             "for x, y in loader: ...  # not next(iter(loader)) inside the loop",
-            (Evidence(f"the same inputs in {seen.same_batch + 1} looks", "others"),),
+            (Evidence(f"the same inputs in {trace.same_batch + 1} looks", "others"),),
             confidence="fact",
-            step=seen.steps,
+            step=trace.steps,
         )
 
 
-def unshuffled(seen: Seen) -> Iterator[Finding]:
+def unshuffled(trace: TrainingTrace) -> Iterator[Finding]:
     """Labels come in long runs: batches hold few classes."""
-    if len(seen.labels) < 10 or seen.steps > 400 or (seen.steps > 40 and seen.steps % 100):
+    if len(trace.labels) < 10 or trace.steps > 400 or (trace.steps > 40 and trace.steps % 100):
         return
-    y = torch.cat(seen.labels)
+    y = torch.cat(trace.labels)
     sizes = y[y >= 0].bincount().double()
     share = sizes[sizes > 0] / sizes.sum()
     if len(share) < 2 or len(y) < 100:
         return
-    rows = [len(part) for part in seen.labels]
-    found = statistics.mean(len(part.bincount().nonzero()) for part in seen.labels)
+    rows = [len(part) for part in trace.labels]
+    classes = statistics.mean(len(part.bincount().nonzero()) for part in trace.labels)
     expected = statistics.mean(float((1 - (1 - share) ** n).sum()) for n in rows)
-    if found < 0.7 * expected and _runs(y) < -6:
+    if classes < 0.7 * expected and _runs(y) < -6:
         yield Finding(
             "UNSHUFFLED_SORTED",
-            "error" if found <= 1.5 else "warn",
+            "error" if classes <= 1.5 else "warn",
             "the rows come sorted by class: most minibatches hold few classes",
             "DataLoader(..., shuffle=True)",
-            (Evidence(f"{found:.1f} classes a minibatch", f"{expected:.1f} if shuffled"),),
+            (Evidence(f"{classes:.1f} classes a minibatch", f"{expected:.1f} if shuffled"),),
             ("shuffle=False on mixed rows: the labels come in runs here",),
             "fact",
-            seen.steps,
+            trace.steps,
         )
 
 
@@ -195,10 +199,10 @@ def _runs(y: torch.Tensor) -> float:
     return (runs - expected) / spread
 
 
-def premature_nan(seen: Seen) -> Iterator[Finding]:
+def premature_nan(trace: TrainingTrace) -> Iterator[Finding]:
     """The loss is not finite: a consequence, and an error where no cause was found."""
-    if seen.first_nonfinite is not None:
-        step, where = seen.first_nonfinite
+    if trace.first_nonfinite is not None:
+        step, where = trace.first_nonfinite
         yield Finding(
             "PREMATURE_NAN",
             "error",
@@ -210,14 +214,18 @@ def premature_nan(seen: Seen) -> Iterator[Finding]:
         )
 
 
-def clip_too_tight(seen: Seen) -> Iterator[Finding]:
+def clip_too_tight(trace: TrainingTrace) -> Iterator[Finding]:
     """Plain SGD with gradients clipped to less than a hundredth, and no progress."""
-    for held in seen.held:
-        ratios = held.clip_ratios
-        if len(ratios) < 10 or not isinstance(held.optimizer, torch.optim.SGD) or seen.steps < 100:
+    for optimizer_trace in trace.optimizers:
+        ratios = optimizer_trace.clip_ratios
+        if (
+            len(ratios) < 10
+            or not isinstance(optimizer_trace.optimizer, torch.optim.SGD)
+            or trace.steps < 100
+        ):
             continue
         ratio = statistics.median(ratios)
-        stuck = seen.losses and seen.loss_now > 0.8 * seen.losses[0]
+        stuck = trace.losses and trace.loss_now > 0.8 * trace.losses[0]
         if ratio < 0.01 and stuck:
             yield Finding(
                 "CLIP_TOO_TIGHT",
@@ -226,42 +234,45 @@ def clip_too_tight(seen: Seen) -> Iterator[Finding]:
                 "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
                 (
                     Evidence(f"{ratio:.2g} of the gradient at the step", "0.1 or more"),
-                    Evidence(f"loss {seen.loss_now:.3g}", f"well below {seen.losses[0]:.3g}"),
+                    Evidence(f"loss {trace.loss_now:.3g}", f"well below {trace.losses[0]:.3g}"),
                 ),
                 ("Adam, whose steps do not depend on the gradient's size: this is SGD",),
                 "suspected",
-                seen.steps,
+                trace.steps,
             )
 
 
-def schedule_collapse(seen: Seen) -> Iterator[Finding]:
+def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     """The rate fell to a thousandth in the first fifth of the steps, and the loss is still high."""
-    for held in seen.held:
-        at = held.collapsed_at
-        if at is None or held.steps < max(5 * at, at + 50):
+    for optimizer_trace in trace.optimizers:
+        at = optimizer_trace.collapsed_at
+        if at is None or optimizer_trace.steps < max(5 * at, at + 50):
             continue
-        if math.isfinite(seen.prior_loss) and seen.loss_now > 0.5 * seen.prior_loss:
+        if math.isfinite(trace.prior_loss) and trace.loss_now > 0.5 * trace.prior_loss:
             yield Finding(
                 "SCHEDULE_COLLAPSE",
                 "warn",
-                f"the learning rate has fallen to {held.lr():.2g} after {at} steps",
+                f"the learning rate has fallen to {optimizer_trace.lr():.2g} after {at} steps",
                 "scheduler.step() once an epoch, or a schedule as long as the training",
                 (
-                    Evidence(f"lr {held.lr():.2g} at step {at}", f"{held.highest_lr:.2g}"),
-                    Evidence(f"loss {seen.loss_now:.3g}", f"below {0.5 * seen.prior_loss:.3g}"),
+                    Evidence(
+                        f"lr {optimizer_trace.lr():.2g} at step {at}",
+                        f"{optimizer_trace.highest_lr:.2g}",
+                    ),
+                    Evidence(f"loss {trace.loss_now:.3g}", f"below {0.5 * trace.prior_loss:.3g}"),
                 ),
                 ("the end of a schedule: it fell in the first fifth of the steps",),
                 "fact",
-                seen.steps,
+                trace.steps,
             )
 
 
 # After an evaluation.
 
 
-def overfit(seen: Seen) -> Iterator[Finding]:
+def overfit(trace: TrainingTrace) -> Iterator[Finding]:
     """Validation loss well above its best while the training loss falls, for three evaluations."""
-    known = [e for e in seen.evaluations if math.isfinite(e.loss)]
+    known = [e for e in trace.evaluations if math.isfinite(e.loss)]
     if len(known) < 4:
         return
     best = min(range(len(known)), key=lambda i: known[i].loss)
@@ -289,34 +300,34 @@ def overfit(seen: Seen) -> Iterator[Finding]:
         ),
         ("noise of a small validation part: more than two standard errors",),
         "confirmed",
-        seen.steps,
+        trace.steps,
     )
 
 
-def metric_wrong(seen: Seen) -> Iterator[Finding]:
+def metric_wrong(trace: TrainingTrace) -> Iterator[Finding]:
     """The accuracy that the loop reports is not that of the outputs it saw."""
-    one = seen.evaluations[-1]
+    one = trace.evaluations[-1]
     if one.reported is None or one.confusion is None or one.rows < 20:
         return
-    told, own = one.reported[1], one.accuracy
+    reported, measured = one.reported[1], one.accuracy
     balanced = float(one.recalls.mean())
-    if not 0 <= told <= 1 or min(abs(told - own), abs(told - balanced)) <= 0.01:
+    if not 0 <= reported <= 1 or min(abs(reported - measured), abs(reported - balanced)) <= 0.01:
         return
     yield Finding(
         "METRIC_WRONG",
         "warn",
-        f"the loop reports an accuracy of {told:.1%}, and its outputs give {own:.1%}",
+        f"the loop reports an accuracy of {reported:.1%}, and its outputs give {measured:.1%}",
         "predicted = logits.argmax(dim=1)  # (logits > 0) for one output",
-        (Evidence(f"{told:.1%} reported", f"{own:.1%}, or {balanced:.1%} balanced"),),
+        (Evidence(f"{reported:.1%} reported", f"{measured:.1%}, or {balanced:.1%} balanced"),),
         confidence="fact",
-        step=seen.steps,
+        step=trace.steps,
     )
 
 
-def val_labels_mismatch(seen: Seen) -> Iterator[Finding]:
+def val_labels_mismatch(trace: TrainingTrace) -> Iterator[Finding]:
     """Validation classes are told apart, under other numbers."""
-    one = seen.evaluations[-1]
-    if not _judged(one) or len(seen.train_hits) < 5:
+    one = trace.evaluations[-1]
+    if not _judged(one) or len(trace.train_hits) < 5:
         return
     assert one.confusion is not None
     from scipy.optimize import linear_sum_assignment
@@ -324,7 +335,7 @@ def val_labels_mismatch(seen: Seen) -> Iterator[Finding]:
     table = one.confusion.numpy()
     rows, columns = linear_sum_assignment(-table)
     best = float(table[rows, columns].sum() / table.sum())
-    train = statistics.mean(list(seen.train_hits)[-5:])
+    train = statistics.mean(list(trace.train_hits)[-5:])
     if best - one.accuracy < 0.3 or train < 0.7 or best < 0.6:
         return
     mapping = ", ".join(f"{t} is {p}" for t, p in zip(rows, columns, strict=True) if t != p)
@@ -339,26 +350,26 @@ def val_labels_mismatch(seen: Seen) -> Iterator[Finding]:
         ),
         ("overfitting: it would not be cured by a renumbering",),
         "confirmed",
-        seen.steps,
+        trace.steps,
     )
 
 
-def labels_shuffled(seen: Seen) -> Iterator[Finding]:
+def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
     """Training rows are learned, and validation stays at the majority class."""
-    known = [e for e in seen.evaluations if _judged(e)]
-    if len(known) < 3 or len(seen.train_hits) < 5:
+    known = [e for e in trace.evaluations if _judged(e)]
+    if len(known) < 3 or len(trace.train_hits) < 5:
         return
     one = known[-1]
     assert one.confusion is not None
     majority = float(one.confusion.sum(1).max() / one.confusion.sum())
     error = math.sqrt(majority * (1 - majority) / one.rows)
-    train = statistics.mean(list(seen.train_hits)[-20:])
+    train = statistics.mean(list(trace.train_hits)[-20:])
     share = one.confusion.sum(1) / one.confusion.sum()
     agreement = float((share**2).sum())  # of labels drawn without looking
     mean = statistics.mean(e.accuracy for e in known)
     at_chance = agreement - 4 * error <= mean <= majority + 2 * error
     gap = 0.2 if len(known) < 6 else 0.12
-    learned = seen.loss_now < 0.97 * seen.prior_loss
+    learned = trace.loss_now < 0.97 * trace.prior_loss
     if train - mean <= gap or not at_chance or not learned:
         return
     yield Finding(
@@ -371,14 +382,14 @@ def labels_shuffled(seen: Seen) -> Iterator[Finding]:
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
         ),
         confidence="confirmed",
-        step=seen.steps,
+        step=trace.steps,
     )  # fmt: skip
 
 
-def imbalance_collapse(seen: Seen) -> Iterator[Finding]:
+def imbalance_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     """Nearly everything is called the largest class, and the rare ones are never found."""
-    known = [e for e in seen.evaluations if _judged(e)]
-    if len(known) < 2 or seen.steps < 50:
+    known = [e for e in trace.evaluations if _judged(e)]
+    if len(known) < 2 or trace.steps < 50:
         return
     one = known[-1]
     assert one.confusion is not None
@@ -401,29 +412,29 @@ def imbalance_collapse(seen: Seen) -> Iterator[Finding]:
         ),
         ("a collapse of balanced classes: these are not balanced",),
         "confirmed",
-        seen.steps,
+        trace.steps,
     )  # fmt: skip
 
 
-def stopped_too_early(seen: Seen) -> Iterator[Finding]:
+def stopped_too_early(trace: TrainingTrace) -> Iterator[Finding]:
     """The validation loss was still falling. A note: who looks on may have seen a part only."""
-    known = [e for e in seen.evaluations if e.rows and e.step]
-    rests = any(h.lr() <= RESTING * h.highest_lr * (1 + 1e-9) for h in seen.held)
+    known = [e for e in trace.evaluations if e.rows and e.step]
+    rests = any(h.lr() <= RESTING * h.highest_lr * (1 + 1e-9) for h in trace.optimizers)
     if rests or len({e.rows for e in known}) != 1:
         return
     steps, losses = [e.step for e in known], [e.loss for e in known]
-    course = still_falling(steps, losses, known[-1].rows, seen.prior_loss)
+    course = still_falling(steps, losses, known[-1].rows, trace.prior_loss)
     if course is not None:
         fix = f"more epochs: {steps[-1]} steps more"
-        yield finding(course, of="validation loss", severity="info", fix=fix, step=seen.steps)
+        yield finding(course, of="validation loss", severity="info", fix=fix, step=trace.steps)
 
 
 def _judged(one: Evaluation) -> bool:
     return one.confusion is not None and one.rows >= _FEWEST_ROWS
 
 
-def _name(held: Held) -> str:
-    return type(held.optimizer).__name__
+def _name(optimizer_trace: OptimizerTrace) -> str:
+    return type(optimizer_trace.optimizer).__name__
 
 
 AFTER_STEP: tuple[Rule, ...] = (

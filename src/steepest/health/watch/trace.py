@@ -19,7 +19,7 @@ _EPOCH_LABELS = 400
 
 
 @dataclass
-class Held:
+class OptimizerTrace:
     """An optimizer and what was seen of it. sentinels: a few of its parameters."""
 
     optimizer: torch.optim.Optimizer
@@ -105,11 +105,11 @@ class Jump:
     after: float = math.nan
 
 
-class Seen:
+class TrainingTrace:
     """All that the rules of a training may look at."""
 
     def __init__(self, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
-        self.held = [Held(o, _sentinels(o)) for o in optimizers]
+        self.optimizers = [OptimizerTrace(o, _sentinels(o)) for o in optimizers]
         self.steps = 0
         self.backwards = 0
         self.shared = 0  # forward passes that had their backward pass in common with others
@@ -178,7 +178,7 @@ class Seen:
 
     @property
     def prior_loss(self) -> float:
-        """H(pi) of the labels that were seen: the best loss without looking at the input."""
+        """H(pi) of the labels that were trace: the best loss without looking at the input."""
         if not self.labels:
             return math.log(self.classes) if self.classes > 1 else math.nan
         if self._prior[0] != len(self.labels):
