@@ -224,7 +224,7 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
     ),
     "multilabel": (
         tags,
-        {**RARE, "loss": "multilabel", "hidden": (32,)},
+        {**RARE, "task": "multilabel", "hidden": (32,)},
         {"none": {}, "pos_weight 3": {"pos_weight": 3.0}},
     ),
     "focal": (

@@ -76,7 +76,7 @@ def objective(model, classes, labels=None):
     rng = np.random.default_rng(0)
     y = np.arange(60) % classes if labels is None else labels
     x = rng.normal(size=(60, 4)).astype(np.float32)
-    settings = {} if labels is None else {"loss": "multilabel"}
+    settings = {} if labels is None else {"task": "multilabel"}
     before = [p.detach().clone() for p in model.parameters()]
     ready = prepare(model, (x, y), Recipe(**settings))
     assert all(map(torch.equal, model.parameters(), before))

@@ -150,7 +150,7 @@ def test_several_classes_in_a_row(tmp_path):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(120, 4))
     run = sp.train(
-        None, (X, (X[:, :3] > 0).astype(int)), loss="multilabel", epochs=2, progress="none"
+        None, (X, (X[:, :3] > 0).astype(int)), task="multilabel", epochs=2, progress="none"
     )
     page = page_of(run, tmp_path)
     assert "Confusion matrix" in page.text

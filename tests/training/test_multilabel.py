@@ -26,7 +26,7 @@ def tags():
 
 
 def train(data, model=None, **settings):
-    return sp.train(model, data, loss="multilabel", progress="none", **settings)
+    return sp.train(model, data, task="multilabel", progress="none", **settings)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -83,7 +83,7 @@ def test_both_engines_take_the_same_steps(settings):
     native = pytest.importorskip("steepest.engine.native")
     if native.extension() is None:
         pytest.skip("the native engine is not built here")
-    recipe = sp.Recipe(loss="multilabel", batch_size=32, lr=0.5, **settings)
+    recipe = sp.Recipe(task="multilabel", batch_size=32, lr=0.5, **settings)
     losses, models = [], []
     for engine in (native.NativeEngine(), TorchEngine()):
         own = plan(recipe)
@@ -107,7 +107,7 @@ def test_both_engines_take_the_same_steps(settings):
     ],
 )
 def test_the_loss_is_that_of_bce_with_logits(settings, arguments):
-    own = plan(sp.Recipe(loss="multilabel", **settings))
+    own = plan(sp.Recipe(task="multilabel", **settings))
     z, y = torch.randn(9, 4), torch.from_numpy(own.targets[:9])
     expected = nn.BCEWithLogitsLoss(**arguments)(z, y.float())
     assert own.loss(z, y).item() == pytest.approx(expected.item(), rel=1e-5)
@@ -118,7 +118,7 @@ def test_several_columns_of_a_table_are_the_target(steepest, tags, tmp_path):
     columns = {f"x{i}": X[:, i] for i in range(12)}
     frame = pl.DataFrame(columns | {name: Y[:, k] for k, name in enumerate("abcd")})
     frame.write_csv(tmp_path / "tags.csv")
-    flags = ["--target", "a,b,c,d", "--loss", "multilabel", "--epochs", "20", "--out", "run"]
+    flags = ["--target", "a,b,c,d", "--task", "multilabel", "--epochs", "20", "--out", "run"]
     trained = steepest("train", "tags.csv", *flags, "--json")
     assert trained.json["classes"] == ["a", "b", "c", "d"]
     assert steepest("evaluate", "run", "tags.csv", "--json").json["accuracy"] > 0.4
@@ -126,7 +126,7 @@ def test_several_columns_of_a_table_are_the_target(steepest, tags, tmp_path):
     out = steepest("predict", "run", "tags.csv", "--proba").out.splitlines()
     assert out[0] == "a,b,c,d,p(a),p(b),p(c),p(d)"
     assert len(out) == 501
-    assert json.loads((tmp_path / "run" / "classifier.json").read_text())["classes"]["several"]
+    assert json.loads((tmp_path / "run" / "classifier.json").read_text())["classes"]["multilabel"]
 
 
 def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
@@ -151,7 +151,7 @@ def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
             lambda X, Y: (X, Y),
             {"loss": "cross_entropy"},
             TargetError,
-            "must be one-hot rows, with one 1 and else 0, but row 1 is [0, 0, 0, 0]; if rows may have several classes or none, set loss to 'multilabel'",
+            "must be one-hot rows, with one 1 and else 0, but row 1 is [0, 0, 0, 0]; if rows may have several classes or none, set task to 'multilabel'",
         ),
         (
             lambda X, Y: (X, np.c_[Y, np.zeros(len(Y), dtype=int)]),
@@ -163,7 +163,7 @@ def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
             lambda X, Y: (X, np.array(["a", "b"])[Y[:, 0]]),
             {},
             TargetError,
-            "loss multilabel needs labels of shape (N, K), rows of 0 and 1, but they are of shape (450,)",
+            "task multilabel needs labels of shape (N, K), rows of 0 and 1, but they are of shape (450,)",
         ),
         (
             lambda X, Y: (X, Y),
@@ -175,7 +175,7 @@ def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
 )
 def test_what_does_not_fit_is_refused(tags, change, settings, kind, message):
     with pytest.raises(kind) as error:
-        sp.train(None, change(*tags), progress="none", **{"loss": "multilabel", **settings})
+        sp.train(None, change(*tags), progress="none", **{"task": "multilabel", **settings})
     assert message in str(error.value)
 
 
@@ -224,4 +224,40 @@ def test_columns_of_a_table_that_are_one_hot_are_classes_with_their_names():
     frame = pl.DataFrame({"x": ROWS[:, 0], "cat": ONE_HOT[:, 0], "dog": ONE_HOT[:, 1]})
     run = sp.train(None, frame, target="cat,dog", epochs=1, progress="none")
     assert run.classifier.classes.names == ("cat", "dog")
-    assert run.classifier.classes.several is False
+    assert run.classifier.classes.multilabel is False
+
+
+def test_the_old_spelling_names_the_new_one(steepest):
+    with pytest.raises(RecipeError, match=r"loss must be one of .*; say task = 'multilabel'"):
+        sp.Recipe(loss="multilabel")
+    with pytest.raises(RecipeError, match="say task = 'multilabel'"):
+        sp.Recipe.from_toml('loss = "multilabel"')
+    ended = steepest("train", "digits", "--loss", "multilabel")
+    assert ended.code == 2
+    assert "say task = 'multilabel'" in ended.err
+
+
+def test_the_focal_loss_is_for_one_class_in_a_row():
+    with pytest.raises(RecipeError, match="the focal loss is for one class in a row"):
+        sp.Recipe(task="multilabel", loss="focal")
+
+
+@pytest.mark.parametrize(("task", "width"), [("auto", 1), ("binary", 1), ("multiclass", 2)])
+@pytest.mark.parametrize("engine", ["torch", "native"])
+def test_the_net_that_is_built_has_the_outputs_of_its_task(blobs, task, width, engine):
+    X, y = blobs
+    two = (X[y < 2], y[y < 2])
+    run = sp.train(None, two, task=task, engine=engine, epochs=2, hidden=(3,), progress="none")
+    assert list(run.model.parameters())[-1].shape == (width,)
+    assert run.classifier.objective.kind == ("binary" if width == 1 else "multiclass")
+    assert run.classifier.predict_proba(X).shape == (len(X), 2)
+
+
+def test_a_task_that_the_labels_or_the_model_contradict_is_refused(blobs):
+    with pytest.raises(TargetError, match="task binary is for two classes, but the labels have 3"):
+        sp.train(None, blobs, task="binary", progress="none")
+    two = (blobs[0][blobs[1] < 2], blobs[1][blobs[1] < 2])
+    with pytest.raises(ModelError, match="those of task binary, but the recipe's task is multicla"):
+        sp.train(nn.Linear(4, 1), two, task="multiclass", progress="none")
+    with pytest.raises(ModelError, match="those of task multiclass, but the recipe's task is bina"):
+        sp.train(nn.Linear(4, 2), two, task="binary", progress="none")

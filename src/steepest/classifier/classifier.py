@@ -76,7 +76,7 @@ class Classifier:
         """
         require_metrics()
         outputs, targets = self._outputs(samples, y, target)
-        evaluate = evaluate_labels if self.classes.several else evaluate_probabilities
+        evaluate = evaluate_labels if self.classes.multilabel else evaluate_probabilities
         return evaluate(
             self.objective.probabilities(outputs).numpy(),
             targets,

@@ -52,17 +52,25 @@ class CalibrationBin:
 class Evaluation:
     """What a classifier did on some rows.
 
-    loss: mean cross entropy, in nats. balanced_accuracy: mean recall of the classes that occur.
-    roc_auc: area under the ROC curve, the mean of one-versus-rest for more than two classes; None
-    if no class occurs beside another. expected_calibration_error: mean gap between the confidence
-    in the likeliest class and its accuracy, weighted over 15 equal bins of confidence (Guo et al.,
-    "On calibration of modern neural networks", ICML 2017); calibration has these bins without the
-    empty ones. confusion: rows are true classes, columns are predictions.
+    Attributes:
+        rows: How many rows.
+        loss: Mean cross entropy, in nats.
+        accuracy: Share of rows predicted rightly; with all their classes, if multilabel.
+        balanced_accuracy: Mean recall of the classes that occur; if multilabel, the mean over the
+            classes of each one's balanced accuracy.
+        roc_auc: Area under the ROC curve, for more than two classes the mean of one-versus-rest;
+            None if no class occurs beside another.
+        expected_calibration_error: Mean gap between the confidence in the likeliest class and its
+            accuracy, weighted over 15 equal bins of confidence; if multilabel, of all decisions.
+        classes: The score of each class, in the order of the classifier's.
+        confusion: Row counts, (C, C): rows are true classes, columns are predictions. If
+            multilabel, for each class its true negatives, false positives, false negatives and
+            true positives, (C, 4).
+        multilabel: Whether rows may have several classes or none.
+        calibration: The bins of the calibration error, without the empty ones.
 
-    several: whether rows may have several classes or none. Then accuracy is the share of rows with
-    all classes right, balanced_accuracy and roc_auc are means over the classes, calibration is that
-    of all decisions, and confusion has for each class true negatives, false positives, false
-    negatives and true positives.
+    Source:
+        C. Guo et al., "On calibration of modern neural networks", ICML 2017 (calibration error).
     """
 
     rows: int
@@ -73,7 +81,7 @@ class Evaluation:
     expected_calibration_error: float
     classes: tuple[ClassScore, ...]
     confusion: tuple[tuple[int, ...], ...]
-    several: bool = False
+    multilabel: bool = False
     calibration: tuple[CalibrationBin, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +160,7 @@ def evaluate_labels(
             for name, p, r, f, n in zip(names, precision, recall, f1, support, strict=True)
         ),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
-        several=True,
+        multilabel=True,
         calibration=calibration,
     )
 
@@ -207,7 +215,7 @@ def _as_html(evaluation: Evaluation) -> str:
     ]
     if len(names) <= _MOST_CLASSES:
         corner, across = "true \\ predicted", names
-        if evaluation.several:
+        if evaluation.multilabel:
             corner, across = "class", ["neither", "only predicted", "only true", "both"]
         rows = [
             (name, *map(str, counts))

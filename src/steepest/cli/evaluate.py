@@ -67,12 +67,12 @@ def _confusion(evaluation: Any, width: int) -> Any:
     names = [score.name for score in evaluation.classes]
     rows = [list(map(str, counts)) for counts in evaluation.confusion]
     across, corner = names, "true \\ predicted"
-    if evaluation.several:
+    if evaluation.multilabel:
         across, corner = ["neither", "only predicted", "only true", "both"], "class"
     first = max(map(cell_len, [corner, *names]))
     columns = zip(across, *rows, strict=True)
     needed = first + 4 + sum(3 + max(map(cell_len, column)) for column in columns)
-    if needed > width and not evaluation.several:
+    if needed > width and not evaluation.multilabel:
         across = [str(i) for i in range(len(names))]
         names = [f"{i} {name}" for i, name in enumerate(names)]
     table = _table(corner, *map(escape, across))

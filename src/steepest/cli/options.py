@@ -34,6 +34,17 @@ class _Value(click.ParamType[Any]):
             self.fail(f"{value!r} is not {self._values.expected}", param, ctx)
 
 
+class _Name(click.Choice[str]):
+    """A setting of a few names; one that is said in another way now is answered with that."""
+
+    def __init__(self, values: Values) -> None:
+        super().__init__(values.names)
+        self._values = values
+
+    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
+        return super().get_invalid_choice_message(value, ctx) + self._values.now(value)
+
+
 def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """One option for each field of the recipe but `data`; one that is not given is None."""
     fields = [field for group in settings_by_group().values() for field in group]
@@ -56,7 +67,7 @@ def recipe_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _type(values: Values) -> click.ParamType[Any]:
-    return click.Choice(values.names) if values.names else _Value(values)
+    return _Name(values) if values.names else _Value(values)
 
 
 weights = click.option(

@@ -44,7 +44,7 @@ def command(
     classifier = load_run(run, weights=weights).classifier
     probabilities = classifier.predict_proba(source)
     decided = classifier.classes.decode(classifier.objective.decide(probabilities))
-    if classifier.classes.several:
+    if classifier.classes.multilabel:
         frame = pl.DataFrame(dict(zip(classifier.classes.names, decided.T, strict=True)))
     else:
         frame = pl.DataFrame({"prediction": decided})

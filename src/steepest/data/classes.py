@@ -19,17 +19,17 @@ _SHOWN = 10
 class Classes:
     """C classes: class index i stands for the label values[i] and is shown as names[i].
 
-    several: whether a row may have several of them or none; labels are then rows of 0 and 1.
+    multilabel: whether a row may have several of them or none; labels are then rows of 0 and 1.
     notes: what was decided, in plain sentences.
     """
 
     values: tuple[Label, ...]
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
-    several: bool = False
+    multilabel: bool = False
 
     @classmethod
-    def several_of(cls, samples: Samples) -> Self:
+    def multilabel_of(cls, samples: Samples) -> Self:
         """The classes of training samples whose rows may have several of them or none.
 
         Raises TargetError for missing labels, and for a class that all rows have or none has.
@@ -40,7 +40,7 @@ class Classes:
         if rows.ndim == 1:
             if _indices(tuple(np.unique(rows).tolist())) is None:
                 raise TargetError(
-                    f"{samples.source}: loss multilabel needs labels of shape (N, K), rows of 0 "
+                    f"{samples.source}: task multilabel needs labels of shape (N, K), rows of 0 "
                     f"and 1, but they are of shape {rows.shape}; name several columns as target, "
                     "a,b,c"
                 )
@@ -60,7 +60,7 @@ class Classes:
                 f"{which} of the {len(rows)} training rows of {samples.source} have the class "
                 f"{name!r}, so there is nothing to learn about it; leave it out"
             )
-        return cls(tuple(range(count)), names, several=True)
+        return cls(tuple(range(count)), names, multilabel=True)
 
     @classmethod
     def of(cls, samples: Samples, *, outputs: int | None = None) -> Self:
@@ -97,7 +97,7 @@ class Classes:
         "1" and 1 are one label where only one of them is known. Raises TargetError naming a label
         that training never saw, or that may be one of several, and its row.
         """
-        if self.several:
+        if self.multilabel:
             return self._encode_rows(labels, source, columns)
         distinct, inverse = np.unique(labels, return_inverse=True)
         places = _places(self.values)
@@ -111,9 +111,9 @@ class Classes:
     def _refuse(self, label: Label, indices: list[int], where: str) -> NoReturn:
         """indices: the classes that the label may be, none or several."""
         if indices:
-            several = " or ".join(repr(self.values[i]) for i in indices)
+            candidates = " or ".join(repr(self.values[i]) for i in indices)
             raise TargetError(
-                f"{where} has the label {label!r}, which may be the class {several}; pass the "
+                f"{where} has the label {label!r}, which may be the class {candidates}; pass the "
                 "labels as strings, as training had them"
             )
         hint = did_you_mean(label, self.names) if isinstance(label, str) else ""
@@ -127,19 +127,25 @@ class Classes:
 
         Where rows may have several classes, indices are rows of 0 and 1 already, (N, K).
         """
-        if self.several:
+        if self.multilabel:
             return indices
         return np.array(self.values)[indices]
 
     def to_json(self) -> dict[str, Any]:
-        return {"values": list(self.values), "names": list(self.names), "several": self.several}
+        return {
+            "values": list(self.values),
+            "names": list(self.names),
+            "multilabel": self.multilabel,
+        }
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
         values, names = tuple(state["values"]), tuple(map(str, state["names"]))
         if len(values) != len(names) or not all(isinstance(v, Label) for v in values):
             raise ValueError("the saved classes are not labels with names")
-        return cls(values, names, several=bool(state.get("several", False)))
+        return cls(
+            values, names, multilabel=bool(state.get("multilabel", state.get("several", False)))
+        )
 
     def _encode_rows(
         self, labels: NDArray[Any], source: str, columns: int | None
@@ -167,7 +173,7 @@ class Classes:
 def _one_column(labels: NDArray[Any], source: str) -> NDArray[np.uint8]:
     """The rows of one class that each row has or has not, (N, 1)."""
     if not np.isin(labels, (0, 1)).all():
-        raise TargetError(f"{source}: labels of one column must be 0 or 1 for loss multilabel")
+        raise TargetError(f"{source}: labels of one column must be 0 or 1 for task multilabel")
     return labels.astype(np.uint8)[:, None]
 
 

@@ -27,7 +27,7 @@ def as_labels(labels: Any, source: str) -> tuple[NDArray[Any], int | None]:
 
     labels: class indices, strings, booleans, floats (whole ones become int64), or one-hot rows
     (N, C), which become indices. Rows (N, K) of 0 and 1 that are not all one-hot stay rows, uint8:
-    several classes, or none, for loss "multilabel". Raises TargetError for missing labels, with
+    several classes, or none, for task "multilabel". Raises TargetError for missing labels, with
     the first row, for a quantity (regression), and for other shapes.
     """
     if is_masked(labels) or (isinstance(labels, (list, tuple)) and any(map(is_masked, labels))):

@@ -109,7 +109,7 @@ class _LoadedPlan:
         self._kept = _kept(plan.recipe)
         updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)
         averaged = any("average" in kept for kept in optimizer.values())
-        several = plan.objective.kind == "multilabel"
+        multilabel = plan.objective.kind == "multilabel"
         # The extension borrows these: they must live as long as the trainer does, so they have its
         # types already; what the binding converts is gone when the constructor returns.
         self._borrowed = (
@@ -117,8 +117,8 @@ class _LoadedPlan:
             None
             if plan.inputs.rows is None
             else np.ascontiguousarray(plan.inputs.rows, dtype=np.int64),
-            None if several else np.ascontiguousarray(plan.targets, dtype=np.int64),
-            np.ascontiguousarray(plan.targets.reshape(-1), dtype=np.uint8) if several else None,
+            None if multilabel else np.ascontiguousarray(plan.targets, dtype=np.int64),
+            np.ascontiguousarray(plan.targets.reshape(-1), dtype=np.uint8) if multilabel else None,
             *_padded(plan.inputs.scaler, int(np.prod(array.shape[1:]))),
         )
         _, rows, targets, labels, offset, factor = self._borrowed
@@ -230,13 +230,13 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
     names = [name for node in nodes for name in node.tensors]
     weights = np.zeros(0, dtype=np.float32)
     normalisers = weights
-    several = plan.objective.kind == "multilabel"
-    if loss.class_weights is not None or (loss.pos_weight != 1.0 and not several):
+    multilabel = plan.objective.kind == "multilabel"
+    if loss.class_weights is not None or (loss.pos_weight != 1.0 and not multilabel):
         normalisers = np.array(loss.class_weights or (1.0,) * loss.classes, dtype=np.float32)
         weights = normalisers.copy()
         if plan.objective.kind == "binary":
             weights[1] *= loss.pos_weight
-    if several:  # the mean is over rows and classes, whatever their weights
+    if multilabel:  # the mean is over rows and classes, whatever their weights
         normalisers = normalisers[:0]
     rows = plan.row_weights
     return {

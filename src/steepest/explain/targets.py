@@ -22,7 +22,7 @@ def range_kept(model: nn.Module, outputs: Tensor, *inputs: Tensor) -> Range | No
 
 
 def objective_of(
-    outputs: Tensor, y: Any, loss: str, lasting: Range | None
+    outputs: Tensor, y: Any, task: str, lasting: Range | None
 ) -> tuple[Objective, NDArray[np.int64]]:
     """The objective and checked targets for these outputs."""
     targets = np.asarray(y.detach().cpu() if isinstance(y, Tensor) else y)
@@ -40,17 +40,17 @@ def objective_of(
         )
     if not np.issubdtype(targets.dtype, np.number) and targets.dtype != bool:
         raise TargetError(f"y must be class indices 0, 1, ..., but is of {targets.dtype}")
-    multilabel = loss == "multilabel"
+    multilabel = task == "multilabel"
     if targets.ndim == 2 and not multilabel:
         row = not_one_hot(targets)
-        if row is not None and (loss != "auto" or not np.isin(targets, (0, 1)).all()):
+        if row is not None and (task != "auto" or not np.isin(targets, (0, 1)).all()):
             raise TargetError(f"row {row} of y is {targets[row].tolist()}, which is not one-hot")
         multilabel = row is not None
         targets = targets if multilabel else targets.argmax(axis=1)
     classes = 2 if width == 1 else width
-    objective = Objective.of_outputs(outputs, classes, several=multilabel, lasting=lasting)
-    if loss not in ("auto", objective.kind):
-        raise ModelError(f"loss {loss!r} does not fit outputs of shape {tuple(outputs.shape)}")
+    objective = Objective.of_outputs(outputs, classes, multilabel=multilabel, lasting=lasting)
+    if task not in ("auto", objective.kind):
+        raise ModelError(f"task {task!r} does not fit outputs of shape {tuple(outputs.shape)}")
     classes = 2 if objective.kind != "multiclass" else width
     wrong = (targets < 0) | (targets >= classes) | (targets % 1 != 0)
     if multilabel and targets.shape != tuple(outputs.shape):

@@ -39,21 +39,21 @@ class Objective:
         outputs: Tensor,
         classes: int,
         *,
-        several: bool = False,
+        multilabel: bool = False,
         lasting: Range | None = None,
     ) -> "Objective":
         """The objective that fits a model's outputs for one batch of rows.
 
         outputs: (N, C) or (N, 1) or (N,), with their graph: whether the last operation was a
         softmax or a sigmoid is read off it. Log-probabilities count as logits: the softmax of
-        log p is p. several: whether a row may have several classes or none. lasting: the range
+        log p is p. multilabel: whether a row may have several classes or none. lasting: the range
         that the outputs keep, where the numbers tell more than the graph (see `is_plain_to_see`).
         Raises ModelError if the width does not fit the number of classes, or the last operation
         does not fit the loss.
         """
         width = 1 if outputs.ndim == 1 else outputs.shape[1]
-        if several:
-            return cls._of_several(outputs, classes, lasting)
+        if multilabel:
+            return cls._of_multilabel(outputs, classes, lasting)
         if outputs.ndim > 2 or (width != classes and not (width == 1 and classes == 2)):
             wanted = "(N, 2) or (N, 1)" if classes == 2 else f"(N, {classes})"
             found = "(" + ", ".join(["N", *map(str, outputs.shape[1:])]) + ")"
@@ -79,7 +79,7 @@ class Objective:
         return cls(kind, "probabilities" if last == closing else "logits")
 
     @classmethod
-    def _of_several(cls, outputs: Tensor, classes: int, lasting: Range | None) -> "Objective":
+    def _of_multilabel(cls, outputs: Tensor, classes: int, lasting: Range | None) -> "Objective":
         if outputs.ndim != 2 or outputs.shape[1] != classes:
             found = "(" + ", ".join(["N", *map(str, outputs.shape[1:])]) + ")"
             raise ModelError(
@@ -89,7 +89,7 @@ class Objective:
         last = _closing(outputs, lasting)
         if last in ("softmax", "log softmax"):
             raise ModelError(
-                "the model ends in a softmax, which lets a row have one class, but loss multilabel "
+                "the model ends in a softmax, which lets a row have one class, but task multilabel "
                 "lets it have several or none: leave out the softmax"
             )
         _refuse_log_sigmoid(last)

@@ -58,13 +58,13 @@ class TrainingLoss:
         them 0, 1, ... Raises RecipeError if a class weight has no class, or a class no weight.
         """
         if names is None:
-            several = objective.kind == "multilabel"
-            count = targets.shape[1] if several else max(2, int(targets.max(initial=0)) + 1)
+            multilabel = objective.kind == "multilabel"
+            count = targets.shape[1] if multilabel else max(2, int(targets.max(initial=0)) + 1)
             names = tuple(map(str, range(count)))
         if recipe.pos_weight is not None and objective.kind == "multiclass":
             raise RecipeError(
                 "pos_weight weighs the second of two classes of a model with one logit, or the "
-                "classes of loss multilabel; use class_weight for this model"
+                "classes of task multilabel; use class_weight for this model"
             )
         by_class = recipe.sampling != "weighted"
         return cls(

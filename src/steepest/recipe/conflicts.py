@@ -70,12 +70,12 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
         "sampling weighted draws rows by class_weight: set class_weight, 'balanced' for instance",
     ),
     (
-        lambda r: r.loss != "multilabel" or r.sampling != "weighted",
-        "sampling weighted draws rows by their one class: it does not go with loss multilabel",
+        lambda r: r.task != "multilabel" or r.sampling != "weighted",
+        "sampling weighted draws rows by their one class: it does not go with task multilabel",
     ),
     (
-        lambda r: r.loss != "multilabel" or r.class_weight != "balanced",
-        "balanced class weights are for one class in a row: with loss multilabel give numbers, or "
+        lambda r: r.task != "multilabel" or r.class_weight != "balanced",
+        "balanced class weights are for one class in a row: with task multilabel give numbers, or "
         "pos_weight",
     ),
     (
@@ -90,6 +90,10 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
         lambda r: r.loss != "focal" or r.label_smoothing == r.mixup == r.cutmix == 0,
         "the focal loss is defined for whole targets: it goes with neither label_smoothing nor "
         "mixup nor cutmix",
+    ),
+    (
+        lambda r: r.loss != "focal" or r.task != "multilabel",
+        "the focal loss is for one class in a row: it does not go with task multilabel",
     ),
     (
         lambda r: not r.residual or _has_equal_widths(r.hidden),

@@ -46,7 +46,8 @@ class Recipe(Settings):
                 value = by_class_name(value)
             object.__setattr__(self, name, value)
             if not values.holds(value):
-                mistakes.append(f"{name} must be {values.expected}, but is {shown(value)}")
+                said = f"{name} must be {values.expected}, but is {shown(value)}"
+                mistakes.append(said + values.now(value))
         if not mistakes:
             mistakes = [*without_effect(self), *conflicts(self)]
         _raise_together(mistakes)

@@ -37,7 +37,8 @@ ADAMS = ("adam", "adamw")
 FIRST_ORDER = ("sgd", *ADAMS, "rmsprop")
 OPTIMIZERS = (*FIRST_ORDER, "lbfgs")
 SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
-LOSSES = ("cross_entropy", "focal", "multilabel")
+TASKS = ("auto", "multiclass", "binary", "multilabel")
+LOSSES = ("cross_entropy", "focal")
 SAMPLINGS = ("shuffle", "blocks", "weighted")
 
 # The learning rate where none is given: each optimizer's usual one.
@@ -232,10 +233,16 @@ class Settings:
         resumable=True,
     )
 
+    task: str = _loss(
+        "auto",
+        "multiclass, binary, or multilabel: rows may have several classes or none; auto takes one "
+        "class in a row, as many as there are",
+        one_of(TASKS),
+    )
     loss: str = _loss(
         "cross_entropy",
-        "cross_entropy, focal, or multilabel: rows may have several classes or none",
-        one_of(LOSSES),
+        "cross_entropy or focal",
+        one_of(LOSSES, moved={"multilabel": "task = 'multilabel'"}),
     )
     focal_gamma: float = _loss(
         2.0, "focusing exponent of the focal loss", AT_LEAST_0, needs(loss=("focal",))

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 # What a group of parameters may have of its own.
@@ -14,7 +15,8 @@ class Values(NamedTuple):
 
     holds: whether a value is one. expected: what it must be, for messages. parse: from the text of
     a command line; ValueError if the text cannot be read. metavar: what that text looks like.
-    names: the values, where they are a few names. switch: whether it is true or false.
+    names: the values, where they are a few names. switch: whether it is true or false. moved: names
+    that were values once, and how the same is said now.
     """
 
     holds: Callable[[Any], bool]
@@ -23,13 +25,22 @@ class Values(NamedTuple):
     metavar: str
     names: tuple[str, ...] = ()
     switch: bool = False
+    moved: Mapping[str, str] = MappingProxyType({})
+
+    def now(self, value: object) -> str:
+        """`; say task = 'multilabel'` for a name that is said in another way now, else nothing."""
+        return (
+            f"; say {self.moved[value]}" if isinstance(value, str) and value in self.moved else ""
+        )
 
     def or_none(self) -> "Values":
         return self._replace(holds=lambda value: value is None or self.holds(value))
 
 
-def one_of(names: tuple[str, ...]) -> Values:
-    return Values(lambda v: v in names, "one of " + ", ".join(names), str, "NAME", names)
+def one_of(names: tuple[str, ...], moved: Mapping[str, str] = MappingProxyType({})) -> Values:
+    """One of a few names. moved: those that were one once, and how the same is said now."""
+    expected = "one of " + ", ".join(names)
+    return Values(lambda v: v in names, expected, str, "NAME", names, moved=moved)
 
 
 def whole(least: int) -> Values:

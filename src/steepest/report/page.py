@@ -93,9 +93,9 @@ def _predictions(run: Run, rows: Any) -> dict[str, Any]:
     if rows is None:
         return {"evaluation": None, "measures": [], "pictures": [], "mistakes": None}
     evaluation = run.evaluate(rows)
-    several = run.classifier.classes.several
+    multilabel = run.classifier.classes.multilabel
     mistakes = (
-        None if several else most_confident_mistakes(run.classifier, rows, count=_MOST_MISTAKES)
+        None if multilabel else most_confident_mistakes(run.classifier, rows, count=_MOST_MISTAKES)
     )
     return {
         "evaluation": evaluation,

@@ -42,7 +42,7 @@ def most_confident_mistakes(
     samples: labelled rows, as `Classifier.evaluate` takes them. Raises TargetError if a row may
     have several classes, where there is no one prediction.
     """
-    if classifier.classes.several:
+    if classifier.classes.multilabel:
         raise TargetError("rows with several classes have no one wrong prediction")
     samples = classifier.read(samples, target=target, labelled=True)
     targets = classifier.targets(samples)
@@ -74,7 +74,7 @@ def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
     counts = np.array(evaluation.confusion)
     names = [_plain(score.name) for score in evaluation.classes]
     across = names
-    if evaluation.several:
+    if evaluation.multilabel:
         across = ["neither", "only predicted", "only true", "both"]
     side = 1.6 + 0.42 * min(len(names), 20)
     ax = new_axes(ax, (max(side, 3.6), max(side, 3.2)))
@@ -93,7 +93,7 @@ def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
         )
         ax.set_yticks(range(len(names)), names)
     ax.set_xlabel("predicted")
-    ax.set_ylabel("class" if evaluation.several else "true class")
+    ax.set_ylabel("class" if evaluation.multilabel else "true class")
     return ax
 
 

@@ -97,6 +97,12 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     outputs, row_flops = _trial(model, inputs)
     classes = _classes(train, recipe, 1 if outputs.ndim == 1 else outputs.shape[1])
     objective, doubt = _objective(model, inputs, outputs, classes)
+    if recipe.task not in ("auto", objective.kind):
+        raise ModelError(
+            f"the outputs of the model, {tuple(outputs.shape)} for {len(outputs)} rows, are those "
+            f"of task {objective.kind}, but the recipe's task is {recipe.task}: change the width "
+            "of its last layer, or leave out task"
+        )
     classifier = Classifier(model, objective, preprocessing, classes)
     parts: dict[str, PreparedPart] = {"train": PreparedPart(inputs, classifier.targets(train))}
     for name, part in dataset.parts():
@@ -119,9 +125,15 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
 
 def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
     """outputs: the width of the model, if there is one yet."""
-    if recipe.loss == "multilabel":
-        return Classes.several_of(train)
-    return Classes.of(train, outputs=outputs)
+    if recipe.task == "multilabel":
+        return Classes.multilabel_of(train)
+    classes = Classes.of(train, outputs=outputs)
+    if recipe.task == "binary" and len(classes) != 2:
+        raise TargetError(
+            f"{train.source}: task binary is for two classes, but the labels have {len(classes)}: "
+            f"{', '.join(classes.names[:10])}"
+        )
+    return classes
 
 
 def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> None:
@@ -200,12 +212,12 @@ def load_parts(data: Any, recipe: Recipe) -> Dataset:
         image_size=recipe.image_size,
     )
     labels = dataset.train.labels
-    if recipe.loss != "multilabel" and labels is not None and labels.ndim == 2:
+    if recipe.task != "multilabel" and labels is not None and labels.ndim == 2:
         row = not_one_hot(labels)
         raise TargetError(
             f"{dataset.train.source}: labels of shape {labels.shape} must be one-hot rows, with "
             f"one 1 and else 0, but row {row} is {labels[row].tolist()}; if rows may have several "
-            "classes or none, set loss to 'multilabel'"
+            "classes or none, set task to 'multilabel'"
         )
     return split(
         dataset,
@@ -219,7 +231,7 @@ def _build(recipe: Recipe, preprocessing: Preprocessing, classes: Classes) -> nn
     return mlp(
         int(np.prod(preprocessing.shape)),
         _HIDDEN if recipe.hidden is None else recipe.hidden,
-        1 if len(classes) == 2 and not classes.several else len(classes),
+        1 if len(classes) == 2 and recipe.task in ("auto", "binary") else len(classes),
         activation=recipe.activation or _ACTIVATION,
         init=recipe.init or _INIT,
         dropout=recipe.dropout,
@@ -284,7 +296,7 @@ def _objective(
         with module_mode(model, training=False), process_state(like.device):
             lasting = lasting_range(model, batch)
     objective = Objective.of_outputs(
-        outputs, len(classes), several=classes.several, lasting=lasting
+        outputs, len(classes), multilabel=classes.multilabel, lasting=lasting
     )
     if plain or lasting is not None:
         return objective, ()

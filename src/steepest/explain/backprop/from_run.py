@@ -31,4 +31,4 @@ def backprop_of_run(
     x = inputs.array[:count] if inputs.rows is None else inputs.array[inputs.rows]
     fed = x if x.dtype == np.int64 else inputs.block(0, count)
     kind = run.classifier.objective.kind
-    return backprop(run.classifier.model, fed, targets, loss=kind)
+    return backprop(run.classifier.model, fed, targets, task=kind)

@@ -21,7 +21,7 @@ from steepest.explain.targets import objective_of, range_kept
 from steepest.files import write_atomically
 from steepest.nn import Residual
 
-LOSSES = ("auto", "multiclass", "binary", "multilabel")
+TASKS = ("auto", "multiclass", "binary", "multilabel")
 
 
 class Ledger(Sequence[LedgerEntry]):
@@ -125,7 +125,7 @@ class Ledger(Sequence[LedgerEntry]):
 
 
 def backprop(
-    model: nn.Module, x: Any, y: Any, *, loss: str = "auto", training: bool = False
+    model: nn.Module, x: Any, y: Any, *, task: str = "auto", training: bool = False
 ) -> Ledger:
     """Work out a forward and a backward pass step by step, and compare each number with autograd.
 
@@ -135,16 +135,16 @@ def backprop(
     so. The model is copied and stays as it is.
 
     x: (N, ...) numbers, as the model takes them. y: (N,) class indices, or (N, C) one-hot rows, or
-    (N, K) rows of 0 and 1 where a row may have several classes. loss: "multiclass", "binary",
+    (N, K) rows of 0 and 1 where a row may have several classes. task: "multiclass", "binary",
     "multilabel", or "auto", by the shape of the model's outputs and of y. training: with what batch
     normalisation and dropout do while training, instead of evaluation mode.
     Raises ModelError if the model does not take x, TargetError if y does not fit its outputs.
     """
-    if loss not in LOSSES:
-        raise ModelError(f"loss must be one of {', '.join(LOSSES)}, but is {loss!r}")
+    if task not in TASKS:
+        raise ModelError(f"task must be one of {', '.join(TASKS)}, but is {task!r}")
     reference = run(model, x, training=training)
     lasting = range_kept(reference.model, reference.outputs, reference.inputs)
-    objective, targets = objective_of(reference.outputs, y, loss, lasting)
+    objective, targets = objective_of(reference.outputs, y, task, lasting)
     value = objective.loss(reference.outputs, torch.from_numpy(targets))
     output_gradients: list[Tensor] = []
     in_graph = _uses_in_graph(value)
