@@ -81,7 +81,7 @@ def main() -> None:
     print(f"LeNet, {EPOCHS} epochs of {options.rows} rows: {ours / plain:.2f} x a plain loop")
 
     wrong = np.random.default_rng(0).permutation(labels)
-    without = seconds(lambda: train(None, digits, wrong, epochs=100, health=False), options.rounds)
+    without = seconds(lambda: train(None, digits, wrong, epochs=100, watch=False), options.rounds)
     asked = seconds(lambda: train(None, digits, wrong, epochs=100), options.rounds)
     print(f"labels that cannot be learned, 100 epochs: {asked / without:.2f} x without health")
 

@@ -4,7 +4,7 @@ Pairs of runs with and without, one thread, CPU time of the process, so that oth
 machine counts little; the median of the ratios with a 95 % interval of the median (binomial).
 - sp.watch around a plain PyTorch loop of a tiny MLP and of a small CNN, in turns of 40 steps. What
   is done once (copies, the check of the first batch, the careful first 80 steps) is told apart.
-- health=True on workload A of the native engine, whole runs.
+- watch=True on workload A of the native engine, whole runs.
 """
 
 import copy
@@ -73,7 +73,7 @@ def native(epochs: int) -> Callable[[bool], float]:
         since = time.process_time()
         sp.train(
             None, data, hidden=(100,), activation="tanh", lr=0.1, batch_size=32, epochs=epochs,
-            threads=1, check=False, health=watched, progress="none",
+            threads=1, check=False, watch=watched, progress="none",
         )  # fmt: skip
         return time.process_time() - since
 

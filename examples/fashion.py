@@ -15,7 +15,7 @@ def main() -> None:
     for seed in range(3):
         run = sp.train(recipe=recipe, seed=seed, progress="none")
         found.append(run.scores["test"].accuracy)
-        seconds, engine = run.facts["seconds"], run.facts["engine"]
+        seconds, engine = run.info["seconds"], run.info["engine"]
         print(f"seed {seed}: {found[-1]:.2%} in {seconds:.0f} s on the {engine} engine", flush=True)
     print(f"mean {mean(found):.2%}")
 

@@ -78,7 +78,7 @@ digits = sp.load_data("digits")
 torch.manual_seed(0)
 net = nn.Sequential(nn.Flatten(), nn.Linear(64, 100), nn.Tanh(), nn.Linear(100, 10))
 run = sp.train(net, digits, lr=0.1, batch_size=32, epochs=10, test=0.2, progress="none")
-print(f"first loss {run.facts['initial_loss']:.3f}, log 10 = {np.log(10):.3f}")
+print(f"first loss {run.info['initial_loss']:.3f}, log 10 = {np.log(10):.3f}")
 run.history.select("epoch", "train_loss", "val_loss", "val_acc").tail(3)
 
 # %%

@@ -78,7 +78,7 @@ def run_read(folder: Path) -> None:
 
     def look() -> None:
         run = sp.load_run(folder / "run")
-        _ = run.history, run.layers, run.intervals, run.facts, run.scores, repr(run)
+        _ = run.history, run.layers, run.intervals, run.info, run.scores, repr(run)
         run.record.table("events")
         run.classifier.predict_proba(np.zeros((3, 4), np.float32))
 

@@ -73,7 +73,7 @@ def test_half_a_dead_net_is_no_error(ended, tmp_path):
 
 def test_a_run_that_diverged_ends_with_1(ended):
     quick = ("--epochs", 1, "--progress", "none", "--out", "run")
-    code, told = ended("train", "iris", "--lr", "1e38", "--no-check", "--no-health", *quick)
+    code, told = ended("train", "iris", "--lr", "1e38", "--no-check", "--no-watch", *quick)
     assert (code, told["status"]) == (1, "diverged")
     assert told["verdict"]["exit_code"] == 1
     assert told["verdict"]["reasons"][0] == "the run diverged"
@@ -83,7 +83,7 @@ def test_a_run_that_diverged_ends_with_1(ended):
 
 def test_a_run_that_goes_on_with_nan_ends_with_1(ended):
     quick = ("--epochs", 1, "--progress", "none", "--out", "run")
-    still = ("--lr", "1e38", "--no-check", "--no-health", "--no-stop-at-nonfinite")
+    still = ("--lr", "1e38", "--no-check", "--no-watch", "--no-stop-on-nan")
     code, told = ended("train", "iris", *still, *quick)
     assert (code, told["status"]) == (1, "finished")
     assert "the train loss is nan" in told["verdict"]["reasons"]

@@ -78,7 +78,7 @@ def test_the_shell_completes_commands_options_names_and_files(
         ("train x --val 0.2", "did you mean '--validation'?"),
         ("train x --max-epochs 3", "steepest calls it '--epochs'"),
         ("train x --optimiser adam", "steepest calls it '--optimizer'"),
-        ("train x --no-helth", "did you mean '--no-health'?"),
+        ("train x --no-wach", "did you mean '--no-watch'?"),
         ("find-lr x --hiden 3", "did you mean '--hidden'?"),
         ("explain descent x --learning-rate 1", "steepest calls it '--lr'"),
         ("resume x --learning-rate 1", "steepest calls it '--lr'"),

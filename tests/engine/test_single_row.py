@@ -35,7 +35,7 @@ def test_batch_norm_counts_the_minibatches_that_moved_its_statistics(pixels, eng
     X, y = pixels
     model = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
     run = train(model, (X[:, :, 0, 0], y), engine=engine, epochs=3)
-    assert run.facts["engine"] == engine
+    assert run.info["engine"] == engine
     assert int(model[1].num_batches_tracked) == 3 * 2  # of 3 in an epoch
 
 

@@ -59,15 +59,15 @@ SHARING = [same_data, transposed, overlapping_slices, a_row_as_bias, statistics,
 
 
 def train(model, data, **settings):
-    return sp.train(model, data, progress="none", check=False, health=False, **settings)
+    return sp.train(model, data, progress="none", check=False, watch=False, **settings)
 
 
 @pytest.mark.parametrize("make", SHARING)
 def test_what_shares_memory_is_trained_as_one_by_the_torch_engine(make, blobs):
     run = train(make(), blobs, epochs=1)
-    assert run.facts["engine"] == "torch"
+    assert run.info["engine"] == "torch"
     if extension() is not None:
-        assert run.facts["reason"].endswith("share memory")
+        assert run.info["reason"].endswith("share memory")
 
 
 def test_slices_of_one_storage_that_lie_apart_are_none_of_it():

@@ -14,7 +14,7 @@ def test_both_engines_take_the_same_steps(blobs, monkeypatch, settings):
     made = {"sampling": "blocks", "epochs": 3, "batch_size": 16, "progress": "none", **settings}
     X = blobs[0].astype(np.float32)
     native, plain = (sp.train(None, (X, blobs[1]), engine=e, **made) for e in ("native", "torch"))
-    assert native.facts["engine"] == "native"
+    assert native.info["engine"] == "native"
     for p, q in zip(native.model.parameters(), plain.model.parameters(), strict=True):
         assert torch.allclose(p, q, rtol=1e-4, atol=1e-5)
     shuffled = sp.train(None, (X, blobs[1]), engine="native", **(made | {"sampling": "shuffle"}))

@@ -468,7 +468,7 @@ def test_a_whole_run_is_the_same_on_both_engines(blobs):
         engine: sp.train(None, blobs, hidden=(8,), epochs=3, seed=1, engine=engine, progress="none")
         for engine in ("native", "torch")
     }
-    assert runs["native"].facts["engine"] == "native"
+    assert runs["native"].info["engine"] == "native"
     first, second = (run.history for run in runs.values())
     for column in ("train_loss", "val_loss", "train_acc", "val_acc"):
         assert np.allclose(first[column], second[column], rtol=1e-4, atol=1e-6), column

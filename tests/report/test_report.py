@@ -58,8 +58,8 @@ def digits_page(digits_run, tmp_path_factory):
 def test_it_says_what_the_run_has(digits_run, digits_page):
     page = digits_page
     evaluation = digits_run.evaluate()
-    assert f"{digits_run.facts['engine']} engine" in page.text
-    assert digits_run.facts["reason"] in page.text
+    assert f"{digits_run.info['engine']} engine" in page.text
+    assert digits_run.info["reason"] in page.text
     assert f"{100 * digits_run.scores['test'].accuracy:.2f} %" in page.text
     assert f"{evaluation.expected_calibration_error:.4f}" in page.text
     assert "lr = 0.05" in page.text

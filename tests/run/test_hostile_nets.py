@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
         nn.Conv2d(1, 2, 3, padding=1, padding_mode="replicate"),
         *(nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(8, 2)),
     )
-    sp.train(net, (X, Y), epochs=1, out=folder, progress="none", check=False, health=False)
+    sp.train(net, (X, Y), epochs=1, out=folder, progress="none", check=False, watch=False)
     return folder
 
 

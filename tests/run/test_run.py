@@ -30,7 +30,7 @@ def test_an_opened_run_is_the_saved_one(run, blobs, tmp_path):
     assert again.recipe == run.recipe
     assert again.history.equals(run.history)
     assert again.layers.equals(run.layers)
-    assert again.facts == run.facts
+    assert again.info == run.info
     assert same_weights(again.model, run.model)
     assert np.array_equal(
         again.classifier.predict_proba(blobs[0]), run.classifier.predict_proba(blobs[0])

@@ -81,7 +81,7 @@ def test_no_checkpoint_holds_what_is_not_finite_and_the_run_goes_on_from_the_las
 
 def test_it_goes_on_if_asked(positive):
     X, y = positive
-    run = sp.train(None, (X, y), lr=1e25, stop_at_nonfinite=False, progress="none", epochs=2)
+    run = sp.train(None, (X, y), lr=1e25, stop_on_nan=False, progress="none", epochs=2)
     assert run.status == "finished"
     assert math.isnan(run.history["train_loss"][-1])
 

@@ -6,7 +6,7 @@ import pytest
 import steepest as sp
 from steepest.errors import SteepestWarning
 
-QUICK = {"hidden": (3,), "batch_size": 60, "check": False, "health": False, "progress": "none"}
+QUICK = {"hidden": (3,), "batch_size": 60, "check": False, "watch": False, "progress": "none"}
 ENDS = {
     "finished": ({"epochs": 2}, {"epochs": 3}),
     "steps": ({"epochs": 9, "steps": 6}, {"steps": 9}),
@@ -31,7 +31,7 @@ def test_it_is_left_and_goes_on_when_more_is_asked_for(blobs, tmp_path, kind, en
         with pytest.warns(SteepestWarning, match="the run has ended and nothing was trained"):
             again = sp.resume(folder, data=blobs, progress="none")
         assert again.history.height == height
-        assert (again.status, again.facts["engine"]) == (status, engine)
+        assert (again.status, again.info["engine"]) == (status, engine)
         assert (folder / "model.safetensors").read_bytes() == weights
     if kind == "early stopping":  # more epochs would have ended in the same place
         with pytest.warns(SteepestWarning, match="nothing was trained"):

@@ -58,7 +58,7 @@ def model():
 def test_it_takes_the_steps_of_a_loop_in_float64(source, scaling, tmp_path):
     data = sp.load_data(source(X, tmp_path))
     settings = {"epochs": 3, "batch_size": "full", "lr": 0.5, "momentum": 0.0, "validation": 0.0}
-    settings |= {"scaling": scaling, "check": False, "health": False}
+    settings |= {"scaling": scaling, "check": False, "watch": False}
     run = sp.train(model(), data, progress="none", **settings)
     x, y = torch.from_numpy(X), torch.from_numpy(Y)
     x = x if scaling == "none" else (x - x.mean(0)) / x.std(0)

@@ -32,8 +32,8 @@ def train(data, model=None, **settings):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_learns_each_class_of_its_own(tags, engine, tmp_path):
     run = train(tags, hidden=(32,), epochs=30, test=0.3, engine=engine, out=tmp_path / "run")
-    assert run.facts["engine"] == engine
-    assert run.facts["chance_loss"] == pytest.approx(np.log(2))
+    assert run.info["engine"] == engine
+    assert run.info["chance_loss"] == pytest.approx(np.log(2))
     X, Y = tags
     predicted = run.classifier.predict(X)
     assert predicted.shape == Y.shape

@@ -10,7 +10,7 @@ import steepest as sp
 from steepest.errors import RunError
 from steepest.run import Record
 
-QUICK = {"epochs": 3, "hidden": (3,), "batch_size": 60, "check": False, "health": False}
+QUICK = {"epochs": 3, "hidden": (3,), "batch_size": 60, "check": False, "watch": False}
 
 
 class MineError(Exception):
@@ -64,7 +64,7 @@ def test_a_closed_record_is_closed(blobs, tmp_path):
     assert run.history.height == 3
     run.record.close()
     run.record.close()
-    for read in (lambda: run.history, lambda: run.facts, run.record.commit):
+    for read in (lambda: run.history, lambda: run.info, run.record.commit):
         with pytest.raises(RunError, match=r"record.sqlite is closed; open the run again"):
             read()
     again = sp.load_run(tmp_path / "run")

@@ -124,7 +124,7 @@ def test_it_goes_on_with_the_other_engine(blobs, tmp_path, first, second):
     folder = tmp_path / "run"
     sp.train(None, blobs, engine=first, out=folder, observers=[stop_after(20)], **settings)
     again = sp.resume(folder, data=blobs, engine=second, progress="none")
-    assert again.facts["engine"] == second
+    assert again.info["engine"] == second
     for p, q in zip(again.model.parameters(), whole.model.parameters(), strict=True):
         assert torch.allclose(p, q, rtol=1e-3, atol=1e-5)
 

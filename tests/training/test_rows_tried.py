@@ -166,7 +166,7 @@ def test_a_trial_leaves_the_model_as_it_was():
 def test_integers_that_nothing_looks_up_become_numbers_where_nothing_is_scaled():
     for model in (None, nn.Linear(5, 2)):
         run = train(model, TOKENS, scaling="none")
-        assert run.facts["engine"] == "native"
+        assert run.info["engine"] == "native"
         assert (run.classifier.predict(TOKENS) == run.classifier.predict(TOKENS * 1.0)).all()
 
 

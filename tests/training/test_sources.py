@@ -10,7 +10,7 @@ import steepest as sp
 from steepest.errors import RecipeError, RunError
 from steepest.explain.backprop.from_run import backprop_of_run
 
-QUICK = {"epochs": 1, "hidden": (3,), "check": False, "health": False, "progress": "none"}
+QUICK = {"epochs": 1, "hidden": (3,), "check": False, "watch": False, "progress": "none"}
 
 
 @pytest.fixture

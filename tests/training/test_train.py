@@ -26,8 +26,8 @@ def bits(run):
 def test_it_learns_and_the_run_tells_what_happened(blobs):
     run = train(blobs, epochs=5, hidden=(8,), batch_size=16, test=0.2)
     assert run.status == "finished"
-    assert run.facts["engine"] in ("torch", "native")
-    assert run.facts["chance_loss"] == pytest.approx(math.log(3))
+    assert run.info["engine"] in ("torch", "native")
+    assert run.info["chance_loss"] == pytest.approx(math.log(3))
     assert run.history["epoch"].to_list() == [0, 1, 2, 3, 4]
     assert run.history.columns == [
         *("epoch", "step", "train_loss", "train_acc", "val_loss", "val_acc", "lr", "seconds")
@@ -37,7 +37,7 @@ def test_it_learns_and_the_run_tells_what_happened(blobs):
     assert run.scores["test"].accuracy > 0.95
     assert run.evaluate().accuracy == pytest.approx(run.scores["test"].accuracy)
     assert run.evaluate().loss == pytest.approx(run.scores["test"].loss)
-    assert run.intervals["rows"].sum() == 5 * run.facts["rows"]
+    assert run.intervals["rows"].sum() == 5 * run.info["rows"]
 
 
 def test_the_users_own_module_is_trained_in_place(blobs):
@@ -73,7 +73,7 @@ def test_observers_see_all_and_change_nothing(blobs):
 @pytest.mark.parametrize("batch_size", [1, 7, 162, 1000, "full"])
 def test_any_batch_size_sees_each_row_once_an_epoch(blobs, batch_size):
     run = train(blobs, epochs=2, batch_size=batch_size, lr=0.01)
-    rows = run.facts["rows"]
+    rows = run.info["rows"]
     per_epoch = run.intervals.group_by("epoch").agg(pl.col("rows").sum())
     assert per_epoch["rows"].to_list() == [rows, rows]
     size = rows if batch_size == "full" else min(batch_size, rows)
@@ -108,7 +108,7 @@ def test_models_that_end_in_probabilities_train_too(blobs):
 
 def test_the_loss_of_a_fresh_zero_net_is_log_c(blobs):
     run = train(blobs, epochs=1, init="zeros", hidden=())
-    assert run.facts["initial_loss"] == pytest.approx(math.log(3), rel=1e-6)
+    assert run.info["initial_loss"] == pytest.approx(math.log(3), rel=1e-6)
 
 
 def test_layer_statistics_are_recorded(blobs):

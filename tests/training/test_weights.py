@@ -153,7 +153,7 @@ def test_a_run_with_everything_on_is_the_same_again_and_for_calls_of_any_length(
     }
     first = train(blobs, **settings)
     second = train(blobs, **settings, log_every=1)
-    assert first.facts["engine"] == engine
+    assert first.info["engine"] == engine
     for p, q in zip(first.model.parameters(), second.model.parameters(), strict=True):
         assert torch.equal(p, q)
 

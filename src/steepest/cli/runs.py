@@ -39,7 +39,7 @@ def _row(folder: Path) -> dict[str, Any]:
 
     try:
         with closing(Record.open(folder / RECORD)) as record:
-            facts, epochs = record.facts(), record.table("epochs")
+            facts, epochs = record.info(), record.table("epochs")
     except SteepestError as error:
         return {"run": str(folder), "status": f"damaged: {error}"}
     last = epochs.tail(1).to_dicts()[0] if epochs.height else {}

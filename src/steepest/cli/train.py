@@ -80,7 +80,7 @@ def recipe_of(source: str, options: dict[str, Any]) -> Recipe:
 
 def result_of(run: Any, out: Path) -> dict[str, Any]:
     """A run as an object for JSON. out: its folder."""
-    facts = run.facts
+    facts = run.info
     scores = {name: facts["scores"].get(name) for name in ("train", "validation", "test")}
     return {
         "recipe": run.recipe.to_dict(),

@@ -55,6 +55,9 @@ _ELSEWHERE = {
     "class_weights": "class_weight",
     "ema_decay": "ema",
     "mixup_alpha": "mixup",
+    "health": "watch",
+    "stop_at_nonfinite": "stop_on_nan",
+    "terminate_on_nan": "stop_on_nan",
     "cutmix_alpha": "cutmix",
 }
 

@@ -296,8 +296,8 @@ class Settings:
     device: str | None = _run(
         None, "cpu, cuda, cuda:1 ...", TEXT, unset="the model's own", resumable=True
     )
-    health: bool = _checks(True, "look for faults while it trains, and say why", SWITCH)
     check: bool = _checks(True, "look for faults before the first step; errors stop it", SWITCH)
+    watch: bool = _checks(True, "look for faults while it trains, and say why", SWITCH)
     checkpoint_every: float = _output(
         60.0, "seconds between two checkpoints in the run's folder", POSITIVE
     )
@@ -310,8 +310,8 @@ class Settings:
     keep_checkpoints: int = _output(
         2, "checkpoints that are kept: the newest, and the best weights beside them", whole(1)
     )
-    stop_at_nonfinite: bool = _checks(
-        True, "end the run when the loss or a weight is not finite", SWITCH
+    stop_on_nan: bool = _checks(
+        True, "end the run when the loss or a weight is NaN or infinite", SWITCH
     )
     log_every: int | None = _output(
         None, "steps between two rows of the record", whole(1).or_none(), unset="20 rows an epoch"

@@ -164,7 +164,7 @@ def _data_uri(content: bytes, kind: str) -> str:
 
 
 def _facts(run: Run) -> dict[str, Any]:
-    facts = run.facts
+    facts = run.info
     if not facts:
         raise RunError(f"the record of {run.folder or 'the run'} tells nothing of its beginning")
     return facts

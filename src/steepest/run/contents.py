@@ -31,7 +31,7 @@ def require_values(frame: pl.DataFrame, what: str) -> None:
                 raise RunError(f"{what} has {column.name} = {column[row]} in row {row}")
 
 
-def require_facts(facts: dict[str, Any], where: str) -> None:
+def require_info(facts: dict[str, Any], where: str) -> None:
     """Raise RunError if a fact is not of the kind that a run writes, or one of them is missing."""
     expected = {**_BEGIN, **_END} if facts.keys() & _END.keys() else _BEGIN
     for key, kind in expected.items() if facts else ():

@@ -1,7 +1,8 @@
 """The record of a run: one SQLite file with its metrics, layer statistics and events.
 
-Tables (layout 1): facts (key, value as JSON), epochs, intervals, layers, events, findings. Readers
-never block the writer (write-ahead log); a closed record is one plain file that can be copied.
+Tables (layout 1): facts (key, value as JSON; what `Run.info` gives), epochs, intervals, layers,
+events, findings. Readers never block the writer (write-ahead log); a closed record is one plain
+file that can be copied.
 """
 
 import json
@@ -20,7 +21,7 @@ import polars as pl
 from steepest.engine import LayerStats
 from steepest.errors import RunError
 from steepest.files import reasons, require_plain_file
-from steepest.run.contents import AT_START, require_facts, require_values
+from steepest.run.contents import AT_START, require_info, require_values
 from steepest.run.events import (
     EpochFinished,
     Event,
@@ -186,12 +187,12 @@ class Record:
             )
             self._connection.commit()
 
-    def facts(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
         """What is known of the run as a whole: engine, reason, status, seconds, losses at start."""
         with self._reading():
             rows = self._connection.execute("SELECT key, value FROM facts ORDER BY rowid")
             facts = {key: json.loads(value) for key, value in rows}
-        require_facts(facts, self._where)
+        require_info(facts, self._where)
         return facts
 
     def table(self, name: str) -> pl.DataFrame:

@@ -76,19 +76,19 @@ class Run:
         return findings_of(self.record.table("findings")["details"].to_list())
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def info(self) -> dict[str, Any]:
         """engine, reason, rows, initial_loss, chance_loss, status, seconds, scores."""
-        return self.record.facts()
+        return self.record.info()
 
     @property
     def status(self) -> str:
         """Finished, interrupted (Ctrl-C) or diverged; "running" while neither is written."""
-        return str(self.facts.get("status", "running"))
+        return str(self.info.get("status", "running"))
 
     @property
     def scores(self) -> dict[str, Score]:
         """Loss and accuracy of train, validation and test at the last weights, by part."""
-        return {name: Score(**score) for name, score in self.facts.get("scores", {}).items()}
+        return {name: Score(**score) for name, score in self.info.get("scores", {}).items()}
 
     def evaluate(
         self, samples: Any = None, y: Any = None, *, target: str | None = None
@@ -147,7 +147,7 @@ class Run:
         return _attached.report(self, path, samples=samples, target=target)
 
     def __repr__(self) -> str:
-        facts = self.facts
+        facts = self.info
         where = "in memory" if self.folder is None else f"in {self.folder}"
         engine, epochs = facts.get("engine"), self.history.height
         return f"<Run {where}: {self.status}, {engine} engine, {epochs} epochs>"

@@ -186,7 +186,7 @@ class Descent:
             self._budget.took(count)
             self._step += count
             self._epoch, self._interval = self._epoch + stats, self._interval + stats
-            if self._plan.recipe.stop_at_nonfinite and not math.isfinite(stats.loss_sum):
+            if self._plan.recipe.stop_on_nan and not math.isfinite(stats.loss_sum):
                 return "diverged", self._divergence(stats.loss_sum, count)
             if self._step == self._cut():
                 self._write_checkpoint()

@@ -60,7 +60,7 @@ from steepest.training.weights import snapshot
 # What changes no number of the training: a run that has ended stays as it is.
 _IDLE = {
     *("log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs", "data"),
-    *("keep_checkpoints", "check", "health"),
+    *("keep_checkpoints", "check", "watch"),
 }
 NOTHING = Findings()
 _ROOM_FOR_THE_RECORD = 8 * 2**20
@@ -339,7 +339,7 @@ def _carry_out(
         with shown_progress(progress) as shown, stop_request() as stop:
             told = Guarded(observers, stop)
             notify = _announcer(run.record, shown, told)
-            if run.recipe.health:
+            if run.recipe.watch:
                 earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
                 notify = _announcer(
                     notify, Diagnosis(prepared, schedule.rate, found, notify, earlier)

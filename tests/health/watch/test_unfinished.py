@@ -83,7 +83,7 @@ def test_a_run_that_ends_while_it_learns_says_so_and_is_right(clouds, engine):
         {"schedule": "one_cycle"},
         {"schedule": "step", "step_size": 4},
         {"lr": 0.1, "momentum": 0.9, "epochs": 60, "early_stopping": True},
-        {"health": False},
+        {"watch": False},
     ],
     ids=str,
 )

@@ -190,7 +190,7 @@ def test_a_run_of_our_own_asks_what_if(blobs):
 def test_a_run_of_our_own_is_the_same_with_and_without(blobs, engine, tmp_path):
     made = {"lr": 30.0, "epochs": 5, "engine": engine, "progress": "none", "check": False}
     with_it = sp.train(None, blobs, out=tmp_path / "run", **made)
-    without = sp.train(None, blobs, health=False, **made)
+    without = sp.train(None, blobs, watch=False, **made)
     pairs = zip(with_it.model.parameters(), without.model.parameters(), strict=True)
     assert all(torch.equal(p, q) for p, q in pairs)
     assert without.findings.codes == []
