@@ -79,6 +79,15 @@ class TableEncoder:
     def feature_names(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
 
+    @property
+    def numeric_features(self) -> NDArray[np.int64]:
+        """The places of the features that hold numbers, (n,)."""
+        widths = np.cumsum([0, *(len(column.features) for column in self.columns)])
+        return np.array(
+            [at for at, c in zip(widths, self.columns, strict=False) if c.kind == "number"],
+            dtype=np.int64,
+        )
+
     def transform(
         self, frame: pl.DataFrame, place: Place, dtype: type[np.floating[Any]] = np.float32
     ) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from steepest.data.blocks import blocks, require_finite, require_room, require_w
 from steepest.data.classes import shorten
 from steepest.data.columns import Place, as_numbers
 from steepest.data.encoding import TableEncoder
+from steepest.data.numeric import KINDS, NumericTransform
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
@@ -63,7 +64,8 @@ class Preprocessing:
 
     encoder: of a table, None for arrays. scaler: of an array; a table's is in its encoder. shape:
     of one prepared row. columns: what the columns of an array were called, if they had names.
-    integers: whether the rows are integers and stay such, for a model that looks them up.
+    integers: whether the rows are integers and stay such, for a model that looks them up. numeric:
+    what becomes of the columns of numbers after that, None if nothing does.
     """
 
     encoder: TableEncoder | None
@@ -71,6 +73,7 @@ class Preprocessing:
     shape: tuple[int, ...]
     columns: tuple[str, ...] | None = None
     integers: bool = False
+    numeric: NumericTransform | None = None
 
     @classmethod
     def fit(
@@ -79,25 +82,29 @@ class Preprocessing:
         scaling: str = "auto",
         scaling_range: tuple[float, ...] = (0.0, 1.0),
         *,
+        bins: int = 24,
         integers: bool = False,
     ) -> Self:
         """The preprocessing of these training samples.
 
-        scaling: "standardise", "minmax", "pixels" (/255), "none", or
-        "auto": pixels for images of bytes, standardise for tables and matrices; other arrays are
-        standardised by one mean and deviation unless they lie in [-1, 1] already. scaling_range:
-        the interval [l, u] of "minmax". integers: keep integers, unscaled ("none"), as such. Raises
+        scaling: "standardise", "minmax", "pixels" (/255), "none"; for tables and matrices "robust",
+        "quantile" and "piecewise" (of so many `bins`), see NumericTransform; or "auto": pixels for
+        images of bytes, standardise for tables and matrices; other arrays are standardised by one
+        mean and deviation unless they lie in [-1, 1] already. scaling_range: the interval [l, u] of
+        "minmax". integers: keep integers, unscaled ("none"), as such. Raises
         DataError.
         """
         if scaling not in SCALINGS:
             hint = did_you_mean(scaling, SCALINGS) or f": choose one of {', '.join(SCALINGS)}"
             raise DataError(f"unknown scaling {scaling!r}{hint}")
         low, high = scaling_range
+        # Those two know the scale of a column by its quantiles.
+        affine = "none" if scaling in ("quantile", "piecewise") else scaling
         if not len(train):
             raise DataError(f"{train.source} has no rows to train on")
         if isinstance(train.inputs, pl.DataFrame):
             frame = _frame(train)
-            kind = "standardise" if scaling == "auto" else scaling
+            kind = "standardise" if scaling == "auto" else affine
             encoder = TableEncoder.fit(
                 frame,
                 kind,
@@ -106,7 +113,11 @@ class Preprocessing:
                 high=high,
                 commas=train.commas,
             )
-            return cls(encoder, Scaler(), (len(encoder.feature_names),))
+            if scaling not in KINDS:
+                return cls(encoder, Scaler(), (len(encoder.feature_names),))
+            encoded = encoder.transform(frame, Place(train.source, train.rows), np.float64)
+            numeric = NumericTransform.fit(scaling, encoded, encoder.numeric_features, bins)
+            return cls(encoder, Scaler(), (numeric.outputs,), numeric=numeric)
         inputs = train.inputs
         if inputs.ndim < 2 or 0 in inputs.shape:
             raise DataError(
@@ -114,9 +125,19 @@ class Preprocessing:
                 "one feature is needed"
             )
         require_finite(inputs, train.rows, train.source)
-        kind = _auto(train) if scaling == "auto" else scaling
+        if scaling in KINDS and inputs.ndim != 2:
+            raise DataError(
+                f"{train.source} has rows of shape {inputs.shape[1:]}, and scaling {scaling!r} is "
+                "for tables and matrices (N, n): choose pixels, standardise, minmax or none"
+            )
+        kind = _auto(train) if scaling == "auto" else affine
         scaler = Scaler.fit(kind, inputs, train.rows, low=low, high=high)
-        return cls(None, scaler, inputs.shape[1:], train.columns, integers)
+        if scaling not in KINDS:
+            return cls(None, scaler, inputs.shape[1:], train.columns, integers)
+        numeric = NumericTransform.fit(
+            scaling, inputs, np.arange(inputs.shape[1]), bins, rows=train.rows
+        )
+        return cls(None, scaler, (numeric.outputs,), train.columns, False, numeric)
 
     def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
         """The rows as the net takes them. dtype: float64 for a net that computes in it.
@@ -131,12 +152,22 @@ class Preprocessing:
                     f"{samples.source} is an array, but training had a table with named columns"
                 )
             frame, place = _as_trained(samples, self.encoder), Place(samples.source, samples.rows)
-            encoded = self.encoder.transform(frame, place, dtype)
-            return Inputs(encoded, None, Scaler(), self.encoder.unseen(frame, place))
+            notes = self.encoder.unseen(frame, place)
+            if self.numeric is None:
+                return Inputs(self.encoder.transform(frame, place, dtype), None, Scaler(), notes)
+            encoded = self.encoder.transform(frame, place, np.float64)
+            prepared = self.numeric.apply(encoded, dtype)
+            wrong = np.flatnonzero(~np.isfinite(prepared).all(axis=1))
+            if wrong.size:
+                raise DataError(
+                    f"{samples.source}: row {place.row(wrong[0])}, one of {wrong.size}, holds a "
+                    "value that is too large for the model's numbers when scaled as in training"
+                )
+            return Inputs(prepared, None, Scaler(), notes)
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
         kept = (np.int64,) if self.integers else (np.uint8, np.float32, dtype)
-        if inputs.dtype in kept and inputs.flags.c_contiguous:
+        if self.numeric is None and inputs.dtype in kept and inputs.flags.c_contiguous:
             return Inputs(inputs, samples.rows, self.scaler)
         if self.integers:
             require_whole(inputs, samples.rows, samples.source)
@@ -145,18 +176,25 @@ class Preprocessing:
         prepared = np.empty((len(samples), *self.shape), dtype=dtype)
         start = 0
         for block in blocks(inputs, samples.rows):
-            prepared[start : start + len(block)] = self.scaler.apply(block, dtype)
+            prepared[start : start + len(block)] = self._scaled(block, dtype)
             start += len(block)
         if not np.isfinite(prepared).all():
-            scaled = partial(self.scaler.apply, dtype=dtype)
+            scaled = partial(self._scaled, dtype=dtype)
             require_room(inputs, samples.rows, samples.source, scaled)
         return Inputs(prepared, None, Scaler())
+
+    def _scaled(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
+        if self.numeric is None:
+            return self.scaler.apply(block, dtype)
+        return self.numeric.apply(self.scaler.apply(block, np.float64), dtype)
 
     def summary(self) -> tuple[str, ...]:
         """What is done with the inputs, in plain lines."""
         if self.encoder is not None:
-            return (f"{self.shape[0]} features from a table:", *self.encoder.summary())
-        lines = [f"inputs of shape {self.shape}, scaling: {self.scaler.kind}"]
+            how = "" if self.numeric is None else f", numbers {self.numeric.described}"
+            return (f"{self.shape[0]} features from a table{how}:", *self.encoder.summary())
+        kind = self.scaler.kind if self.numeric is None else self.numeric.described
+        lines = [f"inputs of shape {self.shape}, scaling: {kind}"]
         if constant := tuple(map(str, self.scaler.constant)):
             lines.append(f"constant columns, which carry no information: {shorten(constant)}")
         return tuple(lines)
@@ -168,22 +206,33 @@ class Preprocessing:
             "shape": list(self.shape),
             "columns": None if self.columns is None else list(self.columns),
             "integers": self.integers,
+            "numeric": None if self.numeric is None else self.numeric.to_json(),
         }
 
     @classmethod
     def from_json(cls, state: dict[str, Any]) -> Self:
         encoder, scaler = state["encoder"], Scaler.from_json(state["scaler"])
         shape = tuple(map(int, state["shape"]))
+        numeric = state.get("numeric")
+        transform = None if numeric is None else NumericTransform.from_json(numeric)
+        table = None if encoder is None else TableEncoder.from_json(encoder)
+        before = shape if transform is None else (transform.width,)
         for part in (scaler.offset, scaler.factor):
-            if part.ndim and part.shape != shape:
-                raise ValueError(f"its scaler is for rows of shape {part.shape}, not {shape}")
+            if part.ndim and part.shape != before:
+                raise ValueError(f"its scaler is for rows of shape {part.shape}, not {before}")
+        if transform is not None:
+            if table is not None and before != (len(table.feature_names),):
+                raise ValueError(f"its quantiles are for {before[0]} features of a table")
+            if shape != (transform.outputs,):
+                raise ValueError(f"its quantiles give {transform.outputs} features, not {shape}")
         columns = state.get("columns")
         return cls(
-            None if encoder is None else TableEncoder.from_json(encoder),
+            table,
             scaler,
             shape,
             None if columns is None else tuple(map(str, columns)),
             bool(state.get("integers", False)),
+            transform,
         )
 
     def _array(self, samples: Samples) -> NDArray[Any]:
@@ -202,11 +251,12 @@ class Preprocessing:
                 ) from None
         elif None not in (self.columns, samples.columns) and samples.columns != self.columns:
             raise DataError(f"{samples.source} has other columns than training had")
-        if inputs.shape[1:] != self.shape:
-            alone = "; one row alone is x[None]" if inputs.shape == self.shape else ""
+        expected = self.shape if self.numeric is None else (self.numeric.width,)
+        if inputs.shape[1:] != expected:
+            alone = "; one row alone is x[None]" if inputs.shape == expected else ""
             raise DataError(
                 f"{samples.source} has rows of shape {inputs.shape[1:]}, but training had "
-                f"{self.shape}{alone}"
+                f"{expected}{alone}"
             )
         return inputs
 

@@ -20,8 +20,10 @@ class Scaler:
     """An affine map of each feature.
 
     kind: "none"; "pixels", x / 255; "standardise", (x - mean) / sigma with the N-1 standard
-    deviation; "minmax", (x - min) / (max - min) * (high - low) + low. A constant feature becomes 0
-    ("standardise") or low ("minmax"). offset, factor: (n,) float64 for n columns, () for all alike.
+    deviation; "minmax", (x - min) / (max - min) * (high - low) + low; "robust", (x - median) /
+    (third - first quartile), or half the range where the quartiles coincide. A constant feature
+    becomes 0 ("standardise", "robust") or low ("minmax"). offset, factor: (n,) float64 for n
+    columns, () for all alike.
     """
 
     kind: str = "none"
@@ -50,6 +52,9 @@ class Scaler:
         if kind == "minmax":
             smallest, largest = _extremes(inputs, rows)
             return cls(kind, smallest, _inverse(largest - smallest) * (high - low), low)
+        if kind == "robust":
+            median, spread = _quartiles(inputs, rows)
+            return cls(kind, median, _inverse(spread))
         mean, sigma = _moments(inputs, rows)
         return cls(kind, mean, _inverse(sigma))
 
@@ -115,6 +120,19 @@ def _extremes(
     smallest = np.min([low for low, _ in pairs], axis=0)
     largest = np.max([high for _, high in pairs], axis=0)
     return smallest.astype(np.float64), largest.astype(np.float64)
+
+
+def _quartiles(
+    inputs: NDArray[Any], rows: NDArray[np.int64] | None
+) -> tuple[Float64Array, Float64Array]:
+    """Median and spread of each column: between the quartiles, or half the range if that is 0."""
+    columns = []
+    for column in inputs.T:
+        x = np.asarray(column if rows is None else column[rows], dtype=np.float64)
+        low, middle, high = np.quantile(x, (0.25, 0.5, 0.75))
+        columns.append((middle, high - low or (x.max() - x.min()) / 2))
+    medians, spreads = np.array(columns).reshape(-1, 2).T
+    return medians, spreads
 
 
 def _moments(

@@ -31,7 +31,10 @@ from steepest.recipe.values import (
 
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "silu", "identity")
 INITS = ("auto", "xavier", "he", "normal", "uniform", "zeros", "ones")
-SCALINGS = ("auto", "standardise", "minmax", "pixels", "none")
+SCALINGS = (
+    *("auto", "standardise", "minmax", "pixels", "none"),
+    *("robust", "quantile", "piecewise"),
+)
 ENGINES = ("auto", "native", "torch")
 ADAMS = ("adam", "adamw")
 FIRST_ORDER = ("sgd", *ADAMS, "rmsprop")
@@ -72,10 +75,18 @@ class Settings:
     validation: float | str = _data(0.1, "share of the training rows, or a file", PART)
     test: float | str = _data(0.0, "share of the training rows, or a file", PART)
     scaling: str = _data(
-        "auto", "auto, standardise, minmax, pixels (/255) or none", one_of(SCALINGS)
+        "auto",
+        "auto, standardise, minmax, pixels (/255) or none; of tables: robust, quantile, piecewise",
+        one_of(SCALINGS),
     )
     scaling_range: tuple[float, ...] = _data(
         (0.0, 1.0), "what minmax scales to, l,u", INTERVAL, needs(scaling=("minmax",))
+    )
+    bins: int = _data(
+        24,
+        "bins between quantiles of a column, of scaling piecewise",
+        whole(1),
+        needs(scaling=("piecewise",)),
     )
 
     hidden: tuple[int, ...] | None = _net(

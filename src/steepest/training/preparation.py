@@ -85,7 +85,11 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     train = dataset.train
     taken = Taken(recipe.scaling) if model is None else how_taken(model, train, recipe.scaling)
     preprocessing = Preprocessing.fit(
-        train, taken.scaling, recipe.scaling_range, integers=taken.integers
+        train,
+        taken.scaling,
+        recipe.scaling_range,
+        bins=recipe.bins,
+        integers=taken.integers,
     )
     if model is None:
         model = _build(recipe, preprocessing, _classes(train, recipe, None))
