@@ -1,0 +1,93 @@
+"""One fit, in a process of its own: python work.py, a JSON request on stdin, a JSON line out."""
+
+import contextlib
+import json
+import os
+import resource
+import sys
+import time
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.pop(1)  # this folder, whose names are modules of this package alone
+
+from tabular.methods import METHODS, find_method
+from tabular.scores import scores
+from tabular.splits import split
+from tabular.tables import find_tables
+
+
+def measure(request: dict[str, Any]) -> dict[str, Any]:
+    """What this fit took and how good it is; `status` says why there are no figures."""
+    method_name, number = request["method"], request["split"]
+    folder = Path(request["data"]) if request["data"] else None
+    table = find_tables(folder, request["target"])[request["table"]]()
+    train, test = split(
+        table.y, number, max_train=request["max_train"], max_test=request["max_test"]
+    )
+    X, y, X_test = table.X.iloc[train], table.y[train], table.X.iloc[test]
+    X, X_test = X.reset_index(drop=True), X_test.reset_index(drop=True)
+    facts = {
+        "version": _version(method_name),
+        "rows": len(train),
+        "columns": table.X.shape[1],
+        "classes": len(table.classes),
+    }
+    try:
+        method = find_method(method_name)
+    except ImportError as error:
+        return {**facts, "status": "absent", "error": str(error)}
+    try:
+        before, since = _processor_seconds(), time.perf_counter()
+        predict = method(X, y, len(table.classes), number, request["threads"])
+        fitted, wall = _processor_seconds(), time.perf_counter() - since
+        found = scores(predict(X_test), table.y[test])
+    except Exception as error:  # a peer's own failure is a result
+        return {**facts, "status": "failed", "error": f"{type(error).__name__}: {error}"[:500]}
+    return {
+        **facts,
+        "status": "done",
+        **found,
+        "fit_seconds": fitted - before,
+        "predict_seconds": _processor_seconds() - fitted,
+        "fit_wall_seconds": wall,
+        "memory_mib": _peak_mib(),
+    }
+
+
+def _processor_seconds() -> float:
+    """Of this process and of those it has waited for."""
+    used = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def _peak_mib() -> float:
+    """The largest resident size so far, with the libraries: of this process or of a child."""
+    # ru_maxrss of a forked process begins with its parent's size; /proc tells its own.
+    status = Path("/proc/self/status")
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    if status.exists():
+        peak = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        own = int(peak.split()[1]) * 2**10
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * unit
+    return max(own, child) / 2**20
+
+
+def _version(method: str) -> str | None:
+    if method not in METHODS:
+        return None
+    with contextlib.suppress(PackageNotFoundError):
+        return version(METHODS[method][1])
+    return None
+
+
+if __name__ == "__main__":
+    warnings.simplefilter("ignore")
+    asked = json.load(sys.stdin)
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print is no part of the answer
+    json.dump(measure(asked), answer)
