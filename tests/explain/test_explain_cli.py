@@ -1,14 +1,16 @@
 """`steepest explain` in a process of its own."""
 
 import json
+import re
 import xml.dom.minidom
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from steepest.cli import main
-from steepest.explain.lecture import Check, checks
+from steepest.explain.lecture import SlideCheck, checks
 
 SLIDES = ("2.04", "2.303", "1.1394", "0.3374", "40", "24.5", "164.0", "-.7133", "-1.3285", "-.1669")
 
@@ -16,8 +18,9 @@ SLIDES = ("2.04", "2.303", "1.1394", "0.3374", "40", "24.5", "164.0", "-.7133", 
 def test_the_lecture_is_worked_out_and_every_number_is_equal(steepest):
     ended = steepest("explain", "lecture")
     assert ended.code == 0
-    for text in ("Z1 = X W1ᵀ + b1", "dL/dZ3 = 1/N (A3 - Y)", *SLIDES, "A slip of the slides"):
+    for text in ("Z1 = X W1ᵀ + b1", "dL/dZ3 = 1/N (A3 - Y)", *SLIDES, "a slip of slide L6"):
         assert text in ended.out
+    assert re.match(r"\d+ numbers of the slides: all equal", ended.out)  # it begins with the result
     assert "DIFFERS" not in ended.out
 
 
@@ -27,6 +30,12 @@ def test_the_lecture_as_json_has_the_tables_of_the_slides(steepest, tmp_path):
     found = {(c["topic"], c["quantity"]): c for c in ended.json["checks"]}
     assert ended.json["equal"]
     assert len(found) == len(ended.json["checks"]) > 80
+    # Each says which slide it is of, by the number and the title of docs/lecture.md.
+    page = (Path(__file__).parents[2] / "docs" / "lecture.md").read_text("utf-8")
+    for slide in {c["slide"] for c in found.values()}:
+        numbers, title = slide.split(", ", 1)
+        for number in numbers.split(" and "):
+            assert re.search(rf"^\| {number} \|.*{re.escape(title)}", page, re.MULTILINE), slide
     # The slides' table, typed here again: dL/dZ3 at four digits.
     table = [
         [0.1090, 0.0534, -0.1624],
@@ -47,7 +56,7 @@ def test_a_number_that_differs_is_marked_and_ends_with_one(monkeypatch, capsys):
 
     assert len(checks()) > 80
     assert all(check.equal for check in checks())
-    assert not Check("t", "q", "1.1394", 1.13935 - 1e-6).equal
+    assert not SlideCheck("s", "t", "q", "1.1394", 1.13935 - 1e-6).equal
     monkeypatch.setattr(lecture, "A3", lecture.A3.replace(".3505", ".3506"))
     with pytest.raises(SystemExit) as ended:
         main(["explain", "lecture"])

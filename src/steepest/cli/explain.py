@@ -81,8 +81,9 @@ def _print_rules(entries: Iterable[Any]) -> None:
 def lecture(output: Path | None, as_json: bool) -> None:
     r"""Work out the lecture's numbers again; ends with 1 if one of them differs.
 
-    First the 5-7-4-3 example, every step of it, then each number of the slides beside ours, equal
-    or not at the precision that the slides print. -o writes the example as .html, .md or .txt.
+    First the result, then each number of the slides beside ours, equal or not at the precision
+    that the slides print, then the 5-7-4-3 example, every step of it. -o writes the example as
+    .html, .md or .txt.
 
     \b
     steepest explain lecture
