@@ -14,11 +14,15 @@ setup: .venv/ready  ## An environment in .venv with everything that the rest nee
 .venv/ready: pyproject.toml constraints.txt CMakeLists.txt $(wildcard src/native/*)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepest needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'
+	@# pip says nothing for minutes: a dot every five seconds, and its own words if it fails.
+	@printf 'Setting up .venv: PyTorch, what else pyproject.toml names, the C++ engine; about three minutes '
+	@(while sleep 5; do printf .; done) & dots=$$!; \
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'; \
+	ended=$$?; kill $$dots; echo; exit $$ended
 	touch $@
 
-demo: setup  ## Train on real data and show the result
-	$(BIN)/python examples/demo.py
+demo: setup  ## Train on real images, show the result and the same bits, find a fault; DATA=fashion-mnist
+	$(BIN)/python examples/demo.py $(DATA)
 
 # Two workers with a thread each finish sooner than one with two.
 test quick: export OMP_NUM_THREADS = 1
