@@ -10,6 +10,8 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ _SETUP = """
 import matplotlib
 matplotlib.rcParams.update({"figure.dpi": 110, "savefig.facecolor": "white"})
 """
+# More lines of output than these are folded.
+_LONGEST = 24
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -67,7 +71,7 @@ def execute(path: Path) -> tuple[str, dict[str, bytes]]:
             parts.append(cell.source)
             continue
         parts.append(_block(cell.source))
-        parts.extend(_shown(output, path.stem, pictures) for output in cell.outputs)
+        parts.extend(_outputs(cell.outputs, path.stem, pictures))
     return "\n\n".join(part for part in parts if part) + "\n", pictures
 
 
@@ -77,10 +81,36 @@ def _block(source: str) -> str:
     return f"```sh\n{source[5:]}\n```" if shell else f"```python\n{source}\n```"
 
 
+def _outputs(outputs: list[Any], stem: str, pictures: dict[str, bytes]) -> Iterator[str]:
+    """What a cell put out, in its order; text after text is one box, however it was flushed."""
+    for is_text, group in groupby(outputs, key=lambda output: _text_of(output) is not None):
+        if is_text:
+            yield _box(_joined(group))
+        else:
+            yield from (_shown(output, stem, pictures) for output in group)
+
+
+def _joined(outputs: Iterable[dict[str, Any]]) -> str:
+    """Pieces of a stream as they came; a value begins on a line of its own."""
+    text = ""
+    for output in outputs:
+        if output["output_type"] != "stream" and text and not text.endswith("\n"):
+            text += "\n"
+        text += f"{_text_of(output)}"
+    return text
+
+
+def _text_of(output: dict[str, Any]) -> str | None:
+    """The text of an output that is nothing else."""
+    if output["output_type"] == "stream":
+        return str(output["text"])
+    data = output["data"]
+    drawn = any(kind.startswith("image/") for kind in data) or "<table" in data.get("text/html", "")
+    return None if drawn else str(data["text/plain"])
+
+
 def _shown(output: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str:
     """One output of a cell as Markdown; a picture is put with the others and linked."""
-    if output["output_type"] == "stream":
-        return _text(output["text"])
     data = output["data"]
     if "image/png" in data:
         name = f"{stem}-{len(pictures) + 1}.png"
@@ -88,15 +118,18 @@ def _shown(output: dict[str, Any], stem: str, pictures: dict[str, bytes]) -> str
         return f"![What the code above draws]({name})"
     if "image/svg+xml" in data:
         return f'<div class="drawn">\n{_flat(data["image/svg+xml"])}\n</div>'
-    if "text/html" in data and "<table" in data["text/html"]:
-        return f'<div class="table">\n{_flat(data["text/html"])}\n</div>'
-    return _text(data["text/plain"])
+    return f'<div class="table">\n{_flat(data["text/html"])}\n</div>'
 
 
-def _text(text: str) -> str:
+def _box(text: str) -> str:
+    """Text as a box, folded if it is long."""
     # What a progress bar has overwritten, and colours, are not for a page.
     lines = [line.rsplit("\r", 1)[-1] for line in _ESCAPES.sub("", text).rstrip().split("\n")]
-    return '```text title="Output"\n' + "\n".join(lines) + "\n```"
+    box = "\n".join(("```text", *lines, "```"))
+    if len(lines) <= _LONGEST:
+        return box.replace("```text", '```text title="Output"', 1)
+    head = f"<details markdown>\n<summary>Output, {len(lines)} lines</summary>"
+    return f"{head}\n\n{box}\n\n</details>"
 
 
 def _flat(html: str) -> str:
