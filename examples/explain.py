@@ -3,6 +3,7 @@
     python examples/explain.py [FOLDER] [FRAMES]
 
 lecture.html: the worked 5-7-4-3 example, every step. graph.svg, net.svg: computational graphs.
+layers.svg: the units of that net.
 line.gif, moons.gif: full batch, minibatch and incremental side by side. plane.gif: a linear
 classifier over its two weights. initialisation.png: six schemes, raw and standardised inputs.
 ratios.png: update-to-weight ratios of a run.
@@ -48,6 +49,48 @@ def formulas(folder: Path) -> Iterator[Path]:
     yield graph(net(), X, CLASSES).save(folder / "net.svg")
 
 
+def layers(folder: Path) -> Iterator[Path]:
+    """The net as units and weights, with what goes forward and what comes back."""
+    sizes, names = (5, 7, 4, 3), ("X", "A1", "A2", "A3")
+    x = [60 + 170 * i for i in range(4)]
+    places = [[190 + 40 * (j - (n - 1) / 2) for j in range(n)] for n in sizes]
+    parts = []
+    for i in range(3):
+        parts += [
+            f'<path d="M{x[i]} {a}L{x[i + 1]} {b}" stroke="#b8bec7"/>'
+            for a in places[i]
+            for b in places[i + 1]
+        ]
+    for i, n in enumerate(sizes):
+        parts += [
+            f'<circle cx="{x[i]}" cy="{y}" r="12" fill="#f4f6f9" stroke="#1c2430"/>'
+            for y in places[i]
+        ]
+        parts.append(
+            f'<text x="{x[i]}" y="24" font-weight="bold">{names[i]}</text>'
+            f'<text x="{x[i]}" y="346" font-size="12">N × {n}</text>'
+        )
+    for i in range(1, 4):
+        middle = (x[i - 1] + x[i]) / 2
+        parts.append(
+            f'<text x="{middle}" y="24" fill="#005a9c">W{i}, b{i} →</text>'
+            f'<text x="{middle}" y="374" fill="#b84400">← dL/dW{i}, dL/db{i}</text>'
+        )
+    parts.append(
+        '<text x="650" y="24" font-weight="bold">L</text>'
+        '<circle cx="650" cy="190" r="12" fill="#fff" stroke="#1c2430" stroke-width="2"/>'
+        + "".join(f'<path d="M{x[3] + 12} {y}L638 190" stroke="#b8bec7"/>' for y in places[3])
+    )
+    path = folder / "layers.svg"
+    path.write_text(
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 710 390" width="710" height="390" '
+        'font-family="DejaVu Sans, sans-serif" font-size="14" text-anchor="middle">'
+        '<rect width="710" height="390" fill="#fff"/>' + "".join(parts) + "</svg>\n",
+        "utf-8",
+    )
+    yield path
+
+
 def films(folder: Path, frames: int) -> Iterator[Path]:
     yield descent("line", epochs=40, frames=frames).save(folder / "line.gif")
     yield descent("moons", frames=frames).save(folder / "moons.gif")
@@ -75,7 +118,7 @@ def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "runs/explain")
     frames = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     folder.mkdir(parents=True, exist_ok=True)
-    for made in (formulas(folder), films(folder, frames), initialisation(folder)):
+    for made in (formulas(folder), layers(folder), films(folder, frames), initialisation(folder)):
         for path in made:
             print(path)
 
