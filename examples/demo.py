@@ -42,7 +42,7 @@ def train(name: str, folder: Path) -> nn.Module:
         )
     Console().print(table)
     print(f"test accuracy    {evaluation.accuracy:.4f} (loss {evaluation.loss:.4f})")
-    print(f"engine           {run.facts['engine']}, {run.facts['seconds']:.2f} s of training")
+    print(f"engine           {run.info['engine']}, {run.info['seconds']:.2f} s of training")
     print(f"curves           {save_curves(run, folder / 'curves.png')}")
     print(f"report           {write_report(run, folder / 'report.html')}")
     print(f"run              {folder}  (steepest evaluate {folder} {name})")
