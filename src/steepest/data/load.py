@@ -1,4 +1,29 @@
-"""load_data(): any source of labelled rows, as a Dataset."""
+"""load_data(): any source of labelled rows, as a Dataset.
+
+What a source is, is asked in this order; the first that holds decides:
+
+| the source is                                  | read by                                    |
+|------------------------------------------------|--------------------------------------------|
+| a Dataset                                      | nothing: it is one already                 |
+| Samples                                        | `_checked`: arrays as every source's       |
+| a string or Path                               | `_read_path`, see below                    |
+| a data frame (polars, pandas, any of narwhals) | `_read_table`: `sources/frames.py`         |
+| (X, y): a tuple of two; a list where labels    | `_read_pair`; each of X and y may be an    |
+| are needed, for two lists alone are two rows   | array, a tensor, a frame or an NPY file    |
+| anything else with a shape, a tuple or a list  | rows alone: refused where labels are needed|
+| anything else                                  | a torch dataset: `sources/torch_datasets.py`|
+
+| the string or Path is                          | read by                                    |
+|------------------------------------------------|--------------------------------------------|
+| a name, and no file or folder is called so     | `sources/named.py`                         |
+| nothing that exists                            | refused, with what is near                 |
+| a folder with Parquet files in it              | `sources/parquet.py`, as one table         |
+| a folder with IDX files, or its raw/, */raw/  | `sources/idx.py`                           |
+| any other folder                               | `sources/images.py`: a folder a class      |
+| a file with one of the endings of `_READERS`   | that reader                                |
+| a file that begins as IDX does                 | `sources/idx.py`                           |
+| any other file                                 | refused                                    |
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,10 +60,18 @@ from steepest.errors import DataError, TargetError, did_you_mean
 class _Options:
     """How a source is to be read.
 
-    labels_needed: whether a table must have its target. training: whether the rows are to be
-    learned from, so that a word among numbers is a mistake of the file. read_labels: whether
-    labels in a file of text may become numbers; else they are what is written. as_table, columns:
-    what rows to learn from were, where these come later: a table, or an array of these columns.
+    Attributes:
+        target: The column that holds the classes; None guesses.
+        ignore: Columns to leave out.
+        image_size: What the images of a folder are resized to.
+        root: Where data sets by name lie.
+        labels_needed: Whether a table must have its target.
+        training: Whether the rows are to be learned from, so that a word among numbers is a
+            mistake of the file.
+        read_labels: Whether labels in a file of text may become numbers; else they are what is
+            written.
+        as_table: Whether the rows that were learned from, where these come later, were a table.
+        columns: What the columns of their array were called.
     """
 
     target: str | None
@@ -65,15 +98,28 @@ def load_data(
 ) -> Dataset:
     """The labelled rows of any source; nothing is encoded, scaled or copied yet.
 
-    source: a file (.csv, .tsv, .parquet, .npz, .npy, IDX plain or gzip), a folder of IDX files, of
-    Parquet files or of images (a folder a class), a name (digits, iris, wine, breast_cancer,
-    fashion_mnist, mnist), (X, y) of arrays, tensors or frames, a data frame, a torch map-style
-    dataset, or Samples.
-    target: the column (or the array of an NPZ file, or the NPY file) that holds the classes.
-    validation, test: further sources of the same columns. ignore: columns to leave out.
-    image_size: pixels of each side, or (height, width), to which the images of a folder are
-    resized. root: where mnist and fashion_mnist lie. y: refused, X and y go together. Raises
-    DataError or TargetError naming file, row and column.
+    Args:
+        source: A file (.csv, .tsv, .parquet, .npz, .npy, IDX plain or gzip), a folder of IDX files,
+            of Parquet files or of images (a folder a class), a name (digits, iris, wine,
+            breast_cancer, fashion_mnist, mnist), (X, y) of arrays, tensors or frames, a data frame,
+            a torch map-style dataset, or Samples. X is (N, n) or (N, ...); y is (N,) labels, or
+            (N, K) of 0 and 1.
+        y: Refused: X and y go together, as one source.
+        target: The column (or the array of an NPZ file, or the NPY file) that holds the classes;
+            None looks for target, label, class or y.
+        validation: A further source of the same columns, for the validation part.
+        test: The same for the test part.
+        ignore: Columns to leave out.
+        image_size: Pixels of each side, or (height, width), to which the images of a folder are
+            resized; None leaves them as they are.
+        root: Where mnist and fashion_mnist lie.
+
+    Returns:
+        The parts that the source has, and what loading decided in plain sentences.
+
+    Raises:
+        DataError: The source cannot be read; the message names file, row and column.
+        TargetError: Labels are missing, or no column can be told to hold them.
     """
     if y is not None:
         raise DataError(
@@ -121,10 +167,14 @@ def load_rows(
     as_table: bool = False,
     columns: tuple[str, ...] | None = None,
 ) -> Samples:
-    """The rows of any source that `load_data` reads, to evaluate (labelled) or to predict.
+    """The rows of any source that `load_data` reads, to evaluate or to predict.
 
-    A source with several parts gives its test part. as_table, columns: whether training had a
-    table, and the names that the columns of its array had.
+    Args:
+        source: As for `load_data`; of one with several parts, the test part is taken.
+        target: The column that holds the classes.
+        labelled: Whether labels are needed.
+        as_table: Whether training had a table.
+        columns: What the columns of training's array were called, if they had names.
     """
     options = _Options(_name(target), labels_needed=labelled, as_table=as_table, columns=columns)
     dataset = _read(source, options)

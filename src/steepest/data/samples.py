@@ -1,4 +1,7 @@
-"""Samples and Dataset: what every source gives, whatever the file or the object was."""
+"""Samples and Dataset: what every source gives, whatever the file or the object was.
+
+Which container of rows is which is told in docs/architecture.md, "What holds rows".
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,17 +19,21 @@ Int64Array = NDArray[np.int64]
 class Samples:
     """Rows with labels, as they came: not encoded, not scaled, not copied.
 
-    inputs: (M, ...) array of numbers (uint8, integers, float32 or float64; images are (M, C, H, W)
-    uint8; it may be memory-mapped), or a polars frame of M rows whose columns are the features.
-    labels: (N,) integers, strings, booleans or floats as the source has them, or (N, K) rows of 0
-    and 1 where a row may have several classes or none; None if unknown.
-    rows: (N,) the rows of `inputs` that belong to these samples, in order; None means all of them.
-    source: where they come from, for messages. class_names: what the class indices 0 .. C-1 are
-    called, when the source says so. columns: what the columns of an array of inputs are called.
-    text: the columns of a CSV file that became another type, as they are written there, (M,) each:
-    the type is a guess from this file alone, and rows of another training are read by its types.
-    commas: those of them that hold numbers with decimal commas.
-    label_columns: K where the labels were given as rows (N, K), also if they are indices now.
+    Attributes:
+        inputs: (M, ...) array of numbers (uint8, integers, float32 or float64; images are
+            (M, C, H, W) uint8; it may be memory-mapped), or a polars frame of M rows whose columns
+            are the features.
+        labels: (N,) integers, strings, booleans or floats as the source has them, or (N, K) rows of
+            0 and 1 where a row may have several classes or none; None if unknown.
+        source: Where they come from, for messages.
+        rows: (N,) int64, the rows of `inputs` that belong to these samples, in order; None for all.
+        class_names: What the class indices 0 .. C-1 are called, when the source says so.
+        columns: What the columns of an array of inputs are called.
+        text: The columns of a CSV file that became another type, as they are written there, (M,)
+            each: the type is a guess from this file alone, and rows of another training are read by
+            its types.
+        commas: Those of them that hold numbers with decimal commas.
+        label_columns: K where the labels were given as rows (N, K), also if they are indices now.
     """
 
     inputs: Array | pl.DataFrame
@@ -51,7 +58,14 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The parts of one data set. `notes` tells in plain sentences what loading decided."""
+    """The parts of one data set.
+
+    Attributes:
+        train: The rows to learn from.
+        validation: The rows that early stopping and the reader look at while it learns.
+        test: The rows that are looked at once, at the end.
+        notes: What loading decided, in plain sentences.
+    """
 
     train: Samples
     validation: Samples | None = None

@@ -19,9 +19,20 @@ def split(
 ) -> Dataset:
     """The data set with the parts that it lacks taken from its training rows.
 
-    validation, test: shares of the training rows, 0 for none; a part that is there already stays
-    as it is. Each class gives its share, rounded by largest remainders, and keeps at least one
-    row for training; rows stay in their order. Raises DataError if the shares leave nothing.
+    Each class gives its share, rounded by largest remainders, and keeps at least one row for
+    training; rows stay in their order.
+
+    Args:
+        dataset: As `load_data` gives it. A part that is there already stays as it is.
+        validation: Share of the training rows for the validation part, 0 for none.
+        test: The same for the test part; the two must leave some.
+        seed: Decides which rows.
+
+    Returns:
+        A new data set; the inputs are shared, not copied.
+
+    Raises:
+        DataError: The shares are no shares, or leave nothing to train on.
     """
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(
