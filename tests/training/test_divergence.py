@@ -9,7 +9,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 import steepest as sp
-from steepest.training import descent
+from steepest.training import divergence
 from steepest.training.checkpoint import newest
 
 
@@ -122,7 +122,7 @@ def test_a_buffer_of_minus_infinity_is_no_divergence(positive, tmp_path):
 def test_a_resumed_model_too_large_to_keep_twice_goes_back_to_its_checkpoint(
     positive, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(descent, "_LARGEST_TO_KEEP", 10)
+    monkeypatch.setattr(divergence, "_LARGEST_TO_KEEP", 10)
     sp.train(sparse_net(), positive, epochs=2, out=tmp_path / "run", progress="none")
     saved = newest(tmp_path / "run")
     run = sp.resume(

@@ -9,7 +9,7 @@ from torch.optim import lr_scheduler
 import steepest as sp
 from steepest import Recipe
 from steepest.errors import RecipeError
-from steepest.training.schedule import FromTorch, make_schedule
+from steepest.training.schedule import TorchSchedule, make_schedule
 
 EPOCHS, PER_EPOCH = 12, 5
 TOTAL = EPOCHS * PER_EPOCH
@@ -190,7 +190,7 @@ def test_any_scheduler_of_torch(blobs, every):
 
 
 def test_a_scheduler_that_looks_at_the_validation_loss():
-    schedule = FromTorch(
+    schedule = TorchSchedule(
         lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=0.1, patience=0), 1.0, each_step=False
     )
     assert schedule.rate(0) == 1.0
@@ -207,7 +207,7 @@ def test_a_scheduler_of_one_s_own_is_given_the_validation_loss():
         def step(self, loss):
             self.group["lr"] = loss / 2
 
-    schedule = FromTorch(Lower, 1.0, each_step=False)
+    schedule = TorchSchedule(Lower, 1.0, each_step=False)
     schedule.epoch_done(0.5)
     assert schedule.rate(10) == 0.25
 

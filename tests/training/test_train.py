@@ -223,7 +223,7 @@ def test_a_dear_net_is_scored_on_a_share_of_the_training_rows(monkeypatch):
     X, y = rng.normal(size=(60, 1, 16, 16)).astype(np.float32), np.arange(60) % 2
     model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 14 * 14, 2))
     row = 2 * (9 * 8 * 14 * 14 + 8 * 14 * 14 * 2)
-    monkeypatch.setattr("steepest.training.descent._FREE_FLOPS", 12.5 * row)
+    monkeypatch.setattr("steepest.training.scoring._FREE_FLOPS", 12.5 * row)
     run = train((X, y), model, epochs=1, batch_size=10, validation=0.2, check=False)
     assert run.scores["train"].rows == 12
     assert run.scores["validation"].rows == 12

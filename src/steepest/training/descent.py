@@ -1,20 +1,44 @@
-"""Descent: the loop over steps, intervals and epochs, which can stop and go on anywhere."""
+"""Descent: the loop over steps, intervals and epochs, which can stop and go on anywhere.
 
-import math
+What is true between two calls of the engine, and what the loop keeps true:
+
+1. `_step` steps are done. `_epoch` and `_interval` are sums over those of the epoch and of the
+   record's interval that are under way, so each began `.steps` steps ago. Both are 0 steps long
+   where one has just ended.
+2. One call of the engine crosses no mark: no end of an interval or an epoch, no due checkpoint; and
+   where minibatches are gathered it ends with their update, unless the epoch ends before. How long
+   the call is otherwise depends on the clock, and changes no number.
+3. From `engine.load` on the model is the engine's. `engine.export` makes it current; whoever reads
+   it (scores, averages, checkpoints, the last finite state) comes after an export.
+4. A checkpoint is all that decides the steps after it. It is written between updates, of finite
+   weights only, and the record on disk is never behind it. So a run that is resumed has the bits
+   of one that was never interrupted.
+5. `_last_finite` is what the model goes back to when the run diverges.
+
+A run ends by itself (`Stopped` with status "finished"), by a request ("interrupted") or when the
+loss is not finite ("diverged"). Whichever it is, the interval and the epoch under way are closed
+and told before the end is.
+"""
+
 import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Literal
 
-from steepest.classifier import Score
-from steepest.data import PreparedPart
-from steepest.engine import NO_STEPS, OptimizerState, Plan, seeded
+from steepest.engine import NO_STEPS, Engine, Plan, StepStats, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
-from steepest.training.divergence import State, infinite_buffers, locate_divergence
+from steepest.training.divergence import LastFinite, State, infinite_buffers
 from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import Preparation
-from steepest.training.schedule import FromTorch, Schedule
+from steepest.training.schedule import Schedule, TorchSchedule
+from steepest.training.scoring import Scoring
 from steepest.training.step_budget import StepBudget
+from steepest.training.timetable import Timetable
 from steepest.training.weights import (
     Best,
     EpochAverage,
@@ -24,26 +48,24 @@ from steepest.training.weights import (
     load_tensors,
 )
 
-# What is measured on the training rows before the first step and after the last: at most so many
-# rows, for the loss at the start; a share of the rows that the steps take, whose forward passes are
-# then under 1 % of the run; and whatever costs less than these FLOPs (some 20 ms).
-_INITIAL_ROWS = 4096
-_SHARE_SCORED = 1 / 40
-_FREE_FLOPS = 1e9
-_INTERVALS_AN_EPOCH = 20
-_LEAST_STEPS_BETWEEN_LOGS = 25
-_SECONDS_BETWEEN_KEPT = 0.5
-_LARGEST_TO_KEEP = 256 * 2**20
 
-# (status, reason) of a run that ends.
-Ending = tuple[str, str] | None
+@dataclass(frozen=True)
+class Stopped:
+    """That a run ends, and how."""
+
+    status: Literal["finished", "interrupted", "diverged"]
+    reason: str
 
 
 class Descent:
-    """One training on its way. `step` steps are done.
+    """One training on its way; see the top of this module.
 
-    epoch, interval: sums over the steps of the epoch and of the interval of the record that are
-    under way. checkpoints: None for a run without a folder.
+    Args:
+        prepared: The plan, its engine, and the parts to score.
+        schedule: The learning rate of each step.
+        notify: Called with each event.
+        stop: True once somebody has asked to stop.
+        checkpoints: None for a run without a folder.
     """
 
     def __init__(
@@ -54,232 +76,201 @@ class Descent:
         stop: StopRequest,
         checkpoints: Checkpoints | None,
     ) -> None:
+        # What does not change.
         self._prepared = prepared
-        self._plan = prepared.plan
-        self._engine = prepared.choice.engine
+        self._plan: Plan = prepared.plan
+        self._engine: Engine = prepared.choice.engine
         self._schedule = schedule
         self._notify = notify
         self._stop = stop
         self._checkpoints = checkpoints
-        self._budget = StepBudget()
-        self._step = 0
-        self._epoch, self._interval = NO_STEPS, NO_STEPS
-        self._best, self._mean = Best(), EpochAverage(first_averaged(prepared.plan))
-        self._started = time.perf_counter()
-        self._from: Checkpoint | None = None
-        self._total = prepared.plan.total_steps
+        self._times = Timetable.of(prepared.plan)
+        self._scoring = Scoring(prepared)
         self._keeps_best = prepared.plan.recipe.early_stopping or checkpoints is not None
-        self._data = fingerprint(prepared.plan) if checkpoints else ""
+        self._data: str = fingerprint(prepared.plan) if checkpoints else ""
         rebuilt = checkpoints is not None and not shares_parts(prepared.plan.model)
-        self._architecture = describe(prepared.plan.model) if rebuilt else None
-        # What the model goes back to when it diverges: from the first step on, a state of the run.
-        self._last_finite = State(0, {}, {})
-        self._kept_at = -math.inf
+        self._architecture: dict[str, Any] | None = (
+            describe(prepared.plan.model) if rebuilt else None
+        )
+        # What a checkpoint holds, beside the model and the optimizer's state.
+        self._step: int = 0
+        self._epoch: StepStats = NO_STEPS
+        self._interval: StepStats = NO_STEPS
+        self._best = Best()
+        self._average = EpochAverage(first_averaged(prepared.plan))
+        self._started: float = time.perf_counter()  # less the seconds that are in a checkpoint
+        # What it does not hold.
+        self._resumed_from: Checkpoint | None = None
+        self._budget = StepBudget()
+        self._last_finite = LastFinite(prepared.plan)
 
-    def restore(self, checkpoint: Checkpoint, val_losses: list[float | None]) -> None:
+    def restore(self, checkpoint: Checkpoint, val_losses: Sequence[float | None]) -> None:
         """Go on from a checkpoint. val_losses: of the epochs that are done."""
-        self._from = checkpoint
+        self._resumed_from = checkpoint
         self._step = checkpoint.step
         self._epoch, self._interval = checkpoint.epoch_stats, checkpoint.interval
         self._best.epoch, self._best.loss = checkpoint.best_epoch, checkpoint.best_loss
         self._best.weights = checkpoint.best
-        self._mean = average_to_go_on(checkpoint, self._plan)
+        self._average = average_to_go_on(checkpoint, self._plan)
         self._started -= checkpoint.seconds
         for val_loss in val_losses:
             self._schedule.epoch_done(val_loss)
 
     def run(self) -> None:
-        """Take all the steps and announce what happens; the model is current when this returns."""
-        self._notify(self._run_started())
-        self._last_finite = self._first_state()
-        self._engine.load(self._plan, self._last_finite.optimizer, self._step)
-        if self._from is None:
-            self._write_checkpoint()  # from the first moment on there is something to go on from
-        ending = self._stopped_before()
+        """Take all the steps and tell what happens; the model is current when this returns."""
+        self._begin()
+        stopped = self._stopped_before()
         try:
-            while ending is None and not self._is_over():
-                ending = self._take_some_steps()
-                if ending is not None or self._step == self._interval_end():
+            while stopped is None and not self._is_over:
+                stopped = self._advance() or self._asked_to_stop()
+                if stopped or self._step == self._interval_end:
                     self._finish_interval()
-                if ending is not None or self._step == self._epoch_end():
-                    ending = self._finish_epoch(ending)
-            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(ending):
+                if stopped or self._step == self._epoch_end:
+                    stopped = self._finish_epoch(stopped)
+            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(stopped):
                 self._write_checkpoint()  # so that the run can be given more epochs
-        finally:
-            self._put_last_weights(ending)
-        self._notify(self._run_stopped(ending))
+        except BaseException:
+            with suppress(Exception):  # the first error is the one to tell
+                self._put_last_weights(stopped)
+            raise
+        self._put_last_weights(stopped)
+        self._notify(self._run_stopped(stopped))
 
-    def _stopped_before(self) -> Ending:
+    def _advance(self) -> Stopped | None:
+        """One call of the engine: steps up to a mark, or for about 50 ms."""
+        begin, end = self._step, self._interval_end
+        if begin == end:  # an epoch that was resumed at its end
+            return None
+        due = self._checkpoints.next_step(begin) if self._checkpoints else None
+        wanted = self._budget.steps(end - begin)
+        count = self._times.steps_at_once(begin, self._epoch.steps, end, wanted, due)
+        # Statistics cost a pass over the weights: for the last step before a row of the record.
+        statistics = begin + count == end and end % self._times.log_every == 0
+        rates = [self._schedule.rate(step) for step in range(begin, begin + count)]
+        stats = self._engine.advance(rates, statistics=statistics)
+        self._budget.took(count)
+        self._step += count
+        self._epoch, self._interval = self._epoch + stats, self._interval + stats
+        if self._plan.recipe.stop_on_nan and not isfinite(stats.loss_sum):
+            again = type(self._engine)()
+            reason = self._last_finite.explain(
+                again, begin, self._step, stats.loss_sum, self._schedule
+            )
+            return Stopped("diverged", reason)
+        if self._step == self._times.cut:
+            self._write_checkpoint()
+        return None
+
+    def _asked_to_stop(self) -> Stopped | None:
+        """Whether somebody has, and a checkpoint if one is due or the run stops."""
+        if self._times.is_gathering(self._epoch.steps):
+            return None  # half a gradient is not saved: first the update
+        if self._stop:
+            self._write_checkpoint()
+            reason = f"stopped by {self._stop.by} after step {self._step}"
+            return Stopped("interrupted", reason)
+        if self._checkpoints is not None and self._checkpoints.is_due(self._step):
+            self._write_checkpoint()
+        return None
+
+    def _finish_interval(self) -> None:
+        """Tell of the interval that ends here."""
+        epoch, batch = self._epoch_begin // self._plan.steps_per_epoch, self._epoch.steps
+        rate = self._schedule.rate(self._step - 1)
+        self._notify(IntervalFinished(epoch, batch, self._step, rate, self._interval))
+        self._interval = NO_STEPS
+
+    def _finish_epoch(self, stopped: Stopped | None) -> Stopped | None:
+        """Measure and tell, and see whether the run should end now."""
+        recipe, model = self._plan.recipe, self._plan.model
+        optimizer = self._engine.export()
+        if stopped is None:
+            self._last_finite.offer(self._step, optimizer)
+        with averages_in(model, optimizer):
+            done = self._epoch_finished()
+            self._notify(done)
+            if self._keeps_best and done.val_loss is not None and stopped is None:
+                self._best.offer(done.epoch, done.val_loss, model)
+        self._schedule.epoch_done(done.val_loss)
+        if self._step == self._epoch_end:  # else it was interrupted within the epoch
+            self._average.add(done.epoch, model)
+        whole = self._epoch.steps == self._plan.steps_per_epoch
+        self._epoch = NO_STEPS
+        if stopped is None and recipe.early_stopping and self._best.epoch >= 0:
+            stopped = _patience_over(recipe, self._best.epoch, done.epoch)
+        due = self._checkpoints is not None and self._checkpoints.is_due_after_epoch(done.epoch)
+        if stopped is None and whole and due:
+            self._write_checkpoint()
+        return stopped
+
+    # Where the run is.
+
+    @property
+    def _is_over(self) -> bool:
+        return self._step >= self._times.total and self._epoch.steps == 0
+
+    @property
+    def _epoch_begin(self) -> int:
+        return self._step - self._epoch.steps
+
+    @property
+    def _epoch_end(self) -> int:
+        return self._times.epoch_end(self._epoch_begin)
+
+    @property
+    def _interval_end(self) -> int:
+        begin = self._step - self._interval.steps
+        return self._times.interval_end(begin, self._epoch_begin)
+
+    # How it begins and ends.
+
+    def _begin(self) -> None:
+        """Tell of the run, and give its model to the engine."""
+        self._notify(self._run_started())
+        begun = self._first_state()
+        self._last_finite.begin(begun)
+        self._engine.load(self._plan, begun.optimizer, self._step)
+        if self._resumed_from is None:
+            self._write_checkpoint()  # from the first moment on there is something to go on from
+
+    def _first_state(self) -> State:
+        """What the run begins with or goes on from, which the model holds from now on."""
+        model, source = self._plan.model, self._resumed_from
+        if source is None:
+            return State.of(self._plan, self._step, {}, infinite_buffers(model))
+        load_tensors(model, source.model)
+        return State(self._step, source.model, source.optimizer, infinite_buffers(model))
+
+    def _stopped_before(self) -> Stopped | None:
         """How the checkpoint's run ended, if early stopping ended it and has no more patience."""
-        recipe, done = self._plan.recipe, self._from is not None and self._epoch.steps == 0
+        recipe = self._plan.recipe
+        done = self._resumed_from is not None and self._epoch.steps == 0
         if not (done and recipe.early_stopping and self._best.epoch >= 0):
             return None
         last = (self._step - 1) // self._plan.steps_per_epoch
         return _patience_over(recipe, self._best.epoch, last)
 
-    def _first_state(self) -> State:
-        """What the run begins with or goes on from, which the model holds from now on."""
-        if self._from is None:
-            constants = infinite_buffers(self._plan.model)
-            return State.of(self._plan, self._step, {}, constants)
-        load_tensors(self._plan.model, self._from.model)
-        constants = infinite_buffers(self._plan.model)
-        return State(self._step, self._from.model, self._from.optimizer, constants)
-
-    def _put_last_weights(self, ending: Ending) -> None:
+    def _put_last_weights(self, stopped: Stopped | None) -> None:
         """The last weights, or what the recipe asks for instead of them."""
         averaged = averages(self._engine.export())
-        if ending is not None and ending[0] == "diverged":
-            load_tensors(self._plan.model, self._last_finite.model)
+        if stopped is not None and stopped.status == "diverged":
+            load_tensors(self._plan.model, self._last_finite.state.model)
             return
         load_tensors(self._plan.model, averaged)
         if self._plan.recipe.swa:
             with seeded(self._plan.model, self._plan.recipe.seed, self._step):
-                self._mean.finish(self._plan.model, self._plan.inputs)
+                self._average.finish(self._plan.model, self._plan.inputs)
         if self._plan.recipe.early_stopping:
             self._best.restore(self._plan.model)
 
-    def _is_over(self) -> bool:
-        return self._step >= self._total and self._epoch.steps == 0
-
-    def _epoch_begin(self) -> int:
-        return self._step - self._epoch.steps
-
-    def _epoch_end(self) -> int:
-        return min(self._total, self._epoch_begin() + self._plan.steps_per_epoch)
-
-    def _cut(self) -> int | None:
-        """Where a run that `steps` ends within an epoch is saved, so that it can be given more.
-
-        That is before the epoch is closed, and before an update that would gather more minibatches
-        in a longer run. None if the last epoch is whole.
-        """
-        beyond = self._total % self._plan.steps_per_epoch
-        return self._total - beyond % self._plan.recipe.accumulate if beyond else None
-
-    def _interval_end(self) -> int:
-        log_every = _log_every(self._plan)
-        begin = self._step - self._interval.steps
-        return min(self._epoch_end(), (begin // log_every + 1) * log_every)
-
-    def _steps_at_once(self, end: int) -> int:
-        """About 50 ms of steps, up to the interval's end, a checkpoint, or the end of an update."""
-        count = self._budget.steps(end - self._step)
-        due = self._checkpoints.next_step(self._step) if self._checkpoints else None
-        if due is not None:
-            count = min(count, due - self._step)
-        count += -(self._epoch.steps + count) % self._plan.recipe.accumulate
-        cut = self._cut()
-        if cut is not None and self._step < cut:
-            count = min(count, cut - self._step)
-        return min(count, end - self._step)
-
-    def _take_some_steps(self) -> Ending:
-        """Up to the end of the interval, or for 50 ms; and a checkpoint if one is due."""
-        end = self._interval_end()
-        if self._step < end:
-            count = self._steps_at_once(end)
-            whole = end % _log_every(self._plan) == 0
-            due = self._step + count == end and whole
-            rates = [self._schedule.rate(i) for i in range(self._step, self._step + count)]
-            stats = self._engine.advance(rates, statistics=due)
-            self._budget.took(count)
-            self._step += count
-            self._epoch, self._interval = self._epoch + stats, self._interval + stats
-            if self._plan.recipe.stop_on_nan and not math.isfinite(stats.loss_sum):
-                return "diverged", self._divergence(stats.loss_sum, count)
-            if self._step == self._cut():
-                self._write_checkpoint()
-        if self._is_gathering():  # half a gradient is not saved: first the update
-            return None
-        if self._stop:
-            self._write_checkpoint()
-            return "interrupted", f"stopped by {self._stop.by} after step {self._step}"
-        if self._checkpoints is not None and self._checkpoints.is_due(self._step):
-            self._write_checkpoint()
-        return None
-
-    def _is_gathering(self) -> bool:
-        """Whether minibatches were taken whose update is still to come."""
-        left = self._epoch.steps % self._plan.recipe.accumulate
-        return left > 0 and self._epoch.steps < self._plan.steps_per_epoch
-
-    def _finish_interval(self) -> None:
-        batch = self._step - self._epoch_begin()
-        epoch = self._epoch_begin() // self._plan.steps_per_epoch
-        rate = self._schedule.rate(self._step - 1)
-        self._notify(IntervalFinished(epoch, batch, self._step, rate, self._interval))
-        self._interval = NO_STEPS
-
-    def _finish_epoch(self, ending: Ending) -> Ending:
-        """Measure, notify, and see whether the run should end now."""
-        recipe, first = self._plan.recipe, self._epoch_begin()
-        optimizer = self._engine.export()
-        if ending is None:
-            self._keep_finite(optimizer)
-        with averages_in(self._plan.model, optimizer):
-            done = self._epoch_finished(first)
-            self._notify(done)
-            if self._keeps_best and done.val_loss is not None and ending is None:
-                self._best.offer(done.epoch, done.val_loss, self._plan.model)
-        self._schedule.epoch_done(done.val_loss)
-        if self._step == self._epoch_end():  # else it was interrupted within the epoch
-            self._mean.add(done.epoch, self._plan.model)
-        whole = self._epoch.steps == self._plan.steps_per_epoch
-        self._epoch = NO_STEPS
-        if ending is None and recipe.early_stopping and self._best.epoch >= 0:
-            ending = _patience_over(recipe, self._best.epoch, done.epoch)
-        if (
-            ending is None
-            and whole
-            and self._checkpoints
-            and self._checkpoints.is_due_after_epoch(done.epoch)
-        ):
-            self._write_checkpoint()
-        return ending
-
-    def _keep_finite(self, optimizer: OptimizerState) -> None:
-        """Remember the training as it is, to find out from there what broke the numbers later.
-
-        Now and then, so that it costs nothing, and not what is too large to keep twice.
-        """
-        size = sum(p.nbytes for p in self._plan.model.parameters())
-        recent = time.monotonic() - self._kept_at < _SECONDS_BETWEEN_KEPT
-        if recent or size > _LARGEST_TO_KEEP:
-            return
-        state = State.of(self._plan, self._step, optimizer, self._last_finite.constants)
-        if state.is_finite:
-            self._last_finite, self._kept_at = state, time.monotonic()
-
-    def _divergence(self, loss_sum: float, count: int) -> str:
-        """What happened first, found by taking the steps since the last good state again."""
-        begin, rate = self._step - count, self._schedule.rate
-        if broken := self._last_finite.broken:
-            return (
-                f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
-                f"{self._last_finite.step + 1}; give the model finite weights"
-            )
-        advice = (
-            f"the model has its weights of step {{}}; try a learning rate below "
-            f"{rate(self._step - 1):g}"
-        )
-        found = None
-        if not isinstance(self._schedule, FromTorch):  # which cannot tell earlier rates again
-            engine = type(self._engine)()
-            found = locate_divergence(
-                self._plan, engine, self._last_finite, begin, self._step, rate
-            )
-        if found is None:
-            seen = f"the loss became {loss_sum} within the {count} steps up to step {self._step}"
-            return f"{seen}; {advice.format(self._last_finite.step)}"
-        self._last_finite = found.before
-        return f"the loss became {loss_sum}: {found.text}; {advice.format(found.before.step)}"
+    # What is written and told.
 
     def _write_checkpoint(self) -> None:
         """The training as it is now, if it has a folder and its weights are finite."""
         if self._checkpoints is None:
             return
-        now = State.of(self._plan, self._step, self._engine.export(), self._last_finite.constants)
+        constants = self._last_finite.state.constants
+        now = State.of(self._plan, self._step, self._engine.export(), constants)
         if not now.is_finite:
             return
         self._checkpoints.write(
@@ -297,44 +288,31 @@ class Descent:
                 best_epoch=self._best.epoch,
                 best_loss=self._best.loss,
                 best=self._best.weights,
-                epochs_averaged=self._mean.epochs,
-                mean=self._mean.means,
-                scheduler=isinstance(self._schedule, FromTorch),
+                epochs_averaged=self._average.epochs,
+                mean=self._average.means,
+                scheduler=isinstance(self._schedule, TorchSchedule),
             )
         )
 
     def _run_started(self) -> RunStarted:
         plan, choice, classifier = self._plan, self._prepared.choice, self._prepared.classifier
-        some = min(_INITIAL_ROWS, self._rows_scored())
-        initial = self._score(self._prepared.some_training_rows(some)).loss
         return RunStarted(
             recipe=plan.recipe,
             engine=choice.engine.name,
             reason=choice.reason,
             rows=plan.rows,
             steps_per_epoch=plan.steps_per_epoch,
-            total_steps=self._total,
-            initial_loss=initial,
+            total_steps=self._times.total,
+            initial_loss=self._scoring.initial_loss(self._step),
             chance_loss=classifier.objective.chance_loss(len(classifier.classes)),
             summary=self._prepared.summary,
             step=self._step,
         )
 
-    def _rows_scored(self) -> int:
-        """How many training rows are scored: all of them, where that is little beside the run."""
-        taken = self._total * self._plan.batch_size
-        return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._prepared.row_flops)))
-
-    def _score(self, part: PreparedPart) -> Score:
-        """Loss and accuracy of a part; a function of seed and step also where the model draws."""
-        with seeded(self._plan.model, self._plan.recipe.seed, self._step):
-            return self._prepared.classifier.measure(*part)
-
-    def _epoch_finished(self, first: int) -> EpochFinished:
-        validation = self._prepared.parts.get("validation")
-        score = self._score(validation) if validation else None
+    def _epoch_finished(self) -> EpochFinished:
+        score = self._scoring.validation(self._step)
         return EpochFinished(
-            epoch=first // self._plan.steps_per_epoch,
+            epoch=self._epoch_begin // self._plan.steps_per_epoch,
             step=self._step,
             train_loss=self._epoch.loss,
             train_acc=self._epoch.accuracy,
@@ -344,18 +322,14 @@ class Descent:
             seconds=time.perf_counter() - self._started,
         )
 
-    def _run_stopped(self, ending: Ending) -> RunStopped:
-        status, reason = ending or ("finished", f"all {self._total} steps were taken")
-        if status != "diverged" and self._plan.recipe.early_stopping and self._best.epoch >= 0:
-            best = self._best.epoch
+    def _run_stopped(self, stopped: Stopped | None) -> RunStopped:
+        end = stopped or Stopped("finished", f"all {self._times.total} steps were taken")
+        reason, best = end.reason, self._best.epoch
+        if end.status != "diverged" and self._plan.recipe.early_stopping and best >= 0:
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
-        parts = {
-            **self._prepared.parts,
-            "train": self._prepared.some_training_rows(self._rows_scored()),
-        }
-        scores = {name: self._score(part) for name, part in parts.items()}
+        scores = self._scoring.final(self._step)
         seconds = time.perf_counter() - self._started
-        return RunStopped(status, reason, self._step, seconds, scores)
+        return RunStopped(end.status, reason, self._step, seconds, scores)
 
 
 def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
@@ -364,17 +338,13 @@ def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     return EpochAverage.resumed(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
 
 
-def _cut_short(ending: Ending) -> bool:
+def _cut_short(stopped: Stopped | None) -> bool:
     """Whether a run ended before its time, and neither by itself nor by early stopping."""
-    return ending is not None and ending[0] != "finished"
+    return stopped is not None and stopped.status != "finished"
 
 
-def _log_every(plan: Plan) -> int:
-    by_epoch = plan.steps_per_epoch // _INTERVALS_AN_EPOCH
-    return plan.recipe.log_every or max(by_epoch, _LEAST_STEPS_BETWEEN_LOGS)
-
-
-def _patience_over(recipe: Recipe, best: int, epoch: int) -> Ending:
+def _patience_over(recipe: Recipe, best: int, epoch: int) -> Stopped | None:
     if epoch - best < recipe.patience:
         return None
-    return "finished", f"the validation loss has not been lower for {recipe.patience} epochs"
+    reason = f"the validation loss has not been lower for {recipe.patience} epochs"
+    return Stopped("finished", reason)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,9 +19,12 @@ from steepest.engine import (
     reference_parameter,
     seeded,
 )
+from steepest.training.schedule import Schedule, TorchSchedule
 from steepest.training.weights import load_tensors, snapshot
 
 _SHOWN = 5
+_SECONDS_BETWEEN_KEPT = 0.5
+_LARGEST_TO_KEEP = 256 * 2**20  # bytes of parameters
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,72 @@ class Divergence:
 
     before: State
     text: str
+
+
+class LastFinite:
+    """The last state of a run whose numbers are all finite: what its model goes back to.
+
+    It is what the run began with or went on from, until an epoch ends with finite weights; those
+    are kept now and then, so that it costs nothing, and only where the model is small enough to be
+    kept twice.
+
+    Attributes:
+        state: That state. Before `begin` it is of no model.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._size = sum(p.nbytes for p in plan.model.parameters())
+        self._kept_at = -math.inf
+        self.state = State(0, {}, {})
+
+    def begin(self, state: State) -> None:
+        """Set out from this state, finite or not."""
+        self.state = state
+
+    def offer(self, step: int, optimizer: OptimizerState) -> None:
+        """Keep the training as it is after `step` steps, if it is finite and a while has passed.
+
+        The model must be current; optimizer: what the engine exported with it.
+        """
+        recent = time.monotonic() - self._kept_at < _SECONDS_BETWEEN_KEPT
+        if recent or self._size > _LARGEST_TO_KEEP:
+            return
+        state = State.of(self._plan, step, optimizer, self.state.constants)
+        if state.is_finite:
+            self.state, self._kept_at = state, time.monotonic()
+
+    def explain(
+        self, engine: Engine, begin: int, end: int, loss_sum: float, schedule: Schedule
+    ) -> str:
+        """What happened first, found by taking the steps since the last finite state again.
+
+        From then on the state is the one ahead of the step in which it happened.
+
+        Args:
+            engine: A new one, of the kind that the run uses.
+            begin: Steps that were done before the engine's call in which it happened.
+            end: Steps that are done.
+            loss_sum: What the loss of that call came to.
+            schedule: The run's; one of torch's cannot tell earlier rates again.
+        """
+        if broken := self.state.broken:
+            return (
+                f"the loss became {loss_sum}: {broken[0]!r} held a NaN or an infinity before step "
+                f"{self.state.step + 1}; give the model finite weights"
+            )
+        found = None
+        if not isinstance(schedule, TorchSchedule):
+            found = locate_divergence(self._plan, engine, self.state, begin, end, schedule.rate)
+        if found is not None:
+            self.state = found.before
+            what = f"the loss became {loss_sum}: {found.text}"
+        else:
+            what = f"the loss became {loss_sum} within the {end - begin} steps up to step {end}"
+        return (
+            f"{what}; the model has its weights of step {self.state.step}; try a learning rate "
+            f"below {schedule.rate(end - 1):g}"
+        )
 
 
 def non_finite(tensors: dict[str, Tensor]) -> list[str]:

@@ -109,7 +109,7 @@ class RecipeSchedule:
         return _between(self._base, start / _END, (step - top) / (last - top))
 
 
-class FromTorch:
+class TorchSchedule:
     """A scheduler of torch.optim.lr_scheduler; it sees an optimizer with the run's learning rate.
 
     make: from that optimizer to the scheduler. It takes a step after each epoch, as PyTorch's

@@ -53,7 +53,7 @@ from steepest.training.observers import Guarded
 from steepest.training.preflight import require_healthy
 from steepest.training.preparation import Preparation, prepare
 from steepest.training.progress import check_progress, shown_progress
-from steepest.training.schedule import FromTorch, Schedule, TorchScheduler, make_schedule
+from steepest.training.schedule import Schedule, TorchSchedule, TorchScheduler, make_schedule
 from steepest.training.sources import with_sources
 from steepest.training.weights import snapshot
 
@@ -382,7 +382,7 @@ def _schedule(prepared: Preparation, scheduler: TorchScheduler | None, every: st
             raise RecipeError(
                 "the recipe has a schedule and a scheduler was given; leave out one of the two"
             )
-        return FromTorch(
+        return TorchSchedule(
             scheduler,
             prepared.lr,
             each_step=every == "step",
