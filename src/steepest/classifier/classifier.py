@@ -22,7 +22,13 @@ from steepest.objective import Objective
 
 @dataclass(frozen=True)
 class Score:
-    """Mean loss (nats) and accuracy over some rows, in evaluation mode."""
+    """Loss and accuracy over some rows, in evaluation mode.
+
+    Attributes:
+        rows: How many rows.
+        loss: Their mean cross entropy, in nats.
+        accuracy: The share that is predicted rightly.
+    """
 
     rows: int
     loss: float
@@ -33,7 +39,11 @@ class Score:
 class Classifier:
     """Rows in, class labels out: encoder, scaler, net and class names in one.
 
-    `model` is the user's own torch.nn.Module, trained in place.
+    Attributes:
+        model: The user's own torch.nn.Module, trained in place.
+        objective: What its outputs are, logits or probabilities, and of which task.
+        preprocessing: How rows are encoded and scaled, as the training rows taught.
+        classes: What the C class indices stand for.
     """
 
     model: nn.Module
@@ -42,17 +52,35 @@ class Classifier:
     classes: Classes
 
     def predict(self, rows: Any) -> NDArray[Any]:
-        """The likeliest class of each row, as the labels were given, (N,).
+        """The likeliest class of each row.
 
-        Where rows may have several classes: (N, K), 1 for each class above probability 1/2.
-        rows: an array (N, ...), a data frame, a path, or Samples; prepared as in training.
+        Args:
+            rows: N rows: an array (N, ...), a data frame, a path, or Samples; they are prepared as
+                in training.
+
+        Returns:
+            (N,) labels as they were given; where rows may have several classes, (N, K) of 0 and 1,
+            1 for each class above probability 1/2.
+
+        Raises:
+            DataError: The rows are unlike those of the training.
+            ModelError: The model gives NaN.
         """
         return self.classes.decode(self.objective.decide(self.predict_proba(rows)))
 
     def predict_proba(self, rows: Any) -> NDArray[np.float64]:
-        """The probability of each class, (N, C), columns in the order of `classes`.
+        """The probability of each class.
 
-        Raises DataError for rows unlike those of the training, and ModelError for NaN.
+        Args:
+            rows: As for `predict`.
+
+        Returns:
+            (N, C) float64, columns in the order of `classes`; each row sums to 1 unless rows may
+            have several classes.
+
+        Raises:
+            DataError: The rows are unlike those of the training.
+            ModelError: The model gives NaN.
         """
         samples = self.read(rows)
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
@@ -63,16 +91,31 @@ class Classifier:
         return probabilities
 
     def score(self, samples: Any, y: Any = None, *, target: str | None = None) -> float:
-        """The accuracy on labelled rows, X and y as in scikit-learn; see `evaluate`."""
+        """The accuracy on labelled rows, as scikit-learn's classifiers have it.
+
+        Args:
+            samples: As for `evaluate`.
+            y: As for `evaluate`.
+            target: As for `evaluate`.
+
+        Returns:
+            The share of rows that are predicted rightly, with all their classes.
+        """
         outputs, targets = self._outputs(samples, y, target)
         return float(self.objective.right(outputs, torch.from_numpy(targets)).double().mean())
 
     def evaluate(self, samples: Any, y: Any = None, *, target: str | None = None) -> Evaluation:
         """Loss, accuracy and the rest on labelled rows.
 
-        samples: Samples, (X, y), a path, a frame; or the rows alone, with their labels as y.
-        target: the column of the class. Raises TargetError if there are no labels, or one that
-        training never saw, and ModelError if the model's outputs are not finite.
+        Args:
+            samples: N rows: Samples, (X, y), a path, a frame; or the rows alone.
+            y: Their labels, (N,) or (N, K), where `samples` are the rows alone.
+            target: The column that holds the class.
+
+        Raises:
+            TargetError: There are no labels, or one that training never saw.
+            ModelError: The model's outputs are not finite.
+            MissingExtra: scikit-learn is not installed.
         """
         require_metrics()
         outputs, targets = self._outputs(samples, y, target)
@@ -108,7 +151,12 @@ class Classifier:
             raise
 
     def measure(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
-        """Loss and accuracy alone, on prepared rows: what training asks after each epoch."""
+        """Loss and accuracy alone, on prepared rows: what training asks after each epoch.
+
+        Args:
+            inputs: N rows, as `prepare` gives them.
+            targets: (N,) or (N, C) int64.
+        """
         outputs = forward(self.model, inputs)
         right = self.objective.right(outputs, torch.from_numpy(targets)).double()
         return Score(len(targets), self._loss(outputs, targets), float(right.mean()))

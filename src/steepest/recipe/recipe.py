@@ -54,9 +54,15 @@ class Recipe(Settings):
 
     @classmethod
     def of(cls, recipe: Any, settings: dict[str, Any]) -> "Recipe":
-        """The recipe, None for the defaults, with these settings changed.
+        """A recipe with settings changed, as `train` and `find_lr` take both.
 
-        Raises RecipeError for what is no recipe, such as the y of train(model, X, y).
+        Args:
+            recipe: None for the defaults.
+            settings: What is to be different, by name.
+
+        Raises:
+            RecipeError: This is no recipe, such as the y of train(model, X, y); or what `Recipe`
+                raises.
         """
         if recipe is not None and not isinstance(recipe, Recipe):
             raise RecipeError(
@@ -75,7 +81,14 @@ class Recipe(Settings):
         """A copy with these settings changed.
 
         Others that lose their meaning by that, as momentum does with another optimizer, go back to
-        their defaults; those named here are refused if they have none.
+        their defaults.
+
+        Args:
+            **settings: What is to be different, by name.
+
+        Raises:
+            RecipeError: As `Recipe` raises; a setting that is named here is refused if it has no
+                effect.
         """
         _raise_together(unknown_names(settings, SETTINGS))
         changed = {f.name: settings.get(f.name, getattr(self, f.name)) for f in fields(self)}
@@ -95,11 +108,20 @@ class Recipe(Settings):
         return {k: v for k, v in plain.items() if v is not None}
 
     def to_toml(self) -> str:
+        """The settings that are not None, as the text of a recipe.toml."""
         return tomli_w.dumps(self.to_dict())
 
     @classmethod
     def from_toml(cls, text: str, source: str = "recipe") -> "Recipe":
-        """Raises RecipeError naming `source` if the text is not TOML or a setting is wrong."""
+        """The recipe that a text in TOML tells, as `to_toml` writes it.
+
+        Args:
+            text: The TOML.
+            source: What the text is called in messages.
+
+        Raises:
+            RecipeError: The text is not TOML, or a setting is wrong.
+        """
         require_readable(text, source)
         try:
             settings = tomllib.loads(text)
@@ -112,7 +134,11 @@ class Recipe(Settings):
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
-        """The recipe in a TOML file."""
+        """The recipe in a TOML file.
+
+        Raises:
+            RecipeError: The file cannot be read, is not TOML, or a setting is wrong.
+        """
         try:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:

@@ -31,8 +31,12 @@ from steepest.run.tensors import put_best
 class Run:
     """A training that was run.
 
-    recipe: its settings. classifier: the trained net with preprocessing and class names. dataset:
-    its parts, if the run was not read from a folder. folder: where it lies, None if only in memory.
+    Attributes:
+        recipe: Its settings.
+        classifier: The trained net with preprocessing and class names.
+        record: Its metrics and events.
+        dataset: Its parts; None if the run was read from a folder.
+        folder: Where it lies; None if only in memory.
     """
 
     def __init__(
@@ -77,7 +81,12 @@ class Run:
 
     @property
     def info(self) -> dict[str, Any]:
-        """engine, reason, rows, initial_loss, chance_loss, status, seconds, scores."""
+        """What is known of the run as a whole, as plain values.
+
+        `engine` and the `reason` for it, `rows` of the training part, `initial_loss` of the
+        untrained model and `chance_loss` of one that knows nothing, in nats; once the run has
+        ended, its `status`, the `seconds` it took, and its `scores` by part.
+        """
         return self.record.info()
 
     @property
@@ -95,8 +104,16 @@ class Run:
     ) -> Evaluation:
         """Loss, accuracy and the rest on labelled rows; by default on the best held-out part.
 
-        samples: Samples, (X, y), a path or a frame, or the rows alone with their labels as y; None
-        for the run's own test part, else its validation part. Raises RunError if there is neither.
+        Args:
+            samples: Samples, (X, y), a path or a frame, or the rows alone; None for the run's own
+                test part, else its validation part.
+            y: The labels, where `samples` are the rows alone.
+            target: The column that holds the class; None for the one trained on.
+
+        Raises:
+            RunError: No rows were given, and the run has neither part.
+            TargetError: There are no labels, or one that training never saw.
+            ModelError: The model's outputs are not finite.
         """
         if samples is None and y is None:
             held_out = self.dataset and (self.dataset.test or self.dataset.validation)
@@ -106,7 +123,17 @@ class Run:
         return self.classifier.evaluate(samples, y, target=target or self.recipe.target)
 
     def save(self, path: str | Path) -> Path:
-        """Write the run into a new folder, whole or not at all. Raises RunError if it cannot."""
+        """Write the run into a new folder, whole or not at all.
+
+        Args:
+            path: The folder; it must not exist, or be empty.
+
+        Returns:
+            The folder.
+
+        Raises:
+            RunError: It cannot be written.
+        """
         path = Path(path)
         if self.folder is not None and path.absolute() == self.folder.absolute():
             return path
@@ -134,7 +161,16 @@ class Run:
     def resume(self, model: nn.Module | None = None, data: Any = None, **settings: Any) -> "Run":
         """Go on with this run from its newest checkpoint; see `steepest.resume`.
 
-        Raises RunError if the run has no folder.
+        Args:
+            model: Needed for a module of the user's own class.
+            data: Needed if the run was not given a file or a name.
+            **settings: What is to be different from now on, and further arguments of `resume`.
+
+        Returns:
+            A new run of the same folder.
+
+        Raises:
+            RunError: The run has no folder, or no checkpoint to go on from.
         """
         if self.folder is None:
             raise RunError(
@@ -143,7 +179,21 @@ class Run:
         return _attached.resume(self.folder, model, data, **settings)
 
     def report(self, path: str | Path, *, samples: Any = None, target: str | None = None) -> Path:
-        """Write a report as one HTML file; see `steepest.report.write_report`."""
+        """Write a report as one HTML file; see `steepest.report.write_report`.
+
+        Args:
+            path: The file.
+            samples: Labelled rows whose predictions are shown; None for the run's own test part,
+                else its validation part.
+            target: The column that holds their class; None for the one trained on.
+
+        Returns:
+            The file.
+
+        Raises:
+            MissingExtra: matplotlib or jinja2 is not installed.
+            RunError: The file cannot be written.
+        """
         return _attached.report(self, path, samples=samples, target=target)
 
     def __repr__(self) -> str:
@@ -189,9 +239,16 @@ def load_run(
 ) -> Run:
     """The run in a folder. Nothing in it is executed, so a stranger's folder is safe to open.
 
-    model: needed only if the run trained a module of the user's own class; its weights are
-    replaced by the trained ones. weights: "best" for those of the epoch with the lowest validation
-    loss, whatever the run ended with. Raises RunError if the folder holds no finished run.
+    Args:
+        path: The run's folder.
+        model: Needed only if the run trained a module of the user's own class; its weights are
+            replaced by the trained ones.
+        weights: "final" for those that the run ended with, "best" for those of the epoch with the
+            lowest validation loss.
+
+    Raises:
+        RunError: The folder holds no run whose model was saved, or a damaged one; or a model is
+            needed.
     """
     folder = Path(path)
     if weights not in ("final", "best"):
