@@ -40,10 +40,24 @@ def initialisation_spread(
 ) -> pl.DataFrame:
     """One forward and backward pass of fresh nets: what each scheme makes of raw and scaled inputs.
 
-    Returns a row for each scheme, scaling ("raw", "standardised") and layer: activation_mean and
-    activation_std of its activations, gradient_std of dL/dA, weight_gradient_std of dL/dW.
-    Standardised as the lecture has it, by the mean and the N - 1 standard deviation of each
-    feature. At most 512 rows are used. Raises RecipeError for an unknown scheme.
+    Standardised is as the lecture has it, by the mean and the N - 1 standard deviation of each
+    feature.
+
+    Args:
+        data: Anything that `load_data` takes that gives arrays of numbers; at most 512 rows are
+            used.
+        hidden: Units of each hidden layer.
+        activation: As for `mlp`.
+        schemes: Initialisations by their names.
+        seed: Of the weights.
+
+    Returns:
+        A row for each scheme, scaling ("raw", "standardised") and layer: activation_mean and
+        activation_std of its activations, gradient_std of dL/dA, weight_gradient_std of dL/dW.
+
+    Raises:
+        RecipeError: An unknown scheme.
+        DataError: Data without labels, or a table.
     """
     unknown = [scheme for scheme in schemes if scheme not in INITIALISERS]
     if unknown:
@@ -69,9 +83,16 @@ def initialisation_spread(
 def plot_spread(spread: pl.DataFrame, quantity: str, scaling: str, ax: Axes) -> Axes:
     """One quantity over the layers, a line for each scheme.
 
-    spread: of `initialisation_spread`. quantity: activation_std, gradient_std or
-    weight_gradient_std. scaling: "raw" or "standardised". A spread of zero stands at the lower
-    edge, a decade below the smallest other one.
+    A spread of zero stands at the lower edge, a decade below the smallest other one.
+
+    Args:
+        spread: Of `initialisation_spread`.
+        quantity: activation_std, gradient_std or weight_gradient_std.
+        scaling: "raw" or "standardised".
+        ax: Where it is drawn.
+
+    Returns:
+        The same Axes.
     """
     all_values = spread[quantity].to_numpy()
     floor = 0.1 * float(all_values[all_values > _NOTHING].min(initial=1.0))
@@ -90,7 +111,14 @@ def plot_spread(spread: pl.DataFrame, quantity: str, scaling: str, ax: Axes) -> 
 
 
 def spread_figure(spread: pl.DataFrame) -> Figure:
-    """Activations and gradients, with raw and with standardised inputs, for all schemes."""
+    """Activations and gradients, with raw and with standardised inputs, for all schemes.
+
+    Args:
+        spread: Of `initialisation_spread`.
+
+    Returns:
+        A figure of two rows and two columns.
+    """
     figure = Figure(figsize=(9, 6.4), layout="constrained")
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
     for row, quantity in zip(axes, ("activation_std", "gradient_std"), strict=True):
@@ -105,8 +133,18 @@ def spread_figure(spread: pl.DataFrame) -> Figure:
 def plot_update_ratios(layers: pl.DataFrame, ax: Axes) -> Axes:
     """How large an update is beside its weights, layer by layer, over the steps.
 
-    layers: `run.layers`, whose update_ratio is |change of W| / |W| in one step. The grey line is a
-    thousandth, about which a healthy run with SGD lies; a hundred times more or less is suspect.
+    The grey line is a thousandth, about which a healthy run with SGD lies; a hundred times more or
+    less is suspect.
+
+    Args:
+        layers: `run.layers`, whose update_ratio is |change of W| / |W| in one step.
+        ax: Where it is drawn.
+
+    Returns:
+        The same Axes.
+
+    Source:
+        Karpathy, notes to Stanford's CS231n, "Neural Networks Part 3", "Ratio of weights:updates".
     """
     for i, name in enumerate(layers["name"].unique(maintain_order=True)):
         some = layers.filter(pl.col("name") == name)

@@ -26,6 +26,12 @@ def theme(name: Literal["light", "dark"]) -> AbstractContextManager[None]:
     The plots take their colours from the background that they find, so that any other style of
     matplotlib will do as well.
 
+    Args:
+        name: "light" or "dark".
+
+    Returns:
+        The context.
+
     >>> with theme("dark"):
     ...     ax = new_axes()
     >>> colours(ax)[0]

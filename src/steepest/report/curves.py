@@ -16,7 +16,14 @@ _QUANTITIES = {"loss": "cross entropy (nats)", "acc": "accuracy"}
 
 
 def best_epoch(history: pl.DataFrame) -> int | None:
-    """The row of the lowest validation loss; None without one that is a finite number."""
+    """The row of the lowest validation loss.
+
+    Args:
+        history: `run.history`.
+
+    Returns:
+        The row, from 0; None without a validation loss that is a finite number.
+    """
     losses = history["val_loss"].to_numpy().astype(np.float64)  # no loss becomes NaN
     return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
 
@@ -24,9 +31,16 @@ def best_epoch(history: pl.DataFrame) -> int | None:
 def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None = None) -> Axes:
     """Training and validation curve of one quantity over the epochs, and the best epoch.
 
-    history: `run.history`. quantity: "loss" or "acc". The best epoch is that of the lowest
-    validation loss. The training curve is the mean over each epoch's minibatches, so it lags half
-    an epoch behind the validation curve.
+    The best epoch is that of the lowest validation loss. The training curve is the mean over each
+    epoch's minibatches, so it lags half an epoch behind the validation curve.
+
+    Args:
+        history: `run.history`.
+        quantity: "loss" (nats) or "acc".
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
     """
     ax = new_axes(ax)
     train, validation = colours(ax)[:2]
@@ -44,8 +58,14 @@ def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None =
 def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
     """How much larger the validation loss is than the training loss, over the epochs.
 
-    A gap that grows while the training loss falls is overfitting. history: `run.history`, of a run
-    with a validation part.
+    A gap that grows while the training loss falls is overfitting.
+
+    Args:
+        history: `run.history`, of a run with a validation part.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
     """
     ax = new_axes(ax)
     gap = (history["val_loss"] - history["train_loss"]).to_numpy().astype(np.float64)
@@ -60,7 +80,15 @@ def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_learning_rate(intervals: pl.DataFrame, ax: Axes | None = None) -> Axes:
-    """The learning rate over the steps. intervals: `run.intervals`."""
+    """The learning rate over the steps.
+
+    Args:
+        intervals: `run.intervals`.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
+    """
     ax = new_axes(ax)
     ax.plot(intervals["step"], intervals["lr"], color=colours(ax)[0], marker=".", ms=3)
     ax.set_xlabel("step")
@@ -71,7 +99,15 @@ def plot_learning_rate(intervals: pl.DataFrame, ax: Axes | None = None) -> Axes:
 
 
 def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
-    """The loss of each minibatch over the learning rate, its smoothed curve, the suggestion."""
+    """The loss of each minibatch over the learning rate, its smoothed curve, the suggestion.
+
+    Args:
+        test: Of `find_lr`.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
+    """
     ax = new_axes(ax, (6, 3.6))
     curve, line = colours(ax)[:2]
     ax.plot(test.rates, test.losses, ".", color="grey", alpha=0.5, label="minibatch")
@@ -87,7 +123,15 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
 
 
 def save_curves(run: Run, path: str | Path) -> Path:
-    """Loss and accuracy side by side in a picture file; its ending says the format."""
+    """Loss and accuracy side by side in a picture file.
+
+    Args:
+        run: A trained run.
+        path: Its ending says the format, as .png or .svg.
+
+    Returns:
+        The path.
+    """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for ax, quantity in zip(figure.subplots(1, 2), _QUANTITIES, strict=True):
         plot_curves(run.history, quantity, ax)
@@ -95,7 +139,15 @@ def save_curves(run: Run, path: str | Path) -> Path:
 
 
 def save_range_test(test: RangeTest, path: str | Path) -> Path:
-    """The curve of a range test in a picture file; its ending says the format."""
+    """The curve of a range test in a picture file.
+
+    Args:
+        test: Of `find_lr`.
+        path: Its ending says the format, as .png or .svg.
+
+    Returns:
+        The path.
+    """
     return save(plot_range_test(test), path)
 
 

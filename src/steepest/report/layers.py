@@ -23,9 +23,20 @@ def plot_layers(
 ) -> Axes:
     """One quantity of each layer over the steps.
 
-    layers: `run.layers`. quantity: weight_norm, gradient_norm, update_ratio, activation_mean,
-    activation_std or idle (see LayerStats). The grey band of update_ratio is about 0.001; a layer
-    a hundred times above or below it learns badly.
+    The grey band of update_ratio is about 0.001; a layer a hundred times above or below it learns
+    badly.
+
+    Args:
+        layers: `run.layers`.
+        quantity: weight_norm, gradient_norm, update_ratio, activation_mean, activation_std or idle
+            (see LayerStats).
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
+
+    Source:
+        Karpathy, notes to Stanford's CS231n, "Neural Networks Part 3", "Ratio of weights:updates".
     """
     ax = new_axes(ax)
     palette = colours(ax)

@@ -39,12 +39,22 @@ _MEASURES = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calib
 def write_report(
     run: Run, path: str | Path, *, samples: Any = None, target: str | None = None
 ) -> Path:
-    """Write the report of a run as one HTML file.
+    """Write the report of a run as one HTML file that needs no other, no network and no JavaScript.
 
-    samples: labelled rows for confusion, calibration and mistakes, as `Run.evaluate` takes them; by
-    default the run's test part, else its validation part, read again from the recipe's data if the
-    run was opened from a folder. Where there are none, the report says so.
-    Raises RunError if the file cannot be written.
+    Args:
+        run: A trained run.
+        path: Where it is written.
+        samples: Labelled rows for confusion, calibration and mistakes, as `Run.evaluate` takes
+            them; by default the run's test part, else its validation part, read again from the
+            recipe's data if the run was opened from a folder. Where there are none, the report says
+            so.
+        target: The column of the class, by default the one trained on.
+
+    Returns:
+        The path.
+
+    Raises:
+        RunError: The file cannot be written.
     """
     rows, what = _rows(run, samples, target)
     environment = Environment(

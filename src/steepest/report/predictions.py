@@ -21,9 +21,13 @@ _MOST_COLUMNS = 6
 class Mistake:
     """A row that was classified wrongly.
 
-    row: its number among the rows that were looked at, from 0. true, predicted: names of classes.
-    probability: what was given to the predicted class, the confidence; true_probability: to the
-    true one. inputs: the row as it came: an array, or a dictionary of its columns.
+    Args:
+        row: Its number among the rows that were looked at, from 0.
+        true: The name of its class.
+        predicted: The name of the class that was predicted.
+        probability: What was given to the predicted class, the confidence.
+        true_probability: What was given to the true one.
+        inputs: The row as it came: an array, or a dictionary of its columns.
     """
 
     row: int
@@ -39,8 +43,17 @@ def most_confident_mistakes(
 ) -> list[Mistake]:
     """The wrong predictions with the highest probability, the worst first.
 
-    samples: labelled rows, as `Classifier.evaluate` takes them. Raises TargetError if a row may
-    have several classes, where there is no one prediction.
+    Args:
+        classifier: Of a run.
+        samples: Labelled rows, as `Classifier.evaluate` takes them.
+        count: How many at most.
+        target: The column of the class, by default the one trained on.
+
+    Returns:
+        The mistakes.
+
+    Raises:
+        TargetError: A row may have several classes, where there is no one prediction.
     """
     if classifier.classes.multilabel:
         raise TargetError("rows with several classes have no one wrong prediction")
@@ -70,6 +83,13 @@ def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
 
     The shade is the share of the true class. Where rows may have several classes, each class is a
     line, with its true and false negatives and positives.
+
+    Args:
+        evaluation: Of `Run.evaluate`.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
     """
     counts = np.array(evaluation.confusion)
     names = [_plain(score.name) for score in evaluation.classes]
@@ -98,10 +118,20 @@ def plot_confusion(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
 
 
 def plot_calibration(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
-    """The reliability diagram: accuracy over confidence, in 15 bins (Guo et al., ICML 2017).
+    """The reliability diagram: accuracy over confidence, in 15 bins.
 
     On the diagonal the classifier is as often right as it says; below it is too sure. The bars are
     the share of the rows in each bin.
+
+    Args:
+        evaluation: Of `Run.evaluate`.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
+
+    Source:
+        Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
     """
     ax = new_axes(ax)
     line, bars = colours(ax)[:2]
@@ -123,7 +153,15 @@ def plot_calibration(evaluation: Evaluation, ax: Axes | None = None) -> Axes:
 
 
 def plot_mistakes(mistakes: list[Mistake], ax: Axes | None = None) -> Axes:
-    """The most confident mistakes: images beside each other, other rows as a table."""
+    """The most confident mistakes: images beside each other, other rows as a table.
+
+    Args:
+        mistakes: Of `most_confident_mistakes`.
+        ax: Where it is drawn; None for a new figure.
+
+    Returns:
+        The Axes; `ax.figure` shows and saves the figure.
+    """
     images = [picture(mistake.inputs) for mistake in mistakes]
     across = min(6, max(1, len(mistakes)))
     ax = new_axes(ax, (1.35 * across + 0.4, 1.75 * math.ceil(len(mistakes) / across) + 0.4))

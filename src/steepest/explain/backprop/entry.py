@@ -18,12 +18,20 @@ _TOLERANCE = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class LedgerEntry:
-    """One quantity of the ledger.
+    """One quantity of a ledger.
 
-    name: in plain characters, as "dL/dW1". symbol, formula: LaTeX; the formula is empty where none
-    is known. value: float64, worked out by hand, or autograd's where `by_hand` is False.
-    autograd: what PyTorch gives for it in float64. dimensions: "N × 7", or "7 × 5 (out × in)" of a
-    weight. module: the module that it belongs to, as in `named_modules`, with its class.
+    Args:
+        name: In plain characters, as "dL/dW1".
+        symbol: In LaTeX.
+        formula: What it is equal to, in LaTeX; empty where no formula is known.
+        value: Its numbers in float64, worked out by hand, or autograd's where `by_hand` is False.
+        autograd: What PyTorch gives for it in float64; None if it gives nothing to compare with.
+        phase: "forward", "loss" or "backward".
+        dimensions: Its shape in words: "N × 7" for N rows, "7 × 5 (out × in)" for a weight,
+            "scalar".
+        module: The module that it belongs to, as in `named_modules`, with its class.
+        by_hand: Whether a formula of this library gave the value.
+        note: What else is to be known.
     """
 
     name: str

@@ -14,9 +14,17 @@ def backprop_of_run(
 ) -> Ledger:
     """The ledger of a run's net on labelled rows, prepared as in training.
 
-    rows_of: a path, a name, a frame, (X, y) or Samples; None for the data of the recipe. target:
-    the column of the class, by default the one trained on. rows: the first so many. Raises RunError
-    if the run's recipe names no data, or if there is no row.
+    Args:
+        run: A trained run.
+        rows_of: A path, a name, a frame, (X, y) or Samples; None for the data of the recipe.
+        target: The column of the class, by default the one trained on.
+        rows: How many rows are explained, the first ones.
+
+    Returns:
+        The ledger, with the run's own loss.
+
+    Raises:
+        RunError: The run's recipe names no data, or there is no row.
     """
     source = rows_of if rows_of is not None else run.recipe.data
     if source is None:

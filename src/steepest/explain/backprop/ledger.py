@@ -27,8 +27,13 @@ TASKS = ("auto", "multiclass", "binary", "multilabel")
 class Ledger(Sequence[LedgerEntry]):
     """Every quantity of a forward and a backward pass, in the order in which it is worked out.
 
-    `ledger["dL/dW1"].value` is one of them. str() is text, in a notebook it shows itself,
-    `html()`, `markdown()` and `save(path)` write it. notes: what is to be known about the whole.
+    A sequence of `LedgerEntry`; `ledger["dL/dW1"]` is one by its name. `str()` is text, a notebook
+    shows it as a page, `html()`, `markdown()` and `save(path)` write it.
+
+    Args:
+        entries: In their order: forward, loss, backward.
+        title: What was worked out, as "backpropagation through Sequential, N = 4".
+        notes: What is to be known about the whole.
     """
 
     def __init__(
@@ -39,7 +44,11 @@ class Ledger(Sequence[LedgerEntry]):
         self.notes = tuple(notes)
 
     def __getitem__(self, key: Any) -> Any:
-        """An entry by its name or its number. Raises KeyError with the nearest name."""
+        """An entry by its name or its number.
+
+        Raises:
+            KeyError: No entry has that name; the message has the nearest one.
+        """
         if not isinstance(key, str):
             return self.entries[key]
         if key not in self._by_name:
@@ -68,7 +77,11 @@ class Ledger(Sequence[LedgerEntry]):
         return all(entry.agrees for entry in self)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """As plain data, for JSON.
+
+        Returns:
+            title, loss (nats), agrees, greatest_difference, notes, and entries as plain data.
+        """
         return {
             "title": self.title,
             "loss": self.loss,
@@ -91,7 +104,17 @@ class Ledger(Sequence[LedgerEntry]):
         return ledger_page(self.title, self.notes, self.entries)
 
     def save(self, path: str | Path) -> Path:
-        """Write .html, .md or .txt. Raises SteepestError for another ending."""
+        """Write the ledger to a file.
+
+        Args:
+            path: Ends in .html, .md or .txt, which says the format.
+
+        Returns:
+            The path.
+
+        Raises:
+            SteepestError: Another ending, or the file cannot be written.
+        """
         path = Path(path)
         formats = {".html": self.html, ".md": self.markdown, ".txt": self.__str__}
         if path.suffix not in formats:
@@ -129,16 +152,31 @@ def backprop(
 ) -> Ledger:
     """Work out a forward and a backward pass step by step, and compare each number with autograd.
 
-    A chain of layers (torch.nn.Sequential) is worked out by hand from its inputs to dL/dX, in
-    NumPy and float64. Of any other module each layer by itself is, from the inputs and the
-    gradient that autograd gives it. Where no formula is known, the numbers are autograd's and say
-    so. The model is copied and stays as it is.
+    A chain of layers (`torch.nn.Sequential`) is worked out by hand from its inputs to dL/dX, in
+    NumPy and float64. Of any other module each layer by itself is, from the inputs and the gradient
+    that autograd gives it. Where no formula is known, the numbers are autograd's and say so.
 
-    x: (N, ...) numbers, as the model takes them. y: (N,) class indices, or (N, C) one-hot rows, or
-    (N, K) rows of 0 and 1 where a row may have several classes. task: "multiclass", "binary",
-    "multilabel", or "auto", by the shape of the model's outputs and of y. training: with what batch
-    normalisation and dropout do while training, instead of evaluation mode.
-    Raises ModelError if the model does not take x, TargetError if y does not fit its outputs.
+    Args:
+        model: Maps a batch to (N, C) logits or probabilities, or to (N,) or (N, 1) for two classes.
+            It is copied and stays as it is.
+        x: (N, ...) numbers, as the model takes them.
+        y: (N,) class indices from 0, or (N, C) one-hot rows, or (N, K) rows of 0 and 1 where a row
+            may have several classes.
+        task: "multiclass", "binary", "multilabel", or "auto", by the shape of the model's outputs
+            and of y.
+        training: With what batch normalisation and dropout do while training, instead of evaluation
+            mode.
+
+    Returns:
+        Every quantity with its formula, its numbers and its difference to autograd.
+
+    Raises:
+        ModelError: The model does not take x, or the task does not fit its outputs.
+        TargetError: y does not fit the outputs.
+
+    Source:
+        The formulas are those of Goodfellow, Bengio and Courville, "Deep Learning", 2016, section
+        6.5; batch normalisation's of Ioffe and Szegedy, 2015.
     """
     if task not in TASKS:
         raise ModelError(f"task must be one of {', '.join(TASKS)}, but is {task!r}")

@@ -36,8 +36,12 @@ _MARGIN = 0.18
 class DescentAnimation:
     """Trainings side by side, frame by frame in equal numbers of samples seen.
 
-    paths: one for each batch size. picture: None if the inputs have more than two features.
-    surface: the loss around the paths. `save("out.gif")` writes it, .mp4 and .html too.
+    `save("out.gif")` writes it, .mp4 and .html too; a notebook shows it with a slider.
+
+    Args:
+        paths: A trajectory for each batch size, all with the same frames.
+        picture: Where the net is looked at; None if the inputs have more than two features.
+        surface: The loss around the trajectories; None if there is only one weight.
     """
 
     def __init__(
@@ -52,13 +56,28 @@ class DescentAnimation:
         return len(self.paths[0].samples_seen)
 
     def frame(self, index: int) -> Image.Image:
-        """One frame as a picture; -1 is the last one."""
+        """One frame.
+
+        Args:
+            index: From 0; -1 is the last one.
+
+        Returns:
+            An RGB picture.
+        """
         return FrameRenderer(self.paths, self.picture, self.surface).frame(range(len(self))[index])
 
     def save(self, path: str | Path, *, fps: float = 20) -> Path:
-        """Write .gif, .html (with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
+        """Write the animation to a file.
 
-        Raises SteepestError for another ending, or if ffmpeg is not there.
+        Args:
+            path: Ends in .gif, .html (with a slider), .mp4 (needs ffmpeg) or .png (the last frame).
+            fps: Frames in a second.
+
+        Returns:
+            The path.
+
+        Raises:
+            SteepestError: Another ending, ffmpeg is not there, or the file cannot be written.
         """
         renderer = FrameRenderer(self.paths, self.picture, self.surface)
         return write_animation(AnimationWriter(renderer.frame, len(self), fps), Path(path))
@@ -85,13 +104,25 @@ def descent(
 
     The steps are those of `steepest.train` without a validation part: the same engine, order of
     rows, schedule and augmentation. The frames are evenly spread over the samples seen, so that
-    each way has asked for as many gradients as the others.
+    each training has asked for as many gradients as the others.
 
-    data: "line" (one input, two classes), "moons" or "spiral" (two inputs), or anything `load_data`
-    takes; with one input the fitted probability is drawn, with two the regions of the classes.
-    model, recipe, settings: as for `train`. plane: two weights by name whose loss surface is drawn;
-    by default the principal components of the paths. Raises a SteepestError if something does not
-    fit.
+    Args:
+        data: "line" (one input, two classes), "moons" or "spiral" (two inputs), or anything that
+            `load_data` takes. With one input the fitted probability is drawn, with two the regions
+            of the classes.
+        model: As for `train`; None for a net with one hidden layer of 16 tanh units.
+        recipe: As for `train`; None for lr 0.3 and 30 epochs.
+        batch_sizes: Of the trainings side by side: "full", or samples a step.
+        frames: How many, from the first weights to the last.
+        plane: Two weights by name, as ("0.weight[0,0]", "0.bias[0]"), whose loss surface is drawn;
+            None for the principal components of the trajectories.
+        **settings: Settings of the recipe.
+
+    Returns:
+        The trainings, to look at or to save.
+
+    Raises:
+        SteepestError: Something does not fit: a setting, the data, the model, the name of a weight.
     """
     if frames < 2:
         raise RecipeError(f"frames must be at least 2, but is {frames}")

@@ -49,6 +49,14 @@ TOYS: dict[str, tuple[Callable[[int, int], Toy], int]] = {
 
 
 def toy(name: str, seed: int = 0) -> Toy:
-    """Inputs (N, 1) or (N, 2) and classes (N,) of one of TOYS."""
+    """Small data to look at gradient descent on.
+
+    Args:
+        name: "line", "moons" or "spiral".
+        seed: Of the noise.
+
+    Returns:
+        Inputs, (N, 1) or (N, 2), and classes, (N,).
+    """
     make, rows = TOYS[name]
     return make(rows, seed)

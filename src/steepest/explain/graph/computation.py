@@ -25,11 +25,14 @@ _FEW = 4
 
 
 class Graph:
-    """What a function computes. str() is text; in a notebook it is a picture; `save` writes it.
+    """What a function computes: values forward, gradients backward.
 
-    nodes: in the order in which they were computed; edges: between them. inputs: those of the
-    nodes that the gradient is asked for. value, gradients: of the function, and with respect to
-    each input by its name.
+    `str()` is text; in a notebook it is a picture; `save` writes it.
+
+    Args:
+        nodes: In the order in which they were computed; the last one is the output.
+        edges: Uses of one value by one operation.
+        title: What was called.
     """
 
     def __init__(self, nodes: Sequence[GraphNode], edges: Sequence[GraphEdge], title: str) -> None:
@@ -61,7 +64,14 @@ class Graph:
         }
 
     def drawn(self, max_boxes: int = MAX_BOXES) -> tuple[list[Box], list[Link]]:
-        """What the picture shows: each node, or each module if there are more than `max_boxes`."""
+        """What the picture shows.
+
+        Args:
+            max_boxes: With more nodes than these, each call of a module is one box.
+
+        Returns:
+            Boxes, and links between them by their numbers.
+        """
         groups = _groups(self.nodes, max_boxes)
         members: dict[Any, list[GraphNode]] = {}
         for node in self.nodes:
@@ -78,11 +88,29 @@ class Graph:
         return boxes, links
 
     def svg(self, max_boxes: int = MAX_BOXES) -> str:
-        """The picture. max_boxes: the number of boxes above which modules are drawn as one box."""
+        """The picture.
+
+        Args:
+            max_boxes: How many boxes are drawn at most; where there are more nodes, the calls of a
+                module become one box.
+
+        Returns:
+            The text of an SVG file, with colours for a light and a dark page.
+        """
         return draw(*self.drawn(max_boxes), self.title)
 
     def save(self, path: str | Path) -> Path:
-        """Write .svg or .txt. Raises SteepestError for another ending."""
+        """Write the graph to a file.
+
+        Args:
+            path: Ends in .svg or .txt, which says the format.
+
+        Returns:
+            The path.
+
+        Raises:
+            SteepestError: Another ending, or the file cannot be written.
+        """
         path = Path(path)
         formats = {".svg": self.svg, ".txt": lambda: f"{self}\n"}
         if path.suffix not in formats:
@@ -166,15 +194,24 @@ class Graph:
         return Box(name, value, gradient, kind, f"{name}: {inside} operations")
 
 
-def graph(f: Callable[..., Any], x: Any, y: Any = None, *, loss: str = "auto") -> Graph:
+def graph(f: Callable[..., Any], x: Any, y: Any = None, *, task: str = "auto") -> Graph:
     """The computational graph of a scalar function of tensors, or of a model and its loss.
 
     Any Python function of tensors will do: it is called once, and what it does with its tensors is
     recorded, indexing, loops and modules included.
 
-    x: what f is called with: a tensor, an array, a list of numbers, or a tuple of these for several
-    arguments. y: for a module that gives logits, the targets, as `backprop` takes them; a module is
-    copied and stays as it is. Raises ModelError if the output is not one number.
+    Args:
+        f: A function, or a `torch.nn.Module`, which is copied and stays as it is.
+        x: What f is called with: a tensor, an array, a list of numbers, or a tuple of these for
+            several arguments.
+        y: For a module that gives logits: the targets, as `backprop` takes them.
+        task: As for `backprop`.
+
+    Returns:
+        The graph, with the gradient with respect to each input and parameter.
+
+    Raises:
+        ModelError: The output is not one number, or y is given for a function.
 
     >>> g = graph(lambda x: (x[0] + x[1]) ** 2, [2.0, 3.0])
     >>> g.value, g.gradients["x"].tolist()
@@ -188,7 +225,7 @@ def graph(f: Callable[..., Any], x: Any, y: Any = None, *, loss: str = "auto") -
     if y is not None:
         if model is None:
             raise ModelError("y is for a torch.nn.Module; let a function work out its own loss")
-        function, constants["y"] = _with_loss(model, arguments, y, loss)
+        function, constants["y"] = _with_loss(model, arguments, y, task)
     inputs = dict(zip(names, arguments, strict=True))
     try:
         with process_state():
@@ -259,14 +296,14 @@ def _leaf(value: Any) -> Tensor:
 
 
 def _with_loss(
-    model: nn.Module, arguments: list[Tensor], y: Any, loss: str
+    model: nn.Module, arguments: list[Tensor], y: Any, task: str
 ) -> tuple[Callable[..., Any], Tensor]:
     """The loss of the model as a function of its inputs, and the targets."""
     trial = copy.deepcopy(model)
     with process_state():
         outputs = trial(*arguments)
         lasting = range_kept(trial, outputs, *arguments)
-        objective, checked = objective_of(outputs, y, loss, lasting)
+        objective, checked = objective_of(outputs, y, task, lasting)
     targets = torch.from_numpy(checked)
     return lambda *inputs: objective.loss(model(*inputs), targets), targets
 

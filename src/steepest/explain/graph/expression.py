@@ -33,11 +33,17 @@ _CONSTANTS = {"pi": torch.pi, "e": torch.e}
 
 
 def function_of(text: str) -> Callable[[Tensor], Tensor]:
-    """The function that the text writes, of a vector x.
+    """The function that a text writes, of a vector x.
 
-    Known are x, x[0], numbers, pi and e, + - * / ** @, and the functions sin, cos, tanh, exp, log,
-    sigmoid, relu, sum and some more. Nothing else is run. Raises SteepestError that says what is
-    not known.
+    Args:
+        text: Of x, x[0], numbers, pi and e, + - * / ** @, and the functions sin, cos, tanh, exp,
+            log, sigmoid, relu, sum and some more. Nothing else is run.
+
+    Returns:
+        A function from a vector to a tensor.
+
+    Raises:
+        SteepestError: Something in the text is not known; the message says what.
     """
     try:
         tree = ast.parse(text.replace("^", "**"), mode="eval").body
