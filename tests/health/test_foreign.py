@@ -53,11 +53,11 @@ def broken(*_, **__):
 # A function of ours that runs within each place where exceptions are swallowed.
 PLACES = {
     "examine": ("check.check", "_examine"),
-    "reading": ("check.check", "read"),
-    "a rule": ("check.check", "FACTS"),
+    "reading": ("check.forming", "read"),
+    "a rule": ("check.check", "functions_of"),
     "the first pass": ("check.check", "run_pass"),
     "the triage": ("check.check", "MEMORISED"),
-    "a trial": ("check.check", "first_tensor"),
+    "a trial": ("check.forming", "first_tensor"),
     "a replay": ("replay.replay", "Setup.step"),
     "the kind of the loss": ("check.probes", "graph_nodes"),
 }
@@ -70,7 +70,11 @@ def test_a_mistake_of_ours_fails_a_test_and_not_a_user(place, monkeypatch):
     *path, name = name.split(".")
     for part in path:
         owner = getattr(owner, part)
-    monkeypatch.setattr(owner, name, {"FACTS": (broken,), "MEMORISED": Broken()}.get(name, broken))
+    monkeypatch.setattr(
+        owner,
+        name,
+        {"functions_of": lambda _: {broken_rule: (0, 0)}, "MEMORISED": Broken()}.get(name, broken),
+    )
     model = nn.Sequential(*net(), nn.Dropout(0.1)).eval()
     optimizer = torch.optim.RMSprop(model.parameters())
     with pytest.raises(ZeroDivisionError):

@@ -38,7 +38,7 @@ def rule(code: str | None, as_json: bool) -> None:
     steepest explain rule LR_TOO_HIGH
     """
     from steepest.health.findings.pages import page_of
-    from steepest.health.findings.registry import CATALOGUE
+    from steepest.health.findings.registry import rules
 
     if code is not None:
         page = page_of(code)
@@ -47,10 +47,10 @@ def rule(code: str | None, as_json: bool) -> None:
         else:
             _print_page(page)
     elif as_json:
-        rules = [{"code": e.code, "title": e.title, "rank": e.rank} for e in CATALOGUE.values()]
-        print_json({"rules": rules})
+        listed = [{"code": r.code, "title": r.title, "rank": r.rank} for r in rules().values()]
+        print_json({"rules": listed})
     else:
-        _print_rules(CATALOGUE.values())
+        _print_rules(rules().values())
 
 
 def _print_page(page: str) -> None:
@@ -65,14 +65,14 @@ def _print_page(page: str) -> None:
         click.echo(page.rstrip())
 
 
-def _print_rules(entries: Iterable[Any]) -> None:
-    width = max(len(entry.code) for entry in entries)
+def _print_rules(rules: Iterable[Any]) -> None:
+    width = max(len(rule.code) for rule in rules)
     rank = ""
-    for entry in entries:
-        if entry.rank != rank:
-            rank = entry.rank
+    for rule in rules:
+        if rule.rank != rank:
+            rank = rule.rank
             click.echo(f"{rank}:")
-        click.echo(f"  {entry.code:{width}}  {entry.title}")
+        click.echo(f"  {rule.code:{width}}  {rule.title}")
 
 
 @command.command("lecture")

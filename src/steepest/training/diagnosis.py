@@ -15,6 +15,7 @@ import numpy as np
 
 from steepest.engine import Plan, seeded
 from steepest.health import Evidence, Finding, Findings
+from steepest.health.findings.registry import make_finding
 from steepest.health.watch.rules import training as rules
 from steepest.health.watch.trace import Evaluation, TrainingTrace
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
@@ -191,9 +192,8 @@ class Diagnosis:
     def _of_rate(self, step: int, steps: int, factor: float, plain: float, other: float) -> Finding:
         lr, high = self._prepared.lr, factor < 1
         better = lr * factor
-        return Finding(
+        return make_finding(
             "LR_TOO_HIGH" if high else "LR_TOO_LOW",
-            "warn",
             f"the learning rate {lr:g} is too {'high' if high else 'low'}: the same steps learn "
             f"at {better:g}",
             f"lr={better:g}",
@@ -204,9 +204,9 @@ class Diagnosis:
                     f"same weights, same minibatches; {self._initial_loss:.3g} at the start",
                 ),
             ),
-            ("model and data: nothing else was changed",),
-            "confirmed",
-            step,
+            ruled_out=("model and data: nothing else was changed",),
+            confidence="confirmed",
+            step=step,
         )
 
     def _end(self, event: RunStopped) -> None:
@@ -215,7 +215,7 @@ class Diagnosis:
         if event.status == "diverged":
             why = Evidence("NaN or infinity", "a number", f"step {event.step}")
             fix = self._fix_of_divergence()
-            self._make(Finding("PREMATURE_NAN", "error", event.reason, fix, (why,)))
+            self._make(make_finding("PREMATURE_NAN", event.reason, fix, (why,)))
         if event.status != "finished":
             return
         unfinished = self._progress.unfinished(self._chance, lambda: self._faster(event))

@@ -171,3 +171,14 @@ def neighbour_correlation(images: Tensor) -> float:
         a, b = a - a.mean(), b - b.mean()
         correlations.append(float((a * b).mean() / (a.std() * b.std() + 1e-12)))
     return sum(correlations) / len(correlations)
+
+
+def runs_test(y: Tensor, share: Tensor) -> float:
+    """Z of the changes of label from row to row, far below 0 for labels that come in runs.
+
+    y: (N,) labels in their order. share: (C,) of each class, as if rows were drawn independently
+    (Wald and Wolfowitz, On a test whether two samples are from the same population, 1940).
+    """
+    changes = float((y[1:] != y[:-1]).sum())
+    p = 1 - float((share**2).sum())
+    return (changes - p * (len(y) - 1)) / math.sqrt(max(p * (1 - p), 1e-6) * (len(y) - 1))

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from steepest.errors import UnknownRuleError, did_you_mean
-from steepest.health.findings.registry import CATALOGUE
+from steepest.health.findings.registry import rule_of, rules
 
 _INSTALLED = Path(__file__).parent / "pages"
 _IN_THE_REPOSITORY = Path(__file__).parents[4] / "docs" / "health"
@@ -15,12 +15,13 @@ def page_of(code: str) -> str:
     Raises UnknownRuleError if there is no such rule.
     """
     name = code.strip().upper().replace("-", "_")
-    if name not in CATALOGUE:
+    known = rule_of(name)
+    if known is None:
         raise UnknownRuleError(
-            f"there is no rule {code!r}{did_you_mean(name, CATALOGUE)}; `steepest explain rule` "
+            f"there is no rule {code!r}{did_you_mean(name, rules())}; `steepest explain rule` "
             "lists them"
         )
-    return (_folder() / f"{name.lower()}.md").read_text(encoding="utf-8")
+    return (_folder() / known.page).read_text(encoding="utf-8")
 
 
 def _folder() -> Path:

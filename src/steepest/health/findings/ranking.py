@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from steepest.errors import RunError
 from steepest.health.findings.finding import Confidence, Evidence, Finding, Findings
-from steepest.health.findings.registry import CATALOGUE, place_of, rank_of
+from steepest.health.findings.registry import order_of, rule_of
 
 _WEIGHT = {"error": 0, "warn": 1, "info": 2}
 _CONFIDENCES = get_args(Confidence)
@@ -20,13 +20,13 @@ def ranked(findings: Iterable[Finding]) -> Findings:
     Severe and mild findings of the same rank stay in the catalogue's order; notes come last. A
     finding is demoted if one that comes before it, and is at least as sure to do harm, explains it.
     """
-    ordered = sorted(findings, key=lambda f: (f.severity == "info", rank_of(f.code), _key(f)))
+    ordered = sorted(findings, key=lambda f: (f.severity == "info", *_key(f)))
     causes: list[Finding] = []
     for finding in ordered:
         for k, cause in enumerate(causes):
-            entry = CATALOGUE.get(cause.code)
+            known = rule_of(cause.code)
             comparable = cause.severity != "info" or finding.severity == "info"
-            if entry and comparable and finding.code in entry.explains:
+            if known and comparable and finding.code in known.explains:
                 consequences = (*cause.consequences, finding)
                 causes[k] = replace(cause, consequences=consequences)
                 break
@@ -35,8 +35,9 @@ def ranked(findings: Iterable[Finding]) -> Findings:
     return Findings(causes)
 
 
-def _key(finding: Finding) -> tuple[int, int]:
-    return _WEIGHT[finding.severity], place_of(finding.code)
+def _key(finding: Finding) -> tuple[int, int, int]:
+    rank, place = order_of(finding.code)
+    return rank, _WEIGHT[finding.severity], place
 
 
 def findings_of(texts: Iterable[str]) -> Findings:

@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Iterator
 
 from steepest.health.findings.finding import Finding, Findings
-from steepest.health.findings.registry import CATALOGUE
+from steepest.health.findings.registry import rule_of
 
 _WIDTH = 96
 NOT_CHECKED = "NOT_CHECKED"  # one line at the end, however much it was
@@ -39,8 +39,8 @@ def _lines(finding: Finding) -> Iterator[str]:
         yield from _wrapped("  not       ", reason)
     yield from _wrapped("  fix       ", finding.fix)
     yield f"  sure      {_SURENESS[finding.confidence]}"
-    if finding.code in CATALOGUE:
-        yield f"  more      {CATALOGUE[finding.code].command}"
+    if known := rule_of(finding.code):
+        yield f"  more      {known.command}"
     for effect in finding.consequences:
         yield from _wrapped("  follows   ", f"{effect.code}: {effect.message}")
 
@@ -71,8 +71,8 @@ def _block(finding: Finding) -> str:
         ("sure", _SURENESS[finding.confidence]),
         *(("follows", f"{f.code}: {f.message}") for f in finding.consequences),
     ]
-    if finding.code in CATALOGUE:
-        rows.append(("more", CATALOGUE[finding.code].command))
+    if known := rule_of(finding.code):
+        rows.append(("more", known.command))
     cells = "".join(
         f"<tr><th style='text-align:left'>{name}</th><td style='text-align:left'>"
         f"{_code(value) if name in ('fix', 'more') else html.escape(value)}</td></tr>"

@@ -11,12 +11,13 @@ from steepest.errors import HealthWarning, warn
 from steepest.health.check.probes import class_indices
 from steepest.health.findings.finding import Finding, Findings
 from steepest.health.findings.ranking import ranked
+from steepest.health.findings.registry import Phase
 from steepest.health.replay.replay import Setup, first_tensor
 from steepest.health.replay.untouched import untouched
 from steepest.health.watch.hooks import Hook
 from steepest.health.watch.passes import Pass, Round
 from steepest.health.watch.reading import cross_entropy_of
-from steepest.health.watch.rules import training
+from steepest.health.watch.rules import functions_of
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
 from steepest.health.watch.trace import CAREFUL, EVERY, Evaluation, OptimizerTrace, TrainingTrace
 
@@ -431,7 +432,7 @@ class Watch:
         self._trace.evaluations.append(self._evaluation)
         self._trace.since_evaluation = []
         self._evaluation = None
-        self._judge(training.AFTER_EVALUATION)
+        self._judge(Phase.EVALUATION)
 
     # Judgement.
 
@@ -442,7 +443,7 @@ class Watch:
     def _judge_step(self) -> None:
         trace = self._trace
         if trace.steps <= CAREFUL or trace.steps % EVERY == 0 or trace.first_nonfinite:
-            self._judge(training.AFTER_STEP)
+            self._judge(Phase.STEP)
         if trace.steps == 1:
             self._pre_flight(experiments=False)
         if trace.steps == 2 * CAREFUL:
@@ -455,13 +456,14 @@ class Watch:
             self._pre_flight(experiments=True)
 
     def _judge_end(self) -> None:
-        self._judge((*training.AFTER_STEP, *training.AT_END))
+        self._judge(Phase.STEP)
+        self._judge(Phase.END)
         if not self._suspected and suspicious(self._trace, at_end=True):
             self._pre_flight(experiments=True)
 
-    def _judge(self, rules: Sequence[training.Rule]) -> None:
-        for rule in rules:
-            for finding in rule(self._trace):
+    def _judge(self, phase: Phase) -> None:
+        for look in functions_of(phase):
+            for finding in look(self._trace):
                 self._add(finding)
 
     def _pre_flight(self, *, experiments: bool) -> None:

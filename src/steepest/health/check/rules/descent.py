@@ -7,6 +7,7 @@ from typing import Any
 from steepest.health.check.probes import MEMORISED, CheckContext
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_of, without_decay
 
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
@@ -31,6 +32,23 @@ def _will_rise(context: CheckContext) -> bool:
     )
 
 
+@rule(
+    "LR_TOO_HIGH",
+    "the learning rate is too high",
+    Phase.EXPERIMENT,
+    rank="optimizer",
+    place=10,
+    severity="warn",
+    explains=EVERYTHING,
+)
+@rule(
+    "MOMENTUM_TOO_HIGH",
+    "the momentum is too high",
+    rank="optimizer",
+    place=30,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
     plain = context.plain if context.own_optimizer else None
@@ -50,15 +68,14 @@ def lr_too_high(context: CheckContext) -> Iterator[Finding]:
             yield _momentum(context, momentum, plain, calmer)
             return
     lr = _rate(context)
-    yield Finding(
+    yield make_finding(
         "LR_TOO_HIGH",
-        "warn",
         f"the learning rate {lr:g} is too high: the loss does not fall, and with "
         f"{lr * factor:g} it does",
         f"lr={lr * factor:g}",
         _steps(plain, other, f"with lr {lr * factor:g}"),
-        ("model and data: the same weights learn on the same batches at the lower rate",),
-        "confirmed",
+        ruled_out=("model and data: the same weights learn on the same batches at the lower rate",),
+        confidence="confirmed",
     )
 
 
@@ -88,17 +105,25 @@ def _steps(plain: Replay, other: Replay, what: str) -> tuple[Evidence, ...]:
 
 def _momentum(context: CheckContext, momentum: float, plain: Replay, calmer: Replay) -> Finding:
     lr = _rate(context)
-    return Finding(
+    return make_finding(
         "MOMENTUM_TOO_HIGH",
-        "warn",
         f"momentum {momentum:g} makes the effective learning rate {lr / (1 - momentum):.3g}",
         "momentum=0.9",
         _steps(plain, calmer, "with momentum 0.9"),
-        ("the learning rate: it learns at the same one with momentum 0.9",),
-        "confirmed",
+        ruled_out=("the learning rate: it learns at the same one with momentum 0.9",),
+        confidence="confirmed",
     )
 
 
+@rule(
+    "LR_TOO_LOW",
+    "the learning rate is too low",
+    Phase.LONG_EXPERIMENT,
+    rank="optimizer",
+    place=20,
+    severity="warn",
+    explains={"STOPPED_TOO_EARLY"},
+)
 def lr_too_low(context: CheckContext) -> Iterator[Finding]:
     """The same few rows barely lower the loss, and do at a rate many times as high."""
     if not context.own_optimizer or not context.classes or _will_rise(context):
@@ -119,9 +144,8 @@ def lr_too_low(context: CheckContext) -> Iterator[Finding]:
             yield _too_low(context, lr, factor, plain, other)
             return
     if lr == 0:
-        yield Finding(
+        yield make_finding(
             "LR_TOO_LOW",
-            "warn",
             "the learning rate is 0: no step changes anything",
             "lr=0.1 for SGD, lr=1e-3 for Adam",
             (Evidence("lr 0", "above 0"),),
@@ -137,9 +161,8 @@ def _too_low(
     context: CheckContext, lr: float, factor: float, plain: Replay, other: Replay
 ) -> Finding:
     rows = min(MEMORISED, context.probe.rows)
-    return Finding(
+    return make_finding(
         "LR_TOO_LOW",
-        "warn",
         f"the learning rate {lr:g} is too low: {len(plain.losses)} steps on the same {rows} rows "
         f"take {_drop(plain):.2%} off the loss",
         f"lr={lr * factor:g}",
@@ -150,11 +173,20 @@ def _too_low(
                 "same weights, same rows",
             ),
         ),
-        ("model and loss: the same weights learn the same rows at the higher rate",),
-        "confirmed",
+        ruled_out=("model and loss: the same weights learn the same rows at the higher rate",),
+        confidence="confirmed",
     )
 
 
+@rule(
+    "WEIGHT_DECAY_TOO_LARGE",
+    "the weights shrink faster than they learn",
+    Phase.EXPERIMENT,
+    rank="optimizer",
+    place=40,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def weight_decay_too_large(context: CheckContext) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""
     decays = [g for g in _groups(context) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
@@ -169,17 +201,16 @@ def weight_decay_too_large(context: CheckContext) -> Iterator[Finding]:
     other = context.what_if("no weight decay", 100, change=without_decay)
     if other is None or not lower(other, plain, 0.1):
         return
-    yield Finding(
+    yield make_finding(
         "WEIGHT_DECAY_TOO_LARGE",
-        "warn",
         f"weight decay {decay:g} shrinks the weights faster than they learn",
         "weight_decay=1e-4",
         (
             *_steps(plain, other, "without weight decay"),
             Evidence(f"weights lose {shrink:.0%} in 100 steps by decay alone", "a few per cent"),
         ),
-        ("the learning rate: the same one learns without decay",),
-        "confirmed",
+        ruled_out=("the learning rate: the same one learns without decay",),
+        confidence="confirmed",
     )
 
 

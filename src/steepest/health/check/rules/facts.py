@@ -6,9 +6,16 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from steepest.health.check.data import Table, near_continuous, neighbour_correlation, row_hashes
+from steepest.health.check.data import (
+    Table,
+    near_continuous,
+    neighbour_correlation,
+    row_hashes,
+    runs_test,
+)
 from steepest.health.check.probes import CheckContext, class_indices
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.batches import Batch, Part
 
 # So few rows of the validation part in training are no leak.
@@ -30,6 +37,15 @@ def _parts(context: CheckContext) -> Iterator[tuple[str, Tensor]]:
         yield "validation", context.val_probe.x
 
 
+@rule(
+    "NONFINITE_INPUT",
+    "NaN or infinity in the inputs",
+    Phase.ROWS,
+    rank="data",
+    place=10,
+    severity="error",
+    explains=EVERYTHING | {"UNSTABLE_LOG"},
+)
 def nonfinite_input(context: CheckContext) -> Iterator[Finding]:
     for part, x in _parts(context):
         if not x.is_floating_point():
@@ -40,16 +56,25 @@ def nonfinite_input(context: CheckContext) -> Iterator[Finding]:
             continue
         row, column = (int(v) for v in broken.nonzero()[0])
         rows = int(broken.any(1).sum())
-        yield Finding(
+        yield make_finding(
             "NONFINITE_INPUT",
-            "error",
             f"{count} NaN or infinite values in {rows} {part} rows: the loss becomes NaN",
             "keep = X.flatten(1).isfinite().all(1); X, y = X[keep], y[keep]  # or impute",
             (Evidence(f"{count} values", "0", f"first in {part} row {row}, column {column}"),),
-            ("a NaN born in the net: these are in the inputs",),
+            ruled_out=("a NaN born in the net: these are in the inputs",),
         )
 
 
+@rule(
+    "CONSTANT_INPUT",
+    "every row is the same",
+    Phase.ROWS,
+    rank="data",
+    place=20,
+    severity="error",
+    explains=EVERYTHING | {"LABELS_SHUFFLED"},
+)
+@rule("CONSTANT_FEATURES", "columns with one value", rank="data", place=110, severity="warn")
 def constant_input(context: CheckContext) -> Iterator[Finding]:
     """Every row equal, or nearly every column with one value."""
     x = next((x for part, x in _parts(context) if part == "training"), None)
@@ -59,17 +84,15 @@ def constant_input(context: CheckContext) -> Iterator[Finding]:
     one_value = (flat == flat[0]).all(0)
     share = float(one_value.float().mean())
     if share == 1.0:
-        yield Finding(
+        yield make_finding(
             "CONSTANT_INPUT",
-            "error",
             f"all {len(x)} training rows that were read are equal: there is nothing to learn from",
             "print(next(iter(train_loader))[0][:2])  # look for integer division or empty reads",
             (Evidence("0 columns vary", f"{flat.shape[1]}", f"value {float(flat[0, 0]):.3g}"),),
         )
     elif share > 0.9 and flat.shape[1] >= 10:
-        yield Finding(
+        yield make_finding(
             "CONSTANT_FEATURES",
-            "warn",
             f"{share:.0%} of the {flat.shape[1]} columns have one value in all rows that were read",
             "look at one row; X = X[:, X.std(0) > 0]",
             (Evidence(f"{int((~one_value).sum())} columns vary", f"{flat.shape[1]}"),),
@@ -77,6 +100,15 @@ def constant_input(context: CheckContext) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "CLASS_SET_MISMATCH",
+    "labels and outputs do not belong together",
+    Phase.FIRST_PASS,
+    rank="data",
+    place=30,
+    severity="error",
+    explains=EVERYTHING | {"LOSS_FAILS"},
+)
 def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Labels that the outputs do not have, and validation classes that training never saw."""
     ignored = getattr(context.setup.loss_fn, "ignore_index", -100)
@@ -88,7 +120,7 @@ def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
     known = set(y.tolist())
     wrong = sorted(label for label in known if not 0 <= label < C)
     if wrong:
-        yield _out_of_range(wrong, C)
+        yield labels_out_of_range(wrong, C)
         return
     val = _labels(context.val, [context.val_probe] if context.val_probe else [])
     everything = context.train.complete or context.train.whole is not None
@@ -96,28 +128,27 @@ def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
         return
     new = sorted(set(val[val != ignored].tolist()) - known)
     if new:
-        yield Finding(
+        yield make_finding(
             "CLASS_SET_MISMATCH",
-            "warn",
             f"the validation part has classes that no training row has: {new[:8]}",
             "split with stratify=y, or number the classes of both parts by one list",
             (Evidence(f"{len(new)} new classes", "0", f"{len(known)} classes in training"),),
+            severity="warn",
         )
     elif len(known) < C:
-        yield Finding(
+        yield make_finding(
             "CLASS_SET_MISMATCH",
-            "info",
             f"the model has {C} outputs, and the training rows have {len(known)} classes",
             f"nn.Linear(..., {len(known)}), unless the others will come",
             (Evidence(f"{C} outputs", f"{len(known)}"),),
+            severity="info",
         )
 
 
-def _out_of_range(wrong: list[int], C: int) -> Finding:
+def labels_out_of_range(wrong: list[int], C: int) -> Finding:
     hint = "y = y - 1  # labels from 1" if wrong == [C] else f"nn.Linear(..., {max(wrong) + 1})"
-    return Finding(
+    return make_finding(
         "CLASS_SET_MISMATCH",
-        "error",
         f"labels {wrong[:8]} are outside of the model's {C} outputs",
         hint,
         (Evidence(f"labels up to {max(wrong)}", f"0 to {C - 1}"),),
@@ -133,6 +164,15 @@ def _labels(part: Part, batches: list[Batch]) -> Tensor | None:
     return torch.cat(labels) if labels and len(labels) == len(by_batch) else None
 
 
+@rule(
+    "IGNORED_LABELS",
+    "labels that the loss leaves out",
+    Phase.FIRST_PASS,
+    rank="data",
+    place=40,
+    severity="warn",
+    explains={"PREMATURE_NAN"},
+)
 def ignored_labels(context: CheckContext) -> Iterator[Finding]:
     """Labels equal to ignore_index."""
     y = _labels(context.train, context.batches)
@@ -143,15 +183,24 @@ def ignored_labels(context: CheckContext) -> Iterator[Finding]:
     if not share:
         return
     severe = share > 0.2
-    yield Finding(
+    yield make_finding(
         "IGNORED_LABELS",
-        "warn" if severe else "info",
         f"{share:.1%} of the labels are {ignored}: the loss leaves these rows out",
         f"keep = y != {ignored}; X, y = X[keep], y[keep]  # if they are not meant to be left out",
         (Evidence(f"{share:.1%} of {len(y)} labels", "0 %"),),
+        severity="warn" if severe else "info",
     )
 
 
+@rule(
+    "UNSHUFFLED_SORTED",
+    "rows in the order of their labels",
+    Phase.FIRST_PASS,
+    rank="data",
+    place=50,
+    severity="error",
+    explains=EVERYTHING | {"BATCHNORM_TINY_BATCH"},
+)
 def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
     """Labels in runs, in the order in which the loader gives them."""
     by_batch = [class_indices(batch.target) for batch in context.batches]
@@ -165,37 +214,45 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
     share = share / share.sum()
     if len(y) < 100 or float(share.max()) > 0.98:
         return
-    z, B = _runs(y, share), len(labels[0])
+    z, B = runs_test(y, share), len(labels[0])
     distinct = sum(len(set(b.tolist())) for b in labels) / len(labels)
     expected = float((1 - (1 - share) ** B).sum())
     if z >= -6 or distinct >= 0.7 * expected:
         return
-    yield Finding(
+    yield make_finding(
         "UNSHUFFLED_SORTED",
-        "error" if distinct <= 1.5 else "warn",
         "the loader gives the rows in the order of their labels: each step unlearns the last",
         "DataLoader(dataset, batch_size, shuffle=True)",
         (
             Evidence(f"{distinct:.1f} classes in a batch", f"{expected:.1f}", f"{B} rows each"),
             Evidence(f"runs test z = {z:.0f}", "above -6", f"{len(y)} labels in order"),
         ),
-        ("shuffle=False on mixed rows: their labels would not come in runs",),
+        ruled_out=("shuffle=False on mixed rows: their labels would not come in runs",),
+        severity="error" if distinct <= 1.5 else "warn",
     )
 
 
-def _runs(y: Tensor, share: Tensor) -> float:
-    """How many deviations the changes of label lie below those of an independent order."""
-    changes = float((y[1:] != y[:-1]).sum())
-    p = 1 - float((share**2).sum())
-    return (changes - p * (len(y) - 1)) / math.sqrt(max(p * (1 - p), 1e-6) * (len(y) - 1))
-
-
+@rule(
+    "TRAIN_VAL_LEAK",
+    "training rows in the validation part",
+    Phase.ROWS,
+    rank="data",
+    place=60,
+    severity="warn",
+)
+@rule(
+    "EVAL_ON_TRAIN",
+    "validated on the training rows",
+    rank="data",
+    place=70,
+    severity="warn",
+    explains={"TRAIN_VAL_LEAK"},
+)
 def train_val_leak(context: CheckContext) -> Iterator[Finding]:
     """Validation rows whose inputs are those of a training row."""
     if context.train.dataset is not None and context.train.dataset is context.val.dataset:
-        yield Finding(
+        yield make_finding(
             "EVAL_ON_TRAIN",
-            "warn",
             "the validation loader reads the training data: its figures say nothing about new rows",
             "train, val = torch.utils.data.random_split(dataset, [0.8, 0.2])",
             (Evidence("one dataset in both loaders", "two without common rows"),),
@@ -218,9 +275,8 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
     limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * repeats)
     if share <= limit:
         return
-    yield Finding(
+    yield make_finding(
         "TRAIN_VAL_LEAK",
-        "warn",
         f"{count} of {len(v)} validation rows ({share:.0%}) are training rows: the validation "
         "figures are too good",
         "split before augmenting or oversampling; drop equal rows first: torch.unique(X, dim=0)",
@@ -228,12 +284,21 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
             Evidence(f"{share:.1%} of the validation rows are in training", f"<= {limit:.1%}"),
             Evidence(f"{repeats:.1%} of the training rows have a twin there", "the same share"),
         ),
-        ("equal rows by chance: a column takes nearly as many values as there are rows",)
+        ruled_out=("equal rows by chance: a column takes nearly as many values as there are rows",)
         if continuous
         else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
     )
 
 
+@rule(
+    "TRAIN_VAL_PREPROC_MISMATCH",
+    "the two parts are prepared differently",
+    Phase.ROWS,
+    rank="data",
+    place=90,
+    severity="warn",
+    explains={"OVERFIT"},
+)
 def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Columns of the validation part moved or stretched as a whole."""
     parts = dict(_parts(context))
@@ -249,19 +314,27 @@ def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
     stretch = float((of_b / of_a)[vary].log().abs().median())
     if shift <= 1 and stretch <= math.log(3):
         return
-    yield Finding(
+    yield make_finding(
         "TRAIN_VAL_PREPROC_MISMATCH",
-        "warn",
         "validation inputs are not prepared like training inputs: the net has never seen such rows",
         "mean, std = X_train.mean(0), X_train.std(0); X_val = (X_val - mean) / std  # both parts",
         (
             Evidence(f"median column moved by {shift:.2g} deviations", "below 1"),
             Evidence(f"median column stretched {math.exp(stretch):.2g} times", "below 3"),
         ),
-        ("a natural shift of a few columns: this is the median over all",),
+        ruled_out=("a natural shift of a few columns: this is the median over all",),
     )
 
 
+@rule(
+    "IMAGE_LAYOUT_SCRAMBLED",
+    "pixels in the wrong order",
+    Phase.ROWS,
+    rank="data",
+    place=100,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def image_layout(context: CheckContext) -> Iterator[Finding]:
     """Channels-last memory viewed as channels-first."""
     x = context.probe.x
@@ -273,9 +346,8 @@ def image_layout(context: CheckContext) -> Iterator[Finding]:
     fed = neighbour_correlation(x)
     other = neighbour_correlation(x.contiguous().view(n, h, w, c).permute(0, 3, 1, 2))
     if fed < 0.3 and other >= fed + 0.3:
-        yield Finding(
+        yield make_finding(
             "IMAGE_LAYOUT_SCRAMBLED",
-            "warn",
             "the pixels are in the wrong order: (N, H, W, C) memory is read as (N, C, H, W)",
             "x = x.view(N, H, W, C).permute(0, 3, 1, 2)  # not x.view(N, C, H, W)",
             (Evidence(f"correlation of neighbouring pixels {fed:.2f}", f"{other:.2f} permuted"),),
@@ -283,6 +355,15 @@ def image_layout(context: CheckContext) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "BATCHNORM_TINY_BATCH",
+    "batch normalisation of too few values",
+    Phase.FIRST_PASS,
+    rank="model",
+    place=110,
+    severity="error",
+    explains=DESCENT,
+)
 def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
     """A last batch of one row, and statistics over too few values."""
     assert context.first is not None
@@ -294,9 +375,8 @@ def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
     B, N = context.train.batch_size, context.train.size
     flat = [name for name, m in norms.items() if isinstance(m, nn.BatchNorm1d)]
     if B and N and B > 1 and flat and N % B == 1 and not context.train.drop_last:
-        yield Finding(
+        yield make_finding(
             "BATCHNORM_TINY_BATCH",
-            "error",
             f"the last batch of an epoch has one row ({N} rows in batches of {B}), and "
             f"{flat[0]!r} cannot normalise a single row: the training stops with an error",
             "DataLoader(..., drop_last=True)",
@@ -304,12 +384,12 @@ def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
         )
     elif norms and context.batches[0].rows <= 2:
         name = next(iter(norms))
-        yield Finding(
+        yield make_finding(
             "BATCHNORM_TINY_BATCH",
-            "warn",
             f"batches of {context.batches[0].rows} rows are too few for the statistics of {name!r}",
             "a batch_size of 16 or more, or nn.GroupNorm / nn.LayerNorm",
             (Evidence(f"{context.batches[0].rows} rows", "at least 8", name),),
+            severity="warn",
         )
 
 

@@ -9,6 +9,14 @@ from torch import Tensor, nn
 from steepest.engine import seed_generators
 from steepest.health.check.probes import PASSED, CheckContext, Pass, graph_nodes, run_pass
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import (
+    DESCENT,
+    EVERYTHING,
+    Phase,
+    looks_for,
+    make_finding,
+    rule,
+)
 from steepest.health.replay.replay import first_tensor, groups_of
 
 
@@ -17,6 +25,16 @@ def _listed(names: list[str], most: int = 4) -> str:
     return ", ".join(names[:most]) + more
 
 
+@rule(
+    "PARAMS_NOT_IN_OPTIMISER",
+    "parameters that no optimizer holds",
+    Phase.MODEL,
+    Phase.FIRST_PASS,
+    rank="program",
+    place=30,
+    severity="error",
+    explains=EVERYTHING | {"NO_STEP"},
+)
 def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     """Trainable parameters that are in no group, and tensors in groups that the model lacks.
 
@@ -44,16 +62,16 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     evidence = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
     if stale:
         evidence.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
-    yield Finding(
+    yield make_finding(
         "PARAMS_NOT_IN_OPTIMISER",
-        "error" if everything or stale or head else "warn",
         "the optimizer holds none of the model's parameters: no step can change the model"
         if everything
         else f"the optimizer does not hold {_listed(missing)}: no step changes them",
         "make the optimizer after the model is complete: "
         f"{type(optimizers[0]).__name__}(model.parameters(), ...)",
         tuple(evidence),
-        ("frozen on purpose: they have requires_grad=True",),
+        ruled_out=("frozen on purpose: they have requires_grad=True",),
+        severity="error" if everything or stale or head else "warn",
     )
 
 
@@ -75,6 +93,15 @@ def _leaves(node: Any) -> Iterator[Tensor]:
         yield node.variable
 
 
+@rule(
+    "UNREGISTERED_LAYERS",
+    "layers that the model does not know of",
+    Phase.FIRST_PASS,
+    rank="program",
+    place=40,
+    severity="warn",
+    explains=DESCENT,
+)
 def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     """Leaves of the loss's graph that want a gradient and are not among the parameters."""
     assert context.first is not None
@@ -89,9 +116,8 @@ def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     if not strange:
         return
     shapes = [str(tuple(leaf.shape)) for leaf in strange]
-    yield Finding(
+    yield make_finding(
         "UNREGISTERED_LAYERS",
-        "warn",
         f"the loss depends on {len(strange)} weight tensors that model.parameters() does not "
         "contain: they are neither trained nor saved",
         "self.layers = nn.ModuleList(layers)  # not a Python list",
@@ -99,6 +125,15 @@ def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     )
 
 
+@rule(
+    "DETACHED_GRAPH",
+    "parameters that no gradient reaches",
+    Phase.FIRST_PASS,
+    rank="program",
+    place=50,
+    severity="error",
+    explains=EVERYTHING,
+)
 def detached_graph(context: CheckContext) -> Iterator[Finding]:
     """Parameters that get no gradient although their module ran, in each of up to three batches."""
     assert context.first is not None
@@ -119,30 +154,29 @@ def detached_graph(context: CheckContext) -> Iterator[Finding]:
     )
     unused = sorted(without - set(cut), key=list(parameters).index)
     if len(without) == len(parameters):
-        yield Finding(
+        yield make_finding(
             "DETACHED_GRAPH",
-            "error",
             "the loss is not connected to any parameter: backward reaches nothing",
             "remove .detach(), .data, .item(), .numpy() or torch.no_grad() between model and loss",
             (Evidence(f"0 of {len(parameters)} parameters get a gradient", "all"),),
         )
     elif cut:
-        yield Finding(
+        yield make_finding(
             "DETACHED_GRAPH",
-            "warn",
             f"no gradient reaches {_listed(cut)}, though the forward pass uses them",
             "remove .detach(), .data or torch.no_grad() behind these layers; or, if they are to "
             "stay as they are, parameter.requires_grad_(False)",
             (Evidence("gradient None after backward", "a tensor", _listed(cut)),),
-            (f"stochastic depth: {len(passes)} batches gave the same",),
+            ruled_out=(f"stochastic depth: {len(passes)} batches gave the same",),
+            severity="warn",
         )
     elif unused:
-        yield Finding(
+        yield make_finding(
             "DETACHED_GRAPH",
-            "info",
             f"the forward pass does not use {_listed(unused)}",
             "remove these layers, or call them in forward",
             (Evidence("gradient None, and the layer was not called", "called", _listed(unused)),),
+            severity="info",
         )
 
 
@@ -155,17 +189,26 @@ def _module_ran(model: nn.Module, parameter: str, ran: set[str]) -> bool:
     return owner in ran or not owner
 
 
+@looks_for("DETACHED_GRAPH", Phase.MODEL)
 def nothing_trainable(context: CheckContext) -> Iterator[Finding]:
     if not any(p.requires_grad for p in context.setup.model.parameters()):
-        yield Finding(
+        yield make_finding(
             "DETACHED_GRAPH",
-            "error",
             "no parameter of the model requires a gradient: nothing can be trained",
             "for p in model.parameters(): p.requires_grad_(True)",
             (Evidence("0 parameters with requires_grad", "at least 1"),),
         )
 
 
+@rule(
+    "ASCENT",
+    "the loss is made larger",
+    Phase.FIRST_PASS,
+    rank="program",
+    place=140,
+    severity="error",
+    explains=EVERYTHING,
+)
 def ascent(context: CheckContext) -> Iterator[Finding]:
     """maximize=True, or a loss that falls where the cross entropy rises."""
     upwards = [g for o in context.setup.optimizers for g in groups_of(o) if g.get("maximize")]
@@ -174,15 +217,23 @@ def ascent(context: CheckContext) -> Iterator[Finding]:
         measured = (
             "maximize=True" if upwards else f"loss {context.loss_at_start:.3g} before training"
         )
-        yield Finding(
+        yield make_finding(
             "ASCENT",
-            "error",
             "every step makes the cross entropy larger: the descent goes uphill",
             "torch.optim.SGD(..., maximize=False)" if upwards else "loss.backward()  # not -loss",
             (Evidence(measured, "maximize=False" if upwards else "a loss of at least 0"),),
         )
 
 
+@rule(
+    "STOCHASTIC_EVAL",
+    "random in eval mode",
+    Phase.PROBE,
+    rank="program",
+    place=130,
+    severity="warn",
+    explains={"EVAL_IN_TRAIN_MODE"},
+)
 def stochastic_eval(context: CheckContext) -> Iterator[Finding]:
     """Two forward passes in eval mode that differ."""
     clone = context.setup.copy()
@@ -199,16 +250,23 @@ def stochastic_eval(context: CheckContext) -> Iterator[Finding]:
         return
     gap = float((a - b).abs().max())
     if gap > 1e-6 * max(1.0, float(a.abs().max())):
-        yield Finding(
+        yield make_finding(
             "STOCHASTIC_EVAL",
-            "warn",
             "in eval mode the model gives other outputs each time: something random stays on",
             "F.dropout(x, p, training=self.training)",
             (Evidence(f"outputs differ by up to {gap:.3g}", "0", "same rows, twice"),),
-            ("dropout of train mode: both passes were in eval mode",),
+            ruled_out=("dropout of train mode: both passes were in eval mode",),
         )
 
 
+@rule(
+    "SHARED_MODULE",
+    "one layer in several places",
+    Phase.MODEL,
+    rank="model",
+    place=130,
+    severity="info",
+)
 def shared_module(context: CheckContext) -> Iterator[Finding]:
     """The same layer object several times in one container."""
     for name, module in context.setup.model.named_modules():
@@ -217,9 +275,8 @@ def shared_module(context: CheckContext) -> Iterator[Finding]:
         children = [m for m in module._modules.values() if m is not None]
         weighty = [m for m in children if next(m.parameters(), None) is not None]
         if len({id(m) for m in weighty}) < len(weighty):
-            yield Finding(
+            yield make_finding(
                 "SHARED_MODULE",
-                "info",
                 f"{name or 'the model'} has the same layer in several places: one set of weights",
                 "[nn.Linear(64, 64) for _ in range(5)]  # not [nn.Linear(64, 64)] * 5",
                 (Evidence(f"{len({id(m) for m in weighty})} layers", f"{len(weighty)}", name),),

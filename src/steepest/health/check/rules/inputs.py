@@ -6,12 +6,38 @@ from torch import Tensor
 
 from steepest.health.check.probes import CheckContext, run_pass
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.foreign import swallow
 from steepest.health.replay.replay import Replay
 
 _FIX = "mean, std = X_train.mean({axes}), X_train.std({axes}); X = (X - mean) / std  # both parts"
 
 
+@rule(
+    "INPUT_NOT_NORMALISED",
+    "inputs far from unit scale",
+    Phase.EXPERIMENT,
+    rank="input scale",
+    place=10,
+    severity="warn",
+    explains=EVERYTHING,
+)
+@rule(
+    "FEATURE_SCALES_MIXED",
+    "columns of very different scales",
+    rank="input scale",
+    place=20,
+    severity="warn",
+    explains=EVERYTHING,
+)
+@rule(
+    "INPUT_TOO_SMALL",
+    "inputs near 0",
+    rank="input scale",
+    place=30,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def input_scale(context: CheckContext) -> Iterator[Finding]:
     """Inputs that are too large, too small, or mixed."""
     x = context.probe.x
@@ -106,4 +132,4 @@ def _finding(
 def _of(
     code: str, message: str, fix: str, evidence: list[Evidence], ruled_out: tuple[str, ...]
 ) -> Finding:
-    return Finding(code, "warn", message, fix, tuple(evidence), ruled_out, "confirmed")
+    return make_finding(code, message, fix, evidence, ruled_out=ruled_out, confidence="confirmed")

@@ -20,6 +20,7 @@ from steepest.health.check.data import (
 from steepest.health.check.probes import CheckContext
 from steepest.health.check.rules.facts import table_of
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import Phase, make_finding, rule
 
 _ENOUGH = 0.5  # seconds for a check that compares many rows
 _MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong labels
@@ -45,6 +46,15 @@ def data_signal(context: CheckContext) -> Signal | None:
     return Signal(table, neighbours(table))
 
 
+@rule(
+    "LABELS_SHUFFLED",
+    "labels do not belong to their rows",
+    Phase.NEIGHBOURS,
+    rank="labels",
+    place=10,
+    severity="warn",
+    explains={"LABEL_NOISE", "OVERFIT"},
+)
 def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     """No signal in the data: a note before training, loud if a shift of the labels restores it."""
     signal = data_signal(context)
@@ -60,27 +70,35 @@ def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     if len(signal.table) == context.train.size:
         shift = shift_of_labels(signal.table, neighbours)
     if shift is not None:
-        yield Finding(
+        yield make_finding(
             "LABELS_SHUFFLED",
-            "warn",
             f"the labels are moved by {abs(shift)} row{'s' if abs(shift) > 1 else ''} against the "
             "inputs",
             f"y = y.roll({-shift})  # better: permute X and y with one index",
             (guessing, Evidence(f"signal with labels rolled by {-shift}", "without rolling")),
-            ("data without signal: the rolled labels have one",),
-            "confirmed",
+            ruled_out=("data without signal: the rolled labels have one",),
+            confidence="confirmed",
         )
     else:
-        yield Finding(
+        yield make_finding(
             "LABELS_SHUFFLED",
-            "info",
             "the labels of similar rows have nothing in common: shuffled labels, or hard data",
             "perm = torch.randperm(len(X)); X, y = X[perm], y[perm]  # one index for both",
             (guessing,),
             confidence="suspected",
+            severity="info",
         )
 
 
+@rule(
+    "VAL_LABELS_MISMATCH",
+    "validation labels are numbered differently",
+    Phase.NEIGHBOURS,
+    rank="labels",
+    place=20,
+    severity="warn",
+    explains={"OVERFIT"},
+)
 def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Validation labels that fit under another numbering of the classes."""
     train, val = table_of(context.probe, context.train), table_of(context.val_probe, context.val)
@@ -103,9 +121,8 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
         return
     moved = {k: v for k, v in enumerate(mapping) if k != v}
     shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
-    yield Finding(
+    yield make_finding(
         "VAL_LABELS_MISMATCH",
-        "warn",
         "validation labels are numbered differently from training labels: "
         f"in the validation part {shown}",
         "one list for both parts: class_to_idx = train_dataset.class_to_idx",
@@ -113,8 +130,8 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
             Evidence(f"neighbours guess {plain:.1%} of the validation labels", f"{best:.1%}"),
             Evidence(f"{usual:.1%} within the training part", "the same in validation"),
         ),
-        ("inputs that differ: the guesses fit under one renumbering",),
-        "confirmed",
+        ruled_out=("inputs that differ: the guesses fit under one renumbering",),
+        confidence="confirmed",
     )
 
 
@@ -127,6 +144,14 @@ def _best_numbering(confusion: Tensor, rows: int) -> tuple[list[int], float]:
     return columns.tolist(), agreed / rows
 
 
+@rule(
+    "TARGET_LEAK_FEATURE",
+    "a column that gives the label away",
+    Phase.NEIGHBOURS,
+    rank="data",
+    place=80,
+    severity="warn",
+)
 def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     """One column of a table that gives the label away, far better than any other."""
     table = table_of(context.probe, context.train)
@@ -143,18 +168,25 @@ def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     column = int(scores.argmax())
     if best < 0.99 or second > best - 0.15 or not encodes[column]:
         return
-    yield Finding(
+    yield make_finding(
         "TARGET_LEAK_FEATURE",
-        "warn",
         f"column {column} alone tells the label in {best:.1%} of the rows: it may have been made "
         "from the label",
         f"X = torch.cat([X[:, :{column}], X[:, {column + 1}:]], 1)  # or is it known before?",
         (Evidence(f"{best:.1%} from column {column}", f"{second:.1%}, the second best column"),),
-        ("easy data: no other column comes close",),
-        "suspected",
+        ruled_out=("easy data: no other column comes close",),
+        confidence="suspected",
     )
 
 
+@rule(
+    "CLASS_IMBALANCE_COLLAPSE",
+    "rare classes are never said",
+    Phase.NEIGHBOURS,
+    rank="labels",
+    place=40,
+    severity="warn",
+)
 def imbalance(context: CheckContext) -> Iterator[Finding]:
     """A note before training: rare classes."""
     train = table_of(context.probe, context.train)
@@ -165,17 +197,18 @@ def imbalance(context: CheckContext) -> Iterator[Finding]:
     counts = counts[counts > 0]
     ratio = float(counts.max()) / float(counts.min())
     if len(counts) > 1 and ratio >= 10 and getattr(context.setup.loss_fn, "weight", None) is None:
-        yield Finding(
+        yield make_finding(
             "CLASS_IMBALANCE_COLLAPSE",
-            "info",
             f"the commonest class has {ratio:.0f} times the rows of the rarest: accuracy alone "
             "says little",
             "report recall by class; weight = counts.sum() / (len(counts) * counts)",
             (Evidence(f"ratio {ratio:.0f}", "below 10"),),
             confidence="suspected",
+            severity="info",
         )
 
 
+@rule("LABEL_NOISE", "wrong labels", Phase.NEIGHBOURS, rank="labels", place=30, severity="info")
 def label_noise(context: CheckContext) -> Iterator[Finding]:
     """Rows whose neighbours all have one other label: a note, since many of them are right."""
     signal = data_signal(context)
@@ -189,12 +222,11 @@ def label_noise(context: CheckContext) -> Iterator[Finding]:
     if share <= _MOST_SUSPECTS:
         return
     rows = ", ".join(str(i) for i in suspects.nonzero()[:5, 0].tolist())
-    yield Finding(
+    yield make_finding(
         "LABEL_NOISE",
-        "info",
         f"{share:.0%} of the rows have a label that none of their neighbours has",
         "look at these rows; nn.CrossEntropyLoss(label_smoothing=0.1), and stop early",
         (Evidence(f"{share:.1%} of the rows", f"below {_MOST_SUSPECTS:.0%}", f"rows {rows}, ..."),),
-        ("labels without any signal: the neighbours of most rows agree with them",),
-        "suspected",
+        ruled_out=("labels without any signal: the neighbours of most rows agree with them",),
+        confidence="suspected",
     )

@@ -10,12 +10,22 @@ from steepest.engine import seed_generators
 from steepest.health.check.probes import CheckContext, Pass, Signal, head_name
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.batches import Batch
 from steepest.health.replay.replay import Setup, first_tensor, reinitialised
 
 _RECTIFIERS = ("Relu", "Threshold", "ClampMin", "Hardtanh", "LeakyRelu", "MaxPool")
 
 
+@rule(
+    "SYMMETRIC_INIT",
+    "units that start equal",
+    Phase.FIRST_PASS,
+    rank="model",
+    place=30,
+    severity="error",
+    explains=EVERYTHING | {"DETACHED_GRAPH"},
+)
 def symmetric_init(context: CheckContext) -> Iterator[Finding]:
     """Units of a layer that start equal and get equal gradients stay equal for ever."""
     assert context.first is not None
@@ -30,9 +40,8 @@ def symmetric_init(context: CheckContext) -> Iterator[Finding]:
         return
     name, p = equal[0]
     value = f"all {float(p.flatten()[0]):.3g}" if float(p.std(correction=0)) < 1e-7 else "equal"
-    yield Finding(
+    yield make_finding(
         "SYMMETRIC_INIT",
-        "error",
         f"the units of {', '.join(n for n, _ in equal[:3])} start equal and get equal gradients: "
         "they stay one unit",
         "nn.init.kaiming_normal_(layer.weight)",
@@ -40,7 +49,7 @@ def symmetric_init(context: CheckContext) -> Iterator[Finding]:
             Evidence(f"weights {value}", "random", name),
             Evidence("gradients of the units are equal", "different", name),
         ),
-        ("a zero-initialised last layer: its units get different gradients",),
+        ruled_out=("a zero-initialised last layer: its units get different gradients",),
     )
 
 
@@ -58,6 +67,23 @@ def _equal_units(p: Tensor, grad: Tensor) -> bool:
     return False
 
 
+@rule(
+    "INIT_TOO_LARGE",
+    "weights that start too large",
+    Phase.EXPERIMENT,
+    rank="model",
+    place=40,
+    severity="warn",
+    explains=DESCENT
+    | {
+        "DEAD_RELU",
+        "INIT_TOO_SMALL",
+        "INPUT_IGNORED",
+        "SATURATED",
+        "VANISHING_GRADIENT",
+        "WEIGHT_DECAY_TOO_LARGE",
+    },
+)
 def init_too_large(context: CheckContext) -> Iterator[Finding]:
     """A first loss far above that of uniform outputs, which other inputs would not cure."""
     assert context.first is not None
@@ -86,14 +112,13 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
             )
         )
     where = f" ({worst.name} makes the signal {worst.gain:.3g} times as large)" if worst else ""
-    yield Finding(
+    yield make_finding(
         "INIT_TOO_LARGE",
-        "warn",
         f"the weights start too large{where}: the first loss is {L0:.3g}",
         "nn.init.kaiming_normal_(layer.weight); nn.init.zeros_(layer.bias)",
         tuple(evidence),
-        ("the learning rate: the loss is high before the first step",),
-        "confirmed",
+        ruled_out=("the learning rate: the loss is high before the first step",),
+        confidence="confirmed",
     )
 
 
@@ -129,6 +154,31 @@ def _fails(context: CheckContext) -> bool:
     return context.net_learns is False or (stuck and context.descends is False)
 
 
+@rule(
+    "INIT_TOO_SMALL",
+    "the signal dies on its way through the net",
+    Phase.LONG_EXPERIMENT,
+    rank="model",
+    place=70,
+    severity="warn",
+    explains=EVERYTHING,
+)
+@rule(
+    "VANISHING_GRADIENT",
+    "the first layers get no gradient",
+    rank="model",
+    place=80,
+    severity="warn",
+    explains=DESCENT
+    | {
+        "DEAD_RELU",
+        "INIT_TOO_LARGE",
+        "INPUT_IGNORED",
+        "NO_NONLINEARITY",
+        "SATURATED",
+        "WEIGHT_DECAY_TOO_LARGE",
+    },
+)
 def signal_dies(context: CheckContext) -> Iterator[Finding]:
     """Outputs or gradients that vanish with depth; loud with evidence of harm."""
     assert context.first is not None
@@ -164,15 +214,14 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
         evidence.append(Evidence("gain below 0.1", "about 1", ", ".join(weak[:4])))
     if len(squashing) >= 3:
         name = max(set(squashing), key=squashing.count).lower()
-        yield Finding(
+        yield make_finding(
             "VANISHING_GRADIENT",
-            "warn",
             f"{len(squashing)} {name}s in a row: the first layers get no gradient",
             "nn.ReLU() in place of the squashing activations, nn.init.kaiming_normal_, or "
             "normalisation layers",
             tuple(evidence),
-            ("convergence: nothing has been learned yet",),
-            "confirmed",
+            ruled_out=("convergence: nothing has been learned yet",),
+            confidence="confirmed",
         )
     else:
         other = context.what_if("He's initialisation", change=reinitialised)
@@ -180,15 +229,14 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
         if cured and other and context.plain:
             measured = f"loss {context.plain.final:.3g} after {len(context.plain.losses)} steps"
             evidence.append(Evidence(measured, f"{other.final:.3g} with He's initialisation"))
-        yield Finding(
+        yield make_finding(
             "INIT_TOO_SMALL",
-            "warn",
             "the signal dies on its way through the net: the weights start too small for its depth",
             f"{'nn.init.kaiming_normal_(layer.weight), ' if cured else ''}normalisation layers or "
             "residual connections",
             tuple(evidence),
-            ("a zero-initialised last layer: the signal has died before it",),
-            "confirmed",
+            ruled_out=("a zero-initialised last layer: the signal has died before it",),
+            confidence="confirmed",
         )
 
 
@@ -217,6 +265,23 @@ def _gradient_flow(context: CheckContext) -> float | None:
     return ratios[0] / ratios[-1]
 
 
+@rule(
+    "DEAD_RELU",
+    "units that are 0 for every row",
+    Phase.EXPERIMENT,
+    rank="model",
+    place=50,
+    severity="error",
+    explains=DESCENT
+    | {
+        "INIT_TOO_SMALL",
+        "INPUT_IGNORED",
+        "NO_NONLINEARITY",
+        "SATURATED",
+        "VANISHING_GRADIENT",
+        "WEIGHT_DECAY_TOO_LARGE",
+    },
+)
 def dead_relu(context: CheckContext) -> Iterator[Finding]:
     """Units that are 0 for every row before the first step; loud if a new start learns better.
 
@@ -246,18 +311,35 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
         evidence.append(Evidence(measured, new))
     if whole:
         evidence.append(Evidence("32 rows are not learned by heart with Adam", "learned"))
-    yield Finding(
+    yield make_finding(
         "DEAD_RELU",
-        "error" if whole else "warn",
         f"{worst.zero_units:.0%} of the units before {worst.name or 'the output'} are 0 for every "
         "row: no gradient passes",
         "nn.init.zeros_(layer.bias); nn.init.kaiming_normal_(layer.weight)",
         tuple(evidence),
-        ("sparsity: these units are 0 on all rows, not on some",),
-        "confirmed",
+        ruled_out=("sparsity: these units are 0 on all rows, not on some",),
+        confidence="confirmed",
+        severity="error" if whole else "warn",
     )
 
 
+@rule(
+    "SATURATED",
+    "units at the bounds of tanh or sigmoid",
+    Phase.LONG_EXPERIMENT,
+    rank="model",
+    place=60,
+    severity="warn",
+    explains=DESCENT
+    | {
+        "DEAD_RELU",
+        "INIT_TOO_SMALL",
+        "INPUT_IGNORED",
+        "NO_NONLINEARITY",
+        "VANISHING_GRADIENT",
+        "WEIGHT_DECAY_TOO_LARGE",
+    },
+)
 def saturated(context: CheckContext) -> Iterator[Finding]:
     """Hidden tanhs and sigmoids at their bounds; loud if a new start learns better."""
     assert context.first is not None
@@ -270,9 +352,8 @@ def saturated(context: CheckContext) -> Iterator[Finding]:
         return
     assert other is not None
     assert context.plain is not None
-    yield Finding(
+    yield make_finding(
         "SATURATED",
-        "warn",
         f"{worst.saturated:.0%} of what goes into {worst.name} lies at the bounds of "
         f"{worst.fed_by.lower()}: its slope there is almost 0",
         "nn.init.xavier_uniform_(layer.weight), and inputs of unit scale",
@@ -284,6 +365,14 @@ def saturated(context: CheckContext) -> Iterator[Finding]:
     )
 
 
+@rule(
+    "NO_NONLINEARITY",
+    "layers without activation between them",
+    Phase.PROBE,
+    rank="model",
+    place=100,
+    severity="warn",
+)
 def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     """Whether the logits are an affine function of the input although there are several layers."""
     assert context.first is not None
@@ -303,14 +392,13 @@ def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     defect = _largest_defect(context, context.awake, inputs)
     if defect is None or defect > 1e-6:
         return
-    yield Finding(
+    yield make_finding(
         "NO_NONLINEARITY",
-        "warn",
         f"{len(matrices)} layers without an activation between them: together they are one linear "
         "layer",
         "nn.ReLU() after each hidden layer",
         (Evidence(f"departure from an affine function {defect:.1g}", "above 1e-6", "float64"),),
-        (f"logistic regression: {len(matrices)} weight matrices are in use",),
+        ruled_out=(f"logistic regression: {len(matrices)} weight matrices are in use",),
     )
 
 
@@ -354,6 +442,15 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
     return float((mixed - 0.7 * fu - 1.6 * fv + 1.3 * f0).norm()) / wide
 
 
+@rule(
+    "BATCH_MIXING",
+    "rows of a batch influence each other",
+    Phase.PROBE,
+    rank="model",
+    place=20,
+    severity="warn",
+    explains={"OVERFIT"},
+)
 def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     """Whether another first row changes what the other rows get, in eval mode."""
     rows = min(context.probe.rows, 16)
@@ -377,13 +474,12 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
         return
     gap = float((a[1:] - b[1:]).abs().max())
     if gap > 1e-4 * max(1e-3, float(a.detach().std())):
-        yield Finding(
+        yield make_finding(
             "BATCH_MIXING",
-            "warn",
             "a row's output depends on the other rows of its batch, in eval mode too",
             "look for view or reshape in place of transpose, batch_first=True, softmax over dim 0",
             (Evidence(f"other rows change by {gap:.3g}", "0", "first row replaced"),),
-            ("batch normalisation: the model was in eval mode",),
+            ruled_out=("batch normalisation: the model was in eval mode",),
         )
 
 
@@ -392,6 +488,15 @@ def _mixes_by_design(model: nn.Module) -> bool:
     return any(norm.running_mean is None for norm in norms)
 
 
+@rule(
+    "INPUT_IGNORED",
+    "the outputs do not depend on the input",
+    Phase.PROBE,
+    rank="model",
+    place=90,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def input_ignored(context: CheckContext) -> Iterator[Finding]:
     """Inputs, or columns of a table, whose exchange between rows changes no output."""
     x = context.probe.x
@@ -408,13 +513,12 @@ def input_ignored(context: CheckContext) -> Iterator[Finding]:
         return
     rolled = _outputs(clone, _rolled(some))
     if rolled is not None and torch.equal(z, rolled):
-        yield Finding(
+        yield make_finding(
             "INPUT_IGNORED",
-            "warn",
             "the outputs are the same whatever the input is",
             "look for a product with 0, a wrong slice, or dead layers at the start of forward",
             (Evidence("0 outputs change if rows are exchanged", "all"),),
-            ("a zero-initialised last layer: it was tried after some steps of Adam",),
+            ruled_out=("a zero-initialised last layer: it was tried after some steps of Adam",),
         )
     elif x.ndim == 2 and x.is_floating_point() and x.shape[1] <= 512:
         yield from _ignored_columns(clone, some, z, varied)
@@ -465,16 +569,24 @@ def _ignored_columns(clone: Setup, some: Batch, z: Tensor, varied: Tensor) -> It
         return
     columns = still.nonzero()[:, 0].tolist()
     shown = ", ".join(map(str, columns[:8])) + (" ..." if len(columns) > 8 else "")
-    yield Finding(
+    yield make_finding(
         "INPUT_IGNORED",
-        "warn",
         f"{len(columns)} of {some.x.shape[1]} columns have no influence on the outputs: {shown}",
         "look for a wrong slice at the start of forward; leave the columns out if that is meant",
         (Evidence("0 outputs change if these columns are exchanged", "all", f"columns {shown}"),),
-        ("constant columns: these vary",),
+        ruled_out=("constant columns: these vary",),
     )
 
 
+@rule(
+    "DROPOUT_TOO_HIGH",
+    "too much dropout",
+    Phase.LONG_EXPERIMENT,
+    rank="model",
+    place=120,
+    severity="warn",
+    explains={"LR_TOO_LOW"},
+)
 def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
     """A dropout of 0.8 and more, if half as much learns better."""
     drops = {
@@ -496,9 +608,8 @@ def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
     if other is None or plain is None or not lower(other, plain):
         return
     name, worst = max(drops.items(), key=lambda item: item[1].p)
-    yield Finding(
+    yield make_finding(
         "DROPOUT_TOO_HIGH",
-        "warn",
         f"{name} sets {worst.p:.0%} of its units to 0: too little is left to learn from",
         "nn.Dropout(0.5) or less",
         (

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from steepest.health.check.probes import CheckContext, graph_nodes, head_name, head_node
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Replay, Setup, lr_times, mean_loss, on_logits
 
 _ON_LOGITS = ("cross_entropy", "bce_logits")
@@ -23,6 +24,15 @@ def lower(other: Replay | None, plain: Replay | None, share: float = 0.2) -> boo
     return bool(other and plain and other.finite and other.final <= (1 - share) * plain.final)
 
 
+@rule(
+    "LOSS_EXPECTS_LOGITS",
+    "probabilities into a loss that takes logits",
+    Phase.EXPERIMENT,
+    rank="loss",
+    place=10,
+    severity="warn",
+    explains=EVERYTHING | {"OUTPUT_ACTIVATION"},
+)
 def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
     """Softmax or sigmoid before a loss that applies one itself."""
     assert context.first is not None
@@ -44,15 +54,16 @@ def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
         Evidence(f"loss never below {floor:.3g}", "0", "for outputs between 0 and 1"),
     ]
     shown, rate = _on_logits(context, name)
-    yield Finding(
+    yield make_finding(
         "LOSS_EXPECTS_LOGITS",
-        "warn",
         f"the model ends in a {name}, and {_LOSS_NAMES[context.kind]} applies its own: "
         "gradients are flattened and the loss cannot reach 0",
         f"return the logits: remove the {name} at the end of the model; apply it to show "
         f"probabilities only{rate}",
         (*evidence, *shown),
-        ("log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),),
+        ruled_out=(
+            "log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),
+        ),
     )
 
 
@@ -100,6 +111,16 @@ def _softmax_over_rows(z: Tensor) -> bool:
     return dim in (0, 2**64 - 2, -2)
 
 
+@rule(
+    "SOFTMAX_WRONG_DIM",
+    "softmax over the rows",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=20,
+    severity="error",
+    explains=EVERYTHING
+    | {"BATCH_MIXING", "LOSS_EXPECTS_LOGITS", "NLL_WITHOUT_LOGSOFTMAX", "UNSTABLE_LOG"},
+)
 def softmax_wrong_dim(context: CheckContext) -> Iterator[Finding]:
     assert context.first is not None
     z = context.first.logits
@@ -107,9 +128,8 @@ def softmax_wrong_dim(context: CheckContext) -> Iterator[Finding]:
         return
     p = z.detach()
     p = p.exp() if float(p.max()) <= 0 else p
-    yield Finding(
+    yield make_finding(
         "SOFTMAX_WRONG_DIM",
-        "error",
         "the softmax runs over the rows of the batch in place of the classes: what a row gets "
         "depends on its neighbours",
         "torch.log_softmax(z, dim=1)",
@@ -120,27 +140,43 @@ def softmax_wrong_dim(context: CheckContext) -> Iterator[Finding]:
     )
 
 
+@rule(
+    "NLL_WITHOUT_LOGSOFTMAX",
+    "NLLLoss without log_softmax",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=30,
+    severity="error",
+    explains=EVERYTHING | {"UNSTABLE_LOG"},
+)
 def nll_without_logsoftmax(context: CheckContext) -> Iterator[Finding]:
     z = context.logits
     if context.kind != "nll" or z.ndim < 2:
         return
     gap = float(torch.logsumexp(z.double(), 1).abs().median())
     if gap > 1e-3:
-        yield Finding(
+        yield make_finding(
             "NLL_WITHOUT_LOGSOFTMAX",
-            "error",
             "NLLLoss gets values that are no log probabilities: the loss has no lower bound",
             "torch.log_softmax(z, dim=1) at the end of the model, or nn.CrossEntropyLoss()",
             (Evidence(f"|logsumexp| of a row is {gap:.3g}", "0"),),
         )
 
 
+@rule(
+    "SINGLE_OUTPUT_CE",
+    "cross entropy of one output",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=40,
+    severity="error",
+    explains=EVERYTHING | {"DETACHED_GRAPH", "SYMMETRIC_INIT"},
+)
 def single_output_ce(context: CheckContext) -> Iterator[Finding]:
     z = context.logits
     if context.kind == "cross_entropy" and z.ndim == 2 and z.shape[1] == 1:
-        yield Finding(
+        yield make_finding(
             "SINGLE_OUTPUT_CE",
-            "error",
             "cross entropy over a single output is 0 whatever the weights are",
             "two outputs: nn.Linear(h, 2); or nn.BCEWithLogitsLoss() with targets of 0.0 and 1.0",
             (
@@ -150,30 +186,47 @@ def single_output_ce(context: CheckContext) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "MSE_FOR_CLASSES",
+    "squared error between classes",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=50,
+    severity="error",
+    explains=EVERYTHING,
+)
 def mse_for_classes(context: CheckContext) -> Iterator[Finding]:
     """Squared or absolute error where the targets are classes."""
     y, z = context.probe.target, context.logits
     if context.kind not in ("mse", "l1") or not isinstance(y, Tensor):
         return
     if y.shape != z.shape:
-        yield Finding(
+        yield make_finding(
             "MSE_FOR_CLASSES",
-            "error",
             f"outputs {tuple(z.shape)} and targets {tuple(y.shape)} are spread over each other "
             "before the error is taken: every output is compared with every target",
             "nn.CrossEntropyLoss() for class indices; or targets of the outputs' shape",
             (Evidence(f"targets of shape {tuple(y.shape)}", f"{tuple(z.shape)}"),),
         )
     elif context.labels is not None and y.ndim == 2 and y.shape[1] > 1:
-        yield Finding(
+        yield make_finding(
             "MSE_FOR_CLASSES",
-            "info",
             "one-hot targets with a squared error (Brier score): cross entropy learns faster",
             "nn.CrossEntropyLoss()",
             (Evidence(f"loss kind {context.kind}", "cross entropy"),),
+            severity="info",
         )
 
 
+@rule(
+    "UNSTABLE_LOG",
+    "log of a probability that can be 0",
+    Phase.EXPERIMENT,
+    rank="loss",
+    place=60,
+    severity="warn",
+    explains={"PREMATURE_NAN"},
+)
 def unstable_log(context: CheckContext) -> Iterator[Finding]:
     """Log of a softmax or sigmoid with nothing that keeps it from 0."""
     assert context.first is not None
@@ -184,12 +237,12 @@ def unstable_log(context: CheckContext) -> Iterator[Finding]:
         return
     plain = context.plain
     broken = plain is not None and not plain.finite
-    yield Finding(
+    yield make_finding(
         "UNSTABLE_LOG",
-        "warn" if broken else "info",
         "the log of a probability is taken as it is: the loss is infinite once one rounds to 0",
         "torch.log_softmax(z, dim=1) and nn.NLLLoss(), or nn.CrossEntropyLoss() on the logits",
         (Evidence("Log behind Softmax or Sigmoid in the graph", "log_softmax or logits"),),
+        severity="warn" if broken else "info",
     )
 
 
@@ -201,6 +254,15 @@ def _bare_log(node: object) -> bool:
     return any(p.startswith(("SoftmaxBackward", "SigmoidBackward")) for p in parents)
 
 
+@rule(
+    "SUM_REDUCTION",
+    "the loss is summed over the batch",
+    Phase.EXPERIMENT,
+    rank="loss",
+    place=70,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def sum_reduction(context: CheckContext) -> Iterator[Finding]:
     """The gradient grows with the batch; loud only if the mean learns better at the same rate."""
     if not context.summed:
@@ -211,17 +273,28 @@ def sum_reduction(context: CheckContext) -> Iterator[Finding]:
     evidence = [Evidence(f"loss of a batch twice over is twice as large, {B} rows", "the same")]
     if harmful and other and context.plain:
         evidence.append(_compared(context.plain, other, "with the mean"))
-    yield Finding(
+    yield make_finding(
         "SUM_REDUCTION",
-        "warn" if harmful else "info",
         f"the loss is summed over the batch: gradients are {B} times as long as those of the mean",
         'reduction="mean", or divide the learning rate by the batch size',
         tuple(evidence),
-        ("too high a learning rate: the same rate learns with the mean",) if harmful else (),
-        "confirmed" if harmful else "fact",
+        ruled_out=("too high a learning rate: the same rate learns with the mean",)
+        if harmful
+        else (),
+        confidence="confirmed" if harmful else "fact",
+        severity="warn" if harmful else "info",
     )
 
 
+@rule(
+    "OUTPUT_ACTIVATION",
+    "an activation on the logits",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=90,
+    severity="warn",
+    explains=EVERYTHING,
+)
 def output_activation(context: CheckContext) -> Iterator[Finding]:
     """A bounded or one-sided function on the logits."""
     assert context.first is not None
@@ -240,9 +313,8 @@ def output_activation(context: CheckContext) -> Iterator[Finding]:
         evidence.append(Evidence(f"loss never below {floor:.3g}", "0", "outputs in [-1, 1]"))
     else:
         evidence.append(Evidence(f"{zeros:.0%} of the outputs are exactly 0", "0 %"))
-    yield Finding(
+    yield make_finding(
         "OUTPUT_ACTIVATION",
-        "warn",
         f"the logits go through {head.lower()}: "
         + ("they are bounded" if bounded else "no gradient comes back from those below 0"),
         f"remove the {head.lower()} after the last layer",
@@ -250,6 +322,15 @@ def output_activation(context: CheckContext) -> Iterator[Finding]:
     )
 
 
+@rule(
+    "CLASS_WEIGHTS_INVERTED",
+    "frequent classes weigh more",
+    Phase.FIRST_PASS,
+    rank="loss",
+    place=80,
+    severity="warn",
+    explains={"CLASS_IMBALANCE_COLLAPSE"},
+)
 def class_weights_inverted(context: CheckContext) -> Iterator[Finding]:
     """Weights that rise with the frequency of a class."""
     loss_fn, y = context.setup.loss_fn, context.labels
@@ -270,9 +351,8 @@ def class_weights_inverted(context: CheckContext) -> Iterator[Finding]:
     if correlation <= 0.5:
         return
     measured = f"weights {[round(float(v), 3) for v in w[:6]]}, rows {counts[:6].int().tolist()}"
-    yield Finding(
+    yield make_finding(
         "CLASS_WEIGHTS_INVERTED",
-        "warn",
         "frequent classes weigh more than rare ones: the imbalance is made worse",
         "weight = counts.sum() / (len(counts) * counts)",
         (Evidence(measured, "the larger the count, the smaller the weight"),),

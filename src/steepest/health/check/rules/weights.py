@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from steepest.engine import seed_generators
 from steepest.health.check.probes import CheckContext
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import first_tensor
 
 _SHOWN = 4
@@ -55,6 +56,15 @@ class Broken:
         return f"model.get_{'parameter' if self.is_parameter else 'buffer'}({self.name!r}).zero_()"
 
 
+@rule(
+    "NONFINITE_WEIGHTS",
+    "NaN or infinity in the weights",
+    Phase.MODEL,
+    rank="model",
+    place=10,
+    severity="error",
+    explains=EVERYTHING | {"FORWARD_FAILS", "LOSS_FAILS"},
+)
 def nonfinite_weights(context: CheckContext) -> Iterator[Finding]:
     """NaN or infinity among the parameters or in a buffer."""
     suspects = list(broken(context.setup.model))
@@ -67,14 +77,13 @@ def nonfinite_weights(context: CheckContext) -> Iterator[Finding]:
     more = f" and {len(certain) - _SHOWN} more" if len(certain) > _SHOWN else ""
     first = certain[0]
     effect = "every loss is NaN" if first.is_parameter else "outputs in eval mode are NaN"
-    yield Finding(
+    yield make_finding(
         "NONFINITE_WEIGHTS",
-        "error",
         f"{names}{more} {'holds' if len(certain) == 1 else 'hold'} NaN or infinity before the "
         f"first step: {effect}, and no step mends it",
         f"{first.fix}  # or load weights that are finite",
         tuple(one.evidence for one in certain[:_SHOWN]),
-        ("a learning rate that is too high: no step has been taken",),
+        ruled_out=("a learning rate that is too high: no step has been taken",),
     )
 
 

@@ -1,1 +1,9 @@
-"""The rules that judge a training while it runs."""
+"""The rules of watch. A module registers its own when it is imported, so all are imported here.
+
+Those of check come first: some of them are looked for during a training, too.
+"""
+
+from steepest.health.check.rules import functions_of
+from steepest.health.watch.rules import training, unfinished
+
+__all__ = ["functions_of", "training", "unfinished"]

@@ -2,26 +2,41 @@
 
 import math
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 
+from steepest.health.check.data import runs_test
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import (
+    DESCENT,
+    EVERYTHING,
+    Phase,
+    looks_for,
+    make_finding,
+    rule,
+)
 from steepest.health.watch.rules.unfinished import RESTING, finding, still_falling
 from steepest.health.watch.trace import Evaluation, OptimizerTrace, TrainingTrace
-
-Rule = Callable[[TrainingTrace], Iterator[Finding]]
 
 _FEWEST_ROWS = 100  # of a validation part that is judged
 
 
+@rule(
+    "NO_ZERO_GRAD",
+    "gradients of earlier steps are kept",
+    Phase.STEP,
+    rank="program",
+    place=60,
+    severity="error",
+    explains=EVERYTHING,
+)
 def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     """Each backward pass since the last step began with the gradients of that step."""
     for optimizer_trace in trace.optimizers:
         if optimizer_trace.dirty_steps >= 2:
-            yield Finding(
+            yield make_finding(
                 "NO_ZERO_GRAD",
-                "error",
                 "gradients of earlier steps are never cleared: each step moves along their sum",
                 "optimizer.zero_grad()  # before loss.backward()",
                 (
@@ -31,35 +46,51 @@ def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
                         f"{optimizer_trace.dirty_steps} steps in a row, {_name(optimizer_trace)}",
                     ),
                 ),
-                ("gradient accumulation: a step was taken in between each time",),
-                "fact",
-                trace.steps,
+                ruled_out=("gradient accumulation: a step was taken in between each time",),
+                confidence="fact",
+                step=trace.steps,
             )
 
 
+@rule(
+    "NO_STEP",
+    "no step is taken",
+    Phase.END,
+    rank="program",
+    place=70,
+    severity="error",
+    explains=EVERYTHING,
+)
 def no_step(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients are made and cleared again and again, and no step is taken."""
     if trace.optimizers and trace.steps == 0 and trace.backwards >= 5:
         repeated = trace.clean_backwards >= 4 * len(trace.optimizers) or trace.backwards >= 64
         if repeated:
-            yield Finding(
+            yield make_finding(
                 "NO_STEP",
-                "error",
                 f"{trace.backwards} backward passes and not one optimizer.step()",
                 "optimizer.step()  # after loss.backward()",
                 (Evidence("0 steps", "1", f"{trace.backwards} backward passes"),),
-                ("gradient accumulation: the gradients were cleared in between",),
-                "fact",
+                ruled_out=("gradient accumulation: the gradients were cleared in between",),
+                confidence="fact",
             )
 
 
+@rule(
+    "ZERO_AFTER_BACKWARD",
+    "gradients are cleared before the step",
+    Phase.STEP,
+    rank="program",
+    place=80,
+    severity="error",
+    explains=EVERYTHING,
+)
 def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients came, and at the step there are none."""
     for optimizer_trace in trace.optimizers:
         if optimizer_trace.emptied_steps >= 2:
-            yield Finding(
+            yield make_finding(
                 "ZERO_AFTER_BACKWARD",
-                "error",
                 "the gradients are cleared between backward() and step(): no step moves anything",
                 "optimizer.zero_grad(); loss.backward(); optimizer.step()  # in this order",
                 (
@@ -67,52 +98,79 @@ def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
                         "no gradient at the step", "those of backward()", _name(optimizer_trace)
                     ),
                 ),
-                ("a net without gradients: backward() made some",),
-                "fact",
-                trace.steps,
+                ruled_out=("a net without gradients: backward() made some",),
+                confidence="fact",
+                step=trace.steps,
             )
 
 
+@rule(
+    "STATE_RESET",
+    "weights change outside a step",
+    Phase.STEP,
+    rank="program",
+    place=100,
+    severity="warn",
+    explains=DESCENT,
+)
 def state_reset(trace: TrainingTrace) -> Iterator[Finding]:
     """Weights jump between two steps, and the loss goes back towards its start."""
     if trace.reset is not None:
         jump = trace.reset
-        yield Finding(
+        yield make_finding(
             "STATE_RESET",
-            "warn",
             "weights change a lot between two steps: model or weights are set anew in the loop",
             "make or load the model once, before the loop",
             (
                 Evidence(f"|dW|/|W| = {jump.change:.2g} outside a step", "0", f"step {jump.step}"),
                 Evidence(f"loss {jump.after:.3g} after it", f"{jump.before:.3g}, as before"),
             ),
-            ("weights averaged or put back on purpose: the loss would not rise to its start",),
-            "fact",
-            trace.steps,
+            ruled_out=(
+                "weights averaged or put back on purpose: the loss would not rise to its start",
+            ),
+            confidence="fact",
+            step=trace.steps,
         )
 
 
+@rule(
+    "TRAIN_IN_EVAL_MODE",
+    "trained in eval mode",
+    Phase.STEP,
+    rank="program",
+    place=110,
+    severity="warn",
+    explains={"OVERFIT"},
+)
 def train_in_eval_mode(trace: TrainingTrace) -> Iterator[Finding]:
     """Dropout and batch norm rest while gradients are taken."""
     if trace.frozen_forwards >= 3 and trace.backwards >= 3:
-        yield Finding(
+        yield make_finding(
             "TRAIN_IN_EVAL_MODE",
-            "warn",
             "the model trains in eval mode: dropout and batch normalisation do nothing",
             "model.train()  # at the start of each epoch, after model.eval()",
             (Evidence("model.training is False", "True", "training forward passes"),),
-            ("frozen on purpose: their own parameters want gradients",),
-            "fact",
-            trace.steps,
+            ruled_out=("frozen on purpose: their own parameters want gradients",),
+            confidence="fact",
+            step=trace.steps,
         )
 
 
+@rule(
+    "EVAL_IN_TRAIN_MODE",
+    "validated in train mode",
+    Phase.STEP,
+    Phase.EVALUATION,
+    rank="program",
+    place=120,
+    severity="warn",
+    explains={"METRIC_WRONG", "OVERFIT"},
+)
 def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
     """Dropout and batch norm are at work while rows are evaluated."""
     if trace.lax_forwards >= 2:
-        yield Finding(
+        yield make_finding(
             "EVAL_IN_TRAIN_MODE",
-            "warn",
             "rows are evaluated in train mode: dropout and batch normalisation act on the result",
             "model.eval()  # before evaluating, and model.train() after it",
             (
@@ -122,18 +180,18 @@ def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
                     f"{trace.lax_forwards} forward passes without gradients",
                 ),
             ),
-            ("the rows of the training step: they are others",),
-            "fact",
-            trace.steps,
+            ruled_out=("the rows of the training step: they are others",),
+            confidence="fact",
+            step=trace.steps,
         )
 
 
+@looks_for("ASCENT", Phase.STEP)
 def ascent(trace: TrainingTrace) -> Iterator[Finding]:
     """The gradient that arrives raises the true class's loss."""
     if len(trace.uphill) >= 5 and sum(trace.uphill) >= 0.9 * len(trace.uphill):
-        yield Finding(
+        yield make_finding(
             "ASCENT",
-            "error",
             "the loss is made larger: its sign is turned before backward()",
             "loss.backward()  # not (-loss).backward()",
             (
@@ -143,18 +201,26 @@ def ascent(trace: TrainingTrace) -> Iterator[Finding]:
                     "negative",
                 ),
             ),
-            ("a high learning rate: the sign of the gradient does not depend on it",),
-            "fact",
-            trace.steps,
+            ruled_out=("a high learning rate: the sign of the gradient does not depend on it",),
+            confidence="fact",
+            step=trace.steps,
         )
 
 
+@rule(
+    "SAME_BATCH",
+    "the same batch every step",
+    Phase.STEP,
+    rank="program",
+    place=90,
+    severity="info",
+    explains={"OVERFIT"},
+)
 def same_batch(trace: TrainingTrace) -> Iterator[Finding]:
     """One and the same minibatch in each step. Right for full-batch descent, so only a note."""
     if trace.same_batch >= 6 and trace.steps >= 6:
-        yield Finding(
+        yield make_finding(
             "SAME_BATCH",
-            "info",
             "each step takes the same rows: all of them, or the first batch again and again?",
             "for x, y in loader: ...  # not next(iter(loader)) inside the loop",
             (Evidence(f"the same inputs in {trace.same_batch + 1} looks", "others"),),
@@ -163,6 +229,7 @@ def same_batch(trace: TrainingTrace) -> Iterator[Finding]:
         )
 
 
+@looks_for("UNSHUFFLED_SORTED", Phase.STEP)
 def unshuffled(trace: TrainingTrace) -> Iterator[Finding]:
     """Labels come in long runs: batches hold few classes."""
     if len(trace.labels) < 10 or trace.steps > 400 or (trace.steps > 40 and trace.steps % 100):
@@ -175,37 +242,33 @@ def unshuffled(trace: TrainingTrace) -> Iterator[Finding]:
     rows = [len(part) for part in trace.labels]
     classes = statistics.mean(len(part.bincount().nonzero()) for part in trace.labels)
     expected = statistics.mean(float((1 - (1 - share) ** n).sum()) for n in rows)
-    if classes < 0.7 * expected and _runs(y) < -6:
-        yield Finding(
+    if classes < 0.7 * expected and runs_test(y, share) < -6:
+        yield make_finding(
             "UNSHUFFLED_SORTED",
-            "error" if classes <= 1.5 else "warn",
             "the rows come sorted by class: most minibatches hold few classes",
             "DataLoader(..., shuffle=True)",
             (Evidence(f"{classes:.1f} classes a minibatch", f"{expected:.1f} if shuffled"),),
-            ("shuffle=False on mixed rows: the labels come in runs here",),
-            "fact",
-            trace.steps,
+            ruled_out=("shuffle=False on mixed rows: the labels come in runs here",),
+            confidence="fact",
+            step=trace.steps,
+            severity="error" if classes <= 1.5 else "warn",
         )
 
 
-def _runs(y: torch.Tensor) -> float:
-    """Z of the number of runs of equal labels, against a random order."""
-    n = len(y)
-    share = y.bincount().double() / n
-    same = float((share**2).sum())
-    runs = 1 + int((y[1:] != y[:-1]).sum())
-    expected = 1 + (n - 1) * (1 - same)
-    spread = math.sqrt(max((n - 1) * same * (1 - same), 1e-9))
-    return (runs - expected) / spread
-
-
+@rule(
+    "PREMATURE_NAN",
+    "the loss is not finite",
+    Phase.STEP,
+    rank="dynamics",
+    place=10,
+    severity="error",
+)
 def premature_nan(trace: TrainingTrace) -> Iterator[Finding]:
     """The loss is not finite: a consequence, and an error where no cause was found."""
     if trace.first_nonfinite is not None:
         step, where = trace.first_nonfinite
-        yield Finding(
+        yield make_finding(
             "PREMATURE_NAN",
-            "error",
             f"{where} is not finite from step {step} on",
             "torch.autograd.set_detect_anomaly(True), which shows where it begins",
             (Evidence("NaN or infinity", "a number", f"step {step}"),),
@@ -214,6 +277,15 @@ def premature_nan(trace: TrainingTrace) -> Iterator[Finding]:
         )
 
 
+@rule(
+    "CLIP_TOO_TIGHT",
+    "gradients are clipped to almost nothing",
+    Phase.STEP,
+    rank="optimizer",
+    place=50,
+    severity="warn",
+    explains={"LR_TOO_LOW"},
+)
 def clip_too_tight(trace: TrainingTrace) -> Iterator[Finding]:
     """Plain SGD with gradients clipped to less than a hundredth, and no progress."""
     for optimizer_trace in trace.optimizers:
@@ -227,21 +299,29 @@ def clip_too_tight(trace: TrainingTrace) -> Iterator[Finding]:
         ratio = statistics.median(ratios)
         stuck = trace.losses and trace.loss_now > 0.8 * trace.losses[0]
         if ratio < 0.01 and stuck:
-            yield Finding(
+            yield make_finding(
                 "CLIP_TOO_TIGHT",
-                "warn",
                 f"clipping leaves {ratio:.2g} of each gradient, and the loss hardly moves",
                 "torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)",
                 (
                     Evidence(f"{ratio:.2g} of the gradient at the step", "0.1 or more"),
                     Evidence(f"loss {trace.loss_now:.3g}", f"well below {trace.losses[0]:.3g}"),
                 ),
-                ("Adam, whose steps do not depend on the gradient's size: this is SGD",),
-                "suspected",
-                trace.steps,
+                ruled_out=("Adam, whose steps do not depend on the gradient's size: this is SGD",),
+                confidence="suspected",
+                step=trace.steps,
             )
 
 
+@rule(
+    "SCHEDULE_COLLAPSE",
+    "the schedule falls too soon",
+    Phase.STEP,
+    rank="optimizer",
+    place=60,
+    severity="warn",
+    explains={"LR_TOO_LOW"},
+)
 def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     """The rate fell to a thousandth in the first fifth of the steps, and the loss is still high."""
     for optimizer_trace in trace.optimizers:
@@ -249,9 +329,8 @@ def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
         if at is None or optimizer_trace.steps < max(5 * at, at + 50):
             continue
         if math.isfinite(trace.prior_loss) and trace.loss_now > 0.5 * trace.prior_loss:
-            yield Finding(
+            yield make_finding(
                 "SCHEDULE_COLLAPSE",
-                "warn",
                 f"the learning rate has fallen to {optimizer_trace.lr():.2g} after {at} steps",
                 "scheduler.step() once an epoch, or a schedule as long as the training",
                 (
@@ -261,15 +340,23 @@ def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
                     ),
                     Evidence(f"loss {trace.loss_now:.3g}", f"below {0.5 * trace.prior_loss:.3g}"),
                 ),
-                ("the end of a schedule: it fell in the first fifth of the steps",),
-                "fact",
-                trace.steps,
+                ruled_out=("the end of a schedule: it fell in the first fifth of the steps",),
+                confidence="fact",
+                step=trace.steps,
             )
 
 
 # After an evaluation.
 
 
+@rule(
+    "OVERFIT",
+    "the training rows are learned by heart",
+    Phase.EVALUATION,
+    rank="generalisation",
+    place=10,
+    severity="warn",
+)
 def overfit(trace: TrainingTrace) -> Iterator[Finding]:
     """Validation loss well above its best while the training loss falls, for three evaluations."""
     known = [e for e in trace.evaluations if math.isfinite(e.loss)]
@@ -286,9 +373,8 @@ def overfit(trace: TrainingTrace) -> Iterator[Finding]:
         return
     better = max(e.accuracy for e in known[-3:]) > max(e.accuracy for e in known[: best + 1]) + 5e-3
     strong = now.loss >= 1.5 * least.loss or now.accuracy < max(e.accuracy for e in known) - 0.02
-    yield Finding(
+    yield make_finding(
         "OVERFIT",
-        "info" if better or not strong else "warn",
         f"the net learns its training rows by heart since step {least.step}"
         if not better
         else "the net grows over-confident: validation loss rises, accuracy too",
@@ -298,12 +384,21 @@ def overfit(trace: TrainingTrace) -> Iterator[Finding]:
             Evidence(f"training loss {now.train_loss:.3g}", f"{least.train_loss:.3g} then"),
             Evidence(f"validation accuracy {now.accuracy:.1%}", f"{least.accuracy:.1%} then"),
         ),
-        ("noise of a small validation part: more than two standard errors",),
-        "confirmed",
-        trace.steps,
+        ruled_out=("noise of a small validation part: more than two standard errors",),
+        confidence="confirmed",
+        step=trace.steps,
+        severity="info" if better or not strong else "warn",
     )
 
 
+@rule(
+    "METRIC_WRONG",
+    "the reported accuracy is not the net's",
+    Phase.EVALUATION,
+    rank="generalisation",
+    place=20,
+    severity="warn",
+)
 def metric_wrong(trace: TrainingTrace) -> Iterator[Finding]:
     """The accuracy that the loop reports is not that of the outputs it saw."""
     one = trace.evaluations[-1]
@@ -313,9 +408,8 @@ def metric_wrong(trace: TrainingTrace) -> Iterator[Finding]:
     balanced = float(one.recalls.mean())
     if not 0 <= reported <= 1 or min(abs(reported - measured), abs(reported - balanced)) <= 0.01:
         return
-    yield Finding(
+    yield make_finding(
         "METRIC_WRONG",
-        "warn",
         f"the loop reports an accuracy of {reported:.1%}, and its outputs give {measured:.1%}",
         "predicted = logits.argmax(dim=1)  # (logits > 0) for one output",
         (Evidence(f"{reported:.1%} reported", f"{measured:.1%}, or {balanced:.1%} balanced"),),
@@ -324,6 +418,7 @@ def metric_wrong(trace: TrainingTrace) -> Iterator[Finding]:
     )
 
 
+@looks_for("VAL_LABELS_MISMATCH", Phase.EVALUATION)
 def val_labels_mismatch(trace: TrainingTrace) -> Iterator[Finding]:
     """Validation classes are told apart, under other numbers."""
     one = trace.evaluations[-1]
@@ -339,21 +434,21 @@ def val_labels_mismatch(trace: TrainingTrace) -> Iterator[Finding]:
     if best - one.accuracy < 0.3 or train < 0.7 or best < 0.6:
         return
     mapping = ", ".join(f"{t} is {p}" for t, p in zip(rows, columns, strict=True) if t != p)
-    yield Finding(
+    yield make_finding(
         "VAL_LABELS_MISMATCH",
-        "error",
         "the validation labels are numbered otherwise than the training labels",
         f"one mapping for both parts; of the validation labels {mapping[:80]} in training",
         (
             Evidence(f"accuracy {one.accuracy:.1%}", f"{best:.1%} under the best renumbering"),
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
         ),
-        ("overfitting: it would not be cured by a renumbering",),
-        "confirmed",
-        trace.steps,
+        ruled_out=("overfitting: it would not be cured by a renumbering",),
+        confidence="confirmed",
+        step=trace.steps,
     )
 
 
+@looks_for("LABELS_SHUFFLED", Phase.EVALUATION)
 def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
     """Training rows are learned, and validation stays at the majority class."""
     known = [e for e in trace.evaluations if _judged(e)]
@@ -372,9 +467,9 @@ def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
     learned = trace.loss_now < 0.97 * trace.prior_loss
     if train - mean <= gap or not at_chance or not learned:
         return
-    yield Finding(
+    yield make_finding(
         "LABELS_SHUFFLED",
-        "error",
+
         "the labels do not belong to their rows: what is learned holds for no other row",
         "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
         (
@@ -386,6 +481,7 @@ def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
     )  # fmt: skip
 
 
+@looks_for("CLASS_IMBALANCE_COLLAPSE", Phase.EVALUATION)
 def imbalance_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     """Nearly everything is called the largest class, and the rare ones are never found."""
     known = [e for e in trace.evaluations if _judged(e)]
@@ -401,21 +497,22 @@ def imbalance_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     rarest = float(one.recalls[sizes.argmin()])
     if ratio < 5 or share <= 0.98 or rarest >= 0.1:
         return
-    yield Finding(
+    yield make_finding(
         "CLASS_IMBALANCE_COLLAPSE",
-        "warn",
+
         f"{share:.0%} of the rows are called the largest class; the rarest is hardly ever found",
         "nn.CrossEntropyLoss(weight=counts.sum() / counts)  # or a WeightedRandomSampler",
         (
             Evidence(f"recall {rarest:.0%} of the rarest class", "well above 10 %"),
             Evidence(f"classes of {int(sizes.max())} and {int(sizes.min())} rows", "below 5 to 1"),
         ),
-        ("a collapse of balanced classes: these are not balanced",),
-        "confirmed",
-        trace.steps,
+        ruled_out=("a collapse of balanced classes: these are not balanced",),
+        confidence="confirmed",
+        step=trace.steps,
     )  # fmt: skip
 
 
+@looks_for("STOPPED_TOO_EARLY", Phase.END)
 def stopped_too_early(trace: TrainingTrace) -> Iterator[Finding]:
     """The validation loss was still falling. A note: who looks on may have seen a part only."""
     known = [e for e in trace.evaluations if e.rows and e.step]
@@ -435,27 +532,3 @@ def _judged(one: Evaluation) -> bool:
 
 def _name(optimizer_trace: OptimizerTrace) -> str:
     return type(optimizer_trace.optimizer).__name__
-
-
-AFTER_STEP: tuple[Rule, ...] = (
-    no_zero_grad,
-    zero_after_backward,
-    state_reset,
-    train_in_eval_mode,
-    eval_in_train_mode,
-    ascent,
-    same_batch,
-    unshuffled,
-    premature_nan,
-    clip_too_tight,
-    schedule_collapse,
-)
-AFTER_EVALUATION: tuple[Rule, ...] = (
-    eval_in_train_mode,
-    overfit,
-    metric_wrong,
-    val_labels_mismatch,
-    labels_shuffled,
-    imbalance_collapse,
-)
-AT_END: tuple[Rule, ...] = (no_step, stopped_too_early)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import make_finding, rule
 
 # Worth telling: this share of the loss of a net that knows nothing, and so many standard errors.
 WORTH, ERRORS = 0.05, 3.0
@@ -67,12 +68,18 @@ def _line(t: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     return slope, math.sqrt(float((residual**2).sum()) / max(len(t) - 2, 1) / spread)
 
 
+@rule(
+    "STOPPED_TOO_EARLY",
+    "it would still have learned",
+    rank="generalisation",
+    place=30,
+    severity="warn",
+)
 def finding(course: Course, *, of: str, severity: str, fix: str, step: int) -> Finding:
     """STOPPED_TOO_EARLY. of: which loss it is."""
     first, last = course.losses[-max(FEWEST, math.ceil(len(course.losses) / 2))], course.losses[-1]
-    return Finding(
+    return make_finding(
         "STOPPED_TOO_EARLY",
-        "warn" if severity == "warn" else "info",
         f"the training ended while it was still learning: the {of} fell to the end",
         fix,
         (
@@ -82,7 +89,10 @@ def finding(course: Course, *, of: str, severity: str, fix: str, step: int) -> F
                 f"falling by {course.gain:.2g} +- {course.error:.1g} each time the steps double",
             ),
         ),
-        ("noise: the fall is three of its standard errors, over all of these measurements",),
-        "suspected",
-        step,
+        ruled_out=(
+            "noise: the fall is three of its standard errors, over all of these measurements",
+        ),
+        confidence="suspected",
+        step=step,
+        severity="warn" if severity == "warn" else "info",
     )
