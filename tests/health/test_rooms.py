@@ -16,9 +16,7 @@ def test_check_and_watch_are_the_functions():
 
 
 def test_they_are_the_functions_whichever_module_is_imported_first():
-    first = (
-        "from steepest.health.watch.rules import training; from steepest.health.check import rules"
-    )
+    first = "from steepest.health.watch.rules import loop; from steepest.health.check import rules"
     code = (
         f"{first}; import steepest; print(steepest.health.check.__name__, steepest.watch.__name__)"
     )

@@ -16,8 +16,8 @@ import numpy as np
 from steepest.engine import Plan, seeded
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.findings.registry import make_finding
-from steepest.health.watch.rules import training as rules
-from steepest.health.watch.trace import Evaluation, TrainingTrace
+from steepest.health.watch.evaluations import MeasuredEvaluation
+from steepest.health.watch.rules.evaluation import collapse, overfitting
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
 from steepest.training.divergence import State
 from steepest.training.preflight import preflight
@@ -56,7 +56,8 @@ class Diagnosis:
         self._prepared, self._plan, self._rate, self._notify = prepared, prepared.plan, rate, notify
         self._given = findings
         self._reported: set[str] = set()
-        self._trace = TrainingTrace(())
+        self._step, self._loss = 0, math.nan
+        self._evaluations: list[MeasuredEvaluation] = []
         self._progress = Progress(self._plan.rows, self._rows_of("validation"))
         for epoch in earlier:
             self._progress.epoch(epoch)
@@ -73,8 +74,7 @@ class Diagnosis:
                 self._begin(event)
             case IntervalFinished():
                 self._progress.interval(event)
-                self._trace.steps = event.step
-                self._trace.recent.append(event.stats.loss)
+                self._step, self._loss = event.step, event.stats.loss
                 self._suspect(event.step)
             case EpochFinished():
                 self._take_in(event)
@@ -91,24 +91,24 @@ class Diagnosis:
             self._make(finding)
 
     def _take_in(self, event: EpochFinished) -> None:
-        trace = self._trace
         self._progress.epoch(event)
         if event.val_loss is None:
             return
         rows = self._rows_of("validation")
-        one = Evaluation(event.step, rows, event.val_loss * rows, train_loss=event.train_loss)
         # The rows' own losses are not known here: their spread is taken to be that of the mean.
-        one.square_sum = 2 * rows * event.val_loss**2
-        one.reported = (event.val_loss, event.val_acc or 0.0)
-        trace.evaluations.append(one)
-        for finding in rules.overfit(trace):
+        error = event.val_loss / math.sqrt(rows) if rows >= 2 else 0.0
+        accuracy = event.val_acc or 0.0
+        self._evaluations.append(
+            MeasuredEvaluation(event.step, rows, event.val_loss, error, accuracy, event.train_loss)
+        )
+        for finding in overfitting(self._evaluations, self._step):
             self._make(finding)
 
     def _suspect(self, step: int) -> None:
         """Evidence of harm: far above the start, or no better than chance after 200 steps."""
         if self._asked or not math.isfinite(self._initial_loss):
             return
-        loss = self._trace.recent[-1]
+        loss = self._loss
         away = not math.isfinite(loss) or loss > self._initial_loss + max(2.0, self._chance)
         epoch = self._plan.steps_per_epoch
         flat = step >= max(200, epoch) and loss >= 0.98 * min(self._initial_loss, self._chance)
@@ -144,7 +144,7 @@ class Diagnosis:
         """Whether other rates are better from the start; a_step: seconds that a step takes."""
         if self._initial is None:
             return None
-        steps = min(_STEPS, max(2, self._trace.steps))
+        steps = min(_STEPS, max(2, self._step))
         if not away:
             tries = 1 + len(_HIGHER) + len(_LOWER)
             steps = min(_STEPS, int(self._affordable / tries / max(a_step, 1e-9)))
@@ -222,7 +222,7 @@ class Diagnosis:
         if unfinished is not None:
             self._make(unfinished)
         if self._rows_of("validation"):
-            for finding in self._collapse(self._trace):
+            for finding in self._collapse():
                 self._make(finding)
 
     def _fix_of_divergence(self) -> str:
@@ -257,20 +257,15 @@ class Diagnosis:
             f"lr={lr} (the first {steps} steps end at {losses[best]:.3g} in place of {plain:.3g})"
         )
 
-    def _collapse(self, trace: TrainingTrace) -> list[Finding]:
+    def _collapse(self) -> list[Finding]:
         """Whether rare classes are never said, by the confusion of the validation part."""
         inputs, targets = self._prepared.parts["validation"]
         sizes = np.bincount(targets) if targets.ndim == 1 else np.ones(1)
         if sizes.max() < 5 * max(1, sizes[sizes > 0].min()):
             return []
-        with seeded(self._plan.model, self._plan.recipe.seed, trace.steps):
-            table = self._prepared.classifier.confusion(inputs, targets)
-        if table is None:
-            return []
-        table = table.double()
-        one = Evaluation(trace.steps, int(table.sum()), confusion=table)
-        trace.evaluations = [one, one]
-        return list(rules.imbalance_collapse(trace))
+        with seeded(self._plan.model, self._plan.recipe.seed, self._step):
+            confusion = self._prepared.classifier.confusion(inputs, targets)
+        return [] if confusion is None else list(collapse(confusion.double(), self._step))
 
     def _make(self, finding: Finding) -> None:
         if finding.code not in self._reported:

@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from steepest.health import Finding
-from steepest.health.watch.rules.unfinished import FEWEST, RESTING, Course, finding, still_falling
+from steepest.health import Finding, Severity
+from steepest.health.watch.rules.unfinished import (
+    FEWEST,
+    RESTING,
+    Course,
+    still_falling,
+    unfinished,
+)
 from steepest.run import EpochFinished, IntervalFinished
 
 
@@ -47,8 +53,8 @@ class Progress:
             more = f"{other}, or {more}"
         elif not held_out:
             more += " with a validation part (validation=0.1), which tells whether that is better"
-        severity = "warn" if held_out else "info"
-        return finding(course, of=of, severity=severity, fix=more, step=self.epochs[-1][0])
+        severity: Severity = "warn" if held_out else "info"
+        return unfinished(course, of=of, severity=severity, fix=more, step=self.epochs[-1][0])
 
     def _rests(self) -> bool:
         """Whether a schedule has come to its end."""

@@ -65,7 +65,7 @@ def test_weights_statistics_and_random_numbers_are_the_same_bit_for_bit(
     own = optimizer(watched.parameters(), lr=lr)
     with sp.watch(watched, loss_fn, own) as w:
         found = train(watched, own, rows, loss_fn)
-    assert w._broken == ""
+    assert w.problem == ""
     assert list(map(bits, found)) == list(map(bits, expected))
     assert not watched._forward_hooks
     assert not watched._forward_pre_hooks
@@ -167,13 +167,13 @@ def test_findings_are_live_and_given_as_warnings_at_the_end(rows):
 
 def test_our_own_mistakes_never_reach_the_loop(rows, monkeypatch):
     monkeypatch.delenv(SWITCH)
-    module = sys.modules["steepest.health.watch.watch"]  # the package's attribute is the function
+    module = sys.modules["steepest.health.watch.observer"]
     monkeypatch.setattr(module, "first_tensor", lambda output: 1 / 0)
     model, loss_fn = net(), nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with sp.watch(model, loss_fn, optimizer) as w:
         train(model, optimizer, rows, loss_fn, epochs=1)
-    assert w._broken == "ZeroDivisionError: division by zero"
+    assert w.problem == "ZeroDivisionError: division by zero"
 
 
 def test_a_run_of_our_own_asks_what_if(blobs):

@@ -75,7 +75,7 @@ def test_a_loss_that_draws_and_counts_gives_the_same_bits_and_counts():
         if watched:
             with w:
                 descend(model, optimizer, noisy, minibatches())
-            assert w._broken == ""
+            assert w.problem == ""
         else:
             descend(model, optimizer, noisy, minibatches())
         return calls, [*model.state_dict().values(), torch.rand(1)]
@@ -94,7 +94,7 @@ def test_sparse_gradients_are_looked_at_like_others():
             x = torch.randint(0, 50, (16, 5))
             CE()(model(x), x[:, 0] % 3).backward()
             optimizer.step()
-    assert w._broken == ""
+    assert w.problem == ""
     assert w.findings.codes == ["NO_ZERO_GRAD"]
 
 
@@ -238,10 +238,10 @@ def test_weights_set_anew_between_two_looks():
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     first = copy.deepcopy(model.state_dict())
     with sp.watch(model, CE(), optimizer) as w:
-        descend(model, optimizer, w._loss_fn, minibatches(70))
-        assert not w._looking
+        descend(model, optimizer, w._judge._setup.loss_fn, minibatches(70))
+        assert not w._hooks.looking
         model.load_state_dict(first)
-        descend(model, optimizer, w._loss_fn, minibatches(5))
+        descend(model, optimizer, w._judge._setup.loss_fn, minibatches(5))
     assert "STATE_RESET" in [f.code for f in w.findings]
 
 
@@ -310,9 +310,9 @@ def test_what_could_not_be_looked_at_is_said(monkeypatch):
     monkeypatch.delenv(SWITCH)
     model, loss_fn = net(), CE()
     w = sp.watch(model, loss_fn, sgd(model))
-    monkeypatch.setattr(w, "_see_reset", lambda held: 1 / 0)
+    monkeypatch.setattr(w._observer, "_note_reset", lambda optimizer: 1 / 0)
     with w:
-        descend(model, w._optimizers[0], loss_fn, minibatches(3))
+        descend(model, w._trace.optimizers[0].optimizer, loss_fn, minibatches(3))
     assert "not all could be looked at: ZeroDivisionError" in w.report()
 
 

@@ -15,7 +15,8 @@ from steepest.health.check.own_steps import no_own_steps
 from steepest.health.check.probes import MEMORISED, CheckContext, run_pass
 from steepest.health.check.rules import functions_of
 from steepest.health.clock import Clock
-from steepest.health.findings.finding import Evidence, Finding, Findings
+from steepest.health.findings.collection import Findings
+from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.ranking import ranked
 from steepest.health.findings.registry import RANKS, Phase, make_finding, rule
 from steepest.health.foreign import is_foreign, swallow

@@ -182,3 +182,16 @@ def runs_test(y: Tensor, share: Tensor) -> float:
     changes = float((y[1:] != y[:-1]).sum())
     p = 1 - float((share**2).sum())
     return (changes - p * (len(y) - 1)) / math.sqrt(max(p * (1 - p), 1e-6) * (len(y) - 1))
+
+
+def best_assignment(table: Tensor) -> tuple[list[int], float]:
+    """A column for each row of a square table such that their sum is largest, and that sum.
+
+    The Hungarian algorithm (Kuhn, 1955).
+    """
+    # Its import takes up to a second, and few want it: not while steepest is imported.
+    from scipy.optimize import linear_sum_assignment
+
+    rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
+    agreed = float(table[torch.as_tensor(rows), torch.as_tensor(columns)].sum())
+    return columns.tolist(), agreed

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import Any, get_args
 
 from steepest.errors import RunError
-from steepest.health.findings.finding import Confidence, Evidence, Finding, Findings
+from steepest.health.findings.collection import Findings
+from steepest.health.findings.finding import Confidence, Evidence, Finding
 from steepest.health.findings.registry import order_of, rule_of
 
-_WEIGHT = {"error": 0, "warn": 1, "info": 2}
+WEIGHT = {"error": 0, "warn": 1, "info": 2}
 _CONFIDENCES = get_args(Confidence)
 _DEEPEST = 8  # consequences of consequences
 
@@ -37,7 +38,7 @@ def ranked(findings: Iterable[Finding]) -> Findings:
 
 def _key(finding: Finding) -> tuple[int, int, int]:
     rank, place = order_of(finding.code)
-    return rank, _WEIGHT[finding.severity], place
+    return rank, WEIGHT[finding.severity], place
 
 
 def findings_of(texts: Iterable[str]) -> Findings:
@@ -54,7 +55,7 @@ def _of_dict(plain: dict[str, Any], depth: int = 0) -> Finding:
     step = plain.get("step", 0)
     if any(type(text) is not str for text in words.values()) or type(step) is not int:
         raise ValueError(f"one is {plain!r:.200}")
-    if words["severity"] not in _WEIGHT or words["confidence"] not in _CONFIDENCES:
+    if words["severity"] not in WEIGHT or words["confidence"] not in _CONFIDENCES:
         raise ValueError(f"{words['severity']!r:.50}, {words['confidence']!r:.50} is no finding")
     if abs(step) >= 2**53 or depth > _DEEPEST:
         raise ValueError("one has a step or consequences beyond all bounds")

@@ -2,9 +2,9 @@
 
 import html
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from steepest.health.findings.finding import Finding, Findings
+from steepest.health.findings.finding import Finding
 from steepest.health.findings.registry import rule_of
 
 _WIDTH = 96
@@ -16,13 +16,13 @@ _SURENESS = {
 }
 
 
-def as_text(findings: Findings) -> str:
+def as_text(findings: Sequence[Finding], triage: Sequence[str] = ()) -> str:
     """Plain text, the cause first, what follows from it indented."""
     shown = [finding for finding in findings if finding.code != NOT_CHECKED]
     lines = [line for finding in shown for line in (*_lines(finding), "")]
     if not shown:
         lines = ["no findings", ""]
-    lines += [f"test: {line}" for line in findings.triage]
+    lines += [f"test: {line}" for line in triage]
     for finding in findings:
         if finding.code == NOT_CHECKED:
             lines += _wrapped("", f"note: {finding.message}")
@@ -53,10 +53,10 @@ def _wrapped(label: str, text: str) -> list[str]:
     )
 
 
-def as_html(findings: Findings) -> str:
+def as_html(findings: Sequence[Finding], triage: Sequence[str] = ()) -> str:
     """The same for a notebook."""
     shown = [finding for finding in findings if finding.code != NOT_CHECKED]
-    notes = [f"test: {line}" for line in findings.triage]
+    notes = [f"test: {line}" for line in triage]
     notes += [f"note: {finding.message}" for finding in findings if finding.code == NOT_CHECKED]
     return ("".join(map(_block, shown)) or "<p>no findings</p>") + "".join(
         f"<p><small>{html.escape(line)}</small></p>" for line in notes

@@ -16,7 +16,7 @@ _MOST = 64  # passes whose inputs are held
 
 
 @dataclass(eq=False)
-class Pass:
+class ForwardPass:
     """training: the model's flag. frozen: dropout and batch norm rested. logits: detached."""
 
     args: tuple[Any, ...]
@@ -47,16 +47,16 @@ class Pass:
 class Round:
     """The passes that the next backward pass may go through."""
 
-    passes: list[Pass] = field(default_factory=list)
+    passes: list[ForwardPass] = field(default_factory=list)
 
-    def add(self, one: Pass) -> None:
+    def add(self, one: ForwardPass) -> None:
         self.passes = [*self.passes[-_MOST:], one]
 
     @property
-    def used(self) -> list[Pass]:
+    def used(self) -> list[ForwardPass]:
         return [p for p in self.passes if p.gradient is not None]
 
-    def of(self, logits: Any) -> Pass | None:
+    def of(self, logits: Any) -> ForwardPass | None:
         """The pass whose logits these are, or a view of them; the latest if it is none's."""
         if isinstance(logits, Tensor):
             for p in reversed(self.passes):
@@ -64,7 +64,7 @@ class Round:
                     return p
         return self.passes[-1] if self.passes else None
 
-    def evaluated(self) -> list[Pass]:
+    def evaluated(self) -> list[ForwardPass]:
         """Take out what was passed in eval mode and that no backward pass followed."""
         evaluated = [p for p in self.passes if not p.training and p.gradient is None]
         self.passes = [p for p in self.passes if p not in evaluated]

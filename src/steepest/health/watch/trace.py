@@ -2,8 +2,8 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -11,88 +11,12 @@ from torch import Tensor
 
 from steepest.health.check.probes import class_indices
 from steepest.health.replay.batches import Batch
+from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
+from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace, sentinels_of
 
-CAREFUL = 8  # steps that are looked at closely, after which it is now and then
 EVERY = 40  # steps from one such look to the next
 _KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
 _EPOCH_LABELS = 400
-
-
-@dataclass
-class OptimizerTrace:
-    """An optimizer and what was seen of it. sentinels: a few of its parameters."""
-
-    optimizer: torch.optim.Optimizer
-    sentinels: list[Tensor]
-    steps: int = 0
-    clean: bool = True  # a backward pass since the last step began without gradients
-    backwards: int = 0  # passes since the last step
-    before: int = 0  # of them, before this step began: none with a closure
-    arrived: bool = False  # gradients that are not zero came since the last step
-    dirty_steps: int = 0  # in a row
-    emptied_steps: int = 0
-    norm_arrived: float = math.nan  # of the first sentinel's gradient
-    clip_ratios: list[float] = field(default_factory=list)
-    last_lr: float | None = None
-    highest_lr: float = 0.0
-    collapsed_at: int | None = None
-    after: tuple[Tensor, int, Tensor] | None = None  # a step: parameter, version, its values
-
-    @cached_property
-    def smallest(self) -> Tensor | None:
-        """A small matrix, whose values are kept from step to step."""
-        weights = [p for p in self.sentinels if p.ndim > 1 and p.numel() < 1e5]
-        return min(weights, key=lambda p: p.numel(), default=None)
-
-    def keep_smallest(self, *, values: bool) -> None:
-        """Its version as the step left it; values: and its values, else those of before hold."""
-        p = self.smallest
-        if p is not None:
-            old = None if values or self.after is None else self.after[2]
-            self.after = p, p._version, p.detach().clone() if old is None else old
-
-    def lr(self) -> float:
-        return max([float(g["lr"]) for g in self.optimizer.param_groups if "lr" in g], default=0.0)
-
-
-@dataclass
-class Evaluation:
-    """One pass over rows without gradients. confusion: (C, C) counts, true class by row."""
-
-    step: int
-    rows: int = 0
-    loss_sum: float = 0.0
-    square_sum: float = 0.0
-    confusion: Tensor | None = None
-    train_loss: float = math.nan
-    reported: tuple[float, float] | None = None
-
-    @property
-    def loss(self) -> float:
-        if self.rows:
-            return self.loss_sum / self.rows
-        return self.reported[0] if self.reported else math.nan
-
-    @property
-    def loss_error(self) -> float:
-        """Standard error of the mean loss."""
-        if self.rows < 2:
-            return 0.0
-        spread = max(self.square_sum / self.rows - self.loss**2, 0.0)
-        return math.sqrt(spread / self.rows)
-
-    @property
-    def accuracy(self) -> float:
-        if self.confusion is not None:
-            return float(self.confusion.diag().sum() / self.confusion.sum())
-        return self.reported[1] if self.reported else math.nan
-
-    @property
-    def recalls(self) -> Tensor:
-        """Of the classes that are there."""
-        assert self.confusion is not None
-        sizes = self.confusion.sum(1)
-        return self.confusion.diag()[sizes > 0] / sizes[sizes > 0]
 
 
 @dataclass
@@ -109,7 +33,7 @@ class TrainingTrace:
     """All that the rules of a training may look at."""
 
     def __init__(self, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
-        self.optimizers = [OptimizerTrace(o, _sentinels(o)) for o in optimizers]
+        self.optimizers = [OptimizerTrace(o, sentinels_of(o)) for o in optimizers]
         self.steps = 0
         self.backwards = 0
         self.shared = 0  # forward passes that had their backward pass in common with others
@@ -126,7 +50,7 @@ class TrainingTrace:
         self.lax_forwards = 0
         self.lax_names: list[str] = []
         self.uphill: list[bool] = []
-        self.evaluations: list[Evaluation] = []
+        self._evaluations = Evaluations()
         self.train_hits: deque[float] = deque(maxlen=50)
         self.classes = 0
         self.first_nonfinite: tuple[int, str] | None = None
@@ -134,6 +58,47 @@ class TrainingTrace:
         self.jump: Jump | None = None  # of the weights, whose harm is still to be seen
         self._loss_step = -1
         self._prior = (0, math.nan)  # of so many minibatches
+
+    @property
+    def evaluations(self) -> list[EvaluationTrace]:
+        """Those that have ended."""
+        return self._evaluations.done
+
+    def evaluate(self, z: Tensor, target: Any, loss: Tensor | None) -> None:
+        """Rows that passed without gradients: their logits, targets, and mean loss if known."""
+        self._evaluations.add(z, target, loss, self.steps, _mean(self.since_evaluation))
+
+    def report(self, loss: float, accuracy: float) -> None:
+        """What the loop itself says of the rows that were evaluated."""
+        self._evaluations.report(loss, accuracy, self.steps, _mean(self.since_evaluation))
+
+    def end_evaluation(self) -> bool:
+        """Whether rows were evaluated since the last call; they are one of `evaluations` now."""
+        ended = self._evaluations.end()
+        if ended:
+            self.since_evaluation = []
+        return ended
+
+    def looks_closely(self, optimizer: OptimizerTrace) -> bool:
+        """Whether it is looked at gradients that an earlier step may have left."""
+        return optimizer.steps < CAREFUL or self.steps % EVERY < 2
+
+    def backward_begins(self) -> None:
+        self.backwards += 1
+        for optimizer in self.optimizers:
+            optimizer.backward_begins(closely=self.looks_closely(optimizer))
+            self.clean_backwards += optimizer.clean
+
+    def note_inputs(self, fingerprint: float) -> None:
+        """A number that two different minibatches hardly share."""
+        same = bool(self.fingerprints) and self.fingerprints[-1] == fingerprint
+        self.same_batch = self.same_batch + 1 if same else 0
+        self.fingerprints.append(fingerprint)
+
+    def note_nonfinite(self, where: str) -> None:
+        """The first time counts."""
+        if self.first_nonfinite is None:
+            self.first_nonfinite = (self.steps + 1, where)
 
     def keep(self, batch: Batch) -> None:
         """One of the first minibatches, for experiments."""
@@ -157,8 +122,7 @@ class TrainingTrace:
         """Noticed after the next pass. If that was not looked at, the one after it will be."""
         known = self._loss_step == self.steps
         before = list(self.recent)[-6 : -1 if known else None]
-        mean = sum(before) / len(before) if before else math.nan
-        self.jump = Jump(self.steps, change, mean)
+        self.jump = Jump(self.steps, change, _mean(before))
         if known and before:
             self._judge_jump(self.jump)
 
@@ -191,11 +155,8 @@ class TrainingTrace:
 
     @property
     def loss_now(self) -> float:
-        return sum(self.recent) / len(self.recent) if self.recent else math.nan
+        return _mean(self.recent)
 
 
-def _sentinels(optimizer: torch.optim.Optimizer) -> list[Tensor]:
-    """First, middle and last of the parameters that an optimizer holds."""
-    held = [p for g in optimizer.param_groups for p in g["params"] if p.requires_grad]
-    places = sorted({0, len(held) // 2, len(held) - 1}) if held else []
-    return [held[i] for i in places]
+def _mean(losses: Collection[float]) -> float:
+    return sum(losses) / len(losses) if losses else math.nan

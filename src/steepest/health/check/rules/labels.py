@@ -3,13 +3,12 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from steepest.health.check.data import (
     Neighbours,
     Table,
+    best_assignment,
     clustered,
     comparable,
     guessed,
@@ -115,7 +114,8 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     guesses = guessed(train, val, C)
     confusion.index_put_((guesses, val.y), torch.ones(len(val.y)), accumulate=True)
     plain = float(confusion.diagonal().sum()) / len(val.y)
-    mapping, best = _best_numbering(confusion, len(val.y))
+    mapping, agreed = best_assignment(confusion)  # training class -> validation class
+    best = agreed / len(val.y)
     usual = neighbours(train).accuracy
     if best - plain < 0.3 or best < 0.7 * usual or usual < 0.6:
         return
@@ -133,15 +133,6 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("inputs that differ: the guesses fit under one renumbering",),
         confidence="confirmed",
     )
-
-
-def _best_numbering(confusion: Tensor, rows: int) -> tuple[list[int], float]:
-    """Training class -> validation class with the most agreement (Hungarian algorithm)."""
-    from scipy.optimize import linear_sum_assignment
-
-    _, columns = linear_sum_assignment(-np.asarray(confusion))
-    agreed = float(confusion[torch.arange(len(columns)), torch.as_tensor(columns)].sum())
-    return columns.tolist(), agreed / rows
 
 
 @rule(

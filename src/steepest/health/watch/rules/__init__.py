@@ -4,6 +4,6 @@ Those of check come first: some of them are looked for during a training, too.
 """
 
 from steepest.health.check.rules import functions_of
-from steepest.health.watch.rules import training, unfinished
+from steepest.health.watch.rules import evaluation, loop, unfinished
 
-__all__ = ["functions_of", "training", "unfinished"]
+__all__ = ["evaluation", "functions_of", "loop", "unfinished"]

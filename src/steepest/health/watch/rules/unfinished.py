@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.finding import Evidence, Finding, Severity
 from steepest.health.findings.registry import make_finding, rule
 
 # Worth telling: this share of the loss of a net that knows nothing, and so many standard errors.
@@ -75,7 +75,7 @@ def _line(t: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     place=30,
     severity="warn",
 )
-def finding(course: Course, *, of: str, severity: str, fix: str, step: int) -> Finding:
+def unfinished(course: Course, *, of: str, severity: Severity, fix: str, step: int) -> Finding:
     """STOPPED_TOO_EARLY. of: which loss it is."""
     first, last = course.losses[-max(FEWEST, math.ceil(len(course.losses) / 2))], course.losses[-1]
     return make_finding(
@@ -94,5 +94,5 @@ def finding(course: Course, *, of: str, severity: str, fix: str, step: int) -> F
         ),
         confidence="suspected",
         step=step,
-        severity="warn" if severity == "warn" else "info",
+        severity=severity,
     )

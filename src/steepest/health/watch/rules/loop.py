@@ -1,4 +1,4 @@
-"""The rules that look while a training runs: facts of the loop at once, symptoms with evidence."""
+"""Facts of the loop, after a step: what is cleared, kept, in which mode, and what the steps do."""
 
 import math
 import statistics
@@ -16,10 +16,7 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
-from steepest.health.watch.rules.unfinished import RESTING, finding, still_falling
-from steepest.health.watch.trace import Evaluation, OptimizerTrace, TrainingTrace
-
-_FEWEST_ROWS = 100  # of a validation part that is judged
+from steepest.health.watch.trace import TrainingTrace
 
 
 @rule(
@@ -43,7 +40,7 @@ def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
                     Evidence(
                         "the gradients of the last step at the start of the next backward pass",
                         "none, or zero",
-                        f"{optimizer_trace.dirty_steps} steps in a row, {_name(optimizer_trace)}",
+                        f"{optimizer_trace.dirty_steps} steps in a row, {optimizer_trace.name}",
                     ),
                 ),
                 ruled_out=("gradient accumulation: a step was taken in between each time",),
@@ -93,11 +90,7 @@ def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
                 "ZERO_AFTER_BACKWARD",
                 "the gradients are cleared between backward() and step(): no step moves anything",
                 "optimizer.zero_grad(); loss.backward(); optimizer.step()  # in this order",
-                (
-                    Evidence(
-                        "no gradient at the step", "those of backward()", _name(optimizer_trace)
-                    ),
-                ),
+                (Evidence("no gradient at the step", "those of backward()", optimizer_trace.name),),
                 ruled_out=("a net without gradients: backward() made some",),
                 confidence="fact",
                 step=trace.steps,
@@ -344,191 +337,3 @@ def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
                 confidence="fact",
                 step=trace.steps,
             )
-
-
-# After an evaluation.
-
-
-@rule(
-    "OVERFIT",
-    "the training rows are learned by heart",
-    Phase.EVALUATION,
-    rank="generalisation",
-    place=10,
-    severity="warn",
-)
-def overfit(trace: TrainingTrace) -> Iterator[Finding]:
-    """Validation loss well above its best while the training loss falls, for three evaluations."""
-    known = [e for e in trace.evaluations if math.isfinite(e.loss)]
-    if len(known) < 4:
-        return
-    best = min(range(len(known)), key=lambda i: known[i].loss)
-    now, least = known[-1], known[best]
-    large = now.rows == 0 or now.rows >= _FEWEST_ROWS
-    if len(known) - 1 - best < 3 or not large:
-        return
-    margin = max(0.1 * least.loss + 0.02, 2 * (now.loss_error + least.loss_error))
-    fell = now.train_loss <= 0.9 * least.train_loss
-    if not all(e.loss > least.loss + margin for e in known[-3:]) or not fell:
-        return
-    better = max(e.accuracy for e in known[-3:]) > max(e.accuracy for e in known[: best + 1]) + 5e-3
-    strong = now.loss >= 1.5 * least.loss or now.accuracy < max(e.accuracy for e in known) - 0.02
-    yield make_finding(
-        "OVERFIT",
-        f"the net learns its training rows by heart since step {least.step}"
-        if not better
-        else "the net grows over-confident: validation loss rises, accuracy too",
-        f"stop at step {least.step}; or weight_decay=1e-2, nn.Dropout(0.3), more rows",
-        (
-            Evidence(f"validation loss {now.loss:.3g}", f"{least.loss:.3g}, its best"),
-            Evidence(f"training loss {now.train_loss:.3g}", f"{least.train_loss:.3g} then"),
-            Evidence(f"validation accuracy {now.accuracy:.1%}", f"{least.accuracy:.1%} then"),
-        ),
-        ruled_out=("noise of a small validation part: more than two standard errors",),
-        confidence="confirmed",
-        step=trace.steps,
-        severity="info" if better or not strong else "warn",
-    )
-
-
-@rule(
-    "METRIC_WRONG",
-    "the reported accuracy is not the net's",
-    Phase.EVALUATION,
-    rank="generalisation",
-    place=20,
-    severity="warn",
-)
-def metric_wrong(trace: TrainingTrace) -> Iterator[Finding]:
-    """The accuracy that the loop reports is not that of the outputs it saw."""
-    one = trace.evaluations[-1]
-    if one.reported is None or one.confusion is None or one.rows < 20:
-        return
-    reported, measured = one.reported[1], one.accuracy
-    balanced = float(one.recalls.mean())
-    if not 0 <= reported <= 1 or min(abs(reported - measured), abs(reported - balanced)) <= 0.01:
-        return
-    yield make_finding(
-        "METRIC_WRONG",
-        f"the loop reports an accuracy of {reported:.1%}, and its outputs give {measured:.1%}",
-        "predicted = logits.argmax(dim=1)  # (logits > 0) for one output",
-        (Evidence(f"{reported:.1%} reported", f"{measured:.1%}, or {balanced:.1%} balanced"),),
-        confidence="fact",
-        step=trace.steps,
-    )
-
-
-@looks_for("VAL_LABELS_MISMATCH", Phase.EVALUATION)
-def val_labels_mismatch(trace: TrainingTrace) -> Iterator[Finding]:
-    """Validation classes are told apart, under other numbers."""
-    one = trace.evaluations[-1]
-    if not _judged(one) or len(trace.train_hits) < 5:
-        return
-    assert one.confusion is not None
-    from scipy.optimize import linear_sum_assignment
-
-    table = one.confusion.numpy()
-    rows, columns = linear_sum_assignment(-table)
-    best = float(table[rows, columns].sum() / table.sum())
-    train = statistics.mean(list(trace.train_hits)[-5:])
-    if best - one.accuracy < 0.3 or train < 0.7 or best < 0.6:
-        return
-    mapping = ", ".join(f"{t} is {p}" for t, p in zip(rows, columns, strict=True) if t != p)
-    yield make_finding(
-        "VAL_LABELS_MISMATCH",
-        "the validation labels are numbered otherwise than the training labels",
-        f"one mapping for both parts; of the validation labels {mapping[:80]} in training",
-        (
-            Evidence(f"accuracy {one.accuracy:.1%}", f"{best:.1%} under the best renumbering"),
-            Evidence(f"training accuracy {train:.1%}", "about that of validation"),
-        ),
-        ruled_out=("overfitting: it would not be cured by a renumbering",),
-        confidence="confirmed",
-        step=trace.steps,
-    )
-
-
-@looks_for("LABELS_SHUFFLED", Phase.EVALUATION)
-def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
-    """Training rows are learned, and validation stays at the majority class."""
-    known = [e for e in trace.evaluations if _judged(e)]
-    if len(known) < 3 or len(trace.train_hits) < 5:
-        return
-    one = known[-1]
-    assert one.confusion is not None
-    majority = float(one.confusion.sum(1).max() / one.confusion.sum())
-    error = math.sqrt(majority * (1 - majority) / one.rows)
-    train = statistics.mean(list(trace.train_hits)[-20:])
-    share = one.confusion.sum(1) / one.confusion.sum()
-    agreement = float((share**2).sum())  # of labels drawn without looking
-    mean = statistics.mean(e.accuracy for e in known)
-    at_chance = agreement - 4 * error <= mean <= majority + 2 * error
-    gap = 0.2 if len(known) < 6 else 0.12
-    learned = trace.loss_now < 0.97 * trace.prior_loss
-    if train - mean <= gap or not at_chance or not learned:
-        return
-    yield make_finding(
-        "LABELS_SHUFFLED",
-
-        "the labels do not belong to their rows: what is learned holds for no other row",
-        "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
-        (
-            Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, the most"),
-            Evidence(f"training accuracy {train:.1%}", "about that of validation"),
-        ),
-        confidence="confirmed",
-        step=trace.steps,
-    )  # fmt: skip
-
-
-@looks_for("CLASS_IMBALANCE_COLLAPSE", Phase.EVALUATION)
-def imbalance_collapse(trace: TrainingTrace) -> Iterator[Finding]:
-    """Nearly everything is called the largest class, and the rare ones are never found."""
-    known = [e for e in trace.evaluations if _judged(e)]
-    if len(known) < 2 or trace.steps < 50:
-        return
-    one = known[-1]
-    assert one.confusion is not None
-    sizes = one.confusion.sum(1)
-    sizes = sizes[sizes > 0]
-    called = one.confusion.sum(0)
-    ratio = float(sizes.max() / sizes.min())
-    share = float(called[one.confusion.sum(1).argmax()] / called.sum())
-    rarest = float(one.recalls[sizes.argmin()])
-    if ratio < 5 or share <= 0.98 or rarest >= 0.1:
-        return
-    yield make_finding(
-        "CLASS_IMBALANCE_COLLAPSE",
-
-        f"{share:.0%} of the rows are called the largest class; the rarest is hardly ever found",
-        "nn.CrossEntropyLoss(weight=counts.sum() / counts)  # or a WeightedRandomSampler",
-        (
-            Evidence(f"recall {rarest:.0%} of the rarest class", "well above 10 %"),
-            Evidence(f"classes of {int(sizes.max())} and {int(sizes.min())} rows", "below 5 to 1"),
-        ),
-        ruled_out=("a collapse of balanced classes: these are not balanced",),
-        confidence="confirmed",
-        step=trace.steps,
-    )  # fmt: skip
-
-
-@looks_for("STOPPED_TOO_EARLY", Phase.END)
-def stopped_too_early(trace: TrainingTrace) -> Iterator[Finding]:
-    """The validation loss was still falling. A note: who looks on may have seen a part only."""
-    known = [e for e in trace.evaluations if e.rows and e.step]
-    rests = any(h.lr() <= RESTING * h.highest_lr * (1 + 1e-9) for h in trace.optimizers)
-    if rests or len({e.rows for e in known}) != 1:
-        return
-    steps, losses = [e.step for e in known], [e.loss for e in known]
-    course = still_falling(steps, losses, known[-1].rows, trace.prior_loss)
-    if course is not None:
-        fix = f"more epochs: {steps[-1]} steps more"
-        yield finding(course, of="validation loss", severity="info", fix=fix, step=trace.steps)
-
-
-def _judged(one: Evaluation) -> bool:
-    return one.confusion is not None and one.rows >= _FEWEST_ROWS
-
-
-def _name(optimizer_trace: OptimizerTrace) -> str:
-    return type(optimizer_trace.optimizer).__name__

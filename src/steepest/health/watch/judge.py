@@ -1,0 +1,86 @@
+"""What is wrong, by the rules and, on suspicion, by the check of the first minibatches."""
+
+from collections.abc import Iterable
+
+from steepest.health.findings.collection import Findings
+from steepest.health.findings.finding import Finding
+from steepest.health.findings.ranking import WEIGHT, ranked
+from steepest.health.findings.registry import Phase
+from steepest.health.replay.replay import Setup
+from steepest.health.replay.untouched import untouched
+from steepest.health.watch.optimizer_trace import CAREFUL
+from steepest.health.watch.rules import functions_of
+from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
+from steepest.health.watch.trace import EVERY, TrainingTrace
+
+_FACTS_SECONDS = 0.2  # of the check of facts, after the first step
+_EARLY = 50  # steps after each of which it is asked whether something is suspicious
+
+
+class Judge:
+    """Asks the rules, and keeps of each code the first finding, or a later one that is more severe.
+
+    Twice at most it goes beyond what the trace tells. After the first step the facts of the check
+    are looked at, on the model as it was at the start. On the first suspicion the experiments are
+    made, once: what they find at the start, and, if that is nothing, on the model as it is now.
+
+    setup: the user's objects. seconds: for the experiments.
+    """
+
+    def __init__(self, setup: Setup, trace: TrainingTrace, seconds: float) -> None:
+        self._setup, self._trace, self._seconds = setup, trace, seconds
+        self._by_code: dict[str, Finding] = {}
+        self._started: Setup | None = None
+        self._suspected = False
+
+    @property
+    def findings(self) -> Findings:
+        return ranked(self._by_code.values())
+
+    def start(self) -> None:
+        """Keep a copy of the model as it is now, to answer what-ifs with."""
+        with untouched():
+            self._started = self._setup.copy()
+
+    def after_step(self) -> None:
+        trace = self._trace
+        now_and_then = trace.steps % EVERY == 0 or trace.first_nonfinite is not None
+        if trace.steps <= CAREFUL or now_and_then:
+            self._ask(Phase.STEP)
+        if trace.steps == 1:
+            self._check(experiments=False)
+        due = trace.steps <= _EARLY or now_and_then
+        if due and not self._suspected and suspicious(trace):
+            self._suspected = True
+            self._check(experiments=True)
+
+    def after_evaluation(self) -> None:
+        self._ask(Phase.EVALUATION)
+
+    def at_end(self) -> None:
+        self._ask(Phase.STEP)
+        self._ask(Phase.END)
+        if not self._suspected and suspicious(self._trace, at_end=True):
+            self._check(experiments=True)
+
+    def _ask(self, phase: Phase) -> None:
+        for look in functions_of(phase):
+            self._add(look(self._trace))
+
+    def _check(self, *, experiments: bool) -> None:
+        """The check of the first minibatches; with experiments also of the model as it is now."""
+        if self._started is None:
+            return
+        seconds = self._seconds if experiments else _FACTS_SECONDS
+        self._add(pre_flight(self._started, self._trace, seconds, experiments))
+        if experiments and all(f.severity == "info" for f in self._by_code.values()):
+            with untouched():
+                now = self._setup.copy()
+            if now is not None:
+                self._add(lost_since(now, self._trace, seconds))
+
+    def _add(self, findings: Iterable[Finding]) -> None:
+        for finding in findings:
+            known = self._by_code.get(finding.code)
+            if known is None or WEIGHT[finding.severity] < WEIGHT[known.severity]:
+                self._by_code[finding.code] = finding
