@@ -10,11 +10,11 @@ where block number b holds the numbers 4b .. 4b+3; the key is the 64-bit seed.
 """
 
 from enum import IntEnum
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from steepest.extension import extension
 
 # From so many words on the extension is quicker than NumPy; both give the same ones.
 _FEW = 64
@@ -73,7 +73,7 @@ def words(
     apart (a layer's number, say), < 2**24.
     """
     offset, use = first % 4, stream << 8 | purpose
-    native = _extension()
+    native = extension()
     if native is not None and count > _FEW:
         numbers = np.empty(offset + count, dtype=np.uint32)
         native.random_words(seed, step, use, first // 4, numbers)
@@ -167,10 +167,3 @@ def drawn(
     places = uniform(seed, purpose, step, len(weights), stream=stream) * cumulative[-1]
     found: Int64Array = np.searchsorted(cumulative, places, side="right")
     return np.minimum(found, len(weights) - 1)
-
-
-def _extension() -> Any:
-    try:
-        return import_module("steepest._native")
-    except ImportError:
-        return None

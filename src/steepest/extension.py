@@ -1,0 +1,16 @@
+"""The compiled extension, `steepest._native`: the only Python that imports it.
+
+Without a C++ compiler steepest is installed without it; who uses it asks here, and does without
+where there is none.
+"""
+
+from importlib import import_module
+from typing import Any
+
+
+def extension() -> Any:
+    """The module `steepest._native`, or None where it was not built."""
+    try:
+        return import_module("steepest._native")
+    except ImportError:
+        return None
