@@ -16,6 +16,7 @@ struct Augmentation {
   Image image;  // empty where rows are no images
   int shift = 0, cutout = 0;
   uint32_t shift_purpose = 0, cutout_purpose = 0;
+  bool mixes = false;  // whether steps may mix two rows
 };
 
 // The box of cutmix: rows top .. bottom-1, columns left .. right-1.

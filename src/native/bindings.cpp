@@ -1,192 +1,287 @@
-// The only file that knows Python: nanobind, plain arrays in and out, the GIL released meanwhile.
+// The only C++ that knows Python: nanobind's enums and classes, arrays in and out.
+//
+// A number never crosses this border in place of a name: kinds, optimizers, activations and slots are enums,
+// and what has several fields is a class with keyword arguments, under the recipe's names. Constructors of
+// settings copy their arrays; `Rows` keeps the Python arrays that it is given, and a Trainer its Rows.
+// Nothing here converts an array of another type or form: that raises TypeError.
 
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <nanobind/stl/optional.h>
-
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <optional>
+#include <stdexcept>
 #include <thread>
 
 #include "trainer.h"
 
 namespace nb = nanobind;
+using namespace nb::literals;
 using namespace steepest;
+
+namespace {
 
 template <class T>
 using Array1 = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
-using Address = uintptr_t;
-
-namespace {
-
-// (kind, in, out, activation, number, momentum, learned, purpose), as in NodeSpec
-using NodeTuple = std::tuple<int, int, int, int, double, double, bool, uint32_t>;
-// (lr_scale, weight_decay, l1, l2)
-using ParameterTuple = std::tuple<float, float, float, float>;
-
-std::vector<NodeSpec> nodes_of(const std::vector<NodeTuple>& tuples) {
-  std::vector<NodeSpec> nodes;
-  for (const auto& [kind, in, out, activation, number, momentum, learned, purpose] : tuples) {
-    nodes.push_back({static_cast<NodeSpec::Kind>(kind), in, out, static_cast<Activation>(activation), number,
-                     momentum, learned, purpose});
-  }
-  return nodes;
-}
+using Name = std::optional<std::string>;  // of an instruction set; None for the best one
 
 template <class T>
-T get(const nb::dict& settings, const char* name) {
-  return nb::cast<T>(settings[name]);
-}
-
-template <class T>
-std::vector<T> get_array(const nb::dict& settings, const char* name) {
-  const auto array = nb::cast<Array1<T>>(settings[name]);
+std::vector<T> copied(const Array1<T>& array) {
   return std::vector<T>(array.data(), array.data() + array.size());
 }
 
-Settings settings_of(const nb::dict& from) {
-  Settings s{};
-  s.nodes = nodes_of(get<std::vector<NodeTuple>>(from, "nodes"));
-  s.binary = get<bool>(from, "binary");
-  s.positive = get<float>(from, "positive");
-  s.batch_size = get<int>(from, "batch_size");
-  s.seed = get<uint64_t>(from, "seed");
-  s.shuffle_purpose = get<uint32_t>(from, "shuffle_purpose");
-  s.sample_purpose = get<uint32_t>(from, "sample_purpose");
-  s.optimizer = static_cast<Optimizer>(get<int>(from, "optimizer"));
-  s.momentum = get<float>(from, "momentum");
-  s.nesterov = get<bool>(from, "nesterov");
-  std::tie(s.beta1, s.beta2) = get<std::tuple<double, double>>(from, "betas");
-  s.eps = get<float>(from, "eps");
-  s.clip_norm = get<float>(from, "clip_norm");
-  s.clip_value = get<float>(from, "clip_value");
-  s.accumulate = get<int>(from, "accumulate");
-  s.average = get<double>(from, "average");
-  s.smoothing = get<float>(from, "smoothing");
-  for (const auto& [lr_scale, decay, l1, l2] : get<std::vector<ParameterTuple>>(from, "parameters")) {
-    s.parameters.push_back({lr_scale, decay, l1, l2});
-  }
-  s.class_weights = get_array<float>(from, "class_weights");
-  s.class_weight_sum = get<float>(from, "class_weight_sum");
-  s.normalisers = get_array<float>(from, "normalisers");
-  s.sampling = get_array<double>(from, "sampling");
-  const auto [channels, height, width] = get<std::tuple<int, int, int>>(from, "image");
-  s.augmentation = {{channels, height, width},
-                    get<int>(from, "shift"),
-                    get<int>(from, "cutout"),
-                    get<uint32_t>(from, "shift_purpose"),
-                    get<uint32_t>(from, "cutout_purpose")};
-  s.mixes = get<bool>(from, "mixes");
-  s.threads = get<int>(from, "threads");
-  return s;
+template <class T>
+const T* pointer(const std::optional<Array1<T>>& array) {
+  return array ? array->data() : nullptr;
 }
 
-nb::tuple advance(Trainer& trainer, Array1<double> rates, std::optional<Array1<double>> shares,
-                  std::optional<Array1<int32_t>> boxes, bool statistics) {
-  const Steps steps{int64_t(rates.size()), rates.data(), shares ? shares->data() : nullptr,
-                    boxes ? boxes->data() : nullptr};
-  Result result;
-  {
-    nb::gil_scoped_release released;
-    result = trainer.advance(steps, statistics);
+const Kernels& kernels_of(const Name& isa) { return choose_kernels(isa ? isa->c_str() : nullptr); }
+
+// A view of any object with Python's buffer protocol. An nb::ndarray counts distances in elements, but the
+// rows of a field of a structured array may lie at any number of bytes.
+class Buffer {
+ public:
+  explicit Buffer(nb::handle object) {
+    if (PyObject_GetBuffer(object.ptr(), &view_, PyBUF_STRIDES | PyBUF_FORMAT)) throw nb::python_error();
   }
-  nb::list layers;
-  for (const LayerSums& l : result.layers) {
-    layers.append(nb::make_tuple(l.weight_norm, l.gradient_norm, l.change_norm, l.activation_mean,
-                                 l.activation_std, l.idle));
+  ~Buffer() { PyBuffer_Release(&view_); }
+  Buffer(const Buffer&) = delete;
+  const Py_buffer* operator->() const { return &view_; }
+
+ private:
+  Py_buffer view_;
+};
+
+// The training rows and their targets, in the memory of the Python arrays that they keep alive.
+class Rows {
+ public:
+  Rows(nb::handle values, std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
+       std::optional<Array1<uint8_t>> labels, size_t samples, std::optional<Array1<float>> offset,
+       std::optional<Array1<float>> factor, float shift)
+      : values_(values), rows_(rows), targets_(targets), labels_(labels), offset_(offset), factor_(factor) {
+    const bool bytes = std::strcmp(values_->format, "B") == 0;
+    if (values_->ndim < 1 || !(bytes || std::strcmp(values_->format, "f") == 0)) {
+      throw std::invalid_argument("the rows must be an array of uint8 or float32");
+    }
+    int64_t features = 1;
+    for (int i = 1; i < values_->ndim; ++i) features *= values_->shape[i];
+    const Source source{values_->buf,     bytes, size_t(values_->strides[0]), int(features), pointer(offset_),
+                        pointer(factor_), shift};
+    data_ = {source, pointer(rows_), pointer(targets_), pointer(labels_), samples};
   }
-  return nb::make_tuple(result.rows, result.loss_sum, result.correct, layers);
+  const Data& data() const { return data_; }
+
+ private:
+  Buffer values_;
+  std::optional<Array1<int64_t>> rows_, targets_;
+  std::optional<Array1<uint8_t>> labels_;
+  std::optional<Array1<float>> offset_, factor_;
+  Data data_;
+};
+
+Result advance(Trainer& trainer, Array1<double> rates, std::optional<Array1<double>> shares,
+               std::optional<Array1<int32_t>> boxes, bool statistics) {
+  const Steps steps{int64_t(rates.size()), rates.data(), pointer(shares), pointer(boxes)};
+  nb::gil_scoped_release released;
+  return trainer.advance(steps, statistics);
+}
+
+// Operations a second of fused multiply-adds in registers, the best of five rounds: what no kernel exceeds.
+double fma_peak(int threads) {
+  const Kernels& kernels = choose_kernels(nullptr);
+  nb::gil_scoped_release released;
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) {
+    std::vector<std::thread> all;
+    const auto since = std::chrono::steady_clock::now();
+    for (int t = 0; t < threads; ++t) {
+      all.emplace_back([&] { kernels.fma_rounds(4'000'000); });
+    }
+    for (std::thread& thread : all) thread.join();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - since;
+    best = std::max(best, threads * kernels.fma_rounds(1) * 4e6 / seconds.count());
+  }
+  return best;
+}
+
+void random_words(uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first_block, Out<uint32_t> to,
+                  const Name& isa) {
+  const Kernels& kernels = kernels_of(isa);
+  constexpr size_t kBlocks = 256;
+  uint32_t words[4 * (kBlocks + 8)];
+  for (size_t done = 0, count; done < to.size(); done += count) {
+    count = std::min(4 * kBlocks, to.size() - done);
+    kernels.random_words(seed, step, purpose, first_block + done / 4, int((count + 3) / 4), words);
+    std::copy(words, words + count, to.data() + done);
+  }
+}
+
+void permutation(uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to, const Name& isa) {
+  Shuffle shuffle(kernels_of(isa), seed, purpose, to.size());
+  const uint32_t* order = shuffle.order(step);
+  std::copy(order, order + to.size(), to.data());
+}
+
+void bind_enums(nb::module_& m) {
+  nb::enum_<NodeSpec::Kind>(m, "NodeKind")
+      .value("LINEAR", NodeSpec::Kind::kLinear)
+      .value("ACTIVATION", NodeSpec::Kind::kActivate)
+      .value("DROPOUT", NodeSpec::Kind::kDropout)
+      .value("BATCH_NORM", NodeSpec::Kind::kBatchNorm)
+      .value("LAYER_NORM", NodeSpec::Kind::kLayerNorm)
+      .value("BRANCH", NodeSpec::Kind::kBranch)
+      .value("JOIN", NodeSpec::Kind::kJoin);
+  nb::enum_<Activation>(m, "Activation")
+      .value("IDENTITY", Activation::kIdentity)
+      .value("TANH", Activation::kTanh)
+      .value("SIGMOID", Activation::kSigmoid)
+      .value("RELU", Activation::kRelu)
+      .value("LEAKY_RELU", Activation::kLeakyRelu)
+      .value("GELU", Activation::kGelu)
+      .value("GELU_TANH", Activation::kGeluTanh)
+      .value("SILU", Activation::kSilu);
+  nb::enum_<Optimizer>(m, "Optimizer")
+      .value("SGD", Optimizer::kSgd)
+      .value("ADAM", Optimizer::kAdam)
+      .value("ADAMW", Optimizer::kAdamW)
+      .value("RMSPROP", Optimizer::kRmsprop);
+  nb::enum_<Slot>(m, "Slot")
+      .value("VALUE", Slot::kValue)
+      .value("FIRST_MOMENT", Slot::kFirstMoment)
+      .value("SECOND_MOMENT", Slot::kSecondMoment)
+      .value("EMA", Slot::kEma);
+  nb::enum_<Function>(m, "Function")
+      .value("EXP", Function::kExp)
+      .value("TANH", Function::kTanh)
+      .value("ERF", Function::kErf);
+}
+
+void bind_settings(nb::module_& m) {
+  nb::class_<NodeSpec>(m, "NodeSpec")
+      .def(nb::init<NodeSpec::Kind, int, int, Activation, float, double, float, float, bool, uint32_t>(), "kind"_a,
+           nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "activation"_a = Activation::kIdentity,
+           "slope"_a = 0.0f, "probability"_a = 0.0, "eps"_a = 0.0f, "momentum"_a = 0.0f, "learned"_a = false,
+           "purpose"_a = 0)
+      .def_ro("kind", &NodeSpec::kind);
+  nb::class_<ParameterSettings>(m, "ParameterSettings")
+      .def(nb::init<float, float, float, float>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a, "l2"_a);
+  nb::class_<LossSettings>(m, "LossSettings")
+      .def("__init__",
+           [](LossSettings* self, bool binary, float pos_weight, float label_smoothing,
+              Array1<float> class_weights, float class_weight_sum, Array1<float> normalisers) {
+    new (self) LossSettings{binary,           pos_weight,         label_smoothing, copied(class_weights),
+                            class_weight_sum, copied(normalisers)};
+  },
+           nb::kw_only(), "binary"_a, "pos_weight"_a, "label_smoothing"_a, "class_weights"_a, "class_weight_sum"_a,
+           "normalisers"_a);
+  nb::class_<OptimizerSettings>(m, "OptimizerSettings")
+      .def("__init__",
+           [](OptimizerSettings* self, Optimizer kind, float momentum, bool nesterov,
+              const std::tuple<double, double>& betas, float eps, float clip_norm, float clip_value,
+              int accumulate, double ema, std::vector<ParameterSettings> parameters) {
+    const auto [beta1, beta2] = betas;
+    new (self) OptimizerSettings{kind,
+                                 momentum,
+                                 nesterov,
+                                 beta1,
+                                 beta2,
+                                 eps,
+                                 clip_norm,
+                                 clip_value,
+                                 accumulate,
+                                 ema,
+                                 std::move(parameters)};
+  },
+           "kind"_a, nb::kw_only(), "momentum"_a, "nesterov"_a, "betas"_a, "eps"_a, "clip_norm"_a, "clip_value"_a,
+           "accumulate"_a, "ema"_a, "parameters"_a);
+  nb::class_<OrderSettings>(m, "OrderSettings")
+      .def("__init__",
+           [](OrderSettings* self, int batch_size, uint64_t seed, uint32_t purpose,
+              Array1<double> cumulative_weights) {
+    new (self) OrderSettings{batch_size, seed, purpose, copied(cumulative_weights)};
+  },
+           nb::kw_only(), "batch_size"_a, "seed"_a, "purpose"_a, "cumulative_weights"_a);
+  nb::class_<Augmentation>(m, "Augmentation")
+      .def("__init__",
+           [](Augmentation* self, const std::tuple<int, int, int>& image, int shift, int cutout,
+              uint32_t shift_purpose, uint32_t cutout_purpose, bool mixes) {
+    const auto [channels, height, width] = image;
+    new (self) Augmentation{{channels, height, width}, shift, cutout, shift_purpose, cutout_purpose, mixes};
+  },
+           nb::kw_only(), "image"_a, "shift"_a, "cutout"_a, "shift_purpose"_a, "cutout_purpose"_a, "mixes"_a);
+  nb::class_<Settings>(m, "Settings")
+      .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int>(),
+           nb::kw_only(), "nodes"_a, "loss"_a, "optimizer"_a, "order"_a, "augmentation"_a, "threads"_a);
+}
+
+void bind_results(nb::module_& m) {
+  nb::class_<LayerSums>(m, "LayerSums")
+      .def_ro("weight_norm", &LayerSums::weight_norm)
+      .def_ro("gradient_norm", &LayerSums::gradient_norm)
+      .def_ro("change_norm", &LayerSums::change_norm)
+      .def_ro("activation_mean", &LayerSums::activation_mean)
+      .def_ro("activation_std", &LayerSums::activation_std)
+      .def_ro("inactive", &LayerSums::inactive);
+  nb::class_<Result>(m, "Result")
+      .def_ro("rows", &Result::rows)
+      .def_ro("loss_sum", &Result::loss_sum)
+      .def_ro("correct", &Result::correct)
+      .def_ro("layers", &Result::layers);
+}
+
+void bind_trainer(nb::module_& m) {
+  nb::class_<Rows>(m, "Rows").def(nb::init<nb::handle, std::optional<Array1<int64_t>>,
+                                           std::optional<Array1<int64_t>>, std::optional<Array1<uint8_t>>, size_t,
+                                           std::optional<Array1<float>>, std::optional<Array1<float>>, float>(),
+                                  "values"_a, nb::kw_only(), "rows"_a.none().noconvert(),
+                                  "targets"_a.none().noconvert(), "labels"_a.none().noconvert(), "samples"_a,
+                                  "offset"_a.none().noconvert(), "factor"_a.none().noconvert(), "shift"_a);
+  nb::class_<Position>(m, "Position")
+      .def(nb::init<int64_t, int64_t, bool>(), nb::kw_only(), "step"_a, "updates"_a, "averaged"_a);
+  nb::class_<Trainer>(m, "Trainer")
+      .def("__init__",
+           [](Trainer* self, const Settings& settings, const Rows& rows, const Position& position,
+              const Name& isa) { new (self) Trainer(settings, rows.data(), kernels_of(isa), position); },
+           "settings"_a, "rows"_a, "position"_a, "isa"_a.none() = nb::none(), nb::keep_alive<1, 3>())
+      .def("set_orders",
+           [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {
+    t.set_orders(first_epoch, copied(orders));
+  }, "first_epoch"_a, "orders"_a)
+      .def("write",
+           [](Trainer& t, int parameter, Slot slot, Out<const float> values) {
+    t.network().write(parameter, slot, values.data());
+  }, "parameter"_a, "slot"_a, "values"_a)
+      .def("read",
+           [](Trainer& t, int parameter, Slot slot, Out<float> values) {
+    t.network().read(parameter, slot, values.data());
+  }, "parameter"_a, "slot"_a, "values"_a.noconvert())
+      .def("advance", &advance, "rates"_a, "shares"_a.none(), "boxes"_a.none(), "statistics"_a)
+      .def_prop_ro("updates", &Trainer::updates)
+      .def_prop_ro("description", &Trainer::description);
 }
 
 }  // namespace
 
 NB_MODULE(_native, m) {
-  m.def("isa", [](std::optional<std::string> forced) {
-    return std::string(choose_kernels(forced ? forced->c_str() : nullptr).name);
-  }, nb::arg("forced").none() = nb::none());
-  m.def("function", [](int which, Array1<float> x, Out<float> y, std::optional<std::string> forced) {
-    choose_kernels(forced ? forced->c_str() : nullptr).function(which, x.data(), y.data(), int(x.size()));
-  }, nb::arg("which"), nb::arg("x"), nb::arg("y"), nb::arg("forced").none() = nb::none());
-  m.def("fma_peak", [](int threads) {
-    const Kernels& kernels = choose_kernels(nullptr);
-    nb::gil_scoped_release released;
-    double best = 0;
-    for (int repeat = 0; repeat < 5; ++repeat) {
-      std::vector<std::thread> all;
-      const auto since = std::chrono::steady_clock::now();
-      for (int t = 0; t < threads; ++t) {
-        all.emplace_back([&] { kernels.fma_rounds(4'000'000); });
-      }
-      for (std::thread& thread : all) thread.join();
-      const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - since;
-      best = std::max(best, threads * kernels.fma_rounds(1) * 4e6 / seconds.count());
-    }
-    return best;
-  }, nb::arg("threads"));
-  m.def("permutation",
-        [](uint64_t seed, uint32_t purpose, uint32_t step, Out<uint32_t> to, std::optional<std::string> forced) {
-    Shuffle shuffle(choose_kernels(forced ? forced->c_str() : nullptr), seed, purpose, to.size());
-    const uint32_t* order = shuffle.order(step);
-    std::copy(order, order + to.size(), to.data());
-  }, nb::arg("seed"), nb::arg("purpose"), nb::arg("step"), nb::arg("to"), nb::arg("forced").none() = nb::none());
-
-  m.def("random_words",
-        [](uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first, Out<uint32_t> to,
-           std::optional<std::string> forced) {
-    const Kernels& kernels = choose_kernels(forced ? forced->c_str() : nullptr);
-    constexpr size_t kBlocks = 256;
-    uint32_t words[4 * (kBlocks + 8)];
-    for (size_t done = 0, count; done < to.size(); done += count) {
-      count = std::min(4 * kBlocks, to.size() - done);
-      kernels.random_words(seed, step, purpose, first + done / 4, int((count + 3) / 4), words);
-      std::copy(words, words + count, to.data() + done);
-    }
-  },
-        nb::arg("seed"), nb::arg("step"), nb::arg("purpose"), nb::arg("first_block"), nb::arg("to"),
-        nb::arg("forced").none() = nb::none());
-
-  nb::class_<Trainer>(m, "Trainer")
-      .def("__init__",
-           [](Trainer* self, const nb::dict& settings, Address data, bool bytes, size_t row_bytes, int features,
-              std::optional<Array1<float>> offset, std::optional<Array1<float>> factor, float shift,
-              std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
-              std::optional<Array1<uint8_t>> labels, size_t samples,
-              const std::tuple<int64_t, int64_t, bool>& position, std::optional<std::string> isa) {
-    const Source source{
-        reinterpret_cast<const void*>(data), bytes, row_bytes, features, offset ? offset->data() : nullptr,
-        factor ? factor->data() : nullptr,   shift};
-    const Data given{source, rows ? rows->data() : nullptr, targets ? targets->data() : nullptr,
-                     labels ? labels->data() : nullptr, samples};
-    const auto [step, updates, averaged] = position;
-    new (self) Trainer(settings_of(settings), given, choose_kernels(isa ? isa->c_str() : nullptr),
-                       {step, updates, averaged});
-  },
-           nb::arg("settings"), nb::arg("data"), nb::arg("bytes"), nb::arg("row_bytes"), nb::arg("features"),
-           nb::arg("offset").none(), nb::arg("factor").none(), nb::arg("shift"), nb::arg("rows").none(),
-           nb::arg("targets").none(), nb::arg("labels").none(), nb::arg("samples"), nb::arg("position"),
-           nb::arg("isa").none())
-      .def("set_orders",
-           [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {
-    t.set_orders(first_epoch, {orders.data(), orders.data() + orders.size()});
-  }, nb::arg("first_epoch"), nb::arg("orders"))
-      // what: 0 the values, 1 and 2 the optimizer's means, 3 the average of the values
-      .def("write",
-           [](Trainer& t, int parameter, int what, Out<const float> values) {
-    t.network().write(parameter, what, values.data());
-  }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
-      .def("read",
-           [](Trainer& t, int parameter, int what, Out<float> values) {
-    t.network().read(parameter, what, values.data());
-  }, nb::arg("parameter"), nb::arg("what"), nb::arg("values"))
-      .def("advance", &advance, nb::arg("rates"), nb::arg("shares").none(), nb::arg("boxes").none(),
-           nb::arg("statistics"))
-      .def_prop_ro("updates", &Trainer::updates)
-      .def_prop_ro("description", &Trainer::description);
+  m.def("isa", [](const Name& isa) { return std::string(kernels_of(isa).name); }, "isa"_a.none() = nb::none());
+  m.def("function", [](Function which, Array1<float> x, Out<float> y, const Name& isa) {
+    kernels_of(isa).function(which, x.data(), y.data(), int(x.size()));
+  }, "which"_a, "x"_a, "y"_a.noconvert(), "isa"_a.none() = nb::none());
+  m.def("fma_peak", &fma_peak, "threads"_a);
+  m.def("permutation", &permutation, "seed"_a, "purpose"_a, "step"_a, "to"_a.noconvert(),
+        "isa"_a.none() = nb::none());
+  m.def("random_words", &random_words, "seed"_a, "step"_a, "purpose"_a, "first_block"_a, "to"_a.noconvert(),
+        "isa"_a.none() = nb::none());
+  bind_enums(m);
+  bind_settings(m);
+  bind_results(m);
+  bind_trainer(m);
 }

@@ -24,10 +24,10 @@ struct Matrix {
 struct Parameter {
   int rows = 0, columns = 0;
   Matrix value;
-  float* first = nullptr;     // SGD's and RMSprop's momentum, Adam's mean of g
-  float* second = nullptr;    // Adam's and RMSprop's mean of g squared
-  float* average = nullptr;   // of the weights, over the steps
-  float* gradient = nullptr;  // of the data loss, where it must be whole before it is used
+  float* first_moment = nullptr;   // SGD's and RMSprop's momentum, Adam's mean of g
+  float* second_moment = nullptr;  // Adam's and RMSprop's mean of g squared
+  float* ema = nullptr;            // moving average of the weights over the steps
+  float* gradient = nullptr;       // of the data loss, where it must be whole before it is used
 };
 
 enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop };
@@ -37,9 +37,9 @@ struct Update {
   Optimizer optimizer;
   float rate, momentum, weight_decay, l1, l2;
   bool nesterov;
-  float beta2, rest1, rest2, eps;  // rest: 1 - beta
+  float beta2, one_minus_beta1, one_minus_beta2, eps;
   float correction1, correction2;  // Adam's 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t)
-  float average;                   // share of the new weight in the average; 0 keeps none
+  float ema_rate;                  // share of the new weight in the moving average; 0 keeps none
   float clip_value;                // infinity for none
   float scale;                     // of the gradient, after clip_norm
 };
@@ -51,12 +51,16 @@ struct RowSums {
 
 enum class Activation : int { kIdentity, kTanh, kSigmoid, kRelu, kLeakyRelu, kGelu, kGeluTanh, kSilu };
 
+// In the nodes below, `first_parameter` is the place of the node's first parameter among those of the
+// network; its others follow it in the order in which they are declared.
+
 // Z = X W + b. W is (in, out): the transpose of PyTorch's.
 struct Linear {
   int in, out;
-  Parameter weight, bias;  // a bias without memory is none
-  Matrix transpose;        // W (out, in), for the gradient of X; without memory if none is needed
-  Matrix x, z, dx, dz;     // (batch, in) and (batch, out), and the gradients of the loss for them
+  int first_parameter, index;  // index: among the linear layers
+  Parameter weight, bias;      // a bias without memory is none
+  Matrix transpose;            // W (out, in), for the gradient of X; without memory if none is needed
+  Matrix x, z, dx, dz;         // (batch, in) and (batch, out), and the gradients of the loss for them
 };
 
 struct Activate {
@@ -77,7 +81,7 @@ struct Dropout {
 
 // Over the minibatch (1-d). Two rows or more; of one row the running statistics are used.
 struct BatchNorm {
-  int width;
+  int width, first_parameter;
   float eps, momentum;
   Parameter gamma, beta, mean, variance;  // mean and variance: running, not moved by the optimizer
   float* inverse;                         // (width) 1 / sqrt(variance + eps) of this step
@@ -85,7 +89,7 @@ struct BatchNorm {
 };
 
 struct LayerNorm {
-  int width;
+  int width, first_parameter;
   float eps;
   Parameter gamma, beta;  // without memory where there are none
   float* inverse;         // (batch)
@@ -97,7 +101,7 @@ struct LayerNorm {
 struct Join {
   int width;
   uint32_t threshold;
-  float kept;  // 1 / (1 - p)
+  float keep_scale;  // 1 / (1 - p)
   uint32_t purpose;
   float* scale;
   Matrix x, f, y, dx, df, dy;
@@ -119,15 +123,17 @@ struct Source {
 struct Loss {
   int classes;
   const uint8_t* labels;  // (samples, classes) of 0 and 1
-  float positive;         // factor of the loss of the labels that are 1
+  float pos_weight;       // factor of the loss of the labels that are 1
   const int64_t *first, *second;
   float share;
-  float smoothing;       // share of a target spread over all classes
-  const float* weights;  // (classes, padded) of the loss of each class, null if one
-  float weight_sum;      // over the classes
-  float scale;           // of the gradient: 1 over the sum of the rows' weights
-  float loss_scale;      // of the losses that are reported
+  float label_smoothing;  // share of a target spread over all classes
+  const float* weights;   // (classes, padded) of the loss of each class, null if one
+  float weight_sum;       // over the classes
+  float scale;            // of the gradient: 1 over the sum of the rows' weights
+  float loss_scale;       // of the losses that are reported
 };
+
+enum class Function : int { kExp, kTanh, kErf };
 
 struct Kernels {
   const char* name;
@@ -189,15 +195,15 @@ struct Kernels {
   void (*random_words)(uint64_t seed, uint32_t step, uint32_t purpose, uint64_t first, int blocks,
                        uint32_t* words);
 
-  // y[i] = f(x[i]), to be tested: 0 exp, 1 tanh, 2 erf. n is a multiple of the width.
-  void (*function)(int which, const float* x, float* y, int n);
+  // y[i] = f(x[i]), to be tested. n is a multiple of the width.
+  void (*function)(Function which, const float* x, float* y, int n);
 
   // That many rounds of fused multiply-adds in registers; gives the operations done. For measuring
   // what the processor can do at most.
   double (*fma_rounds)(int64_t rounds);
 };
 
-// The best table that this processor runs, or the one that STEEPEST_ISA names.
+// The best table that this processor runs, or the one of the instruction set `forced`, if not null.
 // Throws std::runtime_error if that one is unknown or cannot run here.
 const Kernels& choose_kernels(const char* forced);
 

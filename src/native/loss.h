@@ -1,7 +1,7 @@
 // Softmax, loss, correct rows and dL/dZ in one pass over the logits.
 //
-// A row's target puts the mass t_j on class j: (1 - smoothing) w_j on its class (shared between two
-// classes by mixup), and smoothing w_j / C on each. loss = sum_j t_j (log sum_i exp(z_i) - z_j), and
+// A row's target puts the mass t_j on class j: (1 - label_smoothing) w_j on its class (shared between two
+// classes by mixup), and label_smoothing w_j / C on each. loss = sum_j t_j (log sum_i exp(z_i) - z_j), and
 // dL/dZ = (sum_j t_j) softmax(z) - t. Without weights and smoothing that is -log p_c and p - y.
 
 struct Masses {
@@ -9,8 +9,8 @@ struct Masses {
 };
 
 INLINE Masses masses(const Loss& loss, int64_t first, int64_t second) {
-  const float kept = 1.0f - loss.smoothing;
-  Masses found{kept * loss.share, kept * (1.0f - loss.share), loss.smoothing / float(loss.classes)};
+  const float kept = 1.0f - loss.label_smoothing;
+  Masses found{kept * loss.share, kept * (1.0f - loss.share), loss.label_smoothing / float(loss.classes)};
   if (loss.weights) {
     found.first *= loss.weights[first];
     found.second *= loss.weights[second];
@@ -95,9 +95,9 @@ static void label_loss(const Loss& what, Matrix logits, Matrix gradient, int beg
     int right = 1;
     for (int n = 0; n < what.classes; ++n) {
       const float mixed = what.share * first[n] + (1.0f - what.share) * second[n];
-      const float y = (1.0f - what.smoothing) * mixed + 0.5f * what.smoothing;
+      const float y = (1.0f - what.label_smoothing) * mixed + 0.5f * what.label_smoothing;
       const float w = (what.weights ? what.weights[n] : 1.0f) / float(what.classes);
-      const float yes = w * what.positive * y, no = w * (1.0f - y);
+      const float yes = w * what.pos_weight * y, no = w * (1.0f - y);
       const float e = __builtin_expf(-__builtin_fabsf(z[n])), tail = __builtin_log1pf(e);
       const float probability = (z[n] >= 0.0f ? 1.0f : e) / (1.0f + e);
       total += yes * ((z[n] < 0.0f ? -z[n] : 0.0f) + tail) + no * ((z[n] > 0.0f ? z[n] : 0.0f) + tail);

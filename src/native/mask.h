@@ -37,7 +37,7 @@ static void join(const Join& layer, uint64_t seed, uint32_t step, int begin, int
   for (int m = begin; m < end; ++m) {
     uint32_t words[4 * (1 + 8)];
     if (layer.threshold) random_words(seed, step, layer.purpose, m / 4, 1, words);
-    const float scale = !layer.threshold ? 1.0f : words[m % 4] >= layer.threshold ? layer.kept : 0.0f;
+    const float scale = !layer.threshold ? 1.0f : words[m % 4] >= layer.threshold ? layer.keep_scale : 0.0f;
     layer.scale[m] = scale;
     const float *x = layer.x.row(m), *f = layer.f.row(m);
     for (int n = 0; n < layer.width; n += W) store(layer.y.row(m) + n, load(x + n) + scale * load(f + n));

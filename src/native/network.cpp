@@ -12,6 +12,7 @@ size_t stride_of(int columns, size_t unit = 16) {
   return floats % 256 == 0 ? floats + unit : floats;
 }
 
+// Whether the derivative needs Z: of the others it is a function of A alone.
 bool needs_pre(Activation kind) {
   return kind == Activation::kGelu || kind == Activation::kGeluTanh || kind == Activation::kSilu ||
          kind == Activation::kLeakyRelu;
@@ -19,204 +20,252 @@ bool needs_pre(Activation kind) {
 
 uint32_t threshold_of(double probability) { return static_cast<uint32_t>(probability * 4294967296.0); }
 
-}  // namespace
+float keep_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
 // What flows between two nodes. exclusive: no node but the next one reads it, not on the way back either,
 // so an activation may work in place.
-struct Network::Value {
+struct Value {
   int width;
   Matrix data, gradient;
   bool has_gradient, exclusive;
 };
 
-Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, const Kept& kept) {
-  build(specs, features, batch, kept);
-  arena_.allocate();
-  build(specs, features, batch, kept);
-}
+}  // namespace
 
-Matrix Network::matrix(int columns, int batch) {
-  const size_t stride = stride_of(columns);
-  return {arena_.take(stride * batch), stride};
-}
+// Makes the nodes of a network one after the other, and takes their memory in the same order. Used twice:
+// first to measure how much that is, then in earnest.
+class Network::Builder {
+ public:
+  Builder(Network& network, int features, int batch, const Kept& kept)
+      : network_(network), arena_(network.arena_), batch_(batch), kept_(kept) {
+    network_.inputs.stride = stride_of(features, 64);
+    network_.inputs.data = arena_.take(network_.inputs.stride * batch + 64);
+    value_ = {features, network_.inputs, {}, false, false};
+  }
 
-void Network::learn(Parameter& p, int rows, int columns, bool matrix, const Kept& kept) {
-  p.rows = rows;
-  p.columns = columns;
-  p.value.stride = stride_of(columns);
-  // Vectors of the last rows may reach past the end: a margin of zeros lies behind.
-  const size_t floats = p.value.stride * rows;
-  p.value.data = arena_.take(floats + (matrix ? 64 * p.value.stride : 0));
-  if (kept.first) p.first = arena_.take(floats);
-  if (kept.second) p.second = arena_.take(floats);
-  if (kept.average) p.average = arena_.take(floats);
-  if (kept.gradient || !matrix) p.gradient = arena_.take(floats);
-}
+  void build(const std::vector<NodeSpec>& specs) {
+    network_.nodes.clear();
+    network_.parameters.clear();
+    network_.watched.clear();
+    network_.nodes.reserve(specs.size());  // nodes point at each other
+    for (const NodeSpec& spec : specs) add(spec);
+    network_.logits = value_.data;
+    network_.logits_gradient = value_.gradient;
+    network_.classes = value_.width;
+  }
 
-void Network::build(const std::vector<NodeSpec>& specs, int features, int batch, const Kept& kept) {
-  nodes.clear();
-  parameters.clear();
-  watched.clear();
-  nodes.reserve(specs.size());  // nodes point at each other
-  inputs.stride = stride_of(features, 64);
-  inputs.data = arena_.take(inputs.stride * batch + 64);
-  Value value{features, inputs, {}, false, false};
-  std::vector<Value> branches;
-  std::vector<size_t> branch_nodes;
-
-  const auto produce = [&](int width, bool has_gradient) {
-    Value made{width, matrix(width, batch), {}, has_gradient, true};
-    if (has_gradient) made.gradient = matrix(width, batch);
-    return made;
-  };
-  const auto vector = [&](Parameter& p, int size) {
-    learn(p, 1, size, false, kept);
-    parameters.push_back(&p);
-  };
-
-  for (const NodeSpec& spec : specs) {
+ private:
+  void add(const NodeSpec& spec) {
     switch (spec.kind) {
-      case NodeSpec::Kind::kLinear: {
-        Linear& node = std::get<Linear>(nodes.emplace_back(Linear{}));
-        node.in = spec.in;
-        node.out = spec.out;
-        learn(node.weight, spec.in, spec.out, true, kept);
-        parameters.push_back(&node.weight);
-        if (spec.learned) vector(node.bias, spec.out);
-        if (value.has_gradient) {
-          node.transpose.stride = stride_of(spec.in);
-          node.transpose.data = arena_.take(node.transpose.stride * (spec.out + 1));
-        }
-        const Value out = produce(spec.out, true);
-        node.x = value.data;
-        node.dx = value.gradient;
-        node.z = out.data;
-        node.dz = out.gradient;
-        watched.push_back({&node, out.data, Activation::kIdentity});
-        value = out;
-        break;
-      }
-      case NodeSpec::Kind::kActivate: {
-        Activate& node = std::get<Activate>(nodes.emplace_back(Activate{}));
-        node.kind = spec.activation;
-        node.slope = static_cast<float>(spec.number);
-        node.width = value.width;
-        const bool in_place = value.exclusive && value.has_gradient && !needs_pre(spec.activation);
-        Value out = in_place ? value : produce(value.width, value.has_gradient);
-        out.exclusive = false;  // its derivative reads it again
-        node.z = value.data;
-        node.dz = value.gradient;
-        node.a = out.data;
-        node.da = out.gradient;
-        if (!watched.empty()) {
-          watched.back().values = out.data;
-          watched.back().activation = spec.activation;
-        }
-        value = out;
-        break;
-      }
-      case NodeSpec::Kind::kDropout: {
-        Dropout& node = std::get<Dropout>(nodes.emplace_back(Dropout{}));
-        node.width = value.width;
-        node.threshold = threshold_of(spec.number);
-        node.scale = static_cast<float>(1.0 / (1.0 - spec.number));
-        node.purpose = spec.purpose;
-        Value out = produce(value.width, value.has_gradient);
-        out.exclusive = false;
-        node.mask = matrix(value.width, batch);
-        node.x = value.data;
-        node.dx = value.gradient;
-        node.y = out.data;
-        node.dy = out.gradient;
-        value = out;
-        break;
-      }
-      case NodeSpec::Kind::kBatchNorm: {
-        BatchNorm& node = std::get<BatchNorm>(nodes.emplace_back(BatchNorm{}));
-        node.width = value.width;
-        node.eps = static_cast<float>(spec.number);
-        node.momentum = static_cast<float>(spec.momentum);
-        if (spec.learned) vector(node.gamma, value.width);
-        if (spec.learned) vector(node.beta, value.width);
-        vector(node.mean, value.width);
-        vector(node.variance, value.width);
-        node.inverse = arena_.take(stride_of(value.width));
-        node.normalised = matrix(value.width, batch);
-        const Value out = produce(value.width, value.has_gradient || spec.learned);
-        node.x = value.data;
-        node.dx = value.gradient;
-        node.y = out.data;
-        node.dy = out.gradient;
-        value = out;
-        break;
-      }
-      case NodeSpec::Kind::kLayerNorm: {
-        LayerNorm& node = std::get<LayerNorm>(nodes.emplace_back(LayerNorm{}));
-        node.width = value.width;
-        node.eps = static_cast<float>(spec.number);
-        if (spec.learned) vector(node.gamma, value.width);
-        if (spec.learned) vector(node.beta, value.width);
-        node.inverse = arena_.take(batch);
-        node.normalised = matrix(value.width, batch);
-        const Value out = produce(value.width, value.has_gradient || spec.learned);
-        node.x = value.data;
-        node.dx = value.gradient;
-        node.y = out.data;
-        node.dy = out.gradient;
-        value = out;
-        break;
-      }
-      case NodeSpec::Kind::kBranch: {
-        branch_nodes.push_back(nodes.size());
-        nodes.emplace_back(Branch{});
-        value.exclusive = false;
-        branches.push_back(value);
-        break;
-      }
-      case NodeSpec::Kind::kJoin: {
-        Join& node = std::get<Join>(nodes.emplace_back(Join{}));
-        const Value start = branches.back();
-        branches.pop_back();
-        std::get<Branch>(nodes[branch_nodes.back()]).join = &node;
-        branch_nodes.pop_back();
-        node.width = value.width;
-        node.threshold = threshold_of(spec.number);
-        node.kept = static_cast<float>(1.0 / (1.0 - spec.number));
-        node.purpose = spec.purpose;
-        node.scale = arena_.take(batch);
-        Value out = produce(value.width, value.has_gradient || start.has_gradient);
-        out.exclusive = false;
-        node.x = start.data;
-        node.dx = start.gradient;
-        node.f = value.data;
-        node.df = value.gradient;
-        node.y = out.data;
-        node.dy = out.gradient;
-        value = out;
-        break;
-      }
+      case NodeSpec::Kind::kLinear:
+        return add_linear(spec);
+      case NodeSpec::Kind::kActivate:
+        return add_activation(spec);
+      case NodeSpec::Kind::kDropout:
+        return add_dropout(spec);
+      case NodeSpec::Kind::kBatchNorm:
+        return add_batch_norm(spec);
+      case NodeSpec::Kind::kLayerNorm:
+        return add_layer_norm(spec);
+      case NodeSpec::Kind::kBranch:
+        return add_branch();
+      case NodeSpec::Kind::kJoin:
+        return add_join(spec);
     }
   }
-  logits = value.data;
-  logits_gradient = value.gradient;
-  classes = value.width;
+
+  void add_linear(const NodeSpec& spec) {
+    Linear& node = make<Linear>();
+    node.in = spec.inputs;
+    node.out = spec.outputs;
+    node.first_parameter = next_parameter();
+    node.index = static_cast<int>(network_.watched.size());
+    learn(node.weight, spec.inputs, spec.outputs, true);
+    if (spec.learned) learn(node.bias, 1, spec.outputs, false);
+    if (value_.has_gradient) {
+      node.transpose.stride = stride_of(spec.inputs);
+      node.transpose.data = arena_.take(node.transpose.stride * (spec.outputs + 1));
+    }
+    const Value out = produce(spec.outputs, true);
+    node.x = value_.data;
+    node.dx = value_.gradient;
+    node.z = out.data;
+    node.dz = out.gradient;
+    network_.watched.push_back({&node, out.data, Activation::kIdentity});
+    value_ = out;
+  }
+
+  void add_activation(const NodeSpec& spec) {
+    Activate& node = make<Activate>();
+    node.kind = spec.activation;
+    node.slope = spec.slope;
+    node.width = value_.width;
+    const bool in_place = value_.exclusive && value_.has_gradient && !needs_pre(spec.activation);
+    Value out = in_place ? value_ : produce(value_.width, value_.has_gradient);
+    out.exclusive = false;  // its derivative reads it again
+    node.z = value_.data;
+    node.dz = value_.gradient;
+    node.a = out.data;
+    node.da = out.gradient;
+    if (!network_.watched.empty()) {
+      network_.watched.back().values = out.data;
+      network_.watched.back().activation = spec.activation;
+    }
+    value_ = out;
+  }
+
+  void add_dropout(const NodeSpec& spec) {
+    Dropout& node = make<Dropout>();
+    node.width = value_.width;
+    node.threshold = threshold_of(spec.probability);
+    node.scale = keep_scale(spec.probability);
+    node.purpose = spec.purpose;
+    Value out = produce(value_.width, value_.has_gradient);
+    out.exclusive = false;
+    node.mask = matrix(value_.width);
+    connect(node, out);
+  }
+
+  void add_batch_norm(const NodeSpec& spec) {
+    BatchNorm& node = make<BatchNorm>();
+    normalise(node, spec);
+    node.momentum = spec.momentum;
+    learn(node.mean, 1, value_.width, false);
+    learn(node.variance, 1, value_.width, false);
+    node.inverse = arena_.take(stride_of(value_.width));
+    node.normalised = matrix(value_.width);
+    connect(node, produce(value_.width, value_.has_gradient || spec.learned));
+  }
+
+  void add_layer_norm(const NodeSpec& spec) {
+    LayerNorm& node = make<LayerNorm>();
+    normalise(node, spec);
+    node.inverse = arena_.take(batch_);
+    node.normalised = matrix(value_.width);
+    connect(node, produce(value_.width, value_.has_gradient || spec.learned));
+  }
+
+  void add_branch() {
+    make<Branch>();
+    value_.exclusive = false;
+    open_.push_back({network_.nodes.size() - 1, value_});
+  }
+
+  void add_join(const NodeSpec& spec) {
+    Join& node = make<Join>();
+    const auto [branch, start] = open_.back();
+    open_.pop_back();
+    std::get<Branch>(network_.nodes[branch]).join = &node;
+    node.width = value_.width;
+    node.threshold = threshold_of(spec.probability);
+    node.keep_scale = keep_scale(spec.probability);
+    node.purpose = spec.purpose;
+    node.scale = arena_.take(batch_);
+    Value out = produce(value_.width, value_.has_gradient || start.has_gradient);
+    out.exclusive = false;
+    node.f = value_.data;
+    node.df = value_.gradient;
+    value_ = start;
+    connect(node, out);
+  }
+
+  template <class T>
+  T& make() {
+    return std::get<T>(network_.nodes.emplace_back(T{}));
+  }
+
+  // What batch and layer normalisation have in common.
+  template <class T>
+  void normalise(T& node, const NodeSpec& spec) {
+    node.width = value_.width;
+    node.eps = spec.eps;
+    node.first_parameter = next_parameter();
+    if (!spec.learned) return;
+    learn(node.gamma, 1, value_.width, false);
+    learn(node.beta, 1, value_.width, false);
+  }
+
+  // From the value so far through the node to `out`, and back.
+  template <class T>
+  void connect(T& node, const Value& out) {
+    node.x = value_.data;
+    node.dx = value_.gradient;
+    node.y = out.data;
+    node.dy = out.gradient;
+    value_ = out;
+  }
+
+  Value produce(int width, bool has_gradient) {
+    Value made{width, matrix(width), {}, has_gradient, true};
+    if (has_gradient) made.gradient = matrix(width);
+    return made;
+  }
+
+  Matrix matrix(int columns) {
+    const size_t stride = stride_of(columns);
+    return {arena_.take(stride * batch_), stride};
+  }
+
+  int next_parameter() const { return static_cast<int>(network_.parameters.size()); }
+
+  // matrix: the weights of a linear layer, whose gradient need not be in memory.
+  void learn(Parameter& p, int rows, int columns, bool matrix) {
+    p.rows = rows;
+    p.columns = columns;
+    p.value.stride = stride_of(columns);
+    // Vectors of the last rows may reach past the end: a margin of zeros lies behind.
+    const size_t floats = p.value.stride * rows;
+    p.value.data = arena_.take(floats + (matrix ? 64 * p.value.stride : 0));
+    if (kept_.first_moment) p.first_moment = arena_.take(floats);
+    if (kept_.second_moment) p.second_moment = arena_.take(floats);
+    if (kept_.ema) p.ema = arena_.take(floats);
+    if (kept_.gradient || !matrix) p.gradient = arena_.take(floats);
+    network_.parameters.push_back(&p);
+  }
+
+  struct Open {
+    size_t branch;  // its place among the nodes
+    Value start;
+  };
+
+  Network& network_;
+  Arena& arena_;
+  int batch_;
+  Kept kept_;
+  Value value_;             // what the node to come reads
+  std::vector<Open> open_;  // residual blocks that have not ended
+};
+
+Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, const Kept& kept) {
+  Builder(*this, features, batch, kept).build(specs);
+  arena_.allocate();
+  Builder(*this, features, batch, kept).build(specs);
 }
 
 namespace {
 
-float* memory_of(const Parameter& p, int what) {
-  return what == 0 ? p.value.data : what == 1 ? p.first : what == 2 ? p.second : p.average;
+float* memory_of(const Parameter& p, Slot slot) {
+  switch (slot) {
+    case Slot::kFirstMoment:
+      return p.first_moment;
+    case Slot::kSecondMoment:
+      return p.second_moment;
+    case Slot::kEma:
+      return p.ema;
+    default:
+      return p.value.data;
+  }
 }
 
 }  // namespace
 
-void Network::write(int parameter, int what, const float* values) {
+void Network::write(int parameter, Slot slot, const float* values) {
   const Parameter& p = *parameters[parameter];
-  float* to = memory_of(p, what);
+  float* to = memory_of(p, slot);
   for (int k = 0; k < p.rows; ++k) {
     for (int n = 0; n < p.columns; ++n) to[k * p.value.stride + n] = values[size_t(n) * p.rows + k];
   }
-  if (what != 0) return;
+  if (slot != Slot::kValue) return;
   for (Node& node : nodes) {
     Linear* linear = std::get_if<Linear>(&node);
     if (!linear || &linear->weight != &p || !linear->transpose.data) continue;
@@ -226,9 +275,9 @@ void Network::write(int parameter, int what, const float* values) {
   }
 }
 
-void Network::read(int parameter, int what, float* values) const {
+void Network::read(int parameter, Slot slot, float* values) const {
   const Parameter& p = *parameters[parameter];
-  const float* from = memory_of(p, what);
+  const float* from = memory_of(p, slot);
   for (int k = 0; k < p.rows; ++k) {
     for (int n = 0; n < p.columns; ++n) values[size_t(n) * p.rows + k] = from[k * p.value.stride + n];
   }

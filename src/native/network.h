@@ -1,4 +1,10 @@
 // A net as a list of nodes over one block of memory: what one minibatch passes through.
+//
+// Every matrix lies in the network's arena, row by row, each row on 64 bytes and padded with zeros to a
+// whole number of vectors. Activations are (batch, width), one row for a row of the minibatch; weights are
+// (in, out), the transpose of PyTorch's, so that what a step adds to row k comes from input k alone. Where
+// a gradient flows back through a linear layer, W^T is kept beside W and moved with it. Nodes point at
+// each other's memory and at each other, so a network is never copied.
 
 #pragma once
 
@@ -11,16 +17,17 @@
 
 namespace steepest {
 
-// What a node of a plan is, before it has memory. Fields that a kind does not have are not read.
+// What a node is, before it has memory. Fields that its kind does not have are not read.
 struct NodeSpec {
   enum class Kind : int { kLinear, kActivate, kDropout, kBatchNorm, kLayerNorm, kBranch, kJoin };
   Kind kind;
-  int in, out;
+  int inputs, outputs;  // of a linear layer
   Activation activation;
-  double number;     // LeakyReLU's slope; the probability of dropout and stochastic depth; eps
-  double momentum;   // of batch norm's running statistics
-  bool learned;      // whether there is a bias, or gamma and beta
-  uint32_t purpose;  // of the random numbers
+  float slope;          // of LeakyReLU
+  double probability;   // of dropout and stochastic depth
+  float eps, momentum;  // of a normalisation; of batch norm's running statistics
+  bool learned;         // whether there is a bias, or gamma and beta
+  uint32_t purpose;     // of the random numbers: stream << 8 | purpose
 };
 
 // The beginning of the residual block that ends at `join`.
@@ -30,14 +37,18 @@ struct Branch {
 
 using Node = std::variant<Linear, Activate, Dropout, BatchNorm, LayerNorm, Branch, Join>;
 
-// What the optimizer keeps.
+// What is kept of a parameter.
+enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
+
+// Which memory a parameter has beside its value.
 struct Kept {
-  bool first, second, average, gradient;
+  bool first_moment, second_moment, ema, gradient;
 };
 
 class Network {
  public:
   Network(const std::vector<NodeSpec>&, int features, int batch, const Kept&);
+  Network(const Network&) = delete;
 
   // What the statistics of a linear layer look at: its activation's values, or its own.
   struct Watched {
@@ -49,20 +60,16 @@ class Network {
   Matrix inputs;  // (batch, features)
   std::vector<Node> nodes;
   std::vector<Parameter*> parameters;  // in the order of the nodes; batch norm's running ones too
-  std::vector<Watched> watched;
+  std::vector<Watched> watched;        // one for each linear layer, in order
   Matrix logits, logits_gradient;
   int classes;
 
   // PyTorch's layout: (out, in), or a vector.
-  void write(int parameter, int what, const float* values);
-  void read(int parameter, int what, float* values) const;
+  void write(int parameter, Slot, const float* values);
+  void read(int parameter, Slot, float* values) const;
 
  private:
-  struct Value;
-  void build(const std::vector<NodeSpec>&, int features, int batch, const Kept&);
-  Matrix matrix(int columns, int batch);
-  void learn(Parameter&, int rows, int columns, bool matrix, const Kept&);
-
+  class Builder;
   Arena arena_;
 };
 

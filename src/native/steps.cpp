@@ -22,9 +22,9 @@ Overloaded(F...) -> Overloaded<F...>;
 
 }  // namespace
 
-Trainer::Step Trainer::describe(int64_t number, const Steps& steps, int64_t i, bool statistics) const {
-  const int64_t place = number % steps_per_epoch_, size = settings_.batch_size;
-  const int64_t samples = int64_t(data_.samples), window = settings_.accumulate;
+Trainer::Step Trainer::step_at(int64_t number, const Steps& steps, int64_t i, bool statistics) const {
+  const int64_t place = number % steps_per_epoch_, size = settings_.order.batch_size;
+  const int64_t samples = int64_t(data_.samples), window = settings_.optimizer.accumulate;
   Step step{};
   step.first = place * size;
   step.batch = int(std::min(size, samples - step.first));
@@ -45,9 +45,9 @@ Trainer::Step Trainer::describe(int64_t number, const Steps& steps, int64_t i, b
   // The mean of an update's losses weighs its rows by class; mixing swaps rows within a minibatch, so
   // the sum of the weights is that of the rows' own classes.
   const auto weight_of = [&](int64_t begin, int64_t end) {
-    if (settings_.normalisers.empty()) return double(end - begin);
+    if (settings_.loss.normalisers.empty()) return double(end - begin);
     double sum = 0;
-    for (int64_t at = begin; at < end; ++at) sum += settings_.normalisers[data_.targets[order_[at]]];
+    for (int64_t at = begin; at < end; ++at) sum += settings_.loss.normalisers[data_.targets[order_[at]]];
     return sum;
   };
   const int64_t begin = place / window * window * size;
@@ -72,12 +72,12 @@ void Trainer::take_step(const Step& step, int thread, Barrier& barrier) {
 void Trainer::prepare(const Step& step, int thread, int begin, int end) {
   for (int m = begin; m < end; ++m) {
     float* x = network_.inputs.row(m);
-    prefetch(step.first + m + settings_.batch_size);
+    prefetch(step.first + m + settings_.order.batch_size);
     input(step, m, x);
     targets_[m] = second_targets_[m] = target(step.first + m);
     if (step.mixed) {  // with the next row: the order is random already
       const int partner = (m + 1) % step.batch;
-      float* other = other_[thread].data();
+      float* other = partners_[thread].data();
       input(step, partner, other);
       second_targets_[m] = target(step.first + partner);
       if (step.boxed) {
@@ -97,7 +97,7 @@ int64_t Trainer::target(int64_t place) const {
 
 void Trainer::input(const Step& step, int m, float* x) const {
   kernels_.gather(data_.source, data_.row(order_[step.first + m]), x);
-  augment(settings_.augmentation, kernels_, settings_.seed, step.number, m, x);
+  augment(settings_.augmentation, kernels_, settings_.order.seed, step.number, m, x);
 }
 
 // Brings the row of a step to come into the cache: rows lie anywhere in memory.
@@ -112,42 +112,44 @@ void Trainer::prefetch(int64_t place) const {
 
 void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier& barrier) {
   for (const Node& node : network_.nodes) {
-    std::visit(Overloaded{
-                   [&](const Linear& layer) {
+    std::visit(
+        Overloaded{
+            [&](const Linear& layer) {
       if (sparse_ && &node == &network_.nodes.front()) {
         kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
       } else {
         kernels_.linear(layer, begin, end);
       }
     },
-                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
-                   [&](const Dropout& layer) { kernels_.dropout(layer, settings_.seed, step.number, begin, end); },
-                   [&](const BatchNorm& layer) {
+            [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+            [&](const Dropout& layer) { kernels_.dropout(layer, settings_.order.seed, step.number, begin, end); },
+            [&](const BatchNorm& layer) {
       barrier.wait();
       const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
       kernels_.batch_norm(layer, step.batch, first, last);
       barrier.wait();
     },
-                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
-                   [](const Branch&) {},
-                   [&](const Join& layer) { kernels_.join(layer, settings_.seed, step.number, begin, end); },
-               },
-               node);
+            [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
+            [](const Branch&) {},
+            [&](const Join& layer) { kernels_.join(layer, settings_.order.seed, step.number, begin, end); },
+        },
+        node);
   }
-  const Loss loss{settings_.binary ? 2 : network_.classes,
+  const LossSettings& settings = settings_.loss;
+  const Loss loss{settings.binary ? 2 : network_.classes,
                   data_.labels,
-                  settings_.positive,
+                  settings.pos_weight,
                   targets_.data(),
                   second_targets_.data(),
                   step.share,
-                  settings_.smoothing,
-                  settings_.class_weights.empty() ? nullptr : settings_.class_weights.data(),
-                  settings_.class_weight_sum,
+                  settings.label_smoothing,
+                  settings.class_weights.empty() ? nullptr : settings.class_weights.data(),
+                  settings.class_weight_sum,
                   step.scale,
                   step.loss_scale};
-  const auto compute = data_.labels       ? kernels_.label_loss
-                       : settings_.binary ? kernels_.sigmoid_loss
-                                          : kernels_.softmax_loss;
+  const auto compute = data_.labels      ? kernels_.label_loss
+                       : settings.binary ? kernels_.sigmoid_loss
+                                         : kernels_.softmax_loss;
   compute(loss, network_.logits, network_.logits_gradient, begin, end, losses_.data(), correct_.data());
 }
 
@@ -182,67 +184,68 @@ static void sum_squares(const Parameter& p, int begin, int end, RowSums* sums) {
   }
 }
 
-// Calls f(node, index of its first parameter, index of the linear layer) for what is learned.
+// Calls f(node) for the nodes that have parameters.
 template <class F>
-static void for_learned(const std::vector<Node>& nodes, F f) {
-  int parameter = 0, linear = 0;
-  for (const Node& node : nodes) {
-    std::visit(Overloaded{
-                   [&](const Linear& layer) {
-      f(layer, parameter, linear++);
-      parameter += layer.bias.value.data ? 2 : 1;
-    },
-                   [&](const BatchNorm& layer) {
-      f(layer, parameter, linear);
-      parameter += layer.gamma.value.data ? 4 : 2;
-    },
-                   [&](const LayerNorm& layer) {
-      f(layer, parameter, linear);
-      parameter += layer.gamma.value.data ? 2 : 0;
-    },
-                   [](const auto&) {},
-               },
-               node);
-  }
+static void for_learned(const std::vector<Node>& nodes, const F& f) {
+  for (const Node& node : nodes) std::visit(Overloaded{f, [](const auto&) {}}, node);
+}
+
+// The rows of a linear layer's weights that are this thread's.
+std::pair<int, int> Trainer::rows_of(const Linear& layer, int thread) const {
+  if (!reads_inputs(layer)) return share(layer.in, thread, threads_, 16);
+  return {first_rows_[thread], first_rows_[thread + 1]};
+}
+
+// Which of its inputs are not zero, null where that is not known.
+const uint64_t* Trainer::bits_of(const Linear& layer) const {
+  return sparse_ && reads_inputs(layer) ? bits_.data() : nullptr;
+}
+
+bool Trainer::reads_inputs(const Linear& layer) const {
+  return layer.index == 0 && layer.x.data == network_.inputs.data;
 }
 
 void Trainer::update(const Step& step, int thread, Barrier& barrier) {
-  if (unfused_) {
+  if (whole_gradient_) {
     collect(step, thread);
     barrier.wait();
   }
-  const float scale = unfused_ && step.closes ? clipping(step) : 1.0f;
+  const float scale = whole_gradient_ && step.closes ? clipping(step) : 1.0f;
   const bool moves = step.closes;
+  const auto move = [&](const Parameter& p, int parameter) {
+    kernels_.finish_vector(p, update_of(step, parameter, scale));
+  };
+  // Vectors are small: one thread moves all those of a node.
+  const auto others = [&](int parameter) { return parameter % threads_ != thread; };
   for_learned(network_.nodes, Overloaded{
-                                  [&](const Linear& layer, int parameter, int linear) {
-    const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
-    const auto [begin, end] =
-        first ? std::pair(first_rows_[thread], first_rows_[thread + 1]) : share(layer.in, thread, threads_, 16);
-    RowSums* sums = step.statistics ? sums_[linear].data() : nullptr;
+                                  [&](const Linear& layer) {
+    const int parameter = layer.first_parameter;
+    const auto [begin, end] = rows_of(layer, thread);
+    RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
     const Update u = update_of(step, parameter, scale);
-    if (!unfused_) {
-      const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+    if (!whole_gradient_) {
+      const uint64_t* bits = bits_of(layer);
       kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
     } else if (moves) {
       kernels_.finish(layer, u, begin, end, sums);
     } else if (sums) {
       sum_squares(layer.weight, begin, end, sums);
     }
-    if (parameter % threads_ != thread || !layer.bias.value.data) return;
-    if (!unfused_) kernels_.collect_bias(layer, step.batch, false);
-    if (moves) kernels_.finish_vector(layer.bias, update_of(step, parameter + 1, scale));
+    if (others(parameter) || !layer.bias.value.data) return;
+    if (!whole_gradient_) kernels_.collect_bias(layer, step.batch, false);
+    if (moves) move(layer.bias, parameter + 1);
   },
-                                  [&](const BatchNorm& layer, int parameter, int) {
-    if (parameter % threads_ != thread || !layer.gamma.value.data || !moves) return;
-    kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
-    kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+                                  [&](const BatchNorm& layer) {
+    if (others(layer.first_parameter) || !layer.gamma.value.data || !moves) return;
+    move(layer.gamma, layer.first_parameter);
+    move(layer.beta, layer.first_parameter + 1);
   },
-                                  [&](const LayerNorm& layer, int parameter, int) {
-    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
-    if (!unfused_) kernels_.collect_layer_norm(layer, step.batch, false);
+                                  [&](const LayerNorm& layer) {
+    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
+    if (!whole_gradient_) kernels_.collect_layer_norm(layer, step.batch, false);
     if (!moves) return;
-    kernels_.finish_vector(layer.gamma, update_of(step, parameter, scale));
-    kernels_.finish_vector(layer.beta, update_of(step, parameter + 1, scale));
+    move(layer.gamma, layer.first_parameter);
+    move(layer.beta, layer.first_parameter + 1);
   },
                               });
   if (thread != 0) return;
@@ -257,71 +260,70 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
 // Gradients into memory, and the squares of their norms where they are to be clipped.
 void Trainer::collect(const Step& step, int thread) {
   const bool add = !step.opens;
-  const auto norms = [&](int parameter) {
-    const bool wanted = step.closes && std::isfinite(settings_.clip_norm);
-    return wanted ? norms_[parameter].data() : nullptr;
-  };
+  const bool clips = step.closes && std::isfinite(settings_.optimizer.clip_norm);
+  const auto norms = [&](int parameter) { return clips ? square_norms_[parameter].data() : nullptr; };
   const auto vector_norm = [&](const Parameter& p, int parameter) {
     if (double* norm = norms(parameter)) *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
   };
-  for_learned(network_.nodes,
-              Overloaded{
-                  [&](const Linear& layer, int parameter, int linear) {
-    const bool first = linear == 0 && &layer.x.data[0] == network_.inputs.data;
-    const auto [begin, end] =
-        first ? std::pair(first_rows_[thread], first_rows_[thread + 1]) : share(layer.in, thread, threads_, 16);
-    const uint64_t* bits = first && sparse_ ? bits_.data() : nullptr;
+  const auto others = [&](int parameter) { return parameter % threads_ != thread; };
+  for_learned(network_.nodes, Overloaded{
+                                  [&](const Linear& layer) {
+    const int parameter = layer.first_parameter;
+    const auto [begin, end] = rows_of(layer, thread);
+    const uint64_t* bits = bits_of(layer);
     if (double* norm = norms(parameter)) std::fill(norm + begin, norm + end, 0.0);
     kernels_.collect(layer, bits, step.batch, update_of(step, parameter, 1.0f), add, begin, end, norms(parameter),
                      bits ? scratch_[thread] : nullptr);
-    if (parameter % threads_ != thread || !layer.bias.value.data) return;
+    if (others(parameter) || !layer.bias.value.data) return;
     kernels_.collect_bias(layer, step.batch, add);
     vector_norm(layer.bias, parameter + 1);
   },
-                  [&](const BatchNorm& layer, int parameter, int) {  // its gradients are there already
-    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
-    vector_norm(layer.gamma, parameter);
-    vector_norm(layer.beta, parameter + 1);
+                                  [&](const BatchNorm& layer) {  // its gradients are there already
+    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
+    vector_norm(layer.gamma, layer.first_parameter);
+    vector_norm(layer.beta, layer.first_parameter + 1);
   },
-                  [&](const LayerNorm& layer, int parameter, int) {
-    if (parameter % threads_ != thread || !layer.gamma.value.data) return;
+                                  [&](const LayerNorm& layer) {
+    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
     kernels_.collect_layer_norm(layer, step.batch, add);
-    vector_norm(layer.gamma, parameter);
-    vector_norm(layer.beta, parameter + 1);
+    vector_norm(layer.gamma, layer.first_parameter);
+    vector_norm(layer.beta, layer.first_parameter + 1);
   },
-              });
+                              });
 }
 
 // The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
 float Trainer::clipping(const Step&) const {
-  if (!std::isfinite(settings_.clip_norm)) return 1.0f;
+  const float clip_norm = settings_.optimizer.clip_norm;
+  if (!std::isfinite(clip_norm)) return 1.0f;
   double squares = 0;
-  for (const std::vector<double>& rows : norms_) {
+  for (const std::vector<double>& rows : square_norms_) {
     for (const double square : rows) squares += square;
   }
-  return std::min(1.0f, settings_.clip_norm / (float(std::sqrt(squares)) + 1e-6f));
+  return std::min(1.0f, clip_norm / (float(std::sqrt(squares)) + 1e-6f));
 }
 
 Update Trainer::update_of(const Step& step, int parameter, float scale) const {
-  const ParameterSettings& own = settings_.parameters[parameter];
+  const OptimizerSettings& settings = settings_.optimizer;
+  const ParameterSettings& own = settings.parameters[parameter];
   Update u{};
-  u.optimizer = settings_.optimizer;
+  u.optimizer = settings.kind;
   u.rate = step.rate * own.lr_scale;
-  u.momentum = settings_.momentum;
+  u.momentum = settings.momentum;
   u.weight_decay = own.weight_decay;
   u.l1 = own.l1;
   u.l2 = own.l2;
-  u.nesterov = settings_.nesterov;
-  u.beta2 = float(settings_.beta2);
-  u.rest1 = float(1 - settings_.beta1);
-  u.rest2 = float(1 - settings_.beta2);
-  u.eps = settings_.eps;
+  u.nesterov = settings.nesterov;
+  u.beta2 = float(settings.beta2);
+  u.one_minus_beta1 = float(1 - settings.beta1);
+  u.one_minus_beta2 = float(1 - settings.beta2);
+  u.eps = settings.eps;
   if (u.optimizer == Optimizer::kAdam || u.optimizer == Optimizer::kAdamW) {
-    u.correction1 = float(1 / (1 - std::pow(settings_.beta1, double(step.update))));
-    u.correction2 = float(1 / std::sqrt(1 - std::pow(settings_.beta2, double(step.update))));
+    u.correction1 = float(1 / (1 - std::pow(settings.beta1, double(step.update))));
+    u.correction2 = float(1 / std::sqrt(1 - std::pow(settings.beta2, double(step.update))));
   }
-  if (settings_.average != 0.0) u.average = step.averaged ? float(1 - settings_.average) : 1.0f;
-  u.clip_value = settings_.clip_value;
+  if (settings.ema != 0.0) u.ema_rate = step.averaged ? float(1 - settings.ema) : 1.0f;
+  u.clip_value = settings.clip_value;
   u.scale = scale;
   return u;
 }
@@ -343,20 +345,20 @@ std::vector<LayerSums> Trainer::statistics() const {
       total.change += row.change;
     }
     const double count = double(last_batch_) * layer->out;
-    double sum = 0, squares = 0, idle = 0;
+    double sum = 0, squares = 0, inactive = 0;
     for (int m = 0; m < last_batch_; ++m) {
       for (int n = 0; n < layer->out; ++n) {
         const float a = values.row(m)[n];
         sum += a;
         switch (activation) {
           case Activation::kTanh:
-            idle += a < -0.99f || a > 0.99f;
+            inactive += a < -0.99f || a > 0.99f;
             break;
           case Activation::kSigmoid:
-            idle += a < 0.01f || a > 0.99f;
+            inactive += a < 0.01f || a > 0.99f;
             break;
           default:
-            idle += a == 0.0f;
+            inactive += a == 0.0f;
         }
       }
     }
@@ -368,7 +370,7 @@ std::vector<LayerSums> Trainer::statistics() const {
       }
     }
     all.push_back({std::sqrt(total.weight), std::sqrt(total.gradient), std::sqrt(total.change), mean,
-                   std::sqrt(squares / count), idle / count});
+                   std::sqrt(squares / count), inactive / count});
   }
   return all;
 }

@@ -10,25 +10,31 @@
 namespace steepest {
 namespace {
 
-// Two barriers cost about a microsecond each; below this a second thread brings less than that.
+// Below so many operations a step runs on one thread: two barriers cost about a microsecond each, and
+// with less work a second thread brings less than that (measured on two cores, one run).
 constexpr double kFlopsWorthSharing = 1.5e6;
-// Above this share of values that are not zero, looking for zeros costs more than it saves.
+// Above this share of values that are not zero, looking for zeros costs more than it saves (measured).
 constexpr double kMostDense = 0.75;
+// What the scratch memory of the sparse kernels is for (kernels.h, `update`).
 constexpr int kMostSparseBatch = 1024;
 
 double flops_of_a_step(const Settings& settings) {
   double weights = 0;
   for (const NodeSpec& node : settings.nodes) {
-    if (node.kind == NodeSpec::Kind::kLinear) weights += double(node.in) * node.out;
+    if (node.kind == NodeSpec::Kind::kLinear) weights += double(node.inputs) * node.outputs;
   }
-  return 6 * weights * settings.batch_size;
+  return 6 * weights * settings.order.batch_size;
 }
 
-Kept kept_of(const Settings& settings) {
-  const bool adaptive = settings.optimizer != Optimizer::kSgd;
-  const bool adam = settings.optimizer == Optimizer::kAdam || settings.optimizer == Optimizer::kAdamW;
-  return {adam || settings.momentum != 0.0f, adaptive, settings.average != 0.0,
-          std::isfinite(settings.clip_norm) || settings.accumulate > 1};
+int threads_of(const Settings& settings) {
+  if (settings.threads == 0 && flops_of_a_step(settings) <= kFlopsWorthSharing) return 1;
+  const int wanted = settings.threads > 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
+  return std::min(wanted, std::max(1, settings.order.batch_size / 2));
+}
+
+Kept kept_of(const OptimizerSettings& settings) {
+  return {settings.keeps_first_moment(), settings.kind != Optimizer::kSgd, settings.ema != 0.0,
+          settings.keeps_gradient()};
 }
 
 }  // namespace
@@ -37,38 +43,34 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
     : settings_(settings),
       data_(data),
       kernels_(kernels),
+      network_(settings.nodes, data.source.features, settings.order.batch_size, kept_of(settings.optimizer)),
+      threads_(threads_of(settings)),
+      whole_gradient_(settings.optimizer.keeps_gradient()),
+      words_((data.source.features + 63) / 64),
       position_(position),
-      network_(settings.nodes, data.source.features, settings.batch_size, kept_of(settings)),
-      shuffle_(kernels, settings.seed,
-               settings.sampling.empty() ? settings.shuffle_purpose : settings.sample_purpose, data.samples,
-               settings.sampling) {
-  const int batch = settings_.batch_size;
+      shuffle_(kernels, settings.order.seed, settings.order.purpose, data.samples,
+               settings.order.cumulative_weights) {
+  const int batch = settings_.order.batch_size;
   steps_per_epoch_ = (int64_t(data.samples) + batch - 1) / batch;
-  unfused_ = kept_of(settings_).gradient;
-  words_ = (data.source.features + 63) / 64;
-  const int wanted = settings_.threads > 0 ? settings_.threads : std::max(1u, std::thread::hardware_concurrency());
-  threads_ = settings_.threads > 0 || flops_of_a_step(settings_) > kFlopsWorthSharing
-                 ? std::min(wanted, std::max(1, batch / 2))
-                 : 1;
-  const Linear* first = std::get_if<Linear>(&network_.nodes.front());
+  const bool linear_first = std::holds_alternative<Linear>(network_.nodes.front());
   const std::vector<double> found = densities(data_, kernels_, network_.inputs.stride);
   double filled = std::accumulate(found.begin(), found.end(), 0.0) / double(found.size());
-  if (settings_.mixes) filled = 1 - (1 - filled) * (1 - filled);
-  sparse_ = first && batch <= kMostSparseBatch && filled < kMostDense;
+  if (settings_.augmentation.mixes) filled = 1 - (1 - filled) * (1 - filled);
+  sparse_ = linear_first && batch <= kMostSparseBatch && filled < kMostDense;
+  const Kept kept = kept_of(settings_.optimizer);
+  const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
-  const Kept kept = kept_of(settings_);
-  const int matrices = 1 + kept.first + kept.second + kept.average + kept.gradient;
   first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_, matrices);
   targets_.resize(batch);
   second_targets_.resize(batch);
   losses_.resize(batch);
   correct_.resize(batch);
   sums_.resize(network_.watched.size());
-  norms_.resize(network_.parameters.size());
-  for (size_t i = 0; std::isfinite(settings_.clip_norm) && i < norms_.size(); ++i) {
-    norms_[i].resize(network_.parameters[i]->rows);
+  square_norms_.resize(network_.parameters.size());
+  for (size_t i = 0; std::isfinite(settings_.optimizer.clip_norm) && i < square_norms_.size(); ++i) {
+    square_norms_[i].resize(network_.parameters[i]->rows);
   }
-  if (settings_.mixes) other_.assign(threads_, std::vector<float>(network_.inputs.stride + 16));
+  if (settings_.augmentation.mixes) partners_.assign(threads_, std::vector<float>(network_.inputs.stride + 16));
   if (!sparse_) return;
   bits_.resize(size_t(batch) * words_);
   const size_t bytes = 4 * size_t(batch / 32 + 1) * (data.source.features + 32);
@@ -106,7 +108,7 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
     const auto run = [&](int thread) {
       int64_t made = 0;
       for (int64_t i = 0; i < now; ++i) {
-        Step step = describe(position_.step + i, steps, done + i, measure && i == now - 1);
+        Step step = step_at(position_.step + i, steps, done + i, measure && i == now - 1);
         step.update = position_.updates + made + 1;
         step.averaged = position_.averaged || made > 0;
         take_step(step, thread, barrier);

@@ -1,9 +1,23 @@
 // One training: the loop over steps, which allocates nothing.
+//
+// The life of a trainer. Its constructor takes settings and data, gives the network its memory, decides how
+// many threads work and whether zero inputs are skipped, and makes every buffer that a step needs. The
+// caller writes the parameters and, if a training goes on, what the optimizer kept of them. `advance` then
+// takes steps, any number of times: it starts the threads for at most an epoch at a time, and in between
+// `set_orders` may say in which order the rows of the epochs to come are taken. Parameters are read between
+// two calls of `advance`. Only one thread may use a trainer at a time; several trainers know nothing of
+// each other.
+//
+// Invariants. A step is a function of the settings, the data, the parameters and the step's number: not of
+// how many steps a call takes, nor of the number of threads. `position_` changes only in `advance`, between
+// two epochs or calls. The data are borrowed and must stay as they are.
 
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "augment.h"
@@ -15,41 +29,59 @@
 
 namespace steepest {
 
+struct LossSettings {
+  bool binary = false;
+  float pos_weight = 1.0f;           // factor of the loss of labels that are 1
+  float label_smoothing = 0.0f;      // share of a target spread over all classes
+  std::vector<float> class_weights;  // of the loss, padded; empty for 1
+  float class_weight_sum = 0.0f;
+  std::vector<float> normalisers;  // what a row of each class counts in the mean; empty for 1
+};
+
 struct ParameterSettings {
-  float lr_scale, weight_decay, l1, l2;
+  float lr_scale = 1.0f, weight_decay = 0.0f, l1 = 0.0f, l2 = 0.0f;
+};
+
+struct OptimizerSettings {
+  Optimizer kind = Optimizer::kSgd;
+  float momentum = 0.0f;
+  bool nesterov = false;
+  double beta1 = 0.9, beta2 = 0.999;  // beta2: RMSprop's decay, too
+  float eps = 1e-8f;
+  float clip_norm = INFINITY, clip_value = INFINITY;
+  int accumulate = 1;                         // minibatches of an update
+  double ema = 0.0;                           // decay of the moving average of the weights, 0 for none
+  std::vector<ParameterSettings> parameters;  // one for each of the network's
+
+  bool keeps_first_moment() const {
+    return kind == Optimizer::kAdam || kind == Optimizer::kAdamW || momentum != 0.0f;
+  }
+  // Whether gradients must be whole before they are used, so that a step takes two passes over them.
+  bool keeps_gradient() const { return std::isfinite(clip_norm) || accumulate > 1; }
+};
+
+// Which rows a step takes. An order is a function of (seed, purpose, epoch).
+struct OrderSettings {
+  int batch_size = 1;
+  uint64_t seed = 0;
+  uint32_t purpose = 0;                    // of the random numbers
+  std::vector<double> cumulative_weights;  // rows are drawn by them; empty: each row once
 };
 
 struct Settings {
   std::vector<NodeSpec> nodes;
-  bool binary;
-  float positive;  // factor of the loss of labels that are 1
-  int batch_size;
-  uint64_t seed;
-  uint32_t shuffle_purpose, sample_purpose;
-  Optimizer optimizer;
-  float momentum;
-  bool nesterov;
-  double beta1, beta2;
-  float eps;
-  float clip_norm, clip_value;  // infinity for none
-  int accumulate;
-  double average;  // decay of the average of the weights, 0 for none
-  float smoothing;
-  std::vector<ParameterSettings> parameters;  // one for each of the network's
-  std::vector<float> class_weights;           // of the loss, padded; empty for 1
-  float class_weight_sum;
-  std::vector<float> normalisers;  // what a row of each class counts in the mean
-  std::vector<double> sampling;    // cumulative weights of the rows; empty: each row once
+  LossSettings loss;
+  OptimizerSettings optimizer;
+  OrderSettings order;
   Augmentation augmentation;
-  bool mixes;   // whether steps may mix two rows
-  int threads;  // 0: as many as the work is worth
+  int threads = 0;  // 0: as many as the work is worth
 };
 
 // Where a training is, beside its parameters.
 struct Position {
   int64_t step;     // minibatches done
   int64_t updates;  // updates done
-  bool averaged;    // whether the averages hold anything
+  bool averaged;    // whether the moving averages hold anything
 };
 
 // What differs from step to step. shares: null where no step mixes rows. boxes: null for mixup, else four
@@ -62,7 +94,8 @@ struct Steps {
 };
 
 struct LayerSums {
-  double weight_norm, gradient_norm, change_norm, activation_mean, activation_std, idle;
+  double weight_norm, gradient_norm, change_norm, activation_mean, activation_std;
+  double inactive;  // share of the activations that are 0, or within 1 % of a bound
 };
 
 struct Result {
@@ -99,10 +132,10 @@ class Trainer {
     float scale, loss_scale;  // 1 over the rows' weights: of the whole update, of this minibatch
     bool opens, closes;       // whether it begins, and ends, the minibatches of an update
     int64_t update;           // number of the update, from 1
-    bool averaged;            // whether the averages hold anything
+    bool averaged;            // whether the moving averages hold anything
     bool statistics;
   };
-  Step describe(int64_t step, const Steps&, int64_t i, bool statistics) const;
+  Step step_at(int64_t number, const Steps&, int64_t i, bool statistics) const;
   void take_step(const Step&, int thread, Barrier&);
   void prepare(const Step&, int thread, int begin, int end);
   void input(const Step&, int m, float* x) const;
@@ -112,33 +145,49 @@ class Trainer {
   void back(const Step&, int thread, int begin, int end, Barrier&);
   void update(const Step&, int thread, Barrier&);
   void collect(const Step&, int thread);
+  std::pair<int, int> rows_of(const Linear&, int thread) const;
+  const uint64_t* bits_of(const Linear&) const;
+  bool reads_inputs(const Linear&) const;
   Update update_of(const Step&, int parameter, float scale) const;
   float clipping(const Step&) const;
   void start_measuring(bool statistics);
   std::vector<LayerSums> statistics() const;
 
-  Settings settings_;
-  Data data_;
+  // For life: set by the constructor.
+  const Settings settings_;
+  const Data data_;
   const Kernels& kernels_;
-  Position position_;
   Network network_;
-  Shuffle shuffle_;
-  const uint32_t* order_ = nullptr;
-  std::vector<uint32_t> orders_;  // empty: by shuffle_
-  int64_t first_order_ = 0;       // the epoch that the first of them is for
-  int64_t steps_per_epoch_, epoch_ = -1;
-  int words_, threads_, last_batch_ = 0;
-  bool sparse_, unfused_;
+  int64_t steps_per_epoch_;
+  int threads_;
+  bool sparse_;                  // whether layer 1 skips zero inputs, by their bits
+  bool whole_gradient_;          // whether gradients are whole in memory before they are used
+  int words_;                    // of 64 bits, for the inputs of a row
   std::vector<int> first_rows_;  // where each thread's rows of the first layer's weights begin
-  std::vector<uint64_t> bits_;
-  std::vector<void*> scratch_;
-  std::vector<std::vector<float>> other_;  // each thread's row to mix with
+
+  // For a run: they change between two epochs or calls.
+  Position position_;
+  Shuffle shuffle_;
+  std::vector<uint32_t> orders_;  // of some epochs, given by set_orders; empty: by shuffle_
+  int64_t first_order_ = 0;       // the epoch that the first of them is for
+
+  // For an epoch.
+  int64_t epoch_ = -1;
+  const uint32_t* order_ = nullptr;  // its rows, in the memory of shuffle_ or orders_
+
+  // For a call of `advance`.
+  Result result_;
+  int last_batch_ = 0;  // rows of the last minibatch, for the statistics
+
+  // For a step: memory that each step overwrites, of each row of the minibatch or of each thread.
   std::vector<int64_t> targets_, second_targets_;
   std::vector<float> losses_;
   std::vector<int32_t> correct_;
-  std::vector<std::vector<RowSums>> sums_;  // of each linear layer, for each row of W
-  std::vector<std::vector<double>> norms_;  // of each parameter, for each row: squares of the gradient
-  Result result_;
+  std::vector<uint64_t> bits_;                     // (batch, words_): which inputs are not zero
+  std::vector<std::vector<float>> partners_;       // of each thread: the row that is mixed in
+  std::vector<void*> scratch_;                     // of each thread, for the sparse kernels
+  std::vector<std::vector<RowSums>> sums_;         // of each linear layer, for each row of W
+  std::vector<std::vector<double>> square_norms_;  // of each parameter's gradient, for each row
 };
 
 }  // namespace steepest

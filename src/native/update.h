@@ -17,10 +17,10 @@ INLINE Vec penalised(const Update& u, Vec g, Vec w) {
 // Moves `vectors` vectors of weights that lie `at` floats behind the beginning of the parameter, by their
 // gradients g. One function for each optimizer, with and without what may be added, so that its
 // loop has no branches.
-template <Optimizer kind, bool kExtras, bool kAverage>
+template <Optimizer kind, bool kExtras, bool kEma>
 static void move_row(const Parameter& p, const Update& u, size_t at, const float* gradient, int vectors) {
-  float *weights = p.value.data + at, *first = p.first + at, *second = p.second + at;
-  const bool moving = p.first != nullptr;
+  float *weights = p.value.data + at, *first = p.first_moment + at, *second = p.second_moment + at;
+  const bool moving = p.first_moment != nullptr;
   for (int n = 0; n < vectors * W; n += W) {
     const Vec w = load(weights + n);
     Vec g = load(gradient + n);
@@ -42,7 +42,7 @@ static void move_row(const Parameter& p, const Update& u, size_t at, const float
       }
       now -= u.rate * g;
     } else if constexpr (kind == Optimizer::kRmsprop) {
-      const Vec square = u.beta2 * load(second + n) + u.rest2 * g * g;
+      const Vec square = u.beta2 * load(second + n) + u.one_minus_beta2 * g * g;
       store(second + n, square);
       Vec step = g / (square_root(square) + u.eps);
       if (moving) {
@@ -52,16 +52,16 @@ static void move_row(const Parameter& p, const Update& u, size_t at, const float
       now -= u.rate * step;
     } else {
       const Vec old = load(first + n);
-      const Vec mean = old + u.rest1 * (g - old);
-      const Vec square = u.beta2 * load(second + n) + u.rest2 * g * g;
+      const Vec mean = old + u.one_minus_beta1 * (g - old);
+      const Vec square = u.beta2 * load(second + n) + u.one_minus_beta2 * g * g;
       store(first + n, mean);
       store(second + n, square);
       now -= u.rate * u.correction1 * mean / (square_root(square) * u.correction2 + u.eps);
     }
     store(weights + n, now);
-    if constexpr (kAverage) {
-      float* average = p.average + at + n;
-      store(average, load(average) + u.average * (now - load(average)));
+    if constexpr (kEma) {
+      float* ema = p.ema + at + n;
+      store(ema, load(ema) + u.ema_rate * (now - load(ema)));
     }
   }
 }
@@ -69,23 +69,23 @@ static void move_row(const Parameter& p, const Update& u, size_t at, const float
 using MoveRow = void (*)(const Parameter&, const Update&, size_t, const float*, int);
 
 template <Optimizer kind>
-INLINE MoveRow choose_move(bool extras, bool average) {
-  if (extras) return average ? move_row<kind, true, true> : move_row<kind, true, false>;
-  return average ? move_row<kind, false, true> : move_row<kind, false, false>;
+INLINE MoveRow choose_move(bool extras, bool ema) {
+  if (extras) return ema ? move_row<kind, true, true> : move_row<kind, true, false>;
+  return ema ? move_row<kind, false, true> : move_row<kind, false, false>;
 }
 
 INLINE MoveRow choose_move(const Update& u) {
   const bool extras = u.l1 != 0.0f || u.l2 != 0.0f || u.scale != 1.0f || u.clip_value < __builtin_huge_valf();
-  const bool average = u.average != 0.0f;
+  const bool ema = u.ema_rate != 0.0f;
   switch (u.optimizer) {
     case Optimizer::kAdam:
-      return choose_move<Optimizer::kAdam>(extras, average);
+      return choose_move<Optimizer::kAdam>(extras, ema);
     case Optimizer::kAdamW:
-      return choose_move<Optimizer::kAdamW>(extras, average);
+      return choose_move<Optimizer::kAdamW>(extras, ema);
     case Optimizer::kRmsprop:
-      return choose_move<Optimizer::kRmsprop>(extras, average);
+      return choose_move<Optimizer::kRmsprop>(extras, ema);
     default:
-      return choose_move<Optimizer::kSgd>(extras, average);
+      return choose_move<Optimizer::kSgd>(extras, ema);
   }
 }
 
@@ -96,9 +96,9 @@ INLINE void prefetch_row(const Parameter& p, int k, int column) {
 #pragma GCC unroll 8
   for (int j = 0; j < N; ++j) {
     __builtin_prefetch(p.value.data + at + j * W, 1);
-    if (p.first) __builtin_prefetch(p.first + at + j * W, 1);
-    if (p.second) __builtin_prefetch(p.second + at + j * W, 1);
-    if (p.average) __builtin_prefetch(p.average + at + j * W, 1);
+    if (p.first_moment) __builtin_prefetch(p.first_moment + at + j * W, 1);
+    if (p.second_moment) __builtin_prefetch(p.second_moment + at + j * W, 1);
+    if (p.ema) __builtin_prefetch(p.ema + at + j * W, 1);
   }
 }
 
@@ -110,12 +110,12 @@ struct PlainStep {
   const Update& u;
 
   // Whether a row without gradient stays as it is.
-  bool skips_zero() const { return !p.first && u.weight_decay == 0.0f; }
+  bool skips_zero() const { return !p.first_moment && u.weight_decay == 0.0f; }
 
   template <int N>
   INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
     float* w = p.value.row(k) + column;
-    float* v = p.first ? p.first + k * p.value.stride + column : nullptr;
+    float* v = p.first_moment ? p.first_moment + k * p.value.stride + column : nullptr;
 #pragma GCC unroll 8
     for (int j = 0; j < N; ++j) {
       const Vec old = load(w + j * W);
@@ -193,7 +193,7 @@ struct ToMemory {
 };
 
 INLINE bool is_plain(const Update& u, const RowSums* sums) {
-  return !sums && u.optimizer == Optimizer::kSgd && u.l1 == 0.0f && u.l2 == 0.0f && u.average == 0.0f &&
+  return !sums && u.optimizer == Optimizer::kSgd && u.l1 == 0.0f && u.l2 == 0.0f && u.ema_rate == 0.0f &&
          u.scale == 1.0f && u.clip_value == __builtin_huge_valf();
 }
 

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -59,10 +60,10 @@ GRID = np.concatenate(
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize(("which", "exact"), [(0, np.exp), (1, np.tanh), (2, erf)])
+@pytest.mark.parametrize(("which", "exact"), [("EXP", np.exp), ("TANH", np.tanh), ("ERF", erf)])
 def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
     found = np.empty_like(GRID)
-    native.function(which, GRID, found, isa)
+    native.function(native.Function[which], GRID, found, isa)
     with np.errstate(over="ignore", under="ignore"):
         reference = exact(GRID.astype(np.float64))
         representable = np.abs(reference) < np.finfo(np.float32).max
@@ -72,19 +73,19 @@ def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize("which", [0, 1, 2])
+@pytest.mark.parametrize("which", ["EXP", "TANH", "ERF"])
 def test_what_is_not_a_number_stays_so(isa, which):
     x, y = np.full(16, np.nan, dtype=np.float32), np.zeros(16, dtype=np.float32)
-    native.function(which, x, y, isa)
+    native.function(native.Function[which], x, y, isa)
     assert np.isnan(y).all()
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
 def test_infinities_have_their_limits(isa):
     x = np.array([np.inf, -np.inf] * 8, dtype=np.float32)
-    for which, expected in ((0, [np.inf, 0]), (1, [1, -1]), (2, [1, -1])):
+    for which, expected in (("EXP", [np.inf, 0]), ("TANH", [1, -1]), ("ERF", [1, -1])):
         y = np.zeros(16, dtype=np.float32)
-        native.function(which, x, y, isa)
+        native.function(native.Function[which], x, y, isa)
         assert y[:2].tolist() == expected
 
 
@@ -101,3 +102,25 @@ def test_the_environment_forces_an_instruction_set():
         )
         assert ended.stdout.strip() == (lowest if asked == lowest else "")
         assert (asked == lowest) or "not z80" in ended.stderr
+
+
+def test_rows_keep_their_arrays_alive_and_take_no_other_types():
+    values, targets = np.ones((4, 3), dtype=np.float32), np.zeros(4, dtype=np.int64)
+    kept = [weakref.ref(array) for array in (values, targets)]
+    given = {
+        "rows": None,
+        "labels": None,
+        "samples": 4,
+        "offset": None,
+        "factor": None,
+        "shift": 0.0,
+    }
+    rows = native.Rows(values, targets=targets, **given)
+    with pytest.raises(TypeError):  # what a conversion makes is gone when the constructor returns
+        native.Rows(values, targets=targets.astype(np.int32), **given)
+    with pytest.raises(ValueError, match="uint8 or float32"):
+        native.Rows(values.astype(np.float64), targets=targets, **given)
+    del values, targets
+    assert all(array() is not None for array in kept)
+    del rows
+    assert all(array() is None for array in kept)

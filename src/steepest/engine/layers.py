@@ -3,68 +3,50 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
 from steepest.engine.masks import streams
+from steepest.extension import extension
 from steepest.nn import LinearLayer, Residual, overlaps_itself, shared_memory
 from steepest.random import Purpose
 
-# The numbers are those of `NodeSpec::Kind` in src/native/network.h ...
-_LINEAR, _ACTIVATE, _DROPOUT, _BATCH_NORM, _LAYER_NORM, _BRANCH, _JOIN = range(7)
-# ... and those of `Activation` in src/native/kernels.h.
-_ACTIVATIONS: dict[type[nn.Module], int] = {
-    nn.Tanh: 1,
-    nn.Sigmoid: 2,
-    nn.ReLU: 3,
-    nn.LeakyReLU: 4,
-    nn.GELU: 5,
-    nn.SiLU: 7,
+# The members of the extension's enum `Activation`.
+_ACTIVATIONS: dict[type[nn.Module], str] = {
+    nn.Tanh: "TANH",
+    nn.Sigmoid: "SIGMOID",
+    nn.ReLU: "RELU",
+    nn.LeakyReLU: "LEAKY_RELU",
+    nn.GELU: "GELU",
+    nn.SiLU: "SILU",
 }
-_GELU_TANH = 6
 _SHAPES_ONLY = (nn.Flatten, nn.Identity)
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """One step of the forward pass. name: of its module, as in `named_modules`.
+    """One step of the forward pass.
 
-    tensors: its parameters and buffers by their names in the model, in the engine's order; those
-    in `running` are moved by the forward pass and not by the optimizer. number: the slope of
-    LeakyReLU, eps of a normalisation, or the probability of dropout and stochastic depth.
+    Attributes:
+        name: Of its module, as in `named_modules`.
+        spec: What the extension is to make of it, a `steepest._native.NodeSpec`.
+        tensors: Its parameters and buffers by their names in the model, in the engine's order.
+        running: Those of the tensors that the forward pass moves, and not the optimizer.
+        batches: The counter of minibatches of a batch norm.
     """
 
     name: str
-    kind: int
-    inputs: int = 0
-    outputs: int = 0
-    activation: int = 0
-    number: float = 0.0
-    momentum: float = 0.0
-    learned: bool = False
-    purpose: int = 0
+    spec: Any
     tensors: dict[str, torch.Tensor] = field(default_factory=dict)
     running: tuple[str, ...] = ()
     batches: torch.Tensor | None = None
 
     @property
     def is_linear(self) -> bool:
-        return self.kind == _LINEAR
-
-    @property
-    def spec(self) -> tuple[int, int, int, int, float, float, bool, int]:
-        """As the extension takes it."""
-        return (
-            self.kind,
-            self.inputs,
-            self.outputs,
-            self.activation,
-            self.number,
-            self.momentum,
-            self.learned,
-            self.purpose,
-        )
+        """Whether it is a linear layer, of which a step gives statistics."""
+        return bool(self.spec.kind.name == "LINEAR")
 
 
 class _Obstacle(Exception):  # noqa: N818
@@ -72,7 +54,15 @@ class _Obstacle(Exception):  # noqa: N818
 
 
 def native_nodes(model: nn.Module, features: int) -> tuple[Node, ...] | str:
-    """The nodes of a model whose rows have so many inputs, or in one line what is in the way."""
+    """A model as nodes of the extension, which must have been built.
+
+    Args:
+        model: The model, whose tensors the nodes refer to.
+        features: How many numbers a row of inputs has.
+
+    Returns:
+        The nodes in the order of the forward pass, or in one line what is in the way.
+    """
     try:
         nodes = tuple(_Reader(model, features).read(model, ""))
     except _Obstacle as obstacle:
@@ -93,6 +83,7 @@ class _Reader:
         self._width = features
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
+        self._kinds = extension().NodeKind
 
     def read(self, module: nn.Module, name: str) -> Iterator[Node]:
         where = f"module {name or 'model'!r} ({type(module).__name__})"
@@ -114,7 +105,8 @@ class _Reader:
                 raise _Obstacle(f"{where} drops everything")
             if module.p:
                 purpose = self._purpose(module, Purpose.DROPOUT)
-                yield Node(name, _DROPOUT, number=float(module.p), purpose=purpose)  # type: ignore[arg-type]
+                p = float(module.p)  # type: ignore[arg-type]
+                yield Node(name, _spec(self._kinds.DROPOUT, probability=p, purpose=purpose))
         elif kind is nn.BatchNorm1d:
             yield self._batch_norm(module, name, where)
         elif kind is nn.LayerNorm:
@@ -127,12 +119,13 @@ class _Reader:
 
     def _residual(self, module: Residual, name: str, where: str) -> Iterator[Node]:
         width = self._width
-        yield Node(name, _BRANCH)
+        yield Node(name, _spec(self._kinds.BRANCH))
         yield from self.read(module.block, f"{name}.block" if name else "block")
         if self._width != width:
             raise _Obstacle(f"{where} has a block that gives {self._width} numbers for {width}")
         purpose = self._purpose(module, Purpose.STOCHASTIC_DEPTH)
-        yield Node(name, _JOIN, number=module.stochastic_depth, purpose=purpose)
+        p = module.stochastic_depth
+        yield Node(name, _spec(self._kinds.JOIN, probability=p, purpose=purpose))
 
     def _linear(self, module: nn.Module, name: str, where: str) -> Node:
         tensors = _tensors(module, name, ("weight", "bias"), where)
@@ -142,15 +135,16 @@ class _Reader:
                 f"{where} takes {inputs} numbers at once, but a row has {self._width} there"
             )
         self._width = outputs
-        return Node(name, _LINEAR, inputs, outputs, learned=len(tensors) > 1, tensors=tensors)
+        spec = _spec(self._kinds.LINEAR, inputs=inputs, outputs=outputs, learned=len(tensors) > 1)
+        return Node(name, spec, tensors)
 
     def _activation(self, module: nn.Module, name: str) -> Node:
-        number, slope = _ACTIVATIONS[type(module)], 0.0
+        function = _ACTIVATIONS[type(module)]
         if isinstance(module, nn.GELU) and module.approximate == "tanh":
-            number = _GELU_TANH
-        if isinstance(module, nn.LeakyReLU):
-            slope = module.negative_slope
-        return Node(name, _ACTIVATE, activation=number, number=slope)
+            function = "GELU_TANH"
+        slope = module.negative_slope if isinstance(module, nn.LeakyReLU) else 0.0
+        activation = extension().Activation[function]
+        return Node(name, _spec(self._kinds.ACTIVATION, activation=activation, slope=slope))
 
     def _batch_norm(self, module: nn.Module, name: str, where: str) -> Node:
         if module.running_mean is None or module.momentum is None:
@@ -160,13 +154,16 @@ class _Reader:
             raise _Obstacle(f"{where} has a weight and no bias")
         running = _tensors(module, name, ("running_mean", "running_var"), where)
         self._check_width(len(next(iter(running.values()))), where)
+        spec = _spec(
+            self._kinds.BATCH_NORM,
+            eps=module.eps,
+            momentum=module.momentum,
+            learned=bool(learned),
+        )
         return Node(
             name,
-            _BATCH_NORM,
-            number=module.eps,  # type: ignore[arg-type]
-            momentum=module.momentum,  # type: ignore[arg-type]
-            learned=bool(learned),
-            tensors=learned | running,
+            spec,
+            learned | running,
             running=tuple(running),
             batches=module.num_batches_tracked,  # type: ignore[arg-type]
         )
@@ -179,7 +176,8 @@ class _Reader:
         if len(shape) != 1:
             raise _Obstacle(f"{where} normalises over several dimensions")
         self._check_width(shape[0], where)
-        return Node(name, _LAYER_NORM, number=module.eps, learned=bool(learned), tensors=learned)  # type: ignore[arg-type]
+        spec = _spec(self._kinds.LAYER_NORM, eps=module.eps, learned=bool(learned))
+        return Node(name, spec, learned)
 
     def _check_width(self, width: int, where: str) -> None:
         if width != self._width:
@@ -189,6 +187,10 @@ class _Reader:
         stream = self._streams[id(module)] + 256 * self._used[id(module)]
         self._used[id(module)] += 1
         return stream << 8 | purpose
+
+
+def _spec(kind: Any, **fields: Any) -> Any:
+    return extension().NodeSpec(kind, **fields)
 
 
 def _oddity(module: nn.Module) -> str | None:

@@ -1,10 +1,16 @@
-"""The native engine: whole epochs in C++. The only Python that knows the extension."""
+"""The native engine: whole epochs in C++, by the extension that `steepest.extension` finds.
+
+A loaded plan keeps the model's tensors and a trainer (src/native/trainer.h) with copies of them in
+its own layout. The trainer borrows the rows, the targets and the scaler's numbers, which its `Rows`
+keeps alive; everything else crosses by value. Between `load` and `export` the trainer's copies are
+the current ones.
+"""
 
 import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -17,23 +23,12 @@ from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
 from steepest.engine.layers import Node, native_nodes
 from steepest.errors import EngineError
+from steepest.extension import extension
 from steepest.random import Purpose
 from steepest.recipe import Recipe
 
 # A vector of the widest instruction set, in floats: what per-feature arrays are padded to.
 _LANES = 16
-# The numbers of `Optimizer` in src/native/kernels.h.
-_OPTIMIZERS = {"sgd": 0, "adam": 1, "adamw": 2, "rmsprop": 3}
-# The extension's number for the parameters themselves; the others are in `_kept`.
-_VALUE = 0
-
-
-def extension() -> Any:
-    """steepest._native, or None where it was not built."""
-    try:
-        return import_module("steepest._native")
-    except ImportError:
-        return None
 
 
 def native_obstacle(plan: Plan) -> str | None:
@@ -51,7 +46,7 @@ def native_obstacle(plan: Plan) -> str | None:
         return nodes
     if plan.objective.outputs != "logits":
         return "the model ends in probabilities, and the native loss takes logits"
-    if plan.loss.gamma is not None:
+    if plan.loss.focal_gamma is not None:
         return "the focal loss runs on the torch engine alone"
     if recipe.optimizer == "lbfgs":
         return "lbfgs runs on the torch engine alone"
@@ -106,43 +101,21 @@ class _LoadedPlan:
         self._plan, self._nodes, self._step = plan, nodes, step
         self._augmentation = Augmentation.of(plan.recipe, array.shape[1:])
         self._tensors = [item for node in nodes for item in node.tensors.items()]
-        self._kept = _kept(plan.recipe)
+        self._slots = _slots(plan.recipe)
         updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)
         averaged = any("average" in kept for kept in optimizer.values())
-        multilabel = plan.objective.kind == "multilabel"
-        # The extension borrows these: they must live as long as the trainer does, so they have its
-        # types already; what the binding converts is gone when the constructor returns.
-        self._borrowed = (
-            array,
-            None
-            if plan.inputs.rows is None
-            else np.ascontiguousarray(plan.inputs.rows, dtype=np.int64),
-            None if multilabel else np.ascontiguousarray(plan.targets, dtype=np.int64),
-            np.ascontiguousarray(plan.targets.reshape(-1), dtype=np.uint8) if multilabel else None,
-            *_padded(plan.inputs.scaler, int(np.prod(array.shape[1:]))),
-        )
-        _, rows, targets, labels, offset, factor = self._borrowed
-        self.trainer = extension().Trainer(
+        native = extension()
+        self.trainer = native.Trainer(
             settings=_settings(plan, nodes, self._augmentation),
-            data=array.ctypes.data,
-            bytes=array.dtype == np.uint8,
-            row_bytes=array.strides[0],
-            features=int(np.prod(array.shape[1:])),
-            offset=offset,
-            factor=factor,
-            shift=plan.inputs.scaler.shift,
-            rows=rows,
-            targets=targets,
-            labels=labels,
-            samples=plan.rows,
-            position=(step, updates, averaged),
+            rows=_rows(plan),
+            position=native.Position(step=step, updates=updates, averaged=averaged),
             isa=_forced_isa(),
         )
         for i, (name, tensor) in enumerate(self._tensors):
-            self.trainer.write(i, _VALUE, _array(tensor))
-            for key, what in self._kept.items():
+            self.trainer.write(i, native.Slot.VALUE, _array(tensor))
+            for key, slot in self._slots.items():
                 if key in optimizer.get(name, {}):
-                    self.trainer.write(i, what, _array(optimizer[name][key]))
+                    self.trainer.write(i, slot, _array(optimizer[name][key]))
         self._stepped = bool(optimizer)
         self._epochs = range(0)
 
@@ -151,7 +124,7 @@ class _LoadedPlan:
         mixes = self._augmentation.mixes(steps)
         if self._plan.recipe.sampling == "blocks":
             self._give_orders(steps)
-        rows, loss_sum, correct, layers = self.trainer.advance(
+        result = self.trainer.advance(
             np.asarray(rates, dtype=np.float64),
             None if mixes is None else mixes.shares,
             None if mixes is None or mixes.boxes is None else mixes.boxes.reshape(-1),
@@ -165,12 +138,10 @@ class _LoadedPlan:
         linear = [node for node in self._nodes if node.is_linear]
         return StepStats(
             len(steps),
-            rows,
-            loss_sum,
-            correct,
-            tuple(
-                _layer_stats(node, numbers) for node, numbers in zip(linear, layers, strict=False)
-            ),
+            result.rows,
+            result.loss_sum,
+            result.correct,
+            tuple(_layer_stats(node, s) for node, s in zip(linear, result.layers, strict=False)),
         )
 
     def _single_rows(self, steps: range) -> int:
@@ -194,43 +165,82 @@ class _LoadedPlan:
         running = {name for node in self._nodes for name in node.running}
         for i, (name, tensor) in enumerate(self._tensors):
             with torch.no_grad():
-                tensor.copy_(self._read(i, _VALUE, tensor))
+                tensor.copy_(self._read(i, extension().Slot.VALUE, tensor))
             if not self._stepped or name in running:
                 continue
-            kept = {key: self._read(i, what, tensor) for key, what in self._kept.items()}
+            kept = {key: self._read(i, slot, tensor) for key, slot in self._slots.items()}
             if self._plan.recipe.optimizer != "sgd":
                 kept["step"] = torch.tensor(float(self.trainer.updates))
             if kept:
                 state[name] = kept
         return state
 
-    def _read(self, i: int, what: int, tensor: torch.Tensor) -> torch.Tensor:
+    def _read(self, i: int, slot: Any, tensor: torch.Tensor) -> torch.Tensor:
         array = np.empty(tensor.shape, dtype=np.float32)
-        self.trainer.read(i, what, array)
+        self.trainer.read(i, slot, array)
         return torch.from_numpy(array)
 
 
-def _kept(recipe: Recipe) -> dict[str, int]:
-    """What is kept of a parameter: its name in torch.optim, and the extension's number for it."""
-    kept = {
+def _slots(recipe: Recipe) -> dict[str, Any]:
+    """What is kept of a parameter: its name in torch.optim, and the extension's `Slot` for it."""
+    slot = extension().Slot
+    slots = {
         "sgd": {},
-        "adam": {"exp_avg": 1, "exp_avg_sq": 2},
-        "adamw": {"exp_avg": 1, "exp_avg_sq": 2},
-        "rmsprop": {"square_avg": 2},
+        "adam": {"exp_avg": slot.FIRST_MOMENT, "exp_avg_sq": slot.SECOND_MOMENT},
+        "adamw": {"exp_avg": slot.FIRST_MOMENT, "exp_avg_sq": slot.SECOND_MOMENT},
+        "rmsprop": {"square_avg": slot.SECOND_MOMENT},
     }[recipe.optimizer]
     if recipe.momentum:
-        kept["momentum" if recipe.optimizer == "sgd" else "momentum_buffer"] = 1
-    return kept | ({"average": 3} if recipe.ema else {})
+        name = "momentum" if recipe.optimizer == "sgd" else "momentum_buffer"
+        slots[name] = slot.FIRST_MOMENT
+    return slots | ({"average": slot.EMA} if recipe.ema else {})
 
 
-def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> dict[str, Any]:
-    """The plan as the extension's `Settings` (src/native/trainer.h)."""
-    recipe, loss = plan.recipe, plan.loss
-    own = parameter_settings(recipe, plan.model)
-    names = [name for node in nodes for name in node.tensors]
+def _rows(plan: Plan) -> Any:
+    """The plan's rows and targets as the extension's `Rows`, which keeps these arrays alive."""
+    inputs, labels = plan.inputs, plan.objective.kind == "multilabel"
+    offset, factor = _padded(inputs.scaler, int(np.prod(inputs.array.shape[1:])))
+    return extension().Rows(
+        inputs.array,
+        rows=None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
+        targets=None if labels else np.ascontiguousarray(plan.targets, dtype=np.int64),
+        labels=np.ascontiguousarray(plan.targets.reshape(-1), np.uint8) if labels else None,
+        samples=plan.rows,
+        offset=offset,
+        factor=factor,
+        shift=inputs.scaler.shift,
+    )
+
+
+def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> Any:
+    """The plan as the extension's `Settings`."""
+    native, recipe, rows = extension(), plan.recipe, plan.row_weights
+    return native.Settings(
+        nodes=[node.spec for node in nodes],
+        loss=_loss_settings(plan),
+        optimizer=_optimizer_settings(plan, nodes),
+        order=native.OrderSettings(
+            batch_size=plan.batch_size,
+            seed=recipe.seed,
+            purpose=int(Purpose.SHUFFLE if rows is None else Purpose.SAMPLE),
+            cumulative_weights=np.zeros(0) if rows is None else np.cumsum(rows),
+        ),
+        augmentation=native.Augmentation(
+            image=augmentation.image or (0, 0, 0),
+            shift=recipe.shift,
+            cutout=recipe.cutout,
+            shift_purpose=int(Purpose.SHIFT),
+            cutout_purpose=int(Purpose.CUTOUT),
+            mixes=augmentation.mixes_rows,
+        ),
+        threads=recipe.threads or 0,  # 0: as many as the work is worth
+    )
+
+
+def _loss_settings(plan: Plan) -> Any:
+    loss, multilabel = plan.loss, plan.objective.kind == "multilabel"
     weights = np.zeros(0, dtype=np.float32)
     normalisers = weights
-    multilabel = plan.objective.kind == "multilabel"
     if loss.class_weights is not None or (loss.pos_weight != 1.0 and not multilabel):
         normalisers = np.array(loss.class_weights or (1.0,) * loss.classes, dtype=np.float32)
         weights = normalisers.copy()
@@ -238,43 +248,36 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
             weights[1] *= loss.pos_weight
     if multilabel:  # the mean is over rows and classes, whatever their weights
         normalisers = normalisers[:0]
-    rows = plan.row_weights
-    return {
-        "nodes": [node.spec for node in nodes],
-        "binary": plan.objective.kind == "binary",
-        "positive": loss.pos_weight,
-        "batch_size": plan.batch_size,
-        "seed": recipe.seed,
-        "shuffle_purpose": int(Purpose.SHUFFLE),
-        "sample_purpose": int(Purpose.SAMPLE),
-        "optimizer": _OPTIMIZERS[recipe.optimizer],
-        "momentum": recipe.momentum,
-        "nesterov": recipe.nesterov,
-        "betas": (0.0, recipe.rms_decay) if recipe.optimizer == "rmsprop" else recipe.betas,
-        "eps": recipe.eps,
-        "clip_norm": recipe.clip_norm or math.inf,
-        "clip_value": recipe.clip_value or math.inf,
-        "accumulate": recipe.accumulate,
-        "average": recipe.ema,
-        "smoothing": loss.smoothing,
-        "parameters": [_parameter_tuple(own.get(name)) for name in names],
-        "class_weights": weights,
-        "class_weight_sum": float(weights.sum()) if len(weights) else float(loss.classes),
-        "normalisers": normalisers,
-        "sampling": np.zeros(0) if rows is None else np.cumsum(rows),
-        "image": augmentation.image or (0, 0, 0),
-        "shift": recipe.shift,
-        "shift_purpose": int(Purpose.SHIFT),
-        "cutout": recipe.cutout,
-        "cutout_purpose": int(Purpose.CUTOUT),
-        "mixes": augmentation.mixes_rows,
-        "threads": recipe.threads or 0,  # 0: as many as the work is worth
-    }
+    return extension().LossSettings(
+        binary=plan.objective.kind == "binary",
+        pos_weight=loss.pos_weight,
+        label_smoothing=loss.label_smoothing,
+        class_weights=weights,
+        class_weight_sum=float(weights.sum()) if len(weights) else float(loss.classes),
+        normalisers=normalisers,
+    )
 
 
-def _parameter_tuple(own: ParameterSettings | None) -> tuple[float, float, float, float]:
-    own = own or ParameterSettings()  # of running statistics, which no optimizer moves
-    return own.lr_scale, own.weight_decay, own.l1, own.l2
+def _optimizer_settings(plan: Plan, nodes: Sequence[Node]) -> Any:
+    native, recipe = extension(), plan.recipe
+    settings = parameter_settings(recipe, plan.model)
+    unmoved = ParameterSettings()  # of running statistics, which no optimizer moves
+    return native.OptimizerSettings(
+        native.Optimizer[recipe.optimizer.upper()],
+        momentum=recipe.momentum,
+        nesterov=recipe.nesterov,
+        betas=(0.0, recipe.rms_decay) if recipe.optimizer == "rmsprop" else recipe.betas,
+        eps=recipe.eps,
+        clip_norm=recipe.clip_norm or math.inf,
+        clip_value=recipe.clip_value or math.inf,
+        accumulate=recipe.accumulate,
+        ema=recipe.ema,
+        parameters=[
+            native.ParameterSettings(**asdict(settings.get(name, unmoved)))
+            for node in nodes
+            for name in node.tensors
+        ],
+    )
 
 
 def advance_many(
@@ -315,7 +318,14 @@ def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
     return array
 
 
-def _layer_stats(layer: Node, numbers: tuple[float, ...]) -> LayerStats:
-    weight, gradient, change, mean, std, idle = numbers
-    ratio = change / weight if weight else float("inf") if change else 0.0
-    return LayerStats(layer.name, weight, gradient, ratio, mean, std, idle)
+def _layer_stats(layer: Node, sums: Any) -> LayerStats:
+    change, weight = sums.change_norm, sums.weight_norm
+    return LayerStats(
+        layer.name,
+        weight,
+        sums.gradient_norm,
+        change / weight if weight else float("inf") if change else 0.0,
+        sums.activation_mean,
+        sums.activation_std,
+        sums.inactive,
+    )

@@ -31,18 +31,23 @@ from steepest.recipe import Recipe
 class TrainingLoss:
     """The loss of a minibatch in training.
 
-    smoothing: share of a target spread over all classes. class_weights: (C,), None for 1 each.
-    pos_weight: factor of the loss of rows of the second of two classes, outside the mean (as
-    torch.nn.BCEWithLogitsLoss). gamma: the focusing exponent of the focal loss (Lin et al., ICCV
-    2017), L_i = w_c (1 - p_c)^gamma (-log p_c), None for cross entropy.
+    Attributes:
+        objective: What the model's outputs are.
+        classes: C, their number.
+        label_smoothing: Share of a target that is spread over all classes.
+        class_weights: (C,), None for 1 each.
+        pos_weight: Factor of the loss of rows of the second of two classes, outside the mean, as
+            torch.nn.BCEWithLogitsLoss has it.
+        focal_gamma: The exponent g of the focal loss L_i = w_c (1 - p_c)^g (-log p_c) (Lin et al.,
+            ICCV 2017), None for cross entropy.
     """
 
     objective: Objective
     classes: int
-    smoothing: float = 0.0
+    label_smoothing: float = 0.0
     class_weights: tuple[float, ...] | None = None
     pos_weight: float = 1.0
-    gamma: float | None = None
+    focal_gamma: float | None = None
 
     @classmethod
     def of(
@@ -80,10 +85,10 @@ class TrainingLoss:
     def is_plain(self) -> bool:
         """Whether it is the objective's mean loss, as long as no rows are mixed."""
         return (
-            self.smoothing == 0.0
+            self.label_smoothing == 0.0
             and self.class_weights is None
             and self.pos_weight == 1.0
-            and self.gamma is None
+            and self.focal_gamma is None
         )
 
     def weight_of(self, targets: Tensor) -> float:
@@ -119,12 +124,12 @@ class TrainingLoss:
         weights = log_p.new_tensor(self.class_weights or (1.0,) * self.classes)
         if self.objective.kind == "binary":
             weights = weights * weights.new_tensor((1.0, self.pos_weight))
-        if self.gamma is not None:
+        if self.focal_gamma is not None:
             log_p = log_p.gather(1, first[:, None])[:, 0]
-            focused = (1 - log_p.exp()) ** self.gamma * -log_p
+            focused = (1 - log_p.exp()) ** self.focal_gamma * -log_p
             return (weights[first] * focused).sum()
-        mass = (self.smoothing / self.classes * weights).expand_as(log_p).clone()
-        kept = 1 - self.smoothing
+        mass = (self.label_smoothing / self.classes * weights).expand_as(log_p).clone()
+        kept = 1 - self.label_smoothing
         mass.scatter_add_(1, first[:, None], (kept * share * weights[first])[:, None])
         if second is not None:
             mass.scatter_add_(1, second[:, None], (kept * (1 - share) * weights[second])[:, None])
@@ -137,7 +142,7 @@ class TrainingLoss:
         y = first.to(outputs.dtype)
         if second is not None:
             y = share * y + (1 - share) * second.to(outputs.dtype)
-        y = (1 - self.smoothing) * y + self.smoothing / 2
+        y = (1 - self.label_smoothing) * y + self.label_smoothing / 2
         if self.objective.outputs == "logits":
             yes, no = F.logsigmoid(outputs), F.logsigmoid(-outputs)
         else:
