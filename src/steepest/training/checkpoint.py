@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from steepest.recipe import Recipe
 from steepest.run import BEST, CHECKPOINTS, STEP, read_tensors, write_tensors
 
 _ROWS_LOOKED_AT = 4096
+_LARGEST_COUNT = 2**53  # the largest up to which JSON of any writer is exact
 # A name in safetensors: parameter names hold dots, so the parts are told apart by slashes.
 _SEPARATOR = "/"
 
@@ -220,9 +221,33 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
+def _whole(described: dict[str, Any], name: str, least: int = 0) -> int:
+    """A count. Raises ValueError for what no run writes."""
+    value = described[name]
+    if type(value) is not int or not least <= value <= _LARGEST_COUNT:
+        raise ValueError(f"{name} is {value!r:.40}, which is no count")
+    return value
+
+
+def _number(described: dict[str, Any], name: str) -> float:
+    """A number, which may be NaN. Raises ValueError for what no run writes."""
+    value = described[name]
+    if type(value) not in (int, float):
+        raise ValueError(f"{name} is {value!r:.40}, which is no number")
+    return float(value)
+
+
 def _stats(described: dict[str, Any]) -> StepStats:
-    layers = tuple(LayerStats(**layer) for layer in described["layers"])
-    return StepStats(**{**described, "layers": layers})
+    return StepStats(
+        **{name: _whole(described, name) for name in ("steps", "rows", "correct")},
+        loss_sum=_number(described, "loss_sum"),
+        layers=tuple(_layer_stats(layer) for layer in described["layers"]),
+    )
+
+
+def _layer_stats(described: dict[str, Any]) -> LayerStats:
+    numbers = [field.name for field in fields(LayerStats) if field.name != "name"]
+    return LayerStats(str(described["name"]), **{n: _number(described, n) for n in numbers})
 
 
 def _read(path: Path) -> Checkpoint:
@@ -237,18 +262,18 @@ def _read(path: Path) -> Checkpoint:
         optimizer.setdefault(parameter, {})[key] = tensor
     best_loss = described["best_loss"]
     return Checkpoint(
-        step=int(described["step"]),
+        step=_whole(described, "step"),
         epoch_stats=_stats(described["epoch_stats"]),
         interval=_stats(described["interval"]),
-        seconds=float(described["seconds"]),
-        lr=float(described["lr"]),
+        seconds=_number(described, "seconds"),
+        lr=_number(described, "lr"),
         recipe=Recipe.from_toml(described["recipe"], path.name),
         architecture=described["architecture"],
         data=str(described["data"]),
         optimizer=optimizer,
-        best_epoch=int(described["best_epoch"]),
-        best_loss=math.inf if best_loss is None else float(best_loss),
-        epochs_averaged=int(described["epochs_averaged"]),
+        best_epoch=_whole(described, "best_epoch", -1),
+        best_loss=math.inf if best_loss is None else _number(described, "best_loss"),
+        epochs_averaged=_whole(described, "epochs_averaged"),
         scheduler=bool(described["scheduler"]),
         **groups,
     )
