@@ -3,5 +3,5 @@
 from steepest.training.find_lr import find_lr as find_lr
 from steepest.training.progress import PROGRESS as PROGRESS
 from steepest.training.range_test import RangeTest as RangeTest
-from steepest.training.train import resume as resume
+from steepest.training.resume import resume as resume
 from steepest.training.train import train as train

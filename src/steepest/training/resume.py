@@ -1,0 +1,221 @@
+"""resume(): a run that goes on from its newest checkpoint."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from steepest.engine import Plan
+from steepest.errors import ModelError, RunError, SteepestWarning, TargetError, warn
+from steepest.files import write_atomically
+from steepest.nn import outline, outputs_of
+from steepest.recipe import SETTINGS, Recipe
+from steepest.run import RECORD, Observer, Record, Run, load_run, require_run_folder
+from steepest.training.checkpoint import Checkpoint, fingerprint, newest, remove_partial_files
+from steepest.training.descent import average_to_go_on
+from steepest.training.preparation import Preparation, prepare
+from steepest.training.progress import check_progress
+from steepest.training.schedule import TorchScheduler
+from steepest.training.session import carry_out, locked, schedule_of
+from steepest.training.sources import with_sources
+from steepest.training.weights import snapshot
+
+# Settings that change no number of the training: a run that has ended stays as it is.
+_NO_NUMBERS = {
+    *("log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs", "data"),
+    *("keep_checkpoints", "check", "watch"),
+}
+
+
+def resume(
+    path: str | Path,
+    model: nn.Module | None = None,
+    data: Any = None,
+    *,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+    scheduler: TorchScheduler | None = None,
+    scheduler_every: str = "epoch",
+    accept_changes: bool = False,
+    **settings: Any,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its newest checkpoint.
+
+    The weights at the end are, bit for bit, those of a run that was never interrupted. A run that
+    had finished goes on if it is given more epochs: `resume("runs/a", epochs=20)`, and ends as one
+    that had them from the start; with swa that is refused where the mean can no longer be made. One
+    that early stopping ended goes on with more patience, one that diverged with another lr or a
+    scheduler. Else a run that has ended is given back as it is, and a SteepestWarning says so.
+
+    Args:
+        path: The run's folder.
+        model: Needed for a module of the user's own class; its weights are replaced.
+        data: Needed if the run was not given a file or a name, or if the file was moved (and
+            validation, test, if their files were).
+        progress: As for `train`.
+        observers: As for `train`.
+        scheduler: As for `train`; needed if the run had one.
+        scheduler_every: As for `train`.
+        accept_changes: Go on although the data or recipe.toml are not those of the checkpoint.
+        **settings: What is to be different from now on, among the settings that may be.
+
+    Returns:
+        The run, with its record from the beginning.
+
+    Raises:
+        RunError: There is no checkpoint, another process works on the run, or something has changed
+            that a run cannot go on with.
+        SteepestError: Before any work, if something else does not fit.
+    """
+    folder = Path(path)
+    check_progress(progress)
+    require_run_folder(folder, to_write=True)
+    with locked(folder), torch.inference_mode(False), torch.enable_grad():
+        remove_partial_files(folder)
+        checkpoint = newest(folder)
+        recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
+        if data is None or isinstance(data, (str, Path)):  # an object has no better name
+            recipe = with_sources(recipe, data)
+        prepared = _prepare_to_go_on(checkpoint, model, data, recipe)
+        _require_same_data(checkpoint, prepared.plan, accept_changes)
+        average_to_go_on(checkpoint, prepared.plan)
+        if checkpoint.scheduler and scheduler is None:
+            raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
+        # Whether another scheduler was passed than the one that a run diverged with, nothing tells.
+        over = ("finished",) if scheduler is not None else ("finished", "diverged")
+        if ended := _ended_run(folder, model, prepared, checkpoint, over):
+            _say_ended(ended)
+            return ended
+        schedule = schedule_of(prepared, scheduler, scheduler_every)
+        record = Record.reopen(folder / RECORD)
+        epoch_begin = checkpoint.step - checkpoint.epoch_stats.steps
+        record.rewind(epoch_begin, checkpoint.step - checkpoint.interval.steps)
+        write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
+        run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
+        carry_out(run, prepared, schedule, progress, observers, checkpoint)
+    if checkpoint.epoch_stats.steps == 0 and run.history["step"].max() == checkpoint.step:
+        _say_ended(run)
+    return run
+
+
+def _ended_run(
+    folder: Path,
+    model: nn.Module | None,
+    prepared: Preparation,
+    checkpoint: Checkpoint,
+    over: tuple[str, ...],
+) -> Run | None:
+    """The run as it is, if it had ended and nothing is asked for that could take it further.
+
+    over: the statuses of a run that has ended.
+    """
+    recipe, before = prepared.plan.recipe, checkpoint.recipe
+    deciding = [name for name, one in SETTINGS.items() if one.resumable and name not in _NO_NUMBERS]
+    if any(getattr(recipe, name) != getattr(before, name) for name in deciding):
+        return None
+    try:
+        run = load_run(folder, model)
+    except RunError:  # killed before its model was whole: the end is carried out again
+        return None
+    run.dataset = prepared.dataset
+    return run if run.status in over else None
+
+
+def _say_ended(run: Run) -> None:
+    events = run.record.table("events")["text"]
+    reason = events[-1] if len(events) else "its record does not tell why"
+    warn(
+        f"the run has ended and nothing was trained ({run.status}: {reason}); to go on, ask for "
+        "more epochs or steps, for more patience where early stopping ended it, or for another lr "
+        "where it diverged",
+        SteepestWarning,
+    )
+
+
+def _recipe_to_go_on(
+    folder: Path, checkpoint: Checkpoint, accept_changes: bool, settings: dict[str, Any]
+) -> Recipe:
+    """The checkpoint's recipe with the changes that were asked for. Raises RunError for others."""
+    before, written = checkpoint.recipe, Recipe.read(folder / "recipe.toml")
+    changed = [
+        f.name for f in fields(Recipe) if getattr(before, f.name) != getattr(written, f.name)
+    ]
+    if changed and not accept_changes:
+        shown = "; ".join(
+            f"{name} is {getattr(written, name)!r} and was {getattr(before, name)!r}"
+            for name in changed
+        )
+        raise RunError(
+            f"{folder / 'recipe.toml'} has changed since the checkpoint: {shown}; undo that, or go "
+            "on with accept_changes"
+        )
+    recipe = written.replace(**settings)
+    for name, setting in SETTINGS.items():
+        now, then = getattr(recipe, name), getattr(before, name)
+        moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
+        if not setting.resumable and now != then and not moved:
+            raise RunError(
+                f"a run cannot go on with another {name} ({now!r} instead of {then!r}): begin a "
+                "new run"
+            )
+    return recipe
+
+
+def _prepare_to_go_on(
+    checkpoint: Checkpoint, model: nn.Module | None, data: Any, recipe: Recipe
+) -> Preparation:
+    """As `prepare`, with the net of the checkpoint and the learning rate that it began with."""
+    rebuilt = model is None
+    if model is None:
+        if checkpoint.architecture is None:
+            raise RunError(
+                "this run trained a module that no file can build anew: of a class of your own, or "
+                "with a part that is used twice or parameters that share memory; pass it: "
+                "resume(..., model=...)"
+            )
+        model = _rebuilt(checkpoint.architecture, checkpoint.model)
+    defaults = {f.name: f.default for f in fields(Recipe) if SETTINGS[f.name].of_net}
+    lr = checkpoint.lr if recipe.lr == "auto" else recipe.base_lr
+    try:
+        prepared = prepare(model, data, recipe.replace(**defaults, lr=lr))
+    except (ModelError, TargetError) as error:
+        if not rebuilt:
+            raise
+        raise RunError(
+            f"the data are not those that the run was trained on and its net was made for: {error}"
+        ) from error
+    expected = {name: t.shape for name, t in checkpoint.model.items()}
+    if expected != {name: t.shape for name, t in snapshot(model).items()}:
+        raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
+    return replace(prepared, plan=replace(prepared.plan, recipe=recipe))
+
+
+def _rebuilt(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> nn.Module:
+    """The checkpoint's net with its weights, which looks at the size of its rows before the first.
+
+    Raises RunError unless it has these weights.
+    """
+    try:
+        on_meta, model = outline(architecture, tensors), outline(architecture, tensors)
+    except ModelError as error:
+        raise RunError(f"the checkpoint is damaged: {error}") from None
+    model.load_state_dict({name: t.clone() for name, t in tensors.items()}, assign=True)
+
+    def look(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
+        outputs_of(on_meta, tuple(given[0].shape[1:]), given[0].dtype)
+        handle.remove()
+
+    handle = model.register_forward_pre_hook(look)
+    return model
+
+
+def _require_same_data(checkpoint: Checkpoint, plan: Plan, accept_changes: bool) -> None:
+    if accept_changes or fingerprint(plan) == checkpoint.data:
+        return
+    raise RunError(
+        f"the training rows are not those of the checkpoint ({plan.rows} rows of shape "
+        f"{plan.inputs.array.shape[1:]} now): bring back the data, or go on with accept_changes"
+    )
