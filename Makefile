@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 CXX ?= c++
 
-.PHONY: help setup demo test quick native sanitize lint format hooks docs bench clean
+.PHONY: help setup demo test quick changed native sanitize lint format hooks docs bench clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,13 +25,16 @@ demo: setup  ## Train on real images, show the result and the same bits, find a 
 	$(BIN)/python examples/demo.py $(DATA)
 
 # Two workers with a thread each finish sooner than one with two.
-test quick: export OMP_NUM_THREADS = 1
+test quick changed: export OMP_NUM_THREADS = 1
 
 test: setup  ## The whole suite
 	$(BIN)/python -m pytest -n 2
 
 quick: setup  ## The tests that are quick: after each change, under a minute
 	$(BIN)/python -m pytest -q -n 2 -m "not slow and not docs and not faults"
+
+changed: setup  ## The tests that what differs from main leads to (tests/affected.py)
+	@places=$$($(BIN)/python tests/affected.py); test -z "$$places" || $(BIN)/python -m pytest -q -n 2 $$places
 
 native: $(BIN)/python  ## Rebuild the C++ engine alone, what has changed of it
 	$(BIN)/cmake -S . -B build/native -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >/dev/null

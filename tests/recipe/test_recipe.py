@@ -108,6 +108,7 @@ def test_a_recipe_file_with_a_mistake_is_named(tmp_path):
 # A value that is not the default, for each setting that needs another one.
 INERT = {
     "scaling_range": (-1.0, 1.0),
+    "bins": 7,
     "activation": "tanh",
     "dropout": 0.1,
     "batch_norm": True,
