@@ -109,10 +109,14 @@ def _predictions(run: Run, rows: Any) -> dict[str, Any]:
     )
     return {
         "evaluation": evaluation,
-        "measures": [(m.replace("_", " "), _number(getattr(evaluation, m))) for m in _MEASURES],
+        "measures": [(_name(m), _number(getattr(evaluation, m))) for m in _MEASURES],
         "pictures": list(_pictures(evaluation)),
         "mistakes": None if mistakes is None else [_entry(mistake) for mistake in mistakes],
     }
+
+
+def _name(measure: str) -> str:
+    return {"roc_auc": "ROC AUC"}.get(measure, measure.replace("_", " "))
 
 
 def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
