@@ -1,8 +1,9 @@
 """What an engine promises: load a plan, advance by steps, export what it learned. Nothing else."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from typing import Protocol
 
 import numpy as np
@@ -90,6 +91,17 @@ class Plan:
             block = self.block_rows
             return block_permutation(self.rows, block, BLOCKS_MIXED, self.recipe.seed, epoch)
         return permutation(self.rows, self.recipe.seed, Purpose.SHUFFLE, epoch)
+
+    def minibatches(self, epoch: int) -> Iterator[NDArray[np.int64]]:
+        """The training rows of each minibatch of an epoch, (B,) int64, one after the other."""
+        order = self.order(epoch)
+        for begin in range(0, self.rows, self.batch_size):
+            yield order[begin : begin + self.batch_size]
+
+    def minibatch(self, step: int) -> NDArray[np.int64]:
+        """The training rows of the minibatch of this step of the run, (B,) int64."""
+        epoch, i = divmod(step, self.steps_per_epoch)
+        return next(islice(self.minibatches(epoch), i, None))
 
 
 @dataclass(frozen=True)

@@ -10,17 +10,12 @@ from torch import nn
 
 from steepest.engine.masks import streams
 from steepest.extension import extension
-from steepest.nn import LinearLayer, Residual, overlaps_itself, shared_memory
+from steepest.nn import ACTIVATIONS, LinearLayer, Residual, overlaps_itself, shared_memory
 from steepest.random import Purpose
 
-# The members of the extension's enum `Activation`.
-_ACTIVATIONS: dict[type[nn.Module], str] = {
-    nn.Tanh: "TANH",
-    nn.Sigmoid: "SIGMOID",
-    nn.ReLU: "RELU",
-    nn.LeakyReLU: "LEAKY_RELU",
-    nn.GELU: "GELU",
-    nn.SiLU: "SILU",
+# The members of the extension's enum `Activation`, which have the recipe's names.
+_ACTIVATIONS = {
+    module: name.upper() for name, module in ACTIVATIONS.items() if module is not nn.Identity
 }
 _SHAPES_ONLY = (nn.Flatten, nn.Identity)
 

@@ -119,7 +119,7 @@ class _LoadedPlan:
         return state
 
     def _next_batch(self) -> Tensor:
-        """The rows of the minibatch of the step to come, (B,) int64."""
+        """`Plan.minibatch` of the step to come, (B,) int64, cut from its epoch on the device."""
         epoch, i = divmod(self._step, self._plan.steps_per_epoch)
         if epoch != self._epoch:
             order = torch.from_numpy(self._plan.order(epoch)).to(self._device)

@@ -3,6 +3,7 @@
 from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
 from steepest.nn.linear import LinearLayer as LinearLayer
+from steepest.nn.mlp import ACTIVATIONS as ACTIVATIONS
 from steepest.nn.mlp import mlp as mlp
 from steepest.nn.outline import outline as outline
 from steepest.nn.outline import outputs_of as outputs_of

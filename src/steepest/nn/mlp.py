@@ -1,7 +1,7 @@
 """mlp(): the multilayer perceptron as an ordinary torch.nn.Sequential."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -11,7 +11,8 @@ from steepest.nn.linear import LinearLayer
 from steepest.nn.residual import Residual
 from steepest.random import Purpose, torch_seed
 
-ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+# By the names that a recipe has for them (`steepest.recipe.settings.ACTIVATIONS`).
+ACTIVATIONS: dict[str, type[nn.Module]] = {
     "tanh": nn.Tanh,
     "sigmoid": nn.Sigmoid,
     "relu": nn.ReLU,

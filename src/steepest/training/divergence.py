@@ -253,9 +253,7 @@ def _minibatch(plan: Plan, step: int) -> tuple[Tensor, Tensor]:
 
 
 def _indices(plan: Plan, step: int) -> Tensor:
-    epoch, i = divmod(step, plan.steps_per_epoch)
-    order = plan.order(epoch)[i * plan.batch_size : (i + 1) * plan.batch_size]
-    return torch.from_numpy(order.copy())
+    return torch.from_numpy(plan.minibatch(step).copy())
 
 
 def _rows(plan: Plan, state: State, wrong: Tensor) -> str:

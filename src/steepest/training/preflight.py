@@ -58,8 +58,8 @@ def preflight(
     plan = prepared.plan
     rows = Rows(plan.inputs, like=next(p for p in plan.model.parameters() if p.requires_grad))
     targets = torch.from_numpy(plan.targets).to(next(plan.model.parameters()).device)
-    order = torch.from_numpy(plan.order(0)).to(targets.device)
-    train = [(rows[i], targets[i]) for i in islice(torch.split(order, plan.batch_size), _BATCHES)]
+    first = (torch.from_numpy(batch) for batch in islice(plan.minibatches(0), _BATCHES))
+    train = [(rows[i], targets[i]) for i in (batch.to(targets.device) for batch in first)]
     steps = Planned(plan, prepared.lr, _within(plan, rate or _rate(prepared)))
     setup = Setup(plan.model, plan.loss, (steps,))
     findings = examine(

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import nn
 
 from steepest.data import Inputs
+from steepest.engine import process_state
 from steepest.errors import RecipeError
 from steepest.explain.descent.animation_writer import AnimationWriter, write_animation
 from steepest.explain.descent.frame_renderer import FrameRenderer
@@ -20,7 +21,6 @@ from steepest.explain.descent.trajectory import (
     InputGrid,
     Trajectory,
     frames_of,
-    one_thread,
     record_trajectory,
 )
 from steepest.recipe import Recipe
@@ -138,7 +138,8 @@ def descent(
     prepared = prepare(model, data, recipe)
     picture, grid_inputs = _input_grid(prepared)
     samples_seen = frames_of(prepared.plan.rows, recipe.epochs, frames)
-    with one_thread():
+    # These nets are so small that a second thread of torch's only makes them wait.
+    with process_state(generators=False, threads=1):
         paths = [
             record_trajectory(prepared, size, samples_seen, grid_inputs) for size in batch_sizes
         ]

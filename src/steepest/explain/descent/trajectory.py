@@ -1,8 +1,6 @@
 """Paths of gradient descent: the same data and first weights, batches of several sizes."""
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,17 +49,6 @@ class InputGrid:
     targets: NDArray[np.int64]
     axes: tuple[Float, ...]
     names: tuple[str, ...]
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """These nets are so small that a second thread of torch's only makes them wait."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def record_trajectory(
@@ -116,8 +103,7 @@ def rows_of_step(plan: Plan, step: int) -> NDArray[np.int64]:
     """The training rows of this step's minibatch; none for step -1."""
     if step < 0:
         return np.zeros(0, dtype=np.int64)
-    epoch, i = divmod(step, plan.steps_per_epoch)
-    return plan.order(epoch)[i * plan.batch_size : (i + 1) * plan.batch_size]
+    return plan.minibatch(step)
 
 
 def flat_weights(plan: Plan) -> NDArray[np.float32]:

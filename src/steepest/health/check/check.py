@@ -3,12 +3,12 @@
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from steepest.engine import process_state
 from steepest.health.check.failures import Failure, finding_of_failure
 from steepest.health.check.forming import form_of, in_form, materialise, probe_of, read_part
 from steepest.health.check.own_steps import no_own_steps
@@ -81,7 +81,8 @@ def examine(
     with (
         untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
         warnings.catch_warnings(),
-        _one_thread(setup.model),
+        # Small nets are quicker on one thread, much so on a busy machine.
+        process_state(generators=False, threads=1 if _is_small(setup.model) else None),
         torch.inference_mode(False),
         torch.enable_grad(),
     ):
@@ -103,17 +104,9 @@ def examine(
     return Findings(ranked(findings), triage)
 
 
-@contextmanager
-def _one_thread(model: nn.Module) -> Iterator[None]:
-    """Small nets are quicker on one thread, much so on a busy machine."""
-    threads = torch.get_num_threads()
+def _is_small(model: nn.Module) -> bool:
     known = (p for p in model.parameters() if not isinstance(p, nn.UninitializedParameter))
-    if sum(p.numel() for p in known) < _WORTH_SHARING:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    return sum(p.numel() for p in known) < _WORTH_SHARING
 
 
 def _clock(model: nn.Module, seconds: float) -> Clock:
