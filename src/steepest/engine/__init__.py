@@ -10,6 +10,7 @@ from steepest.engine.contract import LayerStats as LayerStats
 from steepest.engine.contract import OptimizerState as OptimizerState
 from steepest.engine.contract import Plan as Plan
 from steepest.engine.contract import StepStats as StepStats
+from steepest.engine.contract import in_turn as in_turn
 from steepest.engine.flops import FlopCounter as FlopCounter
 from steepest.engine.forward import forward as forward
 from steepest.engine.forward import input_dtype as input_dtype

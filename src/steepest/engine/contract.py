@@ -1,6 +1,6 @@
 """What an engine promises: load a plan, advance by steps, export what it learned. Nothing else."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -23,6 +23,13 @@ _BLOCK_BYTES = 4 * 2**20
 # torch.optim keeps has its names there; "average" is that of the weights over the steps.
 OptimizerState = dict[str, dict[str, Tensor]]
 
+Order = Callable[[int], NDArray[np.int64]]
+
+
+def in_turn(rows: int) -> Order:
+    """The order of so many rows as they lie, in every epoch."""
+    return lambda epoch: np.arange(rows)
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -31,7 +38,8 @@ class Plan:
     inputs: the training rows, N of them. targets: (N,) int64 class indices, checked,
     or (N, C) int64 of 0 and 1 where a row may have several classes.
     class_names: None for 0, 1, ... The model's parameters are the user's own tensors: an engine
-    changes them in place.
+    changes them in place. given_order: the rows of each epoch, (N,) int64, in place of what the
+    recipe's sampling says. given_loss: in place of the recipe's, as that of other rows than these.
     """
 
     model: nn.Module
@@ -40,10 +48,14 @@ class Plan:
     targets: NDArray[np.int64]
     recipe: Recipe
     class_names: tuple[str, ...] | None = None
+    given_order: Order | None = None
+    given_loss: TrainingLoss | None = None
 
     @cached_property
     def loss(self) -> TrainingLoss:
         """What is made small."""
+        if self.given_loss is not None:
+            return self.given_loss
         return TrainingLoss.of(self.recipe, self.objective, self.targets, self.class_names)
 
     @property
@@ -69,7 +81,7 @@ class Plan:
     @property
     def row_weights(self) -> NDArray[np.float64] | None:
         """What each row is drawn by, (N,), None if each row is taken once an epoch."""
-        if self.recipe.sampling != "weighted":
+        if self.recipe.sampling != "weighted" or self.given_order is not None:
             return None
         names = self.class_names or tuple(map(str, range(self.loss.classes)))
         weights = class_weights(self.recipe, self.targets, names)
@@ -84,6 +96,8 @@ class Plan:
 
     def order(self, epoch: int) -> NDArray[np.int64]:
         """The training rows of an epoch in their order, (N,) int64: each once, or as drawn."""
+        if self.given_order is not None:
+            return self.given_order(epoch)
         weights = self.row_weights
         if weights is not None:
             return drawn(weights, self.recipe.seed, Purpose.SAMPLE, epoch)

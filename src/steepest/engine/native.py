@@ -122,7 +122,7 @@ class _LoadedPlan:
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         steps = range(self._step, self._step + len(rates))
         mixes = self._augmentation.mixes(steps)
-        if self._plan.recipe.sampling == "blocks":
+        if self._plan.recipe.sampling == "blocks" or self._plan.given_order is not None:
             self._give_orders(steps)
         result = self.trainer.advance(
             np.asarray(rates, dtype=np.float64),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from steepest.data import Inputs, Scaler
-from steepest.engine import Engine, NativeEngine, Plan, native_obstacle
+from steepest.engine import Engine, NativeEngine, Plan, in_turn, native_obstacle
 from steepest.errors import SteepestError
 from steepest.health.clock import Clock
 from steepest.health.replay.batches import Batch
@@ -20,13 +20,6 @@ from steepest.objective import Objective, TrainingLoss
 from steepest.recipe import Recipe
 
 _TAKEN_OVER = (Adam, torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW)
-
-
-class _InTurn(Plan):
-    """The rows as they lie, minibatch after minibatch, epoch after epoch."""
-
-    def order(self, epoch: int) -> NDArray[np.int64]:
-        return np.arange(self.rows)
 
 
 @dataclass(frozen=True)
@@ -47,10 +40,10 @@ class OnEngine:
         if objective is None or known is None or inputs is None or targets is None:
             return None
         settings, lr = known
-        recipe = Recipe(
-            **settings, batch_size=batches[0].rows, sampling="blocks", engine="native", threads=1
-        )
-        plan = _InTurn(model, objective, Inputs(inputs, None, Scaler()), targets, recipe)
+        recipe = Recipe(**settings, batch_size=batches[0].rows, engine="native", threads=1)
+        rows = Inputs(inputs, None, Scaler())
+        order = in_turn(len(targets))
+        plan = Plan(model, objective, rows, targets, recipe, given_order=order)
         try:
             if native_obstacle(plan) or not _fits(plan, loss_fn, batches[0]):
                 return None

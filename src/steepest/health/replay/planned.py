@@ -4,10 +4,8 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -17,6 +15,7 @@ from steepest.engine import (
     NativeEngine,
     Plan,
     TorchEngine,
+    in_turn,
     native_obstacle,
     parameter_settings,
 )
@@ -62,10 +61,17 @@ class Planned:
         """An engine that has loaded these minibatches; the rows of each are equally many."""
         inputs = Inputs(_array([b.args[0] for b in batches]), None, Scaler())
         targets = _array([b.target for b in batches])
-        loss = loss_fn if isinstance(loss_fn, TrainingLoss) else _Mean(loss_fn)
+        loss: Any = loss_fn if isinstance(loss_fn, TrainingLoss) else _Mean(loss_fn)
         recipe, objective = self._recipe(batches[0].rows), self.plan.objective
-        plan = _Minibatches(
-            model, objective, inputs, targets, recipe, self.plan.class_names, batches[0].rows, loss
+        plan = Plan(
+            model,
+            objective,
+            inputs,
+            targets,
+            recipe,
+            self.plan.class_names,
+            given_order=in_turn(len(targets)),
+            given_loss=loss,  # that of all rows: balanced weights are not counted anew
         )
         native = isinstance(loss, TrainingLoss) and native_obstacle(plan) is None
         engine = NativeEngine() if native else TorchEngine()
@@ -77,7 +83,9 @@ class Planned:
     def _recipe(self, rows: int) -> Recipe:
         """The plan's, for minibatches in the order in which they lie, and what was changed."""
         recipe, groups = self.plan.recipe, self.param_groups
-        changed: dict[str, Any] = {"momentum": groups[0]["momentum"], "sampling": "blocks"}
+        changed: dict[str, Any] = {"momentum": groups[0]["momentum"]}
+        if recipe.batch_size != "full":
+            changed["batch_size"] = rows
         if recipe.weight_decay and not any(group["weight_decay"] for group in groups):
             changed["weight_decay"] = 0.0
         if not any(group["weight_decay"] for group in groups) and recipe.groups:
@@ -87,31 +95,6 @@ class Planned:
             }
             changed["groups"] = {pattern: group for pattern, group in kept.items() if group} or None
         return recipe.replace(threads=torch.get_num_threads(), **changed)
-
-
-@dataclass(frozen=True, eq=False)
-class _Minibatches(Plan):
-    """Minibatches of so many rows, one after the other and from the first again."""
-
-    size: int = 1
-    made_small: Any = None
-
-    @cached_property
-    def loss(self) -> Any:
-        """That of the whole training part: balanced weights are not counted anew."""
-        return self.made_small
-
-    @property
-    def batch_size(self) -> int:
-        return self.size
-
-    @property
-    def row_weights(self) -> None:
-        """The rows were drawn before."""
-        return None
-
-    def order(self, epoch: int) -> NDArray[np.int64]:
-        return np.arange(self.rows)
 
 
 @dataclass(frozen=True)
