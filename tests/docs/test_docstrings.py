@@ -1,6 +1,8 @@
 """Docstrings with an Args section name the parameters that there are, in their order."""
 
 import ast
+import dataclasses
+import inspect
 import re
 from pathlib import Path
 
@@ -58,3 +60,40 @@ def test_each_parameter_of_a_public_function_is_documented(room):
     for name, (node, docstring) in there.items():
         assert documented(docstring) == parameters(node), name
         assert "Returns:" in docstring, name
+
+
+NAMES = ("train", "resume", "find_lr", "load_data", "load_run", "split")
+CLASSES = (sp.Dataset, sp.Samples, sp.Recipe, sp.Run, sp.Classifier, sp.Evaluation)
+
+
+def public_functions():
+    """The functions of the front door, and the methods of its classes, with their parameters."""
+    for name in NAMES:
+        yield getattr(sp, name)
+    for kind in CLASSES:
+        for name, member in vars(kind).items():
+            function = getattr(member, "__func__", member)
+            if inspect.isfunction(function) and not name.startswith("_"):
+                yield function
+
+
+@pytest.mark.parametrize("function", list(public_functions()), ids=lambda f: f.__qualname__)
+def test_the_front_door_documents_each_parameter(function):
+    there = [
+        {p.VAR_KEYWORD: "**", p.VAR_POSITIONAL: "*"}.get(p.kind, "") + p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.name not in ("self", "cls")
+    ]
+    assert function.__doc__
+    assert documented(inspect.getdoc(function)) == there
+
+
+@pytest.mark.parametrize("kind", [k for k in CLASSES if k is not sp.Recipe])
+def test_the_front_door_documents_each_attribute(kind):
+    text = inspect.getdoc(kind)
+    names = (
+        [field.name for field in dataclasses.fields(kind)]
+        if dataclasses.is_dataclass(kind)
+        else list(inspect.signature(kind).parameters)
+    )
+    assert re.findall(r"^    (\w+):", text.partition("Attributes:")[2], re.MULTILINE) == names

@@ -162,7 +162,15 @@ class Classifier:
         return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
 
     def confusion(self, inputs: Inputs, targets: NDArray[np.int64]) -> Tensor | None:
-        """Counts of rows by true and by decided class, (C, C); None where rows have several."""
+        """Counts of rows by true and by decided class.
+
+        Args:
+            inputs: N rows, as `prepare` gives them.
+            targets: (N,) int64.
+
+        Returns:
+            (C, C) int64, rows are true classes; None where rows may have several.
+        """
         if targets.ndim != 1:
             return None
         C = len(self.classes)
@@ -173,7 +181,16 @@ class Classifier:
         )
 
     def read(self, rows: Any, *, target: str | None = None, labelled: bool = False) -> Samples:
-        """The rows of any source, to evaluate (labelled) or to predict, in the form of training."""
+        """The rows of any source in the form of training, neither encoded nor scaled.
+
+        Args:
+            rows: As for `predict` or, with labels, for `evaluate`.
+            target: The column that holds the class.
+            labelled: Whether labels are needed.
+
+        Raises:
+            DataError: The source cannot be read.
+        """
         trained = self.preprocessing
         return load_rows(
             rows,
@@ -184,12 +201,30 @@ class Classifier:
         )
 
     def prepare(self, samples: Samples) -> PreparedPart:
-        """The rows as the net takes them, and their class indices, (N,)."""
+        """The rows as the net takes them, and their class indices.
+
+        Args:
+            samples: N labelled rows, as `read` gives them.
+
+        Raises:
+            DataError: The rows are unlike those of the training.
+            TargetError: There are no labels, or one that training never saw.
+        """
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
         return PreparedPart(inputs, self.targets(samples))
 
     def targets(self, samples: Samples) -> NDArray[np.int64]:
-        """The class indices of labelled rows, (N,). Raises TargetError for a label unseen."""
+        """The class indices of labelled rows.
+
+        Args:
+            samples: N labelled rows.
+
+        Returns:
+            (N,) int64; (N, C) of 0 and 1 where rows may have several classes.
+
+        Raises:
+            TargetError: There are no labels, or one that training never saw.
+        """
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and they are needed here")
         return self.classes.encode(samples.labels, samples.source, samples.label_columns)

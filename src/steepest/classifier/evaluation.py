@@ -85,6 +85,7 @@ class Evaluation:
     calibration: tuple[CalibrationBin, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
         return asdict(self)
 
     def _repr_html_(self) -> str:

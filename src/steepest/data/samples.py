@@ -50,7 +50,11 @@ class Samples:
         return len(self.inputs) if self.rows is None else len(self.rows)
 
     def take(self, indices: Int64Array) -> "Samples":
-        """The samples at these indices (0 .. len-1); the inputs are shared, not copied."""
+        """Some of the samples; the inputs are shared, not copied.
+
+        Args:
+            indices: (K,) int64 in 0 .. len-1, in the order that is wanted.
+        """
         rows = indices if self.rows is None else self.rows[indices]
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, rows=rows, labels=labels)

@@ -136,6 +136,9 @@ class Recipe(Settings):
     def read(cls, path: str | Path) -> "Recipe":
         """The recipe in a TOML file.
 
+        Args:
+            path: The file, in UTF-8.
+
         Raises:
             RecipeError: The file cannot be read, is not TOML, or a setting is wrong.
         """
