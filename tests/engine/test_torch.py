@@ -271,7 +271,7 @@ def test_layer_statistics_are_those_of_the_last_step():
     hidden = torch.tanh(before[1](x)).detach()
     assert first.activation_mean == pytest.approx(hidden.mean().item(), abs=1e-6)
     assert first.activation_std == pytest.approx(hidden.std(correction=0).item(), rel=1e-5)
-    assert first.idle == pytest.approx((hidden.abs() > 0.99).float().mean().item())
+    assert first.inactive == pytest.approx((hidden.abs() > 0.99).float().mean().item())
     assert second.activation_mean == pytest.approx(before(x).mean().item(), abs=1e-5)
 
 

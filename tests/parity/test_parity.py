@@ -278,7 +278,7 @@ def test_layer_statistics_are_those_of_the_torch_engine(kind, activation):
             "update_ratio",
             "activation_mean",
             "activation_std",
-            "idle",
+            "inactive",
         ):
             found, expected = getattr(ours, field), getattr(theirs, field)
             assert found == pytest.approx(expected, rel=1e-3, abs=1e-6), field
@@ -314,6 +314,8 @@ def test_many_trainings_at_once_are_those_of_each_alone():
         engine.export()
     assert [s.steps for s in stats] == [20] * 7
     assert [bits(p.model) for p in together] == [bits(p.model) for p in alone]
+    with pytest.raises(ValueError, match="2 lists for 7 engines"):
+        advance_many(engines, [[0.1], [0.1]])
 
 
 def test_row_numbers_of_any_kind_are_kept_as_long_as_they_are_needed():

@@ -71,7 +71,7 @@ def test_the_learning_rate_is_that_of_the_intervals(blobs):
     assert line.get_ydata()[-1] < line.get_ydata()[0]
 
 
-@pytest.mark.parametrize("quantity", ["weight_norm", "gradient_norm", "update_ratio", "idle"])
+@pytest.mark.parametrize("quantity", ["weight_norm", "gradient_norm", "update_ratio", "inactive"])
 def test_each_layer_has_a_line_of_its_own(run, quantity):
     lines = {line.get_label(): line for line in plot_layers(run.layers, quantity).lines}
     names = run.layers["name"].unique(maintain_order=True).to_list()

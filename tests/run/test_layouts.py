@@ -30,6 +30,7 @@ def test_a_run_of_the_first_version_predicts_what_it_did(first):
     assert run.status == expected["status"]
     assert run.recipe.hidden == (4,)
     assert run.intervals["batch"].to_list() == [4, 4, 4]  # a column that was called i then
+    assert set(run.layers.columns) >= {"inactive", "update_ratio"}  # the former was called idle
     assert run.evaluate(LAYOUTS / "rows.csv").rows == 6
 
 

@@ -1,7 +1,7 @@
 """Engines: what moves a model down its gradient, behind one contract."""
 
 from steepest.engine.augment import Augmentation as Augmentation
-from steepest.engine.choose import Choice as Choice
+from steepest.engine.choose import EngineChoice as EngineChoice
 from steepest.engine.choose import choose as choose
 from steepest.engine.contract import BLOCKS_MIXED as BLOCKS_MIXED
 from steepest.engine.contract import NO_STEPS as NO_STEPS
@@ -25,6 +25,7 @@ from steepest.engine.lookups import require_taken as require_taken
 from steepest.engine.lookups import try_batch as try_batch
 from steepest.engine.lookups import try_extremes as try_extremes
 from steepest.engine.native import NativeEngine as NativeEngine
+from steepest.engine.native import advance_many as advance_many
 from steepest.engine.native import native_obstacle as native_obstacle
 from steepest.engine.process import may_draw as may_draw
 from steepest.engine.process import process_state as process_state

@@ -9,28 +9,29 @@ from steepest.errors import EngineError
 
 
 @dataclass(frozen=True)
-class Choice:
+class EngineChoice:
     """The engine for a plan and, in one line, why it is this one."""
 
     engine: Engine
     reason: str
 
 
-def choose(plan: Plan) -> Choice:
+def choose(plan: Plan) -> EngineChoice:
     """The engine that the recipe asks for; "auto" takes the native one wherever it can run.
 
-    Raises EngineError with the reason if the native engine is asked for and cannot run the plan.
+    Raises:
+        EngineError: With the reason, if the native engine is asked for and cannot run the plan.
     """
     if plan.recipe.engine == "torch":
-        return Choice(TorchEngine(), "the recipe asks for it")
+        return EngineChoice(TorchEngine(), "the recipe asks for it")
     obstacle = native_obstacle(plan)
     if obstacle is None:
         asked = plan.recipe.engine == "native"
-        return Choice(
+        return EngineChoice(
             NativeEngine(), "the recipe asks for it" if asked else "it runs all of this net"
         )
     if plan.recipe.engine == "native":
         raise EngineError(
             f"the native engine cannot run this plan: {obstacle}; set engine to 'torch' or 'auto'"
         )
-    return Choice(TorchEngine(), f"not native: {obstacle}")
+    return EngineChoice(TorchEngine(), f"not native: {obstacle}")

@@ -35,11 +35,16 @@ def in_turn(rows: int) -> Order:
 class Plan:
     """What is to be trained: everything an engine needs, and nothing about files or screens.
 
-    inputs: the training rows, N of them. targets: (N,) int64 class indices, checked,
-    or (N, C) int64 of 0 and 1 where a row may have several classes.
-    class_names: None for 0, 1, ... The model's parameters are the user's own tensors: an engine
-    changes them in place. given_order: the rows of each epoch, (N,) int64, in place of what the
-    recipe's sampling says. given_loss: in place of the recipe's, as that of other rows than these.
+    Attributes:
+        model: Its parameters are the user's own tensors: an engine changes them in place.
+        objective: What the model's outputs are, and the loss that fits them.
+        inputs: The training rows, N of them.
+        targets: (N,) int64 class indices, checked, or (N, C) int64 of 0 and 1 where a row may have
+            several classes.
+        recipe: Every setting.
+        class_names: C of them; None for 0, 1, ...
+        given_order: The rows of each epoch, (N,) int64, in place of what the recipe's sampling says.
+        given_loss: In place of the recipe's, as that of other rows than these.
     """
 
     model: nn.Module
@@ -60,6 +65,7 @@ class Plan:
 
     @property
     def rows(self) -> int:
+        """N, the number of training rows."""
         return len(self.targets)
 
     @property
@@ -70,6 +76,7 @@ class Plan:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Minibatches of an epoch, the last and perhaps shorter one included."""
         return -(-self.rows // self.batch_size)
 
     @property
@@ -122,12 +129,18 @@ class Plan:
 class LayerStats:
     """One layer at one step, before its update.
 
-    weight_norm, gradient_norm: Euclidean norms of W and dL/dW, before
-    clipping and penalties. update_ratio: |dW| / |W|, where dW
-    is what the step added to W. activation_mean, activation_std: over all rows and units of what
-    follows the layer (its activation function, or the layer itself if none does). idle: the
-    share of these activations that are exactly 0 (rectifiers) or within 1 % of a bound (tanh,
-    sigmoid).
+    Activations are those of what follows the layer: its activation function, or the layer itself
+    if none does.
+
+    Attributes:
+        name: Of the layer's module.
+        weight_norm: Euclidean norm of W.
+        gradient_norm: Euclidean norm of dL/dW, before clipping and penalties.
+        update_ratio: |dW| / |W|, where dW is what the step added to W.
+        activation_mean: Over all rows of the minibatch and all units.
+        activation_std: Likewise.
+        inactive: The share of the activations that are exactly 0 (rectifiers) or within 1 % of a
+            bound (tanh, sigmoid).
     """
 
     name: str
@@ -136,15 +149,19 @@ class LayerStats:
     update_ratio: float
     activation_mean: float
     activation_std: float
-    idle: float
+    inactive: float
 
 
 @dataclass(frozen=True)
 class StepStats:
     """What some consecutive steps did: sums, so that any number of them can be added up.
 
-    loss_sum: the sum over rows of the loss, each row at the weights of its own step.
-    correct: rows whose likeliest class was the true one. layers: of the last step, if asked for.
+    Attributes:
+        steps: How many steps.
+        rows: How many rows their minibatches had together.
+        loss_sum: The sum over these rows of the loss, each at the weights of its own step.
+        correct: Rows whose likeliest class was the true one.
+        layers: Of the last step, if asked for.
     """
 
     steps: int
@@ -169,6 +186,7 @@ class StepStats:
 
     @property
     def accuracy(self) -> float:
+        """Share of the rows whose likeliest class was the true one."""
         return self.correct / self.rows
 
 
@@ -179,18 +197,38 @@ class Engine(Protocol):
     """Moves one model down its gradient. Owns the speed, never the meaning.
 
     Between `load` and `export` the model belongs to the engine; `export` makes its parameters and
-    buffers current. The batches of a step are a function of the plan and the step's number, so
-    how many steps one call takes changes nothing.
+    buffers current. The minibatch of a step is `plan.minibatch(step)`, so how many steps one call
+    takes changes nothing. An engine is made without arguments, and `type(engine)()` makes another
+    one of its kind: for what-ifs on copies of the model, and to go on after a divergence.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What it is called in messages and in the record: "native", "torch"."""
+        ...
+
+    def __init__(self) -> None: ...
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
-        """Make ready for the step with this number (0 is the first of a run)."""
+        """Make ready for a step; what was loaded before is forgotten.
+
+        Args:
+            plan: What is to be trained.
+            optimizer: What `export` returned, to go on from there; None to begin.
+            step: The number of the step to come; 0 is the first of a run.
+
+        Raises:
+            EngineError: If this engine cannot run the plan.
+        """
         ...
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
-        """Take len(rates) steps, one at each learning rate."""
+        """Take steps.
+
+        Args:
+            rates: The learning rate of each of the steps.
+            statistics: Whether to measure the layers at the last of them.
+        """
         ...
 
     def export(self) -> OptimizerState:

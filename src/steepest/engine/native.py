@@ -61,7 +61,10 @@ def native_obstacle(plan: Plan) -> str | None:
 
 
 class NativeEngine:
-    """Runs multilayer perceptrons. Fulfils `steepest.engine.contract.Engine`."""
+    """Runs multilayer perceptrons. Fulfils `steepest.engine.contract.Engine`.
+
+    Several of them can be moved at once by `advance_many`.
+    """
 
     name = "native"
 
@@ -285,11 +288,25 @@ def advance_many(
 ) -> list[StepStats]:
     """Advance many loaded engines at once, each on one thread of a pool: many small trainings.
 
-    Load them with `threads=1` in their recipes. rates: the learning rates of each engine's steps.
-    Each gives what it would give alone, bit for bit.
+    The extension lets go of the interpreter while it works, so the trainings run side by side; for
+    small nets that is quicker than many threads for each in turn. An engine gives what it would
+    give alone, bit for bit, whatever the others and however many workers there are.
+
+    Args:
+        engines: Loaded with plans whose recipes have `threads=1`, and models of their own.
+        rates: For each engine the learning rates of its steps; their numbers may differ.
+        workers: How many engines work at a time; None for as many as the process has processors.
+
+    Returns:
+        What each engine's `advance` returned, in the order of the engines.
+
+    Raises:
+        ValueError: If there are not as many lists of rates as engines.
     """
+    if len(engines) != len(rates):
+        raise ValueError(f"rates has {len(rates)} lists for {len(engines)} engines")
     with ThreadPoolExecutor(workers or _usual_threads()) as pool:
-        return list(pool.map(lambda engine, own: engine.advance(own), engines, rates))
+        return list(pool.map(lambda engine, its: engine.advance(its), engines, rates))
 
 
 def _usual_threads() -> int:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # Activations and where they stand still: exactly 0, or within 1 % of a bound.
 _ZERO_IS_IDLE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.Softplus, nn.ReLU6)
-_BOUNDS_ARE_IDLE: dict[type[nn.Module], tuple[float, float]] = {
+_BOUNDS_ARE_INACTIVE: dict[type[nn.Module], tuple[float, float]] = {
     nn.Tanh: (-0.99, 0.99),
     nn.Sigmoid: (0.01, 0.99),
 }
@@ -46,7 +46,7 @@ class LayerProbe:
                 layer = _Layer(name, weight, weight.detach().clone())
                 self._layers.append(layer)
                 self._watch(module, layer)
-            elif type(module) in (*_ZERO_IS_IDLE, *_BOUNDS_ARE_IDLE):
+            elif type(module) in (*_ZERO_IS_IDLE, *_BOUNDS_ARE_INACTIVE):
                 self._watch(module, None)
 
     def take_gradients(self) -> None:
@@ -72,16 +72,16 @@ class LayerProbe:
 
 
 def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:
-    if type(module) in _BOUNDS_ARE_IDLE:
-        low, high = _BOUNDS_ARE_IDLE[type(module)]
-        idle = (output < low) | (output > high)
+    if type(module) in _BOUNDS_ARE_INACTIVE:
+        low, high = _BOUNDS_ARE_INACTIVE[type(module)]
+        inactive = (output < low) | (output > high)
     else:
-        idle = output == 0
+        inactive = output == 0
     std, mean = torch.std_mean(output.float(), correction=0)
     return {
         "activation_mean": float(mean),
         "activation_std": float(std),
-        "idle": float(idle.float().mean()),
+        "inactive": float(inactive.float().mean()),
     }
 
 
@@ -94,5 +94,5 @@ def _summary(layer: _Layer) -> LayerStats:
         weight_norm=norm,
         gradient_norm=layer.gradient_norm,
         update_ratio=change / norm if norm else float("inf") if change else 0.0,
-        **(layer.outputs or {"activation_mean": 0.0, "activation_std": 0.0, "idle": 0.0}),
+        **(layer.outputs or {"activation_mean": 0.0, "activation_std": 0.0, "inactive": 0.0}),
     )

@@ -11,7 +11,7 @@ _QUANTITIES = {
     "update_ratio": "|update| / |W|",
     "activation_mean": "mean activation",
     "activation_std": "spread of activations",
-    "idle": "share of idle activations",
+    "inactive": "share of inactive activations",
 }
 _ON_A_LOGARITHMIC_SCALE = ("weight_norm", "gradient_norm", "update_ratio")
 # About a thousandth is what healthy runs with SGD have (Karpathy's notes to CS231n).
@@ -28,8 +28,8 @@ def plot_layers(
 
     Args:
         layers: `run.layers`.
-        quantity: weight_norm, gradient_norm, update_ratio, activation_mean, activation_std or idle
-            (see LayerStats).
+        quantity: weight_norm, gradient_norm, update_ratio, activation_mean, activation_std or
+            inactive (see LayerStats).
         ax: Where it is drawn; None for a new figure.
 
     Returns:

@@ -65,7 +65,7 @@ _TABLES: dict[str, dict[str, type]] = {
 # What the first records of this layout did not have yet.
 _LATER = {"findings"}
 # What a column was called in the first records of this layout; its place is the same.
-_FORMER_NAMES = {"intervals": {"batch": "i"}}
+_FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
 _SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
 _POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
 

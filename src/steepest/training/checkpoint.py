@@ -246,6 +246,8 @@ def _stats(described: dict[str, Any]) -> StepStats:
 
 
 def _layer_stats(described: dict[str, Any]) -> LayerStats:
+    if "idle" in described:  # what it was called in the first checkpoints of this layout
+        described = described | {"inactive": described["idle"]}
     numbers = [field.name for field in fields(LayerStats) if field.name != "name"]
     return LayerStats(str(described["name"]), **{n: _number(described, n) for n in numbers})
 

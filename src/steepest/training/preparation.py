@@ -23,7 +23,7 @@ from steepest.data import (
 from steepest.engine import (
     BLOCKS_MIXED,
     Augmentation,
-    Choice,
+    EngineChoice,
     FlopCounter,
     Plan,
     Rows,
@@ -58,7 +58,7 @@ class Preparation:
     """
 
     plan: Plan
-    choice: Choice
+    choice: EngineChoice
     classifier: Classifier
     dataset: Dataset
     parts: dict[str, PreparedPart]
