@@ -43,7 +43,7 @@ class Plan:
             several classes.
         recipe: Every setting.
         class_names: C of them; None for 0, 1, ...
-        given_order: The rows of each epoch, (N,) int64, in place of what the recipe's sampling says.
+        given_order: The rows of each epoch, (N,) int64, in place of what the recipe says.
         given_loss: In place of the recipe's, as that of other rows than these.
     """
 
