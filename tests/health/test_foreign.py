@@ -59,7 +59,7 @@ PLACES = {
     "the triage": ("check.check", "MEMORISED"),
     "a trial": ("check.forming", "first_tensor"),
     "a replay": ("replay.replay", "Setup.step"),
-    "the kind of the loss": ("check.probes", "graph_nodes"),
+    "the kind of the loss": ("check.context", "graph_nodes"),
 }
 
 

@@ -9,10 +9,11 @@ import torch
 from torch import nn
 
 from steepest.engine import process_state
+from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.check.failures import Failure, finding_of_failure
 from steepest.health.check.forming import form_of, in_form, materialise, probe_of, read_part
 from steepest.health.check.own_steps import no_own_steps
-from steepest.health.check.probes import MEMORISED, CheckContext, run_pass
+from steepest.health.check.probe_pass import run_pass
 from steepest.health.check.rules import functions_of
 from steepest.health.clock import Clock
 from steepest.health.findings.collection import Findings

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -195,3 +196,21 @@ def best_assignment(table: Tensor) -> tuple[list[int], float]:
     rows, columns = linear_sum_assignment(table.numpy(), maximize=True)
     agreed = float(table[torch.as_tensor(rows), torch.as_tensor(columns)].sum())
     return columns.tolist(), agreed
+
+
+def class_indices(target: Any) -> Tensor | None:
+    """Labels as class indices (N,): from integers, from 0.0 and 1.0, from one-hot rows."""
+    if not isinstance(target, Tensor) or target.ndim == 0:
+        return None
+    y = target.detach()
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and y.is_floating_point():
+        one_hot = ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()
+        return y.argmax(1) if one_hot else None
+    if y.ndim != 1:
+        return None
+    if y.is_floating_point():
+        whole = bool((y == y.round()).all()) and len(y) > 0
+        return y.long() if whole and torch.unique(y).numel() <= 0.5 * len(y) + 2 else None
+    return y.long()

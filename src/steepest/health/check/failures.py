@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from steepest.health.check.probes import CheckContext, class_indices
+from steepest.health.check.context import CheckContext
+from steepest.health.check.data import class_indices
 from steepest.health.check.rules.facts import labels_out_of_range
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, make_finding, rule

@@ -9,18 +9,20 @@ from torch import Tensor, nn
 from steepest.engine import seed_generators
 from steepest.health.check.failures import Failure
 from steepest.health.foreign import is_foreign, swallow
-from steepest.health.replay.batches import Batch, Form, Part, forms, read
+from steepest.health.replay.batches import Batch, Form, LoaderSample, forms, read
 from steepest.health.replay.replay import Setup, first_tensor
 
 _ROWS = 256  # of the probe
 
 
-def read_part(loader: Any, name: str, most: int, seconds: float, left_out: list[str]) -> Part:
+def read_part(
+    loader: Any, name: str, most: int, seconds: float, left_out: list[str]
+) -> LoaderSample:
     try:
         part = read(loader, most, _ROWS, seconds)
     except Exception as error:  # anybody's dataset, sampler and collate function
         swallow(error)
-        part = Part(problem=f"reading it raised {type(error).__name__}: {error}")
+        part = LoaderSample(problem=f"reading it raised {type(error).__name__}: {error}")
     if part.problem and not (loader is None and name == "validation data"):
         left_out.append(f"the {name}: {part.problem}")
     if part.waited:
@@ -82,7 +84,9 @@ def in_form(raws: Sequence[Any], form: Form, device: torch.device) -> list[Batch
     return batches
 
 
-def probe_of(part: Part, form: Form, device: torch.device, batches: Sequence[Batch]) -> Batch:
+def probe_of(
+    part: LoaderSample, form: Form, device: torch.device, batches: Sequence[Batch]
+) -> Batch:
     """Rows from all over the data, else the first batch."""
     raw = part.spread if part.spread is not None else None
     if raw is None:

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import MEMORISED, CheckContext
+from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.foreign import foreign, swallow
 from steepest.health.replay.planned import Planned
 from steepest.health.replay.replay import Setup

@@ -150,7 +150,7 @@ def _names(function: Callable[..., Any]) -> set[str] | None:
 
 
 @dataclass
-class Part:
+class LoaderSample:
     """What was read of a loader.
 
     batches: the first minibatches in the loader's order, raw. spread: rows from all over the data,
@@ -172,14 +172,14 @@ class Part:
     dataset: Any = None
 
 
-def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
+def read(loader: Any, most: int, rows: int, seconds: float) -> LoaderSample:
     """The first minibatches of a loader (at most this many), and rows spread over its data.
 
     Reads from a copy where that is cheap; the caller keeps the state of what is not copied.
     DataLoaders are read in this process, without their workers.
     """
     if loader is None:
-        return Part(problem="none was given")
+        return LoaderSample(problem="none was given")
     clock = Clock(seconds, waiting=max(_PATIENCE * seconds, _LEAST_WAIT))
     is_torchs = isinstance(loader, DataLoader)
     part = (_read_data_loader if is_torchs else _read_iterable)(loader, most, rows, clock)
@@ -187,8 +187,8 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> Part:
     return part
 
 
-def _read_iterable(loader: Any, most: int, _: int, clock: Clock) -> Part:
-    part = Part(size=None)
+def _read_iterable(loader: Any, most: int, _: int, clock: Clock) -> LoaderSample:
+    part = LoaderSample(size=None)
     if not isinstance(loader, (list, tuple)):
         clone = copied(loader)
         if iter_is_once(loader) or clone is None:
@@ -218,8 +218,8 @@ def _some(source: Iterable[Any], most: int, clock: Clock) -> tuple[list[Any], bo
     return batches, True
 
 
-def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Clock) -> Part:
-    part = Part(batch_size=loader.batch_size, drop_last=bool(loader.drop_last))
+def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Clock) -> LoaderSample:
+    part = LoaderSample(batch_size=loader.batch_size, drop_last=bool(loader.drop_last))
     part.dataset = loader.dataset
     if isinstance(loader.dataset, IterableDataset):
         clone = copied(loader.dataset, loader.collate_fn)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steepest.health.check.probes import class_indices
+from steepest.health.check.data import class_indices
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from steepest.health.check.probes import class_indices
+from steepest.health.check.data import class_indices
 from steepest.health.replay.replay import first_tensor
 from steepest.health.watch.evaluations import decided
 from steepest.health.watch.hooks import Hooks

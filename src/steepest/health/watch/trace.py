@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from steepest.health.check.probes import class_indices
+from steepest.health.check.data import class_indices
 from steepest.health.replay.batches import Batch
 from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace, sentinels_of

@@ -3,11 +3,14 @@
 from steepest.health.check.rules import (
     descent,
     facts,
+    flow,
     graph,
     inputs,
     labels,
-    model,
     pairing,
+    parts,
+    reach,
+    start,
     weights,
 )
 from steepest.health.findings.registry import functions_of
@@ -15,11 +18,14 @@ from steepest.health.findings.registry import functions_of
 __all__ = [
     "descent",
     "facts",
+    "flow",
     "functions_of",
     "graph",
     "inputs",
     "labels",
-    "model",
     "pairing",
+    "parts",
+    "reach",
+    "start",
     "weights",
 ]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from steepest.health.check.probes import MEMORISED, CheckContext
+from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule

@@ -1,40 +1,20 @@
-"""Facts about the data: what is not finite, constant, sorted, in both parts, or not a class."""
+"""Facts about the data: what is not finite, constant, sorted, ignored, or not a class."""
 
-import math
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from steepest.health.check.context import CheckContext
 from steepest.health.check.data import (
     Table,
-    near_continuous,
+    class_indices,
     neighbour_correlation,
-    row_hashes,
     runs_test,
 )
-from steepest.health.check.probes import CheckContext, class_indices
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
-from steepest.health.replay.batches import Batch, Part
-
-# So few rows of the validation part in training are no leak.
-_FEW_TWINS = 0.01
-
-
-def _parts(context: CheckContext) -> Iterator[tuple[str, Tensor]]:
-    """The inputs that were read, by part."""
-    if context.train.whole:
-        yield "training", context.train.whole[0]
-    else:
-        shape = context.probe.x
-        same = [b.x for b in context.batches if b.x is not None and shape is not None]
-        if same and all(x.shape[1:] == same[0].shape[1:] for x in same):
-            yield "training", torch.cat(same)
-    if context.val.whole:
-        yield "validation", context.val.whole[0]
-    elif context.val_probe is not None and context.val_probe.x is not None:
-        yield "validation", context.val_probe.x
+from steepest.health.replay.batches import Batch, LoaderSample
 
 
 @rule(
@@ -47,7 +27,7 @@ def _parts(context: CheckContext) -> Iterator[tuple[str, Tensor]]:
     explains=EVERYTHING | {"UNSTABLE_LOG"},
 )
 def nonfinite_input(context: CheckContext) -> Iterator[Finding]:
-    for part, x in _parts(context):
+    for part, x in context.inputs_by_part():
         if not x.is_floating_point():
             continue
         broken = ~x.flatten(1).isfinite() if x.ndim > 1 else ~x.isfinite()[:, None]
@@ -77,7 +57,7 @@ def nonfinite_input(context: CheckContext) -> Iterator[Finding]:
 @rule("CONSTANT_FEATURES", "columns with one value", rank="data", place=110, severity="warn")
 def constant_input(context: CheckContext) -> Iterator[Finding]:
     """Every row equal, or nearly every column with one value."""
-    x = next((x for part, x in _parts(context) if part == "training"), None)
+    x = next((x for part, x in context.inputs_by_part() if part == "training"), None)
     if x is None or len(x) < 16 or x.ndim < 2:
         return
     flat = x.flatten(1)
@@ -155,7 +135,7 @@ def labels_out_of_range(wrong: list[int], C: int) -> Finding:
     )
 
 
-def _labels(part: Part, batches: list[Batch]) -> Tensor | None:
+def _labels(part: LoaderSample, batches: list[Batch]) -> Tensor | None:
     """Labels in the data's order where they lie in memory, else of the batches."""
     if part.whole and len(part.whole) == 2:
         return class_indices(part.whole[1])
@@ -233,100 +213,6 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
 
 
 @rule(
-    "TRAIN_VAL_LEAK",
-    "training rows in the validation part",
-    Phase.ROWS,
-    rank="data",
-    place=60,
-    severity="warn",
-)
-@rule(
-    "EVAL_ON_TRAIN",
-    "validated on the training rows",
-    rank="data",
-    place=70,
-    severity="warn",
-    explains={"TRAIN_VAL_LEAK"},
-)
-def train_val_leak(context: CheckContext) -> Iterator[Finding]:
-    """Validation rows whose inputs are those of a training row."""
-    if context.train.dataset is not None and context.train.dataset is context.val.dataset:
-        yield make_finding(
-            "EVAL_ON_TRAIN",
-            "the validation loader reads the training data: its figures say nothing about new rows",
-            "train, val = torch.utils.data.random_split(dataset, [0.8, 0.2])",
-            (Evidence("one dataset in both loaders", "two without common rows"),),
-        )
-        return
-    parts = dict(_parts(context))
-    x, v = parts.get("training"), parts.get("validation")
-    if x is None or v is None or x.shape[1:] != v.shape[1:] or x.ndim < 2:
-        return
-    x, v = x[:50_000], v[:20_000]
-    train_hashes = row_hashes(x)
-    known = set(train_hashes)
-    varied = v.flatten(1) != v.flatten(1)[:, :1]
-    twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
-    count, share = sum(twins), sum(twins) / len(v)
-    if share <= _FEW_TWINS or count < 5:
-        return
-    repeats = 1 - len(known) / len(train_hashes)
-    continuous = x.is_floating_point() and near_continuous(x)
-    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * repeats)
-    if share <= limit:
-        return
-    yield make_finding(
-        "TRAIN_VAL_LEAK",
-        f"{count} of {len(v)} validation rows ({share:.0%}) are training rows: the validation "
-        "figures are too good",
-        "split before augmenting or oversampling; drop equal rows first: torch.unique(X, dim=0)",
-        (
-            Evidence(f"{share:.1%} of the validation rows are in training", f"<= {limit:.1%}"),
-            Evidence(f"{repeats:.1%} of the training rows have a twin there", "the same share"),
-        ),
-        ruled_out=("equal rows by chance: a column takes nearly as many values as there are rows",)
-        if continuous
-        else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
-    )
-
-
-@rule(
-    "TRAIN_VAL_PREPROC_MISMATCH",
-    "the two parts are prepared differently",
-    Phase.ROWS,
-    rank="data",
-    place=90,
-    severity="warn",
-    explains={"OVERFIT"},
-)
-def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
-    """Columns of the validation part moved or stretched as a whole."""
-    parts = dict(_parts(context))
-    x, v = parts.get("training"), parts.get("validation")
-    if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
-        return
-    a, b = x[:5000].flatten(1).double(), v[:5000].flatten(1).double()
-    of_a, of_b = a.std(0), b.std(0)
-    vary = (of_a > 1e-8) & (of_b > 1e-12)
-    if len(b) < 30 or not bool(vary.any()) or not bool(a.isfinite().all() and b.isfinite().all()):
-        return
-    shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
-    stretch = float((of_b / of_a)[vary].log().abs().median())
-    if shift <= 1 and stretch <= math.log(3):
-        return
-    yield make_finding(
-        "TRAIN_VAL_PREPROC_MISMATCH",
-        "validation inputs are not prepared like training inputs: the net has never seen such rows",
-        "mean, std = X_train.mean(0), X_train.std(0); X_val = (X_val - mean) / std  # both parts",
-        (
-            Evidence(f"median column moved by {shift:.2g} deviations", "below 1"),
-            Evidence(f"median column stretched {math.exp(stretch):.2g} times", "below 3"),
-        ),
-        ruled_out=("a natural shift of a few columns: this is the median over all",),
-    )
-
-
-@rule(
     "IMAGE_LAYOUT_SCRAMBLED",
     "pixels in the wrong order",
     Phase.ROWS,
@@ -393,7 +279,7 @@ def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-def table_of(batch: Batch | None, part: Part) -> Table | None:
+def table_of(batch: Batch | None, part: LoaderSample) -> Table | None:
     """Rows with their classes, for what compares rows."""
     if part.whole and len(part.whole) == 2:
         return Table(part.whole[0], class_indices(part.whole[1]))

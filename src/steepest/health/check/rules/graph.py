@@ -7,7 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import PASSED, CheckContext, Pass, graph_nodes, run_pass
+from steepest.health.check.autograd_graph import PASSED, graph_nodes
+from steepest.health.check.context import CheckContext
+from steepest.health.check.probe_pass import ProbePass, run_pass
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import (
     DESCENT,
@@ -75,7 +77,7 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     )
 
 
-def _head(first: Pass) -> set[str]:
+def _head(first: ProbePass) -> set[str]:
     """Names of the parameters of the last layer: of the graph's last node that takes a matrix."""
     names = {id(p): name for name, p in first.setup.model.named_parameters()}
     for node in graph_nodes(first.logits.grad_fn):

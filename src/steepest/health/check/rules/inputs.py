@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from steepest.health.check.probes import CheckContext, run_pass
+from steepest.health.check.context import CheckContext
+from steepest.health.check.probe_pass import run_pass
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.foreign import swallow

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
+from steepest.health.check.context import CheckContext
 from steepest.health.check.data import (
     Neighbours,
     Table,
@@ -16,7 +17,6 @@ from steepest.health.check.data import (
     one_column_accuracies,
     shift_of_labels,
 )
-from steepest.health.check.probes import CheckContext
 from steepest.health.check.rules.facts import table_of
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, make_finding, rule
@@ -26,14 +26,14 @@ _MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong
 
 
 @dataclass(frozen=True)
-class Signal:
+class NeighbourSignal:
     """T1: training rows, and what their neighbours say."""
 
     table: Table
     neighbours: Neighbours
 
 
-def data_signal(context: CheckContext) -> Signal | None:
+def data_signal(context: CheckContext) -> NeighbourSignal | None:
     """T1; None if the rows cannot be compared."""
     table = table_of(context.probe, context.train)
     if table is None or table.y is None:
@@ -42,7 +42,7 @@ def data_signal(context: CheckContext) -> Signal | None:
     table = table.some(2000 if context.clock.seconds >= _ENOUGH else 500)
     if not comparable(table) or not context.classes:
         return None
-    return Signal(table, neighbours(table))
+    return NeighbourSignal(table, neighbours(table))
 
 
 @rule(

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from steepest.health.check.probes import CheckContext, graph_nodes, head_name, head_node
+from steepest.health.check.autograd_graph import graph_nodes, head_name, head_node
+from steepest.health.check.context import CheckContext
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Replay, Setup, lr_times, mean_loss, on_logits

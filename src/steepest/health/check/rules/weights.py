@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
-from steepest.health.check.probes import CheckContext
+from steepest.health.check.context import CheckContext
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import first_tensor

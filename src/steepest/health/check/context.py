@@ -1,19 +1,21 @@
-"""What is measured before any rule looks: one batch forward and backward, data, and the triage."""
+"""All that the rules of check may look at, and the experiments that they may ask for."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from steepest.engine import seed_generators
+from steepest.health.check.autograd_graph import graph_nodes
+from steepest.health.check.data import class_indices
+from steepest.health.check.probe_pass import ProbePass
 from steepest.health.clock import Clock
-from steepest.health.foreign import foreign, mark, swallow
-from steepest.health.replay.batches import Batch, Form, Part
+from steepest.health.foreign import foreign, swallow
+from steepest.health.replay.batches import Batch, Form, LoaderSample
 from steepest.health.replay.replay import (
     Replay,
     Setup,
@@ -24,197 +26,8 @@ from steepest.health.replay.replay import (
     standardised,
 )
 
-# Nodes of the autograd graph that pass values on unchanged.
-PASSED = (
-    *("View", "Squeeze", "Unsqueeze", "Select", "Reshape", "Transpose", "Permute", "Slice"),
-    *("ToCopy", "Clone", "Alias", "Expand", "TBackward", "AsStrided", "Flatten", "Unsafe"),
-    *("Index", "Contiguous", "Detach", "Split", "Unbind"),
-)
 REPLAYED = 30  # steps of a what-if
 MEMORISED = 32  # rows that a net must be able to learn by heart
-
-
-def head_node(tensor: Tensor) -> Any:
-    """The node of the graph that made the values of a tensor; None for a leaf."""
-    node = tensor.grad_fn
-    while node is not None and node.name().startswith(PASSED) and node.next_functions:
-        node = node.next_functions[0][0]
-    return node
-
-
-def head_name(tensor: Tensor) -> str:
-    """Its name without version, as Softmax, LogSoftmax, Sigmoid, Relu, Addmm; "" for a leaf."""
-    node = head_node(tensor)
-    return "" if node is None else node.name().partition("Backward")[0]
-
-
-def graph_nodes(root: Any, most: int = 20_000) -> Iterator[Any]:
-    """The nodes of an autograd graph, breadth first."""
-    visited: set[Any] = set()
-    front = [root]
-    while front and len(visited) < most:
-        node = front.pop(0)
-        if node is None or node in visited:
-            continue
-        visited.add(node)
-        yield node
-        front += [parent for parent, _ in node.next_functions]
-
-
-@dataclass
-class Signal:
-    """What a module with weights, or an activation, was fed and gave on the probe rows.
-
-    scale_in, scale_out: mean over units of the deviation across samples. zero_units: share of
-    input units (columns, channels) that are 0 in every row and place, if a gradient flows there.
-    saturated: share of inputs of a tanh or sigmoid that lie at its bounds.
-    """
-
-    name: str
-    module: nn.Module
-    scale_in: float = math.nan
-    scale_out: float = math.nan
-    zero_units: float = 0.0
-    units: int = 0
-    fed_by: str = ""
-    saturated: float = 0.0
-    calls: int = 0
-
-    @property
-    def gain(self) -> float:
-        return self.scale_out / self.scale_in if self.scale_in > 0 else math.nan
-
-
-@dataclass
-class Pass:
-    """One forward and backward pass in train mode on the probe rows, on a copy.
-
-    leaves: tensors that want a gradient. used_by: id of a leaf -> functions that take it.
-    """
-
-    setup: Setup
-    output: Any
-    logits: Tensor
-    loss: float
-    grads: dict[str, Tensor | None]
-    signals: dict[str, Signal]
-    leaves: list[Tensor]
-    used_by: dict[int, set[str]]
-    loss_has_graph: bool
-
-
-def unit_scale(x: Tensor) -> float:
-    """Mean over units of the deviation across samples: biases do not count as signal."""
-    x = x.detach().double()
-    if x.ndim < 2 or len(x) < 2:
-        return math.nan
-    return float(x.flatten(1).std(0, correction=0).mean())
-
-
-def run_pass(setup: Setup, batch: Batch) -> Pass | None:
-    """None if the setup cannot be copied. Raises what the user's own code raises."""
-    clone = setup.copy()
-    if clone is None:
-        return None
-    clone.model.train()
-    clone.model.zero_grad(set_to_none=True)
-    seed_generators(0)
-    signals: dict[str, Signal] = {}
-    with _listening(clone.model, signals):
-        output = clone.outputs(batch)
-    logits = first_tensor(output)
-    if logits is None:
-        kind = type(output).__name__
-        raise mark(TypeError(f"the model returned a {kind} that holds no tensor"))
-    loss = clone.loss_of(output, batch.target)
-    leaves: list[Tensor] = []
-    used_by: dict[int, set[str]] = {}
-    if loss.requires_grad:
-        nodes = list(graph_nodes(loss.grad_fn))
-        leaves = [node.variable for node in nodes if hasattr(node, "variable")]
-        used_by = _used_by(nodes)
-        with foreign:
-            loss.backward()  # type: ignore[no-untyped-call]
-    grads = {name: p.grad for name, p in clone.model.named_parameters() if p.requires_grad}
-    has_graph = bool(loss.requires_grad)
-    value = float(loss.detach())
-    return Pass(clone, output, logits, value, grads, signals, leaves, used_by, has_graph)
-
-
-def _used_by(nodes: list[Any]) -> dict[int, set[str]]:
-    """The functions that take each leaf, seen through views and transposes of it."""
-    children: dict[Any, list[Any]] = {}
-    for node in nodes:
-        for parent, _ in node.next_functions:
-            children.setdefault(parent, []).append(node)
-    functions: dict[int, set[str]] = {}
-    for leaf in (node for node in nodes if hasattr(node, "variable")):
-        front, names = list(children.get(leaf, ())), set()
-        while front:
-            node = front.pop()
-            if node.name().startswith(PASSED):
-                front += children.get(node, ())
-            else:
-                names.add(node.name().partition("Backward")[0])
-        functions[id(leaf.variable)] = names
-    return functions
-
-
-@contextmanager
-def _listening(model: nn.Module, signals: dict[str, Signal]) -> Iterator[None]:
-    """Fill signals from what modules without children are fed and give."""
-    handles = []
-    for name, module in model.named_modules():
-        if next(module.children(), None) is None or any(True for _ in module.parameters(False)):
-            handles.append(module.register_forward_hook(_listener(name, signals)))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-def _listener(name: str, signals: dict[str, Signal]) -> Callable[..., None]:
-    def listen(module: nn.Module, args: Any, output: Any) -> None:
-        signal = signals.setdefault(name, Signal(name, module))
-        signal.calls += 1
-        x, z = first_tensor(args), first_tensor(output)
-        if signal.calls > 1 or x is None or z is None:
-            return
-        with torch.no_grad():
-            if x.is_floating_point():
-                signal.scale_in = unit_scale(x)
-                _measure_units(signal, x)
-            signal.scale_out = unit_scale(z)
-
-    return listen
-
-
-def _measure_units(signal: Signal, x: Tensor) -> None:
-    """Dead units and saturation in what a layer is fed, named by the function that made it."""
-    if not x.requires_grad or x.ndim < 2:
-        return
-    signal.fed_by = _activation_before(x)
-    axis = 1 if x.ndim == 4 or isinstance(signal.module, nn.Conv1d) else x.ndim - 1
-    by_unit = x.detach().movedim(axis, 0).flatten(1)
-    signal.units = len(by_unit)
-    signal.zero_units = float((by_unit == 0).all(1).float().mean())
-    if signal.fed_by == "Tanh":
-        signal.saturated = float((by_unit.abs() > 0.99).float().mean())
-    elif signal.fed_by == "Sigmoid":
-        signal.saturated = float(((by_unit < 0.01) | (by_unit > 0.99)).float().mean())
-
-
-def _activation_before(x: Tensor) -> str:
-    """The function that made an input, seen through pooling and dropout."""
-    node = head_node(x)
-    while node is not None:
-        name = node.name().partition("Backward")[0]
-        through = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "NativeDropout", "Mul", *PASSED)
-        if not name.startswith(through) or not node.next_functions:
-            return str(name)
-        node = node.next_functions[0][0]
-    return ""
 
 
 def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
@@ -264,8 +77,8 @@ class CheckContext:
     """
 
     setup: Setup
-    train: Part
-    val: Part
+    train: LoaderSample
+    val: LoaderSample
     form: Form
     batches: list[Batch]
     probe: Batch
@@ -275,8 +88,8 @@ class CheckContext:
     left_out: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     own_optimizer: bool = True
-    first: Pass | None = None
-    passes: list[Pass] = field(default_factory=list)
+    first: ProbePass | None = None
+    passes: list[ProbePass] = field(default_factory=list)
 
     @property
     def late(self) -> bool:
@@ -288,6 +101,19 @@ class CheckContext:
             self.unmeasured.append(what)
         else:
             self.left_out.append(f"{what}: {why}")
+
+    def inputs_by_part(self) -> Iterator[tuple[str, Tensor]]:
+        """The inputs that were read, (N, ...), of "training" and of "validation"."""
+        if self.train.whole:
+            yield "training", self.train.whole[0]
+        else:
+            same = [b.x for b in self.batches if b.x is not None and self.probe.x is not None]
+            if same and all(x.shape[1:] == same[0].shape[1:] for x in same):
+                yield "training", torch.cat(same)
+        if self.val.whole:
+            yield "validation", self.val.whole[0]
+        elif self.val_probe is not None and self.val_probe.x is not None:
+            yield "validation", self.val_probe.x
 
     @cached_property
     def kind(self) -> str:
@@ -435,21 +261,3 @@ class CheckContext:
         if done is None:
             return None
         return done.finite and done.losses[-1] <= 0.5 * done.first
-
-
-def class_indices(target: Any) -> Tensor | None:
-    """Labels as class indices (N,): from integers, from 0.0 and 1.0, from one-hot rows."""
-    if not isinstance(target, Tensor) or target.ndim == 0:
-        return None
-    y = target.detach()
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim == 2 and y.is_floating_point():
-        one_hot = ((y == 0) | (y == 1)).all() and (y.sum(1) == 1).all()
-        return y.argmax(1) if one_hot else None
-    if y.ndim != 1:
-        return None
-    if y.is_floating_point():
-        whole = bool((y == y.round()).all()) and len(y) > 0
-        return y.long() if whole and torch.unique(y).numel() <= 0.5 * len(y) + 2 else None
-    return y.long()

@@ -1,0 +1,109 @@
+"""The training and the validation part beside each other."""
+
+import math
+from collections.abc import Iterator
+
+from steepest.health.check.context import CheckContext
+from steepest.health.check.data import (
+    near_continuous,
+    row_hashes,
+)
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import Phase, make_finding, rule
+
+# So few rows of the validation part in training are no leak.
+_FEW_TWINS = 0.01
+
+
+@rule(
+    "TRAIN_VAL_LEAK",
+    "training rows in the validation part",
+    Phase.ROWS,
+    rank="data",
+    place=60,
+    severity="warn",
+)
+@rule(
+    "EVAL_ON_TRAIN",
+    "validated on the training rows",
+    rank="data",
+    place=70,
+    severity="warn",
+    explains={"TRAIN_VAL_LEAK"},
+)
+def train_val_leak(context: CheckContext) -> Iterator[Finding]:
+    """Validation rows whose inputs are those of a training row."""
+    if context.train.dataset is not None and context.train.dataset is context.val.dataset:
+        yield make_finding(
+            "EVAL_ON_TRAIN",
+            "the validation loader reads the training data: its figures say nothing about new rows",
+            "train, val = torch.utils.data.random_split(dataset, [0.8, 0.2])",
+            (Evidence("one dataset in both loaders", "two without common rows"),),
+        )
+        return
+    parts = dict(context.inputs_by_part())
+    x, v = parts.get("training"), parts.get("validation")
+    if x is None or v is None or x.shape[1:] != v.shape[1:] or x.ndim < 2:
+        return
+    x, v = x[:50_000], v[:20_000]
+    train_hashes = row_hashes(x)
+    known = set(train_hashes)
+    varied = v.flatten(1) != v.flatten(1)[:, :1]
+    twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
+    count, share = sum(twins), sum(twins) / len(v)
+    if share <= _FEW_TWINS or count < 5:
+        return
+    repeats = 1 - len(known) / len(train_hashes)
+    continuous = x.is_floating_point() and near_continuous(x)
+    limit = _FEW_TWINS if continuous else max(_FEW_TWINS, 3 * repeats)
+    if share <= limit:
+        return
+    yield make_finding(
+        "TRAIN_VAL_LEAK",
+        f"{count} of {len(v)} validation rows ({share:.0%}) are training rows: the validation "
+        "figures are too good",
+        "split before augmenting or oversampling; drop equal rows first: torch.unique(X, dim=0)",
+        (
+            Evidence(f"{share:.1%} of the validation rows are in training", f"<= {limit:.1%}"),
+            Evidence(f"{repeats:.1%} of the training rows have a twin there", "the same share"),
+        ),
+        ruled_out=("equal rows by chance: a column takes nearly as many values as there are rows",)
+        if continuous
+        else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
+    )
+
+
+@rule(
+    "TRAIN_VAL_PREPROC_MISMATCH",
+    "the two parts are prepared differently",
+    Phase.ROWS,
+    rank="data",
+    place=90,
+    severity="warn",
+    explains={"OVERFIT"},
+)
+def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
+    """Columns of the validation part moved or stretched as a whole."""
+    parts = dict(context.inputs_by_part())
+    x, v = parts.get("training"), parts.get("validation")
+    if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
+        return
+    a, b = x[:5000].flatten(1).double(), v[:5000].flatten(1).double()
+    of_a, of_b = a.std(0), b.std(0)
+    vary = (of_a > 1e-8) & (of_b > 1e-12)
+    if len(b) < 30 or not bool(vary.any()) or not bool(a.isfinite().all() and b.isfinite().all()):
+        return
+    shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
+    stretch = float((of_b / of_a)[vary].log().abs().median())
+    if shift <= 1 and stretch <= math.log(3):
+        return
+    yield make_finding(
+        "TRAIN_VAL_PREPROC_MISMATCH",
+        "validation inputs are not prepared like training inputs: the net has never seen such rows",
+        "mean, std = X_train.mean(0), X_train.std(0); X_val = (X_val - mean) / std  # both parts",
+        (
+            Evidence(f"median column moved by {shift:.2g} deviations", "below 1"),
+            Evidence(f"median column stretched {math.exp(stretch):.2g} times", "below 3"),
+        ),
+        ruled_out=("a natural shift of a few columns: this is the median over all",),
+    )

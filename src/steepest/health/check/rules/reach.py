@@ -1,0 +1,228 @@
+"""What reaches what: inputs the outputs, rows each other, activations the layers between."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from steepest.engine import seed_generators
+from steepest.health.check.autograd_graph import head_name
+from steepest.health.check.context import CheckContext
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
+from steepest.health.replay.batches import Batch
+from steepest.health.replay.replay import Setup, first_tensor
+
+
+@rule(
+    "NO_NONLINEARITY",
+    "layers without activation between them",
+    Phase.PROBE,
+    rank="model",
+    place=100,
+    severity="warn",
+)
+def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
+    """Whether the logits are an affine function of the input although there are several layers."""
+    assert context.first is not None
+    x = context.probe.x
+    matrices = [
+        n for n, g in context.first.grads.items() if g is not None and _is_matrix(context, n)
+    ]
+    if x is None or not x.is_floating_point() or len(matrices) < 2 or context.probe.rows < 8:
+        return
+    # Far out as well: rows near 0 may all lie on one linear piece of a rectifier.
+    rms = float(x.double().square().mean().sqrt())
+    scales = (1.0, 10 / rms) if 0 < rms < 10 else (1.0,)
+    inputs = [x * scale for scale in scales]
+    if (_largest_defect(context, context.setup, inputs) or 0.0) > 1e-6:
+        return
+    # After some steps: a residual branch that starts at 0 hides its activations until then.
+    defect = _largest_defect(context, context.awake, inputs)
+    if defect is None or defect > 1e-6:
+        return
+    yield make_finding(
+        "NO_NONLINEARITY",
+        f"{len(matrices)} layers without an activation between them: together they are one linear "
+        "layer",
+        "nn.ReLU() after each hidden layer",
+        (Evidence(f"departure from an affine function {defect:.1g}", "above 1e-6", "float64"),),
+        ruled_out=(f"logistic regression: {len(matrices)} weight matrices are in use",),
+    )
+
+
+def _is_matrix(context: CheckContext, name: str) -> bool:
+    return context.setup.model.get_parameter(name).ndim >= 2
+
+
+def _largest_defect(
+    context: CheckContext, setup: Setup | None, inputs: list[Tensor]
+) -> float | None:
+    defects = [d for d in (_affine_defect(context, setup, x) for x in inputs) if d is not None]
+    return max(defects, default=None)
+
+
+def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> float | None:
+    """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
+    clone = setup.copy() if setup else None
+    if clone is None:
+        return None
+    model = clone.model.double().eval()
+    few = context.probe.take(slice(0, 8))
+    u, v = x[:4].double(), x[4:8].double()
+    batch = few.take(slice(0, 4)).double()
+    head = head_name(context.first.logits) if context.first else ""
+
+    def f(inputs: Tensor) -> Tensor:
+        z = first_tensor(Setup(model, clone.loss_fn).outputs(batch.with_x(inputs)))
+        assert z is not None
+        if head in ("Softmax", "Sigmoid"):
+            z = z.log() if head == "Softmax" else torch.logit(z)
+        if head in ("Softmax", "LogSoftmax") and z.ndim > 1:
+            z = z - z.mean(-1, keepdim=True)
+        return z
+
+    with torch.no_grad():
+        fu, fv, f0 = f(u), f(v), f(torch.zeros_like(u))
+        mixed = f(0.7 * u + 1.6 * v)
+    wide = float((fu - f0).norm() + (fv - f0).norm())
+    if not wide > 1e-9 * (1 + float(f0.norm())) or not math.isfinite(wide):
+        return None
+    return float((mixed - 0.7 * fu - 1.6 * fv + 1.3 * f0).norm()) / wide
+
+
+@rule(
+    "BATCH_MIXING",
+    "rows of a batch influence each other",
+    Phase.PROBE,
+    rank="model",
+    place=20,
+    severity="warn",
+    explains={"OVERFIT"},
+)
+def batch_mixing(context: CheckContext) -> Iterator[Finding]:
+    """Whether another first row changes what the other rows get, in eval mode."""
+    rows = min(context.probe.rows, 16)
+    clone = context.setup.copy()
+    if clone is None or rows < 3 or _mixes_by_design(context.setup.model):
+        return
+    clone.model.eval()
+    few = context.probe.take(slice(0, rows))
+    order = torch.arange(rows)
+    order[0] = rows - 1
+    with torch.no_grad():
+        seed_generators(0)
+        a = first_tensor(clone.outputs(few))
+        seed_generators(0)
+        again = first_tensor(clone.outputs(few))
+        seed_generators(0)
+        b = first_tensor(clone.outputs(few.take(order)))
+    if a is None or b is None or again is None or a.shape != b.shape or len(a) != rows:
+        return
+    if not torch.equal(a, again):
+        return
+    gap = float((a[1:] - b[1:]).abs().max())
+    if gap > 1e-4 * max(1e-3, float(a.detach().std())):
+        yield make_finding(
+            "BATCH_MIXING",
+            "a row's output depends on the other rows of its batch, in eval mode too",
+            "look for view or reshape in place of transpose, batch_first=True, softmax over dim 0",
+            (Evidence(f"other rows change by {gap:.3g}", "0", "first row replaced"),),
+            ruled_out=("batch normalisation: the model was in eval mode",),
+        )
+
+
+def _mixes_by_design(model: nn.Module) -> bool:
+    norms = (m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase))
+    return any(norm.running_mean is None for norm in norms)
+
+
+@rule(
+    "INPUT_IGNORED",
+    "the outputs do not depend on the input",
+    Phase.PROBE,
+    rank="model",
+    place=90,
+    severity="warn",
+    explains=EVERYTHING,
+)
+def input_ignored(context: CheckContext) -> Iterator[Finding]:
+    """Inputs, or columns of a table, whose exchange between rows changes no output."""
+    x = context.probe.x
+    if x is None or context.probe.rows < 8:
+        return
+    some = context.probe.take(slice(0, min(64, context.probe.rows)))
+    assert some.x is not None
+    varied = (some.x != some.x[0]).flatten(1).any(0)
+    if not bool(varied.any()) or _reaches_the_outputs(context.setup.copy(), some, varied):
+        return
+    clone = context.awake.copy() if context.awake else None
+    z = _outputs(clone.eval(), some) if clone else None
+    if clone is None or z is None:
+        return
+    rolled = _outputs(clone, _rolled(some))
+    if rolled is not None and torch.equal(z, rolled):
+        yield make_finding(
+            "INPUT_IGNORED",
+            "the outputs are the same whatever the input is",
+            "look for a product with 0, a wrong slice, or dead layers at the start of forward",
+            (Evidence("0 outputs change if rows are exchanged", "all"),),
+            ruled_out=("a zero-initialised last layer: it was tried after some steps of Adam",),
+        )
+    elif x.ndim == 2 and x.is_floating_point() and x.shape[1] <= 512:
+        yield from _ignored_columns(clone, some, z, varied)
+
+
+def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bool:
+    """Whether each input that varies moves the outputs as the model is, before any step."""
+    z = _outputs(setup.eval(), some) if setup else None
+    rolled = _outputs(setup, _rolled(some)) if setup else None
+    if setup is None or z is None or rolled is None or torch.equal(z, rolled):
+        return False
+    still = _without_gradient(setup, some)
+    return still is not None and not bool((still & varied).any())
+
+
+def _without_gradient(setup: Setup, some: Batch) -> Tensor | None:
+    """Whether each input (d,) has no gradient in any row; None if that cannot be told."""
+    assert some.x is not None
+    x = some.x.detach().clone()
+    if not x.is_floating_point():
+        return None
+    out = first_tensor(setup.outputs(some.with_x(x.requires_grad_())))
+    if out is None or not out.requires_grad:
+        return None
+    out.square().sum().backward()  # type: ignore[no-untyped-call]
+    return None if x.grad is None else (x.grad == 0).flatten(1).all(0)
+
+
+def _rolled(batch: Batch) -> Batch:
+    order = torch.arange(batch.rows).roll(1)
+    return Batch(batch.take(order).args, batch.target, batch.take(order).kwargs)
+
+
+def _outputs(setup: Setup, batch: Batch) -> Tensor | None:
+    with torch.no_grad():
+        seed_generators(0)
+        return first_tensor(setup.outputs(batch))
+
+
+def _ignored_columns(clone: Setup, some: Batch, z: Tensor, varied: Tensor) -> Iterator[Finding]:
+    assert some.x is not None
+    quiet = _without_gradient(clone, some)
+    if quiet is None or not bool((still := quiet & varied).any()):
+        return
+    exchanged = torch.where(still, some.x.roll(1, 0), some.x)
+    other = _outputs(clone, some.with_x(exchanged))
+    if other is None or not torch.equal(z, other):
+        return
+    columns = still.nonzero()[:, 0].tolist()
+    shown = ", ".join(map(str, columns[:8])) + (" ..." if len(columns) > 8 else "")
+    yield make_finding(
+        "INPUT_IGNORED",
+        f"{len(columns)} of {some.x.shape[1]} columns have no influence on the outputs: {shown}",
+        "look for a wrong slice at the start of forward; leave the columns out if that is meant",
+        (Evidence("0 outputs change if these columns are exchanged", "all", f"columns {shown}"),),
+        ruled_out=("constant columns: these vary",),
+    )
