@@ -73,7 +73,7 @@ class Folder:
 
 
 @contextmanager
-def held(path: Path, *, follow: bool = True) -> Iterator[Folder]:
+def open_folder(path: Path, *, follow: bool = True) -> Iterator[Folder]:
     """The folder, open within the block. follow: whether its name may be a symbolic link.
 
     Raises OSError if it is no folder, or such a link.
@@ -94,7 +94,7 @@ def write_atomically(path: Path, content: bytes, *, follow: bool = True) -> None
     follow: whether the name of its folder may be a symbolic link; the file's own is never followed.
     Raises RunError naming the file and the reason.
     """
-    with reasons(path), held(path.parent, follow=follow) as folder:
+    with write_errors(path), open_folder(path.parent, follow=follow) as folder:
         folder.write(path.name, content)
 
 
@@ -103,7 +103,7 @@ def make_run_folder(path: Path) -> None:
 
     Raises RunError if something is there already or nothing can be written.
     """
-    with reasons(path):
+    with write_errors(path):
         if path.exists() and not is_empty_folder(path):
             raise RunError(
                 f"{path} exists already and a run never overwrites; choose another folder or "
@@ -116,7 +116,7 @@ def make_run_folder(path: Path) -> None:
 
 def make_folder(path: Path) -> None:
     """Make a folder if it is not there. Raises RunError naming it and the reason."""
-    with reasons(path):
+    with write_errors(path):
         path.mkdir(exist_ok=True)
 
 
@@ -166,7 +166,7 @@ def megabytes(size: int) -> str:
 
 
 @contextmanager
-def reasons(path: Path) -> Iterator[None]:
+def write_errors(path: Path) -> Iterator[None]:
     """What cannot be written at this path, as a RunError that says why."""
     try:
         yield

@@ -20,7 +20,7 @@ import polars as pl
 
 from steepest.engine import LayerStats
 from steepest.errors import RunError
-from steepest.files import reasons, require_plain_file
+from steepest.files import require_plain_file, write_errors
 from steepest.run.contents import AT_START, require_info, require_values
 from steepest.run.events import (
     EpochFinished,
@@ -63,7 +63,7 @@ _TABLES: dict[str, dict[str, type]] = {
     "findings": {"step": int, "code": str, "severity": str, "details": str},
 }
 # What the first records of this layout did not have yet.
-_LATER = {"findings"}
+_ADDED_LATER = {"findings"}
 # What a column was called in the first records of this layout; its place is the same.
 _FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
 _SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
@@ -87,7 +87,7 @@ class Record:
             _begin_file(path)
         connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
         record = cls(connection, str(path or "memory"), writes=True)
-        with _reasons(record._where):
+        with _write_errors(record._where):
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
@@ -123,10 +123,10 @@ class Record:
         _roll_back(path)
         cls.open(path).close()
         record = cls(sqlite3.connect(path, check_same_thread=False), str(path), writes=True)
-        with _reasons(record._where):
+        with _write_errors(record._where):
             record._connection.execute("PRAGMA journal_mode = WAL")
             record._connection.execute("PRAGMA synchronous = NORMAL")
-            for table in _LATER:
+            for table in _ADDED_LATER:
                 record._connection.execute(
                     _schema()[table].replace("TABLE", "TABLE IF NOT EXISTS", 1)
                 )
@@ -200,7 +200,7 @@ class Record:
         columns = _TABLES[name]
         schema = {column: _POLARS[kind] for column, kind in columns.items()}
         with self._reading():
-            if name in _LATER and not self._has(name):
+            if name in _ADDED_LATER and not self._has(name):
                 return pl.DataFrame(schema=schema)
             # By place: the tables are as `_require_known` knows them.
             rows = self._connection.execute(f"SELECT * FROM {name} ORDER BY rowid")
@@ -221,7 +221,7 @@ class Record:
         keeps from being committed, and such rows are what is to be rescued.
         """
         copy = Record.create(path)
-        with _reasons(copy._where):
+        with _write_errors(copy._where):
             for table in filter(self._has, ("facts", *_TABLES)):
                 for row in self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
                     places = ", ".join("?" * len(row))
@@ -234,7 +234,7 @@ class Record:
         While somebody reads it, the log stays beside the file: a reader never holds up a run.
         """
         self.commit()
-        with _reasons(self._where):
+        with _write_errors(self._where):
             self._connection.execute("PRAGMA busy_timeout = 100")
             try:
                 self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -263,11 +263,11 @@ class Record:
 
     def _writing(self) -> AbstractContextManager[None]:
         self._require_open()
-        return _reasons(self._where)
+        return _write_errors(self._where)
 
     def _reading(self) -> AbstractContextManager[None]:
         self._require_open()
-        return _damage(self._where)
+        return _read_errors(self._where)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -309,7 +309,7 @@ def require_own_record(path: Path, to_write: bool) -> None:
 
 def _begin_file(path: Path) -> None:
     """An empty file where nothing is, not even a link. Raises RunError if it cannot be made."""
-    with reasons(path):
+    with write_errors(path):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
 
 
@@ -340,14 +340,14 @@ def _require_known(found: dict[str, str], path: Path) -> None:
     strange = [
         name for name, sql in found.items() if expected.get(name) != sql and sql not in former
     ]
-    lacking = [name for name in expected if name not in found and name not in _LATER]
+    lacking = [name for name in expected if name not in found and name not in _ADDED_LATER]
     if strange or lacking:
         what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"
         raise RunError(f"{path} is not the record of a run: {what}")
 
 
 @contextmanager
-def _damage(where: str) -> Iterator[None]:
+def _read_errors(where: str) -> Iterator[None]:
     """What reading a damaged file raises, as one message."""
     try:
         yield
@@ -358,7 +358,7 @@ def _damage(where: str) -> Iterator[None]:
 
 
 @contextmanager
-def _reasons(where: str) -> Iterator[None]:
+def _write_errors(where: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from steepest.engine import LayerStats, OptimizerState, Plan, StepStats
 from steepest.errors import RunError, SteepestError
-from steepest.files import DAMAGE, PART, Folder, held, make_folder, reasons
+from steepest.files import DAMAGE, PART, Folder, make_folder, open_folder, write_errors
 from steepest.recipe import Recipe
 from steepest.run import BEST, CHECKPOINTS, STEP, read_tensors, write_tensors
 
@@ -101,7 +101,7 @@ class Checkpoints:
             about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
             write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
             self._best_epoch = checkpoint.best_epoch
-        with reasons(self._folder), held(self._folder, follow=False) as folder:
+        with write_errors(self._folder), open_folder(self._folder, follow=False) as folder:
             for old in _steps(folder)[: -self._recipe.keep_checkpoints]:
                 folder.remove(f"{old}.json")  # first: half a checkpoint is none
                 folder.remove(f"{old}.safetensors")
@@ -113,10 +113,10 @@ def remove_partial_files(run: Path) -> None:
 
     Nothing but plain files under names that are written here, and never behind a link.
     """
-    with reasons(run):
-        with held(run) as folder:
+    with write_errors(run):
+        with open_folder(run) as folder:
             _remove_parts(folder)
-        with suppress(FileNotFoundError), held(run / CHECKPOINTS, follow=False) as folder:
+        with suppress(FileNotFoundError), open_folder(run / CHECKPOINTS, follow=False) as folder:
             _remove_parts(folder)
             there = set(folder.files())
             for name in there:
@@ -171,7 +171,7 @@ def _steps(folder: Folder) -> list[str]:
 
 def _all_steps(path: Path) -> list[str]:
     try:
-        with held(path, follow=False) as folder:
+        with open_folder(path, follow=False) as folder:
             return _steps(folder)
     except OSError:
         return []

@@ -44,7 +44,7 @@ def read_parquet(path: Path) -> tuple[pl.DataFrame, list[str]]:
     with needs("parquet", f"{path}: Parquet"):
         import pyarrow.parquet as pq
 
-    with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _read_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         about = file.metadata
         needed = about.num_rows * about.num_columns * _BYTES_OF_A_VALUE
         require_memory(needed, path, "put its parts into a folder of Parquet files")
@@ -132,7 +132,7 @@ def _survey(files: list[Path], other: set[str | None]) -> _Survey:
     rows, complete, index = 0, True, dict[str, None]()
     first: pa.Schema | None = None
     for path in files:
-        with _reasons(path), pq.ParquetFile(path) as file:
+        with _read_errors(path), pq.ParquetFile(path) as file:
             here = index_columns(file.schema_arrow.names, file.schema_arrow.metadata)
             schema = pa.schema(f for f in file.schema_arrow if f.name not in here)
             first = schema if first is None else first
@@ -200,7 +200,7 @@ def _write_features(
     done = waiting = 0
     at_once = max(1, _VALUES_AT_ONCE // (len(features) + 1))
     for path in files:
-        with _reasons(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
+        with _read_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as source:
             for batch in source.iter_batches(at_once, columns=[*features, target]):
                 frame = _as_polars(batch)
                 if any(frame[name].null_count() for name in features):
@@ -245,7 +245,7 @@ def _as_polars(table: Any) -> pl.DataFrame:
 
 
 @contextmanager
-def _reasons(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
     import pyarrow as pa
 
     try:
