@@ -15,7 +15,7 @@ from steepest.health import Findings
 from steepest.run import LOCK, EpochFinished, Event, Observer, Run
 from steepest.training.checkpoint import Checkpoint, Checkpoints
 from steepest.training.descent import Descent
-from steepest.training.diagnosis import Diagnosis
+from steepest.training.health_observer import HealthObserver
 from steepest.training.interrupt import stop_request
 from steepest.training.observers import Guarded
 from steepest.training.preparation import Preparation
@@ -88,7 +88,7 @@ def carry_out(
             if run.recipe.watch:
                 earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
                 notify = _announcer(
-                    notify, Diagnosis(prepared, schedule.rate, findings, notify, earlier)
+                    notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
                 )
             descent = Descent(prepared, schedule, notify, stop, checkpoints)
             if checkpoint is not None:

@@ -11,8 +11,12 @@ from steepest.health.replay.batches import Batch
 from steepest.health.replay.replay import Setup
 from steepest.health.watch.trace import TrainingTrace
 
-_PATIENCE = 200  # steps after which a loss should have moved
-_NO_PROGRESS = 0.98
+# Chosen by hand: a symptom only opens the experiments, and these decide. The fault programs and the
+# healthy controls of tests/faults hold them from both sides.
+PATIENCE = 200  # steps after which a loss should have moved
+NO_PROGRESS = 0.98  # share of the loss of a constant answer
+FAR = 2.0  # nats above the first loss
+_EARLY = 50  # steps within which a loss that runs away does so
 
 
 def suspicious(trace: TrainingTrace, *, at_end: bool = False) -> bool:
@@ -28,14 +32,14 @@ def suspicious(trace: TrainingTrace, *, at_end: bool = False) -> bool:
         return False
     start, now = trace.losses[0], trace.loss_now
     H = trace.prior_loss
-    if trace.steps <= 50 and len(trace.recent) >= 5:
+    if trace.steps <= _EARLY and len(trace.recent) >= 5:
         latest = list(trace.recent)[-5:]
-        if min(latest) > start + max(2.0, math.log(max(trace.classes, 2))):
+        if min(latest) > start + max(FAR, math.log(max(trace.classes, 2))):
             return True
-    waited = trace.steps >= _PATIENCE and (trace.evaluations or trace.steps >= 2 * _PATIENCE)
+    waited = trace.steps >= PATIENCE and (trace.evaluations or trace.steps >= 2 * PATIENCE)
     if not (waited or (at_end and trace.steps >= 20)):
         return False
-    flat = now >= _NO_PROGRESS * H if math.isfinite(H) else now >= _NO_PROGRESS * start
+    flat = now >= NO_PROGRESS * H if math.isfinite(H) else now >= NO_PROGRESS * start
     return bool(flat)
 
 

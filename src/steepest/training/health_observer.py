@@ -1,10 +1,9 @@
-"""Diagnosis: looks on while steepest trains, and asks what-ifs of the engine itself.
+"""Looks on while steepest trains: rules of its epochs, and what-ifs where it does not learn.
 
-An observer. On suspicion the first steps are taken again from the same weights, on a copy of the
-model and an engine of its own, with one setting changed: the run's own numbers stay as they are.
+Nothing is asked of a run that learns. On suspicion, once, its first steps are taken again at other
+rates (`RateTrials`), and if these are not to blame the whole check is made on the first weights.
 """
 
-import copy
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -13,22 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from steepest.engine import Plan, seeded
+from steepest.engine import seeded
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.findings.registry import make_finding
 from steepest.health.watch.evaluations import MeasuredEvaluation
 from steepest.health.watch.rules.evaluation import collapse, overfitting
+from steepest.health.watch.suspicion import FAR, NO_PROGRESS, PATIENCE
 from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, RunStarted, RunStopped
-from steepest.training.divergence import State
 from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
+from steepest.training.rate_trials import RateTrials
 from steepest.training.unfinished import Progress
-from steepest.training.weights import load_tensors
 
-_STEPS = 30
-_LARGEST = 64 * 2**20  # bytes of parameters that are kept twice
+_STEPS = 30  # of a what-if, as in the check
+# Factors of the rate that are tried: a usual rate is seldom wrong by more.
 _LOWER, _HIGHER = (0.1, 0.01, 0.001), (10.0, 100.0, 1e3, 1e4, 1e5)
-_FASTER = (3.0, 10.0)
+_FASTER = (3.0, 10.0)  # of a run that ended while it learned
 _FEWEST_STEPS = 10  # of a what-if
 # What all experiments of a run may take of the processor: so many seconds where it breaks, for then
 # it ends; a tenth of the whole run where it only does not learn, and a little in a short one.
@@ -38,8 +37,10 @@ _OF_A_CHECK = 0.03  # seconds below which the check is not begun
 _NOT_ASKED = ("NOT_CHECKED", "LR_TOO_HIGH", "LR_TOO_LOW", "NONFINITE_WEIGHTS")
 
 
-class Diagnosis:
-    """Told of each event; says `notify(FindingMade)` once for each cause.
+class HealthObserver:
+    """An observer of a run: gets each event, and says `notify(FindingMade)` once for each code.
+
+    From step to step it keeps the latest loss and, of each epoch, the figures of its evaluation.
 
     rate: the learning rate of a step. findings: what the check before training found. earlier: the
     epochs of a run that goes on.
@@ -53,7 +54,7 @@ class Diagnosis:
         notify: Callable[[Event], None],
         earlier: Iterable[EpochFinished] = (),
     ) -> None:
-        self._prepared, self._plan, self._rate, self._notify = prepared, prepared.plan, rate, notify
+        self._prepared, self._plan, self._notify = prepared, prepared.plan, notify
         self._given = findings
         self._reported: set[str] = set()
         self._step, self._loss = 0, math.nan
@@ -61,12 +62,10 @@ class Diagnosis:
         self._progress = Progress(self._plan.rows, self._rows_of("validation"))
         for epoch in earlier:
             self._progress.epoch(epoch)
-        self._initial: State | None = None
         self._initial_loss, self._chance = math.nan, math.nan
-        self._asked = False
+        self._asked = False  # for what-ifs: at most once a run
         self._begun, self._first, self._total = time.thread_time(), 0, 0
-        self._spent, self._affordable = 0.0, _SECONDS
-        self._replayed: dict[tuple[int, float], float] = {}
+        self._trials = RateTrials(prepared, rate, _SECONDS)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -84,9 +83,8 @@ class Diagnosis:
     def _begin(self, event: RunStarted) -> None:
         self._initial_loss, self._chance = event.initial_loss, event.chance_loss
         self._begun, self._first, self._total = time.thread_time(), event.step, event.total_steps
-        size = sum(p.nbytes for p in self._plan.model.parameters())
-        if event.step == 0 and size <= _LARGEST:
-            self._initial = State.of(self._plan, 0, {}, frozenset())
+        if event.step == 0:
+            self._trials.remember_start()
         for finding in self._given:
             self._make(finding)
 
@@ -109,9 +107,11 @@ class Diagnosis:
         if self._asked or not math.isfinite(self._initial_loss):
             return
         loss = self._loss
-        away = not math.isfinite(loss) or loss > self._initial_loss + max(2.0, self._chance)
+        away = not math.isfinite(loss) or loss > self._initial_loss + max(FAR, self._chance)
         epoch = self._plan.steps_per_epoch
-        flat = step >= max(200, epoch) and loss >= 0.98 * min(self._initial_loss, self._chance)
+        flat = step >= max(PATIENCE, epoch) and loss >= NO_PROGRESS * min(
+            self._initial_loss, self._chance
+        )
         if away or flat:
             self._ask(step, away)
 
@@ -121,73 +121,46 @@ class Diagnosis:
         a_step = (time.thread_time() - self._begun) / max(1, step - self._first)
         if not away:
             run = a_step * (self._total - self._first)
-            self._affordable = max(_SHARE * run, _LEAST_SECONDS)
+            self._trials.affordable = max(_SHARE * run, _LEAST_SECONDS)
         finding = self._rate_to_blame(step, away, a_step)
-        left = self._affordable - self._spent
+        left = self._trials.affordable - self._trials.spent
         if finding is not None:
             self._make(finding)
         elif left > _OF_A_CHECK:
-            prepared = replace(self._prepared, plan=self._at_start() or self._plan)
+            prepared = replace(self._prepared, plan=self._trials.plan_at_start() or self._plan)
             for other in preflight(prepared, min(left, _SECONDS / 2), thorough=True):
                 if other.code not in _NOT_ASKED:
                     self._make(replace(other, step=step))
 
-    def _at_start(self) -> Plan | None:
-        """The plan with a copy of the model as it was before the first step, if that is known."""
-        if self._initial is None:
-            return None
-        clone = replace(self._plan, model=copy.deepcopy(self._plan.model))
-        load_tensors(clone.model, self._initial.model)
-        return clone
-
     def _rate_to_blame(self, step: int, away: bool, a_step: float) -> Finding | None:
         """Whether other rates are better from the start; a_step: seconds that a step takes."""
-        if self._initial is None:
+        if not self._trials.possible:
             return None
         steps = min(_STEPS, max(2, self._step))
         if not away:
             tries = 1 + len(_HIGHER) + len(_LOWER)
-            steps = min(_STEPS, int(self._affordable / tries / max(a_step, 1e-9)))
+            steps = min(_STEPS, int(self._trials.affordable / tries / max(a_step, 1e-9)))
             if steps < _FEWEST_STEPS:
                 return None
             if finding := self._too_low(step, steps):
                 return finding
-        plain = self._again(steps, 1.0)
+        plain = self._trials.loss(steps, 1.0)
         usual = self._plan.recipe.replace(lr=None).base_lr / self._prepared.lr
         for factor in (*_LOWER, *([usual] if usual < _LOWER[-1] else [])):
-            other = self._again(steps, factor)
+            other = self._trials.loss(steps, factor)
             if other <= min(0.8 * plain, self._initial_loss):
                 return self._of_rate(step, steps, factor, plain, other)
         return None
 
     def _too_low(self, step: int, steps: int) -> Finding | None:
         """Whether higher rates take at least three times as much off the loss; the best of them."""
-        start, plain = self._initial_loss, self._again(steps, 1.0)
-        losses = {factor: self._again(steps, factor) for factor in _HIGHER}
+        start, plain = self._initial_loss, self._trials.loss(steps, 1.0)
+        losses = {factor: self._trials.loss(steps, factor) for factor in _HIGHER}
         known = {factor: loss for factor, loss in losses.items() if math.isfinite(loss)}
         best = min(known, key=lambda factor: known[factor], default=1.0)
         if best > 1 and start - known[best] >= max(0.02 * start, 3 * (start - plain)):
             return self._of_rate(step, steps, best, plain, known[best])
         return None
-
-    def _again(self, steps: int, factor: float) -> float:
-        """Mean loss of the last third of the first steps, at `factor` times their rates."""
-        if (steps, factor) in self._replayed:
-            return self._replayed[steps, factor]
-        since = time.thread_time()
-        clone = self._at_start() if self._spent <= self._affordable else None
-        if clone is None:
-            return math.nan
-        engine = type(self._prepared.choice.engine)()
-        engine.load(clone, {}, 0)
-        rates = [factor * self._rate(i) for i in range(steps)]
-        first = steps - max(1, steps // 3)
-        ahead = engine.advance(rates[:first]).loss if first else 0.0
-        loss = engine.advance(rates[first:]).loss
-        self._spent += time.thread_time() - since
-        finite = math.isfinite(loss) and math.isfinite(ahead)
-        self._replayed[steps, factor] = loss if finite else math.inf
-        return self._replayed[steps, factor]
 
     def _of_rate(self, step: int, steps: int, factor: float, plain: float, other: float) -> Finding:
         lr, high = self._prepared.lr, factor < 1
@@ -229,9 +202,9 @@ class Diagnosis:
         """A lower rate only if one was tried and learns."""
         if "LR_TOO_HIGH" in self._reported:
             return "the learning rate that LR_TOO_HIGH names"
-        lower = [k for (_, k), loss in self._replayed.items() if k < 1 and not math.isnan(loss)]
-        if lower:
-            tried = f"the first steps do not learn at {min(lower) * self._prepared.lr:g} either"
+        lowest = self._trials.lowest_tried
+        if lowest is not None:
+            tried = f"the first steps do not learn at {lowest * self._prepared.lr:g} either"
             return f"look at the module and the rows that are named: {tried}"
         return "look at the module and the rows that are named; no other learning rate was tried"
 
@@ -247,8 +220,8 @@ class Diagnosis:
         steps = min(_STEPS, int(affordable * event.step / max(event.seconds, 1e-9)))
         if steps < _FEWEST_STEPS:
             return ""
-        plain = self._again(steps, 1.0)
-        losses = {factor: self._again(steps, factor) for factor in _FASTER}
+        plain = self._trials.loss(steps, 1.0)
+        losses = {factor: self._trials.loss(steps, factor) for factor in _FASTER}
         best = min(losses, key=lambda factor: losses[factor])
         if not losses[best] <= 0.8 * min(plain, self._initial_loss):
             return ""
