@@ -11,7 +11,14 @@ from steepest.recipe import Recipe
 
 @dataclass(frozen=True)
 class ParameterSettings:
-    """lr_scale: factor of the learning rate. l1, l2: factors of sum |w| and sum w^2 in the loss."""
+    """What holds for one parameter w, a tensor.
+
+    Attributes:
+        lr_scale: Factor of the learning rate.
+        weight_decay: What the optimizer adds of w to its gradient; with adamw, takes from w.
+        l1: Factor of sum |w| in the loss.
+        l2: Factor of sum w^2 in the loss.
+    """
 
     lr_scale: float = 1.0
     weight_decay: float = 0.0
@@ -24,7 +31,10 @@ def parameter_settings(recipe: Recipe, model: nn.Module) -> dict[str, ParameterS
 
     The penalties leave out parameters of one dimension (biases, and what normalisation learns)
     unless the recipe says otherwise; weight decay takes all, as PyTorch's does. Of a recipe's
-    groups all that match apply, the later over the earlier. Raises RecipeError if one matches none.
+    groups all that match apply, the later over the earlier.
+
+    Raises:
+        RecipeError: If one matches none.
     """
     groups = recipe.groups or {}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}

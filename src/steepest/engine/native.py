@@ -69,15 +69,15 @@ class NativeEngine:
     name = "native"
 
     def __init__(self) -> None:
-        self._loaded: _LoadedPlan | None = None
+        self._loaded: _NativeTraining | None = None
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
         if obstacle := native_obstacle(plan):
             raise EngineError(f"the native engine cannot run this plan: {obstacle}")
-        self._loaded = _LoadedPlan(plan, optimizer or {}, step)
+        self._loaded = _NativeTraining(plan, optimizer or {}, step)
 
     @property
-    def loaded(self) -> "_LoadedPlan":
+    def loaded(self) -> "_NativeTraining":
         """The plan that `load` was given."""
         assert self._loaded is not None
         return self._loaded
@@ -94,7 +94,7 @@ class NativeEngine:
         return self.loaded.export()
 
 
-class _LoadedPlan:
+class _NativeTraining:
     """A plan in the extension's memory; `_step` steps are done."""
 
     def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:

@@ -43,7 +43,7 @@ def make_optimizer(
     """The optimizer that a recipe names, for these parameters. LBFGS is LBFGS below."""
     if recipe.optimizer == "sgd":
         return SGD(parameters, settings, momentum=recipe.momentum, nesterov=recipe.nesterov)
-    return FromTorch(recipe, parameters, settings)
+    return TorchOptimizer(recipe, parameters, settings)
 
 
 @torch.no_grad()
@@ -88,7 +88,7 @@ class SGD:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Update the parameters from their gradients. rate: the learning rate of this step."""
+        """Update the parameters from their gradients, at the learning rate of this step."""
         for (lr_scale, weight_decay), names in self._groups:
             used = {n: p for n in names if (p := self._parameters[n]).grad is not None}
             weights = list(used.values())
@@ -122,7 +122,7 @@ class SGD:
         return list(torch._foreach_add(gradients, velocities, alpha=self._momentum))
 
 
-class FromTorch:
+class TorchOptimizer:
     """Adam, AdamW and RMSprop of torch.optim, with their state by parameter name."""
 
     def __init__(

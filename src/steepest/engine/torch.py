@@ -30,10 +30,10 @@ class TorchEngine:
     name = "torch"
 
     def __init__(self) -> None:
-        self._loaded: _LoadedPlan | None = None
+        self._loaded: _TorchTraining | None = None
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
-        self._loaded = _LoadedPlan(plan, optimizer or {}, step)
+        self._loaded = _TorchTraining(plan, optimizer or {}, step)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         assert self._loaded is not None
@@ -44,7 +44,7 @@ class TorchEngine:
         return self._loaded.export()
 
 
-class _LoadedPlan:
+class _TorchTraining:
     """A plan on its way; `_step` steps are done."""
 
     def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:

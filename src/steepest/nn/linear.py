@@ -31,9 +31,21 @@ INITIALISERS: dict[str, Initialiser] = {
 class LinearLayer(nn.Module):
     """Z = X Wᵀ + b, with W drawn by a named scheme and b = 0.
 
-    init: xavier, N(0, 2 / (fan_in + fan_out)); he, N(0, 2 / fan_in); normal, N(0, 1); uniform on
-    [-1, 1); zeros; ones. generator: where the numbers come from, torch's own by default.
-    X: (N, in_features). Z: (N, out_features). Raises ModelError for an unknown scheme.
+    X is (N, in_features), Z (N, out_features), and W (out_features, in_features), as in
+    torch.nn.Linear.
+
+    Args:
+        in_features: Numbers in a row of X.
+        out_features: Numbers in a row of Z.
+        init: How W is drawn: xavier, N(0, 2 / (fan_in + fan_out)); he, N(0, 2 / fan_in); normal,
+            N(0, 1); uniform on [-1, 1); zeros; ones. N has the mean and the variance.
+        generator: Where the numbers come from, torch's own by default.
+
+    Raises:
+        ModelError: For an unknown scheme.
+
+    Source:
+        xavier: Glorot and Bengio, AISTATS 2010. he: He et al., ICCV 2015.
     """
 
     def __init__(
@@ -55,6 +67,7 @@ class LinearLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Z (N, out_features) of the rows x (N, in_features)."""
         return nn.functional.linear(x, self.weight, self.bias)
 
     def extra_repr(self) -> str:

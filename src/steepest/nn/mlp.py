@@ -46,10 +46,27 @@ def mlp(
     wide as the one before it is a Residual block; stochastic_depth is what the last block is left
     out with, the earlier ones less, in proportion to their depth (Huang et al., 2016).
 
-    inputs: numbers in one row, images flattened. hidden: width of each hidden layer, () for none.
-    outputs: C logits, or 1 for two classes. init: a scheme of LinearLayer, or "auto": he for
-    rectifiers, xavier otherwise. seed: the same seed gives the same weights; None draws from
-    torch's own generator. Raises ModelError for an unknown activation or scheme.
+    Args:
+        inputs: Numbers in one row, images flattened.
+        hidden: Width of each hidden layer, () for none.
+        outputs: C logits, or 1 for two classes.
+        activation: tanh, sigmoid, relu, leaky_relu, gelu, silu or identity.
+        init: A scheme of LinearLayer, or "auto": he for rectifiers, xavier otherwise.
+        dropout: The probability with which a number of a hidden layer is dropped, below 1.
+        batch_norm: Whether BatchNorm1d follows each hidden LinearLayer.
+        layer_norm: Whether LayerNorm does.
+        residual: Whether hidden layers that keep the width are added to their input.
+        stochastic_depth: The probability with which the last residual block is left out, below 1.
+        seed: The same seed gives the same weights; None draws from torch's own generator.
+
+    Returns:
+        A Sequential from rows (N, ...) to logits (N, outputs).
+
+    Raises:
+        ModelError: For an unknown activation or scheme.
+
+    Source:
+        He et al., ICCV 2015, and Glorot and Bengio, AISTATS 2010, for the initialisations.
 
     >>> [tuple(p.shape) for p in mlp(784, [100], 10).parameters()]
     [(100, 784), (100,), (10, 100), (10,)]

@@ -9,12 +9,19 @@ from steepest.errors import ModelError
 class Residual(nn.Module):
     """Y = X + f(X), where f is left out for some rows while training.
 
-    He et al., "Deep residual learning", CVPR 2016; Huang et al., "Deep networks with stochastic
-    depth", ECCV 2016, row by row: f(X) of a row is dropped with probability p, and divided by
-    1 - p otherwise, so that its mean is as in evaluation, where nothing is dropped.
+    f(X) of a row is dropped with probability p, and divided by 1 - p otherwise, so that its mean
+    is as in evaluation, where nothing is dropped.
 
-    block: f, from (N, ...) to the same shape. stochastic_depth: p, at least 0 and below 1.
-    Raises ModelError for another p.
+    Args:
+        block: f, from (N, ...) to the same shape.
+        stochastic_depth: p, at least 0 and below 1.
+
+    Raises:
+        ModelError: For another p.
+
+    Source:
+        He et al., "Deep residual learning", CVPR 2016; Huang et al., "Deep networks with
+        stochastic depth", ECCV 2016, row by row.
     """
 
     def __init__(self, block: nn.Module, stochastic_depth: float = 0.0) -> None:
@@ -27,6 +34,7 @@ class Residual(nn.Module):
         self.stochastic_depth = stochastic_depth
 
     def forward(self, x: Tensor) -> Tensor:
+        """Y of the rows x, both (N, ...)."""
         y: Tensor = self.block(x)
         if self.training and self.stochastic_depth:
             y = y * self.row_scales(y).reshape(-1, *[1] * (y.ndim - 1))

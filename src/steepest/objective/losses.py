@@ -16,8 +16,15 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     L = mean_i( logsumexp(z_i) - z_i[c_i] ), so any finite logits are safe.
 
-    logits: (N, C) float. targets: (N,) int64 in [0, C).
-    Raises TargetError if a class index is outside [0, C), naming the first such row.
+    Args:
+        logits: (N, C) float.
+        targets: (N,) int64 in [0, C).
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        TargetError: If a class index is outside [0, C), naming the first such row.
     """
     return _checked(F.cross_entropy, logits, targets, logits.shape[1])
 
@@ -27,8 +34,15 @@ def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 
     L = mean_i( max(z_i, 0) - z_i y_i + log(1 + exp(-|z_i|)) ), so any finite logits are safe.
 
-    logits: (N,) or (N, 1) float. targets: (N,) of 0 and 1.
-    Raises TargetError if a target is neither, naming the first such row.
+    Args:
+        logits: (N,) or (N, 1) float, of class 1.
+        targets: (N,) of 0 and 1.
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        TargetError: If a target is neither, naming the first such row.
     """
     return _checked(_binary_from_logits, logits, targets, 2)
 
@@ -39,8 +53,15 @@ def cross_entropy_from_probabilities(probabilities: Tensor, targets: Tensor) -> 
     L = mean_i( -max(log p_i[c_i], -100) ). Prefer logits: a softmax that has rounded to 0 gives
     no gradient, and nothing after it can bring that back.
 
-    probabilities: (N, C) float, rows that sum to 1. targets: (N,) int64 in [0, C).
-    Raises TargetError if a class index is outside [0, C), naming the first such row.
+    Args:
+        probabilities: (N, C) float, rows that sum to 1.
+        targets: (N,) int64 in [0, C).
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        TargetError: If a class index is outside [0, C), naming the first such row.
     """
     return _checked(_multiclass_from_probabilities, probabilities, targets, probabilities.shape[1])
 
@@ -50,8 +71,15 @@ def binary_cross_entropy_from_probabilities(probabilities: Tensor, targets: Tens
 
     L = mean_i( -y_i max(log p_i, -100) - (1 - y_i) max(log(1 - p_i), -100) ).
 
-    probabilities: (N,) or (N, 1) float in [0, 1]. targets: (N,) of 0 and 1.
-    Raises TargetError if a target is neither, naming the first such row.
+    Args:
+        probabilities: (N,) or (N, 1) float in [0, 1], of class 1.
+        targets: (N,) of 0 and 1.
+
+    Returns:
+        A scalar, in nats.
+
+    Raises:
+        TargetError: If a target is neither, naming the first such row.
     """
     return _checked(_binary_from_probabilities, probabilities, targets, 2)
 
@@ -82,7 +110,7 @@ def _each_from_probabilities(probabilities: Tensor, targets: Tensor) -> Tensor:
 
 
 # Unchecked, for the training loop, whose targets were checked once: (kind, outputs) -> loss.
-LOSSES: dict[tuple[str, str], Loss] = {
+LOSS_FUNCTIONS: dict[tuple[str, str], Loss] = {
     ("multiclass", "logits"): F.cross_entropy,
     ("multiclass", "probabilities"): _multiclass_from_probabilities,
     ("binary", "logits"): _binary_from_logits,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from steepest.errors import ModelError
-from steepest.objective.losses import LOSSES
+from steepest.objective.losses import LOSS_FUNCTIONS
 from steepest.objective.ranges import Range, range_of
 
 # What is looked through on the way to the last operation: it changes the shape, or what does not
@@ -25,9 +25,11 @@ _LOOKED_THROUGH = (
 class Objective:
     """The data loss of a classifier.
 
-    kind: "multiclass" for (N, C) outputs, "binary" for (N, 1) or (N,) outputs and two classes,
-    "multilabel" for (N, C) outputs of which each is a binary one, the mean over all being the loss.
-    outputs: "logits", or "probabilities" for a model that ends in a softmax or a sigmoid.
+    Attributes:
+        kind: "multiclass" for (N, C) outputs; "binary" for (N, 1) or (N,) outputs and two classes;
+            "multilabel" for (N, C) outputs of which each is a binary one, the mean over all being
+            the loss.
+        outputs: "logits", or "probabilities" for a model that ends in a softmax or a sigmoid.
     """
 
     kind: Literal["multiclass", "binary", "multilabel"]
@@ -44,12 +46,18 @@ class Objective:
     ) -> "Objective":
         """The objective that fits a model's outputs for one batch of rows.
 
-        outputs: (N, C) or (N, 1) or (N,), with their graph: whether the last operation was a
-        softmax or a sigmoid is read off it. Log-probabilities count as logits: the softmax of
-        log p is p. multilabel: whether a row may have several classes or none. lasting: the range
-        that the outputs keep, where the numbers tell more than the graph (see `is_plain_to_see`).
-        Raises ModelError if the width does not fit the number of classes, or the last operation
-        does not fit the loss.
+        Args:
+            outputs: (N, C) or (N, 1) or (N,), with their graph: whether the last operation was a
+                softmax or a sigmoid is read off it. Log-probabilities count as logits: the softmax
+                of log p is p.
+            classes: C, their number.
+            multilabel: Whether a row may have several classes or none.
+            lasting: The range that the outputs keep, where the numbers tell more than the graph
+                (see `is_plain_to_see`).
+
+        Raises:
+            ModelError: If the width does not fit the number of classes, or the last operation does
+                not fit the loss.
         """
         width = 1 if outputs.ndim == 1 else outputs.shape[1]
         if multilabel:
@@ -97,7 +105,7 @@ class Objective:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """The mean loss of a batch; a scalar. targets: (N,) or (N, C) int64, checked."""
-        return LOSSES[self.kind, self.outputs](outputs, targets)
+        return LOSS_FUNCTIONS[self.kind, self.outputs](outputs, targets)
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The index of the likeliest class of each row, (N,) int64; multilabel: (N, C) 0 and 1."""

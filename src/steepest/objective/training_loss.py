@@ -59,8 +59,14 @@ class TrainingLoss:
     ) -> "TrainingLoss":
         """The loss that a recipe asks for.
 
-        targets: (N,) of the training rows, for balanced weights. names: of the classes; None names
-        them 0, 1, ... Raises RecipeError if a class weight has no class, or a class no weight.
+        Args:
+            recipe: Its loss, weights of classes and label smoothing.
+            objective: What the model's outputs are.
+            targets: (N,) or (N, C) of the training rows, for balanced weights.
+            names: Of the classes; None names them 0, 1, ...
+
+        Raises:
+            RecipeError: If a class weight has no class, or a class no weight.
         """
         if names is None:
             multilabel = objective.kind == "multilabel"
@@ -92,7 +98,7 @@ class TrainingLoss:
         )
 
     def weight_of(self, targets: Tensor) -> float:
-        """What the mean over these rows divides by. targets: (N,) int64."""
+        """What the mean over these rows, whose targets are (N,) int64, divides by."""
         if self.class_weights is None or self.objective.kind == "multilabel":
             return float(len(targets))
         return float(torch.tensor(self.class_weights).double()[targets.cpu()].sum())
@@ -102,8 +108,11 @@ class TrainingLoss:
     ) -> Tensor:
         """The mean loss of a minibatch; a scalar.
 
-        outputs: (N, C), (N, 1) or (N,). first: (N,) int64, the classes of the rows. second: the
-        classes of the rows that are mixed in, of which 1 - share is taken.
+        Args:
+            outputs: (N, C), (N, 1) or (N,).
+            first: (N,) int64, the classes of the rows, or (N, C) of 0 and 1.
+            second: The classes of the rows that are mixed in, likewise.
+            share: What is taken of `first`; 1 - share is taken of `second`.
         """
         if self.is_plain and second is None:
             return self.objective.loss(outputs, first)
