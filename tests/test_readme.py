@@ -10,13 +10,6 @@ from steepest.recipe import SETTINGS
 ROOT = Path(__file__).parents[1]
 
 
-def test_the_map_names_every_room():
-    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
-    rooms = [p for p in (ROOT / "src" / "steepest").iterdir() if p.name[0] not in "_."]
-    missing = [p.name for p in rooms if f"{p.name}{'/' * p.is_dir()}" not in text]
-    assert missing == ["py.typed"]
-
-
 def test_every_decision_is_one_page():
     pages = sorted((ROOT / "docs" / "decisions").glob("*.md"))
     assert pages
