@@ -51,7 +51,16 @@ class Purpose(IntEnum):
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:
     """Four random 32-bit words for each counter.
 
-    counter: (..., 4) uint32. key: two 32-bit words. Returns (..., 4) uint32.
+    Args:
+        counter: (..., 4) uint32.
+        key: Two 32-bit words.
+        rounds: 10, as published; fewer are quicker and less random.
+
+    Returns:
+        (..., 4) uint32.
+
+    Source:
+        Salmon, Moraes, Dror and Shaw, SC 2011; Random123 has known answers.
     """
     c0, c1, c2, c3 = (counter[..., i].astype(np.uint64) for i in range(4))
     k0, k1 = key
@@ -69,8 +78,13 @@ def words(
 ) -> UInt32Array:
     """The 32-bit words with the indices first .. first+count-1, (count,) uint32.
 
-    seed: 0 <= seed < 2**64. step: an epoch or a step, < 2**32. stream: tells users of one purpose
-    apart (a layer's number, say), < 2**24.
+    Args:
+        seed: 0 <= seed < 2**64.
+        purpose: What the words are for.
+        step: An epoch or a step, < 2**32.
+        count: How many words.
+        first: The index of the first of them.
+        stream: Tells users of one purpose apart (a layer's number, say), < 2**24.
     """
     offset, use = first % 4, stream << 8 | purpose
     native = extension()
@@ -130,6 +144,16 @@ def block_permutation(size: int, block: int, together: int, seed: int, step: int
 
     Blocks of `block` successive numbers are put into random order; of each `together` blocks in
     that order the numbers are mixed, by the keys that SHUFFLE gives them.
+
+    Args:
+        size: How many numbers.
+        block: How many successive numbers make a block; the last may be shorter.
+        together: How many blocks are mixed at a time.
+        seed: 0 <= seed < 2**64.
+        step: The epoch.
+
+    Returns:
+        (size,) int64.
     """
     blocks = permutation(-(-size // block), seed, Purpose.BLOCKS, step)
     order = np.empty(size, dtype=np.int64)

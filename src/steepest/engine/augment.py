@@ -25,9 +25,10 @@ _OF_IMAGES = ("cutmix", "cutout", "shift", "crop", "flip")
 class Mixes:
     """What mixup and cutmix do in some steps.
 
-    shares: (S,) float64, the share of a row's own target. boxes: (S, 4) int32, top, bottom, left
-    and right of what cutmix takes from the other row, all 0 where a step mixes up; None without
-    cutmix.
+    Attributes:
+        shares: (S,) float64, the share of a row's own target.
+        boxes: (S, 4) int32, top, bottom, left and right of what cutmix takes from the other row,
+            all 0 where a step mixes up; None without cutmix.
     """
 
     shares: NDArray[np.float64]
@@ -36,14 +37,23 @@ class Mixes:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What a recipe changes in the rows. image: (channels, height, width), None for other rows."""
+    """What a recipe changes in the rows of a minibatch.
+
+    Attributes:
+        recipe: Its settings from mixup to flip.
+        image: (channels, height, width) of a row, None where rows are no images.
+    """
 
     recipe: Recipe
     image: tuple[int, int, int] | None
 
     @classmethod
     def of(cls, recipe: Recipe, shape: tuple[int, ...]) -> "Augmentation":
-        """shape: of one row. Raises RecipeError if something for images is asked of other rows."""
+        """The changes that a recipe asks for, to rows of this shape.
+
+        Raises:
+            RecipeError: If something for images is asked of other rows.
+        """
         asked = [name for name in _OF_IMAGES if getattr(recipe, name)]
         if len(shape) not in (2, 3):
             if asked:
@@ -60,10 +70,12 @@ class Augmentation:
 
     @property
     def changes_rows(self) -> bool:
+        """Whether `change` does anything."""
         return any(getattr(self.recipe, name) for name in ("cutout", "shift", "crop", "flip"))
 
     @property
     def mixes_rows(self) -> bool:
+        """Whether some steps mix two rows."""
         return self.recipe.mixup > 0 or self.recipe.cutmix > 0
 
     def mixes(self, steps: range) -> Mixes | None:

@@ -30,7 +30,12 @@ def process_state(
 
     Afterwards the number of threads and, if asked for, the generators of the CPU and of this
     device are as before. Code that is not ours and draws from torch's generator in another thread
-    cannot be kept out.
+    cannot be kept out. A thread that is in such a block may enter another one.
+
+    Args:
+        device: Whose generator is restored beside the CPU's.
+        generators: Whether generators are restored.
+        threads: torch's number of threads within the block; None leaves it.
     """
     devices = [device] if device is not None and device.type == "cuda" else []
     with _LOCK, torch.random.fork_rng(devices, enabled=generators), _threads(threads):

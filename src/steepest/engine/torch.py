@@ -1,4 +1,10 @@
-"""The torch engine: any nn.Module, by autograd. The data stay in memory and are indexed."""
+"""The torch engine: any nn.Module, by autograd. The data stay in memory and are indexed.
+
+The model's own tensors are trained in place, so they are current after every step and `export`
+only copies what the optimizer keeps. What is torch's once for the process (threads, generators) is
+changed within a call of `advance` alone, and gradients are none between two updates. Sums are
+counted once a call: a small net's step is shorter than its bookkeeping would be.
+"""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
