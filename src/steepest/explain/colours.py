@@ -8,8 +8,10 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (4, 1.2, 1, 1.2)), (0, (8, 2)
 
 
 def colour(i: int) -> str:
+    """Of the i-th line; they begin again after the last."""
     return COLOURS[i % len(COLOURS)]
 
 
 def marker(i: int) -> str:
+    """Of the i-th line; they begin again after the last."""
     return MARKERS[i % len(MARKERS)]

@@ -61,6 +61,7 @@ def colours(ax: Axes) -> tuple[str, ...]:
 
 
 def text_colour(ax: Axes) -> str:
+    """The colour of text that is read on the background of these Axes."""
     return _DARK["text"] if is_dark(ax) else _LIGHT["text"]
 
 

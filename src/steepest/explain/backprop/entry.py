@@ -52,6 +52,7 @@ class LedgerEntry:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of the value."""
         return self.value.shape
 
     @property

@@ -64,6 +64,7 @@ class Ledger(Sequence[LedgerEntry]):
 
     @property
     def loss(self) -> float:
+        """The mean loss of the rows, in nats."""
         return float(self["L"].value)
 
     @property

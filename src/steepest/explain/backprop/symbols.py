@@ -47,11 +47,13 @@ class Symbol:
 
     @property
     def name(self) -> str:
+        """In plain characters, as Z1."""
         number = "" if self.number is None else str(self.number)
         return f"{plain(self.letter)}{number}{chr(39) * self.marks}"
 
     @property
     def latex(self) -> str:
+        """In LaTeX, as Z^{(1)}."""
         if self.number is None and not self.marks:
             return self.letter
         return f"{self.letter}^{{{self._above}}}"
@@ -68,6 +70,7 @@ class Symbol:
 
     @property
     def gradient_name(self) -> str:
+        """dL/d of it in plain characters, as dL/dZ1."""
         return f"dL/d{self.name}"
 
     @property

@@ -43,14 +43,17 @@ class Graph:
 
     @property
     def inputs(self) -> tuple[GraphNode, ...]:
+        """Those of the nodes that the gradient is asked for."""
         return tuple(node for node in self.nodes if node.kind == "input")
 
     @property
     def output(self) -> GraphNode:
+        """The function's value, the last node."""
         return self.nodes[-1]
 
     @property
     def value(self) -> float:
+        """Of the function."""
         assert self.output.value is not None
         return float(self.output.value.reshape(-1)[0])
 

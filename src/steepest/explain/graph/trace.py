@@ -74,6 +74,17 @@ class NotAScalarError(Exception):
 
 
 class _Recorder(TorchFunctionMode):
+    """Sees every torch function while it is entered, and adds a node for each.
+
+    trace: what was recorded. stack: the module calls that are under way, outermost first. handles:
+    hooks on tensors, to be removed at the end. A tensor is known again by its identity (`_nodes`)
+    or, as a view or an alias of one, by the autograd function that made it (`_functions`); so that
+    no identity is given out twice, every tensor that was seen is kept (`_alive`). `_items`: the
+    tensor of each index that was read, and the version of its source, so that x[0] is one node
+    until x is changed in place. An argument is replaced by a view of itself (`replaced`), whose
+    gradient is that of this one use: that is how edges get gradients of their own.
+    """
+
     def __init__(self, names: dict[int, str]) -> None:
         super().__init__()
         self.trace = Trace()
