@@ -1,4 +1,10 @@
-"""check(): look at a training before its first step, on anyone's own PyTorch objects."""
+"""check(): look at a training before its first step, on anyone's own PyTorch objects.
+
+In order, each only if the one before went through: read some minibatches (`forming`); copy model,
+loss and optimizer; rules that need no data, then those that need no forward pass; the first pass
+(`failures`, if it raises) and the rules that read it; then, as long as there is time, forward
+passes, neighbours and steps on copies. All is put back at the end (`untouched`).
+"""
 
 import time
 import warnings
@@ -10,9 +16,9 @@ from torch import nn
 
 from steepest.engine import process_state
 from steepest.health.check.context import MEMORISED, CheckContext
+from steepest.health.check.custom_optimizers import why_not_steppable
 from steepest.health.check.failures import Failure, finding_of_failure
 from steepest.health.check.forming import form_of, in_form, materialise, probe_of, read_part
-from steepest.health.check.own_steps import no_own_steps
 from steepest.health.check.probe_pass import run_pass
 from steepest.health.check.rules import functions_of
 from steepest.health.clock import Clock
@@ -43,17 +49,25 @@ def check(
 ) -> Findings:
     """Find what is wrong with a training before its first step: the cause first, with its fix.
 
-    model: any nn.Module. loss_fn: a criterion or any function of (outputs, targets). optimizer: a
-    torch optimizer, several in a list, or None. train_loader, val_loader: a DataLoader or any
-    iterable of batches, (inputs, targets), (input, ..., targets) or a dict with "labels"; what can
-    be read only once is left alone. seconds: at most this long on the processor (by the clock where
-    a graphics card works), facts first, then experiments: other work on the machine makes it
-    slower and changes no verdict. What there was no time for is one line at the end.
-
     Leaves no trace: parameters, buffers, gradients, flags, optimizer state and random generators
     are bit for bit as before. Never raises because of these objects: what cannot be looked at is
-    told in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
+    said in a finding NOT_CHECKED of severity info, and what the user's own forward or loss raises
     on the first batch is a finding of severity error.
+
+    Args:
+        model: Any nn.Module.
+        loss_fn: A criterion or any function of (outputs, targets).
+        optimizer: A torch optimizer, several in a list, or None.
+        train_loader: A DataLoader or any iterable of batches: (inputs, targets), (input, ...,
+            targets) or a dict with "labels". What can be read only once is left alone.
+        val_loader: The same of the validation part.
+        seconds: At most this long on the processor (by the clock where a graphics card works),
+            facts first, then experiments: other work on the machine makes it slower and changes no
+            verdict. What there was no time for is one line at the end.
+
+    Returns:
+        The findings, and in `triage` what the tests said: whether net and loss can learn a few rows
+        by heart at all, and whether the optimizer does.
     """
     # What torch.compile wraps is the same module, and can be listened to.
     model = getattr(model, "_orig_mod", model)
@@ -72,11 +86,21 @@ def examine(
     experiments: bool = True,
     of_the_data: bool = True,
 ) -> Findings:
-    """`check` of a setup.
+    """`check` of a setup, or a part of it.
 
-    steady: the optimizer's rates are those of the first steps, and nothing else is done to a
-    gradient. thorough: with the tests T2 and T3. experiments: with steps on copies.
-    of_the_data: with the comparison of rows with their neighbours.
+    Args:
+        setup: The user's objects.
+        train_loader: As in `check`.
+        val_loader: As in `check`.
+        seconds: As in `check`.
+        steady: The optimizer's rates are those of the first steps, and nothing else is done to a
+            gradient; otherwise the rules of the optimizer say nothing.
+        thorough: With the tests of `triage`, T2 and T3.
+        experiments: With steps on copies.
+        of_the_data: With the comparison of rows with their neighbours.
+
+    Returns:
+        As `check`.
     """
     clock = _clock(setup.model, seconds)
     with (
@@ -168,7 +192,7 @@ def _examine(
         context = CheckContext(
             setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(original), clock
         )
-        context.own_optimizer = bool(original.optimizers)
+        context.original_optimizer = bool(original.optimizers)
         findings += _apply(_functions([Phase.MODEL]), context, left_out)
         return findings, left_out, None
     form, failure = form_of(setup, train.batches[0], device)
@@ -185,7 +209,7 @@ def _examine(
     context = CheckContext(
         setup, train, val, form, batches, probe, val_probe, _ids(original), clock, left_out
     )
-    context.own_optimizer = bool(original.optimizers)
+    context.original_optimizer = bool(original.optimizers)
     findings += _apply(_functions([Phase.MODEL, Phase.ROWS]), context, left_out)
     if any(finding.code == "NONFINITE_WEIGHTS" for finding in findings):
         left_out.append("what the model computes: its weights must be finite first")
@@ -195,10 +219,12 @@ def _examine(
         return [*findings, finding_of_failure(failure, context)], left_out, None
     findings += _apply(_functions([Phase.FIRST_PASS]), context, left_out)
     with_steps = Phase.EXPERIMENT in phases
-    problem = no_own_steps(original, context) if context.own_optimizer and with_steps else None
+    problem = (
+        why_not_steppable(original, context) if context.original_optimizer and with_steps else None
+    )
     if problem is not None:
         left_out.append(problem)
-        context.setup, context.own_optimizer = context.setup.neutral(1e-3), False
+        context.setup, context.original_optimizer = context.setup.neutral(1e-3), False
     findings += _apply(_functions(phases, steady=steady), context, left_out, timed=True)
     return findings, left_out, context
 
@@ -245,7 +271,7 @@ def _triage(context: CheckContext, left_out: list[str]) -> tuple[str, ...]:
         if context.net_learns is not None:
             can = "can" if context.net_learns else "cannot"
             lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
-        if context.own_optimizer and context.descends is not None:
+        if context.original_optimizer and context.descends is not None:
             halves = "halves" if context.descends else "does not halve"
             lines.append(f"the own optimizer {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here

@@ -69,11 +69,21 @@ def loss_kind(setup: Setup, logits: Tensor, target: Any) -> str:
 class CheckContext:
     """All that the rules may look at: the user's objects, what was read, and experiments on copies.
 
-    setup: copies, never the user's own. batches: the first minibatches in the loader's order.
-    probe: 64 to 256 rows from all over the training data. clock: when it is over nothing more is
-    begun. left_out: what was not looked at, and why. unmeasured: what there was no time for.
-    own_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes the steps
-    of the experiments.
+    Attributes:
+        setup: Copies, never the user's own.
+        train: What was read of the training data.
+        val: What was read of the validation data.
+        form: How a batch of the loader is taken apart.
+        batches: The first minibatches in the loader's order.
+        probe: 64 to 256 rows from all over the training data.
+        val_probe: The same of the validation data, if there are any.
+        original_ids: Of the user's own parameters: a loss may hold them, and copies of it still do.
+        clock: When it is over nothing more is begun.
+        left_out: What was not looked at, and why.
+        unmeasured: What there was no time for.
+        original_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes
+            the steps of the experiments.
+        first: A forward and backward pass of the probe, once it was made.
     """
 
     setup: Setup
@@ -83,13 +93,12 @@ class CheckContext:
     batches: list[Batch]
     probe: Batch
     val_probe: Batch | None
-    own_ids: frozenset[int]
+    original_ids: frozenset[int]
     clock: Clock
     left_out: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
-    own_optimizer: bool = True
+    original_optimizer: bool = True
     first: ProbePass | None = None
-    passes: list[ProbePass] = field(default_factory=list)
 
     @property
     def late(self) -> bool:
@@ -216,7 +225,7 @@ class CheckContext:
         return standardised([self.probe])
 
     @cached_property
-    def awake(self) -> Setup | None:
+    def after_some_steps(self) -> Setup | None:
         """A copy after five steps of Adam: layers that start at 0 have woken up."""
         clone = self.setup.copy()
         if clone is None:
@@ -251,13 +260,13 @@ class CheckContext:
         return False
 
     @cached_property
-    def own_descent(self) -> Replay | None:
+    def original_descent(self) -> Replay | None:
         """T3: the user's own optimizer on the same 32 rows."""
         return self.by_heart("the optimizer learns 32 rows by heart", self.setup)
 
     @cached_property
     def descends(self) -> bool | None:
-        done = self.own_descent
+        done = self.original_descent
         if done is None:
             return None
         return done.finite and done.losses[-1] <= 0.5 * done.first

@@ -13,6 +13,12 @@ from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
 _FEW_STEPS = 50
 _HIGHER = (10.0, 100.0, 1e3, 1e4, 1e5, 1e6)
+_NO_BETTER, _NO_LOWER = 0.98, 0.9  # of the loss of a net that ignores its input; of the first loss
+_FAR = 2.0  # nats above the first loss
+_MUCH_MOMENTUM = 0.95
+_NOTHING_LEARNED, _SOME_LEARNED = 0.01, 0.2  # shares of the loss that the steps take away
+_TIMES_AS_MUCH = 20
+_DECAYED, _MUCH_DECAY = 0.3, 0.1  # share of a weight that 100 steps of decay take away; the setting
 
 
 def _groups(context: CheckContext) -> list[dict[str, Any]]:
@@ -51,18 +57,18 @@ def _will_rise(context: CheckContext) -> bool:
 )
 def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
-    plain = context.plain if context.own_optimizer else None
+    plain = context.plain if context.original_optimizer else None
     if plain is None or not context.classes or not math.isfinite(context.loss_at_start):
         return
     L0, H = context.loss_at_start, context.prior_loss
-    away = plain.worst > L0 + max(2.0, context.chance)
-    if not away and plain.final <= max(0.98 * H, 0.9 * L0):
+    away = plain.worst > L0 + max(_FAR, context.chance)
+    if not away and plain.final <= max(_NO_BETTER * H, _NO_LOWER * L0):
         return
     factor, other = _best_lower_rate(context)
-    if other is None or not lower(other, plain) or other.final > 0.9 * L0:
+    if other is None or not lower(other, plain) or other.final > _NO_LOWER * L0:
         return
     momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(context)), default=0.0)
-    if momentum > 0.95:
+    if momentum > _MUCH_MOMENTUM:
         calmer = context.what_if("momentum 0.9", change=momentum_of(0.9))
         if calmer and calmer.finite and calmer.final <= 0.8 * plain.final:
             yield _momentum(context, momentum, plain, calmer)
@@ -126,13 +132,13 @@ def _momentum(context: CheckContext, momentum: float, plain: Replay, calmer: Rep
 )
 def lr_too_low(context: CheckContext) -> Iterator[Finding]:
     """The same few rows barely lower the loss, and do at a rate many times as high."""
-    if not context.own_optimizer or not context.classes or _will_rise(context):
+    if not context.original_optimizer or not context.classes or _will_rise(context):
         return
     plain = context.by_heart("the own learning rate on 32 rows", context.setup, _FEW_STEPS)
     if plain is None or not plain.finite or not plain.first > 0.5 * context.prior_loss:
         return
     drop, lr = _drop(plain), _rate(context)
-    if drop >= 0.01:
+    if drop >= _NOTHING_LEARNED:
         return
     for factor in _HIGHER if lr > 0 else ():
         clone = context.setup.copy()
@@ -140,7 +146,7 @@ def lr_too_low(context: CheckContext) -> Iterator[Finding]:
         other = context.by_heart(name, lr_times(factor)(clone), _FEW_STEPS) if clone else None
         if other is None:
             return
-        if other.finite and _drop(other) >= max(0.2, 20 * drop):
+        if other.finite and _drop(other) >= max(_SOME_LEARNED, _TIMES_AS_MUCH * drop):
             yield _too_low(context, lr, factor, plain, other)
             return
     if lr == 0:
@@ -190,10 +196,10 @@ def _too_low(
 def weight_decay_too_large(context: CheckContext) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""
     decays = [g for g in _groups(context) if float(g.get("weight_decay", 0.0) or 0.0) > 0]
-    if not decays or not context.own_optimizer or not context.classes:
+    if not decays or not context.original_optimizer or not context.classes:
         return
     shrink, decay = max((_shrink(g), float(g["weight_decay"])) for g in decays)
-    if shrink < 0.3 and decay < 0.1:
+    if shrink < _DECAYED and decay < _MUCH_DECAY:
         return
     plain = context.what_if("100 steps as they are", 100)
     if plain is None or not plain.final > 0.8 * context.prior_loss:

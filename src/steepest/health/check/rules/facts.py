@@ -16,6 +16,11 @@ from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.batches import Batch, LoaderSample
 
+_MANY_IGNORED = 0.2  # of the labels
+_SORTED = -6.0  # z of the runs test: one in a thousand million orders of shuffled rows
+_FEW_CLASSES = 0.7  # of those that a shuffled minibatch would have
+_SCRAMBLED, _STRAIGHT = 0.3, 0.3  # correlation of neighbouring pixels, and what another order adds
+
 
 @rule(
     "NONFINITE_INPUT",
@@ -162,7 +167,7 @@ def ignored_labels(context: CheckContext) -> Iterator[Finding]:
     share = float((y == ignored).float().mean())
     if not share:
         return
-    severe = share > 0.2
+    severe = share > _MANY_IGNORED
     yield make_finding(
         "IGNORED_LABELS",
         f"{share:.1%} of the labels are {ignored}: the loss leaves these rows out",
@@ -197,7 +202,7 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
     z, B = runs_test(y, share), len(labels[0])
     distinct = sum(len(set(b.tolist())) for b in labels) / len(labels)
     expected = float((1 - (1 - share) ** B).sum())
-    if z >= -6 or distinct >= 0.7 * expected:
+    if z >= _SORTED or distinct >= _FEW_CLASSES * expected:
         return
     yield make_finding(
         "UNSHUFFLED_SORTED",
@@ -231,7 +236,7 @@ def image_layout(context: CheckContext) -> Iterator[Finding]:
         return
     fed = neighbour_correlation(x)
     other = neighbour_correlation(x.contiguous().view(n, h, w, c).permute(0, 3, 1, 2))
-    if fed < 0.3 and other >= fed + 0.3:
+    if fed < _SCRAMBLED and other >= fed + _STRAIGHT:
         yield make_finding(
             "IMAGE_LAYOUT_SCRAMBLED",
             "the pixels are in the wrong order: (N, H, W, C) memory is read as (N, C, H, W)",

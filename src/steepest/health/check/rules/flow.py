@@ -14,6 +14,12 @@ from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_f
 from steepest.health.replay.replay import reinitialised
 
 _RECTIFIERS = ("Relu", "Threshold", "ClampMin", "Hardtanh", "LeakyRelu", "MaxPool")
+_NO_BETTER = 0.95  # of the loss of a net that ignores its input: the first steps lead nowhere
+_DIED = 1e-4  # deviation of the outputs beside that of the inputs
+_VANISHED = 1e-3  # gradient of the first matrix beside that of the last, each by its weights
+_WEAK_GAIN = 0.1  # of a layer that is named, about 1 in a sound net
+_DEAD, _WIDE = 0.75, 8  # share of units that are 0 in a layer of at least so many; all in others
+_SATURATED = 0.5  # share of what a layer is fed that lies within 1 % of a bound
 
 
 def _layers(passed: ProbePass) -> list[LayerSignal]:
@@ -28,7 +34,7 @@ def _layers(passed: ProbePass) -> list[LayerSignal]:
 def _fails(context: CheckContext) -> bool:
     """Evidence of harm: the few rows are not learned, or the first steps lead nowhere."""
     plain = context.plain
-    stuck = plain is not None and plain.final > 0.95 * max(context.prior_loss, 1e-6)
+    stuck = plain is not None and plain.final > _NO_BETTER * max(context.prior_loss, 1e-6)
     return context.net_learns is False or (stuck and context.descends is False)
 
 
@@ -71,8 +77,8 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
     out = float(z.flatten(1).std(0, correction=0).mean()) if z.ndim > 1 and len(z) > 1 else math.nan
     hidden = layers[-1].scale_in if layers else out
     dead_head = layers and layers[-1].scale_out == 0
-    died = into > 0 and out / into < 1e-4 and (not dead_head or hidden / into < 1e-4)
-    vanished = flow is not None and 0 < flow < 1e-3
+    died = into > 0 and out / into < _DIED and (not dead_head or hidden / into < _DIED)
+    vanished = flow is not None and 0 < flow < _VANISHED
     if not (died or vanished) or not _fails(context):
         return
     squashing = [
@@ -87,7 +93,7 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
     if died:
         share = f"deviation of the outputs {out / into:.2g} of the inputs"
         evidence.append(Evidence(share, "above 1e-4"))
-    weak = [s.name for s in layers if s.gain < 0.1]
+    weak = [s.name for s in layers if s.gain < _WEAK_GAIN]
     if weak:
         evidence.append(Evidence("gain below 0.1", "about 1", ", ".join(weak[:4])))
     if len(squashing) >= 3:
@@ -169,7 +175,7 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
     dead = [
         s
         for s in context.first.signals.values()
-        if s.zero_units >= (0.75 if s.units >= 8 else 1.0) and s.fed_by.startswith(_RECTIFIERS)
+        if s.zero_units >= (_DEAD if s.units >= _WIDE else 1.0) and s.fed_by.startswith(_RECTIFIERS)
     ]
     if not dead:
         return
@@ -219,7 +225,7 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
 def saturated(context: CheckContext) -> Iterator[Finding]:
     """Hidden tanhs and sigmoids at their bounds; loud if a new start learns better."""
     assert context.first is not None
-    stuck = [s for s in context.first.signals.values() if s.saturated > 0.5]
+    stuck = [s for s in context.first.signals.values() if s.saturated > _SATURATED]
     if not stuck:
         return
     worst = max(stuck, key=lambda s: s.saturated)

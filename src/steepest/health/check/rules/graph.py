@@ -43,7 +43,7 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     Where some are held, the first pass is awaited: an error if the output layer is not among them.
     """
     model, optimizers = context.setup.model, context.setup.optimizers
-    if not context.own_optimizer or not all(map(groups_of, optimizers)):
+    if not context.original_optimizer or not all(map(groups_of, optimizers)):
         return
     held = {id(p): p for o in optimizers for g in groups_of(o) for p in g["params"]}
     of_the_model = {id(p) for p in model.parameters()}
@@ -108,7 +108,7 @@ def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     """Leaves of the loss's graph that want a gradient and are not among the parameters."""
     assert context.first is not None
     setup = context.first.setup
-    known = {id(p) for p in setup.model.parameters()} | context.own_ids
+    known = {id(p) for p in setup.model.parameters()} | context.original_ids
     known |= {id(p) for o in setup.optimizers for g in groups_of(o) for p in g["params"]}
     if isinstance(setup.loss_fn, nn.Module):
         known |= {id(p) for p in setup.loss_fn.parameters()}

@@ -12,6 +12,10 @@ from steepest.health.foreign import swallow
 from steepest.health.replay.replay import Replay
 
 _FIX = "mean, std = X_train.mean({axes}), X_train.std({axes}); X = (X - mean) / std  # both parts"
+_SMALL, _LARGE = 0.02, 10.0  # root mean squares within which inputs are not suspected
+_APART = 1e3  # deviations of the widest and the narrowest column of one table
+_BETTER, _MUCH_BETTER = 0.2, 0.3  # share of the loss that standardised inputs save
+_STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
 
 
 @rule(
@@ -46,7 +50,7 @@ def input_scale(context: CheckContext) -> Iterator[Finding]:
         return
     rms = float(x.double().square().mean().sqrt())
     widest = _mixed_columns(x)
-    if 0.02 <= rms <= 10 and widest is None:
+    if _SMALL <= rms <= _LARGE and widest is None:
         return
     transform = context.standardise
     plain = context.plain
@@ -56,9 +60,9 @@ def input_scale(context: CheckContext) -> Iterator[Finding]:
     if other is None:
         return
     start = _loss_at_start(context)
-    needed = 0.3 if rms < 0.02 and widest is None else 0.2
+    needed = _MUCH_BETTER if rms < _SMALL and widest is None else _BETTER
     cured = other.final <= (1 - needed) * plain.final
-    from_start = start is not None and context.loss_at_start > 1.5 * start and start > 0
+    from_start = start is not None and context.loss_at_start > _STARTS_HIGHER * start and start > 0
     if not (cured or from_start) or not other.final < plain.final:
         return
     yield _finding(context, x, rms, widest, plain, other, start)
@@ -74,7 +78,7 @@ def _mixed_columns(x: Tensor) -> list[tuple[int, float]] | None:
         return None
     columns = dense.nonzero()[:, 0]
     order = columns[std[columns].argsort(descending=True)]
-    if float(std[order[0]]) <= 1e3 * float(std[order[-1]]):
+    if float(std[order[0]]) <= _APART * float(std[order[-1]]):
         return None
     shown = [*order[:3].tolist(), int(order[-1])]
     return [(k, float(std[k])) for k in shown]
@@ -112,7 +116,7 @@ def _finding(
             "same weights, same batches",
         ),
     ]
-    if start is not None and context.loss_at_start > 1.5 * start:
+    if start is not None and context.loss_at_start > _STARTS_HIGHER * start:
         evidence.append(Evidence(f"loss at the start {context.loss_at_start:.3g}", f"{start:.3g}"))
     ruled_out = ("learning rate and initialisation: the same ones do with standardised inputs",)
     fix = _FIX.format(axes="(0, 2, 3)" if x.ndim == 4 else "0")
@@ -121,7 +125,7 @@ def _finding(
         evidence.insert(0, Evidence(f"deviations of columns {named}", "within a factor of 1000"))
         message = "columns of very different scales: the widest ones drown the others"
         return _of("FEATURE_SCALES_MIXED", message, fix, evidence, ruled_out)
-    if rms < 0.02:
+    if rms < _SMALL:
         message = "the inputs are close to 0: they were scaled twice"
         return _of("INPUT_TOO_SMALL", message, "scale once: X / 255", evidence, ruled_out)
     whole = low >= 0 and 100 < high <= 255 and bool((x == x.round()).all())

@@ -23,6 +23,14 @@ from steepest.health.findings.registry import Phase, make_finding, rule
 
 _ENOUGH = 0.5  # seconds for a check that compares many rows
 _MOST_SUSPECTS = 0.08  # of the rows: real data sets have some per cent of wrong labels
+_FEWEST_ROWS = 300  # that are compared with their neighbours
+_NO_SIGNAL, _SIGNAL = (
+    2.0,
+    5.0,
+)  # deviations by which neighbours guess better than the commonest class
+_RENUMBERED = 0.3  # share of rows that fit under another numbering only
+_GIVES_AWAY, _BEYOND_OTHERS, _CLUSTERED = 0.99, 0.15, 0.95  # of a column that encodes the label
+_IMBALANCED = 10  # times as many rows of the commonest class as of the rarest
 
 
 @dataclass(frozen=True)
@@ -57,7 +65,7 @@ def data_signal(context: CheckContext) -> NeighbourSignal | None:
 def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     """No signal in the data: a note before training, loud if a shift of the labels restores it."""
     signal = data_signal(context)
-    if signal is None or signal.neighbours.z >= 2 or len(signal.table) < 300:
+    if signal is None or signal.neighbours.z >= _NO_SIGNAL or len(signal.table) < _FEWEST_ROWS:
         return
     neighbours = signal.neighbours
     guessing = Evidence(
@@ -117,7 +125,7 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     mapping, agreed = best_assignment(confusion)  # training class -> validation class
     best = agreed / len(val.y)
     usual = neighbours(train).accuracy
-    if best - plain < 0.3 or best < 0.7 * usual or usual < 0.6:
+    if best - plain < _RENUMBERED or best < 0.7 * usual or usual < 0.6:
         return
     moved = {k: v for k, v in enumerate(mapping) if k != v}
     shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
@@ -151,13 +159,13 @@ def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     table = table.some()
     if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256:
         return
-    encodes = clustered(table) >= 0.95
+    encodes = clustered(table) >= _CLUSTERED
     if not bool(encodes.any()):
         return
     scores = one_column_accuracies(table)
     best, second = scores.topk(2).values.tolist()
     column = int(scores.argmax())
-    if best < 0.99 or second > best - 0.15 or not encodes[column]:
+    if best < _GIVES_AWAY or second > best - _BEYOND_OTHERS or not encodes[column]:
         return
     yield make_finding(
         "TARGET_LEAK_FEATURE",
@@ -187,7 +195,11 @@ def imbalance(context: CheckContext) -> Iterator[Finding]:
     counts = y.bincount()
     counts = counts[counts > 0]
     ratio = float(counts.max()) / float(counts.min())
-    if len(counts) > 1 and ratio >= 10 and getattr(context.setup.loss_fn, "weight", None) is None:
+    if (
+        len(counts) > 1
+        and ratio >= _IMBALANCED
+        and getattr(context.setup.loss_fn, "weight", None) is None
+    ):
         yield make_finding(
             "CLASS_IMBALANCE_COLLAPSE",
             f"the commonest class has {ratio:.0f} times the rows of the rarest: accuracy alone "
@@ -203,7 +215,7 @@ def imbalance(context: CheckContext) -> Iterator[Finding]:
 def label_noise(context: CheckContext) -> Iterator[Finding]:
     """Rows whose neighbours all have one other label: a note, since many of them are right."""
     signal = data_signal(context)
-    if signal is None or signal.neighbours.z < 5 or len(signal.table) < 300:
+    if signal is None or signal.neighbours.z < _SIGNAL or len(signal.table) < _FEWEST_ROWS:
         return
     y, votes = signal.table.y, signal.neighbours.votes
     assert y is not None

@@ -13,6 +13,8 @@ from steepest.health.findings.registry import Phase, make_finding, rule
 
 # So few rows of the validation part in training are no leak.
 _FEW_TWINS = 0.01
+_FEWEST_TWINS = 5
+_MOVED, _STRETCHED = 1.0, 3.0  # the median column, in deviations; times
 
 
 @rule(
@@ -51,7 +53,7 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
     varied = v.flatten(1) != v.flatten(1)[:, :1]
     twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
     count, share = sum(twins), sum(twins) / len(v)
-    if share <= _FEW_TWINS or count < 5:
+    if share <= _FEW_TWINS or count < _FEWEST_TWINS:
         return
     repeats = 1 - len(known) / len(train_hashes)
     continuous = x.is_floating_point() and near_continuous(x)
@@ -95,7 +97,7 @@ def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
         return
     shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
     stretch = float((of_b / of_a)[vary].log().abs().median())
-    if shift <= 1 and stretch <= math.log(3):
+    if shift <= _MOVED and stretch <= math.log(_STRETCHED):
         return
     yield make_finding(
         "TRAIN_VAL_PREPROC_MISMATCH",

@@ -14,6 +14,9 @@ from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, r
 from steepest.health.replay.batches import Batch
 from steepest.health.replay.replay import Setup, first_tensor
 
+_AFFINE = 1e-6  # departure from an affine function in float64, beside what the function varies by
+_MIXES = 1e-4  # change of the other rows' outputs, in deviations of the outputs
+
 
 @rule(
     "NO_NONLINEARITY",
@@ -36,11 +39,11 @@ def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     rms = float(x.double().square().mean().sqrt())
     scales = (1.0, 10 / rms) if 0 < rms < 10 else (1.0,)
     inputs = [x * scale for scale in scales]
-    if (_largest_defect(context, context.setup, inputs) or 0.0) > 1e-6:
+    if (_largest_defect(context, context.setup, inputs) or 0.0) > _AFFINE:
         return
     # After some steps: a residual branch that starts at 0 hides its activations until then.
-    defect = _largest_defect(context, context.awake, inputs)
-    if defect is None or defect > 1e-6:
+    defect = _largest_defect(context, context.after_some_steps, inputs)
+    if defect is None or defect > _AFFINE:
         return
     yield make_finding(
         "NO_NONLINEARITY",
@@ -123,7 +126,7 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     if not torch.equal(a, again):
         return
     gap = float((a[1:] - b[1:]).abs().max())
-    if gap > 1e-4 * max(1e-3, float(a.detach().std())):
+    if gap > _MIXES * max(1e-3, float(a.detach().std())):
         yield make_finding(
             "BATCH_MIXING",
             "a row's output depends on the other rows of its batch, in eval mode too",
@@ -157,7 +160,7 @@ def input_ignored(context: CheckContext) -> Iterator[Finding]:
     varied = (some.x != some.x[0]).flatten(1).any(0)
     if not bool(varied.any()) or _reaches_the_outputs(context.setup.copy(), some, varied):
         return
-    clone = context.awake.copy() if context.awake else None
+    clone = context.after_some_steps.copy() if context.after_some_steps else None
     z = _outputs(clone.eval(), some) if clone else None
     if clone is None or z is None:
         return

@@ -12,6 +12,12 @@ from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Setup, reinitialised
 
+_EQUAL_WEIGHTS, _EQUAL_GRADIENTS = 1e-7, 1e-5  # float32's rounding, the second by the largest
+# Nats by which the first loss exceeds log C, that of uniform outputs; for many classes its share.
+_TOO_HIGH, _TOO_HIGH_SHARE = 1.5, 0.75
+_GROWN = 3  # times by which a layer makes the signal larger
+_MUCH_DROPOUT = 0.8
+
 
 @rule(
     "SYMMETRIC_INIT",
@@ -35,7 +41,11 @@ def symmetric_init(context: CheckContext) -> Iterator[Finding]:
     if not equal:
         return
     name, p = equal[0]
-    value = f"all {float(p.flatten()[0]):.3g}" if float(p.std(correction=0)) < 1e-7 else "equal"
+    value = (
+        f"all {float(p.flatten()[0]):.3g}"
+        if float(p.std(correction=0)) < _EQUAL_WEIGHTS
+        else "equal"
+    )
     yield make_finding(
         "SYMMETRIC_INIT",
         f"the units of {', '.join(n for n, _ in equal[:3])} start equal and get equal gradients: "
@@ -57,8 +67,8 @@ def _equal_units(p: Tensor, grad: Tensor) -> bool:
         if w.shape[1] < 2:
             continue
         scale = float(g.abs().max())
-        same = float((g - g[0]).abs().max()) <= 1e-5 * scale
-        if float((w - w[0]).abs().max()) < 1e-7 and same:
+        same = float((g - g[0]).abs().max()) <= _EQUAL_GRADIENTS * scale
+        if float((w - w[0]).abs().max()) < _EQUAL_WEIGHTS and same:
             return True
     return False
 
@@ -86,13 +96,13 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
     L0, chance = context.loss_at_start, context.chance
     if context.kind not in ("cross_entropy", "bce_logits") or not math.isfinite(chance):
         return
-    limit = chance + max(1.5, 0.75 * chance)
+    limit = chance + max(_TOO_HIGH, _TOO_HIGH_SHARE * chance)
     if not limit < L0 and math.isfinite(L0):
         return
     other = context.what_if("He's initialisation", change=reinitialised)
     if not lower(other, context.plain):
         return
-    grown = [s for s in context.first.signals.values() if s.gain > 3 and s.weight is not None]
+    grown = [s for s in context.first.signals.values() if s.gain > _GROWN and s.weight is not None]
     worst = max(grown, key=lambda s: s.gain, default=None)
     evidence = [
         Evidence(f"loss {L0:.3g} before training", f"about {chance:.3g}", "uniform outputs")
@@ -140,7 +150,7 @@ def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
     drops = {
         name: m
         for name, m in context.setup.model.named_modules()
-        if isinstance(m, nn.modules.dropout._DropoutNd) and m.p >= 0.8
+        if isinstance(m, nn.modules.dropout._DropoutNd) and m.p >= _MUCH_DROPOUT
     }
     if not drops:
         return

@@ -1,6 +1,7 @@
 """The rules of watch. A module registers its own when it is imported, so all are imported here.
 
-Those of check come first: some of them are looked for during a training, too.
+Those of check come first: some of them are looked for during a training, too. What is said of
+thresholds there holds here.
 """
 
 from steepest.health.check.rules import functions_of

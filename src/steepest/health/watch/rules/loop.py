@@ -18,6 +18,13 @@ from steepest.health.findings.registry import (
 )
 from steepest.health.watch.trace import TrainingTrace
 
+_IN_A_ROW = 2  # steps that show a fault of the order of calls
+_FEWEST_BACKWARDS = 5  # without a step, of an optimizer whose gradients were cleared each time
+_UPHILL, _FEWEST_UPHILL = 0.9, 5  # share of the steps that were looked at, and their number
+_SAME = 6  # looks in a row with the same inputs
+_SORTED, _FEW_CLASSES = -6.0, 0.7  # as before training (check/rules/facts.py)
+_CLIPPED, _STUCK = 0.01, 0.8  # share of the gradient that is left; of the first loss
+
 
 @rule(
     "NO_ZERO_GRAD",
@@ -31,7 +38,7 @@ from steepest.health.watch.trace import TrainingTrace
 def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     """Each backward pass since the last step began with the gradients of that step."""
     for optimizer_trace in trace.optimizers:
-        if optimizer_trace.dirty_steps >= 2:
+        if optimizer_trace.dirty_steps >= _IN_A_ROW:
             yield make_finding(
                 "NO_ZERO_GRAD",
                 "gradients of earlier steps are never cleared: each step moves along their sum",
@@ -60,7 +67,7 @@ def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
 )
 def no_step(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients are made and cleared again and again, and no step is taken."""
-    if trace.optimizers and trace.steps == 0 and trace.backwards >= 5:
+    if trace.optimizers and trace.steps == 0 and trace.backwards >= _FEWEST_BACKWARDS:
         repeated = trace.clean_backwards >= 4 * len(trace.optimizers) or trace.backwards >= 64
         if repeated:
             yield make_finding(
@@ -85,7 +92,7 @@ def no_step(trace: TrainingTrace) -> Iterator[Finding]:
 def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients came, and at the step there are none."""
     for optimizer_trace in trace.optimizers:
-        if optimizer_trace.emptied_steps >= 2:
+        if optimizer_trace.emptied_steps >= _IN_A_ROW:
             yield make_finding(
                 "ZERO_AFTER_BACKWARD",
                 "the gradients are cleared between backward() and step(): no step moves anything",
@@ -182,7 +189,7 @@ def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
 @looks_for("ASCENT", Phase.STEP)
 def ascent(trace: TrainingTrace) -> Iterator[Finding]:
     """The gradient that arrives raises the true class's loss."""
-    if len(trace.uphill) >= 5 and sum(trace.uphill) >= 0.9 * len(trace.uphill):
+    if len(trace.uphill) >= _FEWEST_UPHILL and sum(trace.uphill) >= _UPHILL * len(trace.uphill):
         yield make_finding(
             "ASCENT",
             "the loss is made larger: its sign is turned before backward()",
@@ -211,7 +218,7 @@ def ascent(trace: TrainingTrace) -> Iterator[Finding]:
 )
 def same_batch(trace: TrainingTrace) -> Iterator[Finding]:
     """One and the same minibatch in each step. Right for full-batch descent, so only a note."""
-    if trace.same_batch >= 6 and trace.steps >= 6:
+    if trace.same_batch >= _SAME and trace.steps >= _SAME:
         yield make_finding(
             "SAME_BATCH",
             "each step takes the same rows: all of them, or the first batch again and again?",
@@ -235,7 +242,7 @@ def unshuffled(trace: TrainingTrace) -> Iterator[Finding]:
     rows = [len(part) for part in trace.labels]
     classes = statistics.mean(len(part.bincount().nonzero()) for part in trace.labels)
     expected = statistics.mean(float((1 - (1 - share) ** n).sum()) for n in rows)
-    if classes < 0.7 * expected and runs_test(y, share) < -6:
+    if classes < _FEW_CLASSES * expected and runs_test(y, share) < _SORTED:
         yield make_finding(
             "UNSHUFFLED_SORTED",
             "the rows come sorted by class: most minibatches hold few classes",
@@ -290,8 +297,8 @@ def clip_too_tight(trace: TrainingTrace) -> Iterator[Finding]:
         ):
             continue
         ratio = statistics.median(ratios)
-        stuck = trace.losses and trace.loss_now > 0.8 * trace.losses[0]
-        if ratio < 0.01 and stuck:
+        stuck = trace.losses and trace.loss_now > _STUCK * trace.losses[0]
+        if ratio < _CLIPPED and stuck:
             yield make_finding(
                 "CLIP_TOO_TIGHT",
                 f"clipping leaves {ratio:.2g} of each gradient, and the loss hardly moves",

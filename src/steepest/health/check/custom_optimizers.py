@@ -11,7 +11,7 @@ from steepest.health.replay.planned import Planned
 from steepest.health.replay.replay import Setup
 
 
-def no_own_steps(original: Setup, context: CheckContext) -> str | None:
+def why_not_steppable(original: Setup, context: CheckContext) -> str | None:
     """Why the replays cannot be the user's own steps, in one line; None if they can.
 
     original: the user's objects. A class of torch is trusted; of another one a step is taken on a
