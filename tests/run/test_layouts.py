@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 import steepest as sp
+from steepest.engine import LayerStats
 from steepest.errors import RunError
+from steepest.training.checkpoint import _layer_stats
 
 LAYOUTS = Path(__file__).parent / "layouts"
 
@@ -53,3 +55,11 @@ def test_a_later_layout_is_not_guessed_at(first):
     (first / "layout.json").write_text('{"layout": 2, "steepest": "9.0"}')
     with pytest.raises(RunError, match="has layout 2, and this version of steepest reads layout 1"):
         sp.load_run(first)
+
+
+def test_the_statistics_of_a_former_checkpoint_are_read_under_their_new_name():
+    numbers = dict.fromkeys(
+        ("weight_norm", "gradient_norm", "update_ratio", "activation_mean", "activation_std"), 1.0
+    )
+    stats = _layer_stats({"name": "1", **numbers, "idle": 0.25})
+    assert stats == LayerStats("1", **numbers, inactive=0.25)
