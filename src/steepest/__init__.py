@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from steepest.errors import SteepestError as SteepestError
     from steepest.health import check as check
     from steepest.health import watch as watch
+    from steepest.nn import Ensemble as Ensemble
     from steepest.nn import LinearLayer as LinearLayer
     from steepest.nn import Residual as Residual
     from steepest.nn import mlp as mlp
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "Classifier": "steepest.classifier",
     "Dataset": "steepest.data",
+    "Ensemble": "steepest.nn",
     "Evaluation": "steepest.classifier",
     "LinearLayer": "steepest.nn",
     "Recipe": "steepest.recipe",

@@ -9,11 +9,11 @@ docs/decisions/0013.
 from pathlib import Path
 from typing import Any
 
+from steepest.ensemble import resume as resume
+from steepest.ensemble import train as train
 from steepest.run import Run as Run
 from steepest.run import attach
 from steepest.run import load_run as load_run
-from steepest.training import resume as resume
-from steepest.training import train as train
 
 
 def _report(run: Run, path: str | Path, *, samples: Any, target: str | None) -> Path:

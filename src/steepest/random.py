@@ -46,6 +46,8 @@ class Purpose(IntEnum):
     FLIP = 11
     SAMPLE = 12  # rows drawn by weight
     BLOCKS = 13  # the order of blocks of rows
+    FOLDS = 14  # which rows each net of an ensemble is measured on
+    MEMBER = 15  # the seeds of the nets of an ensemble
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:

@@ -128,7 +128,7 @@ def test_a_run_predicts_alike_after_it_was_saved(kind, as_frame, engine, tmp_pat
     y = (x[:, 0] + (x[:, 1] - 1e6) / 1e3 > 0).astype(int)
     data = (pl.DataFrame(x, [*"abcd"]) if as_frame else x, y)
     settings = {"scaling": kind, "hidden": (16,), "lr": 0.5, "epochs": 20, "engine": engine}
-    run = sp.train(None, data, **settings, check=False, health=False, progress="none")
+    run = sp.train(None, data, **settings, check=False, watch=False, progress="none")
     expected = run.classifier.predict_proba(data[0])
     again = sp.load_run(run.save(tmp_path / "run"))
     np.testing.assert_array_equal(again.classifier.predict_proba(data[0]), expected)

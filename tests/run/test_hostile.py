@@ -11,7 +11,7 @@ from steepest.errors import RunError
 
 @pytest.fixture
 def folder(blobs, tmp_path):
-    sp.train(None, blobs, epochs=2, out=tmp_path / "run", progress="none")
+    sp.train(None, blobs, hidden=(8,), epochs=2, out=tmp_path / "run", progress="none")
     return tmp_path / "run"
 
 

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="other systems r
 @pytest.mark.parametrize("name", ODD)
 def test_a_run_in_a_folder_of_an_odd_name_is_opened_shown_and_gone_on_with(name, tmp_path):
     folder = tmp_path / name
-    sp.train(None, DATA, epochs=1, out=folder, progress="none", check=False)
+    sp.train(None, DATA, hidden=(8,), epochs=1, out=folder, progress="none", check=False)
     sp.resume(folder, data=DATA, epochs=2, progress="none")
     run = sp.load_run(folder)
     assert run.classifier.predict(DATA[0][:2]).shape == (2,)

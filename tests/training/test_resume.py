@@ -291,7 +291,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(stopped, blobs, 
 
 def test_the_last_checkpoints_are_kept_and_no_more(blobs, tmp_path):
     sp.train(
-        None, blobs, epochs=30, checkpoint_every=1e-9, keep_checkpoints=3, out=tmp_path / "run",
+        None, blobs, hidden=(8,), epochs=30, checkpoint_every=1e-9, keep_checkpoints=3, out=tmp_path / "run",
         progress="none", log_every=7,
     )  # fmt: skip
     names = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())

@@ -14,7 +14,7 @@ from safetensors.torch import load, load_file, save
 from torch import nn
 
 from steepest.classifier.classifier import Classifier
-from steepest.data import Classes, Preprocessing
+from steepest.data import Classes, preprocessing_from_json
 from steepest.engine import reference_parameter
 from steepest.errors import ModelError, RunError
 from steepest.files import DAMAGE, write_atomically
@@ -57,7 +57,7 @@ def open_classifier(folder: Path, model: nn.Module | None = None) -> Classifier:
         weights = _read_weights(folder / WEIGHTS)
         objective = Objective(**description["objective"])
         classes = Classes.from_json(description["classes"])
-        preprocessing = Preprocessing.from_json(description["preprocessing"])
+        preprocessing = preprocessing_from_json(description["preprocessing"])
         architecture, name = description["architecture"], description["module"]
     except (SafetensorError, *DAMAGE) as error:
         raise RunError(f"{folder} holds a damaged classifier: {error}") from None

@@ -44,7 +44,7 @@ def command(
     steepest resume runs/churn
     steepest resume runs/churn --epochs 40
     """
-    from steepest.training import resume
+    from steepest.ensemble import resume
 
     settings = {name: value for name, value in options.items() if value is not None}
     done = resume(run, data=source, progress=progress, accept_changes=accept_changes, **settings)

@@ -46,7 +46,7 @@ def command(
         name = Path(recipe.data or "data").stem
         out = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
 
-    from steepest.training import train
+    from steepest.ensemble import train
 
     try:
         run = train(recipe=recipe, out=out, progress=progress)

@@ -1,6 +1,8 @@
 """Data: from any source to the rows that a net takes."""
 
 from steepest.data.classes import Classes as Classes
+from steepest.data.joined import JoinedPreprocessing as JoinedPreprocessing
+from steepest.data.joined import preprocessing_from_json as preprocessing_from_json
 from steepest.data.labels import not_one_hot as not_one_hot
 from steepest.data.load import is_named as is_named
 from steepest.data.load import load_data as load_data

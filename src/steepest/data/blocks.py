@@ -46,10 +46,10 @@ def require_room(
     inputs: NDArray[Any],
     rows: NDArray[np.int64] | None,
     source: str,
-    scaled: Callable[[NDArray[Any]], NDArray[Any]],
+    fits: Callable[[NDArray[Any]], NDArray[np.bool_]],
 ) -> None:
-    """Raise DataError naming the first value that becomes infinite where it is scaled."""
-    first, count = _first_wrong(inputs, rows, lambda block: ~np.isfinite(scaled(block)))
+    """Raise DataError naming the first value that does not fit, as it becomes infinite."""
+    first, count = _first_wrong(inputs, rows, lambda block: ~fits(block))
     if count:
         raise DataError(
             f"{source}: {first}, one of {count} values that are too large for the model's numbers "

@@ -120,6 +120,16 @@ class NumericTransform:
                 out[:, at] = x[:, place]
             at += width
 
+    def fits(self, x: Float64Array, dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
+        """Which values of the rows stay finite in this type, (N, width)."""
+        finite = np.isfinite(x)
+        with np.errstate(over="ignore"):
+            for place, edges in zip(self.places, self.knots, strict=False):
+                if self.kind == "piecewise":
+                    filled = piecewise_linear(x[:, place], edges).astype(dtype)
+                    finite[:, place] = np.isfinite(filled).all(axis=1)
+        return finite
+
     def to_json(self) -> dict[str, Any]:
         return {
             "kind": self.kind,

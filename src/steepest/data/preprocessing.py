@@ -179,9 +179,15 @@ class Preprocessing:
             prepared[start : start + len(block)] = self._scaled(block, dtype)
             start += len(block)
         if not np.isfinite(prepared).all():
-            scaled = partial(self._scaled, dtype=dtype)
-            require_room(inputs, samples.rows, samples.source, scaled)
+            require_room(inputs, samples.rows, samples.source, partial(self._fits, dtype=dtype))
         return Inputs(prepared, None, Scaler())
+
+    def _fits(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
+        """Which values of a block stay finite."""
+        if self.numeric is None:
+            fits: NDArray[np.bool_] = np.isfinite(self.scaler.apply(block, dtype))
+            return fits
+        return self.numeric.fits(self.scaler.apply(block, np.float64), dtype)
 
     def _scaled(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
         if self.numeric is None:

@@ -2,6 +2,7 @@
 
 from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
+from steepest.nn.ensemble import Ensemble as Ensemble
 from steepest.nn.linear import LinearLayer as LinearLayer
 from steepest.nn.mlp import ACTIVATIONS as ACTIVATIONS
 from steepest.nn.mlp import mlp as mlp

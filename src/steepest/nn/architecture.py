@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from steepest.errors import ModelError
+from steepest.nn.ensemble import Ensemble
 from steepest.nn.linear import LinearLayer
 from steepest.nn.residual import Residual
 
@@ -45,6 +46,13 @@ def describe(module: nn.Module) -> dict[str, Any] | None:
         block = describe(module.block)
         settings = {"stochastic_depth": module.stochastic_depth}
         return block and {"type": "Residual", "block": block, "settings": settings}
+    if type(module) is Ensemble and not _is_changed(module):
+        members = [describe(member) for member in module.members]
+        if None in members:
+            return None
+        spans = [list(span) for span in module.spans]
+        own = {"spans": spans, "closing": module.closing}
+        return {"type": "Ensemble", "members": members, "settings": own}
     if type(module) not in _LEAVES or _is_changed(module):
         return None
     settings = {}
@@ -85,6 +93,8 @@ def _build(description: dict[str, Any]) -> nn.Module:
         depth = settings.get("stochastic_depth")
         if isinstance(depth, (int, float)):
             return Residual(_build(description.get("block", {})), float(depth))
+    if kind == "Ensemble" and isinstance(settings, dict):
+        return _build_ensemble(description.get("members"), settings)
     leaf = _BY_NAME.get(str(kind))
     if leaf is None or not isinstance(settings, dict):
         raise ModelError(
@@ -98,6 +108,18 @@ def _build(description: dict[str, Any]) -> nn.Module:
     except DAMAGE as error:
         raise ModelError(
             f"the saved architecture has a {kind} that cannot be built: {reason_of(error)}"
+        ) from None
+
+
+def _build_ensemble(members: Any, settings: dict[str, Any]) -> Ensemble:
+    if not isinstance(members, list) or settings.keys() != {"spans", "closing"}:
+        raise ModelError("the saved architecture has an Ensemble without members, spans or closing")
+    built = [_build(member) for member in members]
+    try:
+        return Ensemble(built, settings["spans"], settings["closing"])
+    except (*DAMAGE, ModelError) as error:
+        raise ModelError(
+            f"the saved architecture has an Ensemble that cannot be built: {reason_of(error)}"
         ) from None
 
 

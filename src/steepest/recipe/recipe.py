@@ -3,7 +3,7 @@
 import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import tomli_w
 
@@ -32,10 +32,15 @@ class Recipe(Settings):
             have no effect beside the others or contradict each other.
     """
 
+    # Names of the settings that were given by hand, whatever their values: a preset leaves them.
+    given: ClassVar[frozenset[str]] = frozenset()
+
     def __new__(cls, **settings: Any) -> Self:
         """Refuse unknown names here, where the message can say what was meant."""
         _raise_together(unknown_names(settings, SETTINGS))
-        return super().__new__(cls)
+        recipe = super().__new__(cls)
+        object.__setattr__(recipe, "given", frozenset(settings))
+        return recipe
 
     def __post_init__(self) -> None:
         mistakes = []
@@ -95,7 +100,9 @@ class Recipe(Settings):
         for f in fields(self):  # what gives a field its meaning comes before it
             if f.name not in settings and not is_met(setting_of(f), changed):
                 changed[f.name] = f.default
-        return Recipe(**changed)
+        result = Recipe(**changed)
+        object.__setattr__(result, "given", self.given | settings.keys())
+        return result
 
     @property
     def base_lr(self) -> float:

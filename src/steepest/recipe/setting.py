@@ -33,6 +33,9 @@ class Needs:
         """Why the setting `name` has no effect beside these values."""
         if not self.values:
             return f"{name} has no effect without {' or '.join(self.settings)}"
+        if len(self.settings) > 1:
+            asked = " or ".join(self.settings)
+            return f"{name} has no effect without {asked} {' or '.join(self.values)}"
         (by,) = self.settings
         return (
             f"{name} has no effect with {by} {values[by]!r}: it belongs to {by} "

@@ -6,7 +6,7 @@ From these fields the command line, the docs, the refusals and what a run may go
 from dataclasses import Field, dataclass, fields
 from typing import Any, Literal
 
-from steepest.recipe.setting import GROUPS, Setting, needs, needs_any, setting_of, under
+from steepest.recipe.setting import GROUPS, Needs, Setting, needs, needs_any, setting_of, under
 from steepest.recipe.values import (
     AT_LEAST_0,
     BATCH,
@@ -35,6 +35,7 @@ SCALINGS = (
     *("auto", "standardise", "minmax", "pixels", "none"),
     *("robust", "quantile", "piecewise"),
 )
+PRESETS = ("tabular", "image", "lecture")
 ENGINES = ("auto", "native", "torch")
 ADAMS = ("adam", "adamw")
 FIRST_ORDER = ("sgd", *ADAMS, "rmsprop")
@@ -59,6 +60,12 @@ _output = under("Record and checkpoints", resumable=True)
 class Settings:
     """The fields of a recipe, by their headings."""
 
+    preset: str | None = _run(
+        None,
+        ", ".join(PRESETS) + ": settings that suit such data; those given by hand are kept",
+        one_of(PRESETS).or_none(),
+        unset="tabular for a table, where neither net nor optimizer is given",
+    )
     data: str | None = _data(
         None, "file, folder or name of the data, where no object is given", TEXT, resumable=True
     )
@@ -86,7 +93,7 @@ class Settings:
         24,
         "bins between quantiles of a column, of scaling piecewise",
         whole(1),
-        needs(scaling=("piecewise",)),
+        Needs(("scaling", "preset"), ("piecewise", "tabular")),
     )
 
     hidden: tuple[int, ...] | None = _net(
@@ -292,6 +299,18 @@ class Settings:
         None,
         "stop after this many steps, before the epochs are over",
         whole(1).or_none(),
+        resumable=True,
+    )
+    members: int | None = _run(
+        None,
+        "nets that are trained at once and give their mean",
+        whole(1).or_none(),
+        unset="1, or as many as the preset has",
+    )
+    time_limit: float | None = _run(
+        None,
+        "seconds that training may take: it is planned to end by then, and does",
+        POSITIVE.or_none(),
         resumable=True,
     )
     seed: int = _run(0, "decides the split, the first weights, the order and the masks", SEED)

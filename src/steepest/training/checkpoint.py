@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ _ROWS_LOOKED_AT = 4096
 _LARGEST_COUNT = 2**53  # the largest up to which JSON of any writer is exact
 # A name in safetensors: parameter names hold dots, so the parts are told apart by slashes.
 _SEPARATOR = "/"
+_Read = TypeVar("_Read")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,19 +94,26 @@ class Checkpoints:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Write it, then remove the oldest beyond those to keep. Raises RunError if it cannot."""
-        self._first()
-        make_folder(self._folder)
-        path = self._folder / f"step-{checkpoint.step:012d}"
-        write_tensors(path, _tensors(checkpoint), _describe(checkpoint))
+        self.put(checkpoint.step, _tensors(checkpoint), _describe(checkpoint))
         if checkpoint.best_epoch > self._best_epoch:
             about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
             write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
             self._best_epoch = checkpoint.best_epoch
+<<<<<<< HEAD
         with write_errors(self._folder), open_folder(self._folder, follow=False) as folder:
+=======
+
+    def put(self, step: int, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
+        """Write a checkpoint of any kind, then remove the oldest. Raises RunError if it cannot."""
+        self._first()
+        make_folder(self._folder)
+        write_tensors(self._folder / f"step-{step:012d}", tensors, about)
+        with reasons(self._folder), held(self._folder, follow=False) as folder:
+>>>>>>> 1980068 (ensemble: several nets in one run, and the preset tabular that trains them by default)
             for old in _steps(folder)[: -self._recipe.keep_checkpoints]:
                 folder.remove(f"{old}.json")  # first: half a checkpoint is none
                 folder.remove(f"{old}.safetensors")
-        self._since, self._written = time.monotonic(), checkpoint.step
+        self._since, self._written = time.monotonic(), step
 
 
 def remove_partial_files(run: Path) -> None:
@@ -137,10 +145,15 @@ def newest(run: Path) -> Checkpoint:
     One that a crash or a fault of the disk has damaged is passed over for the one before it.
     Raises RunError if there is none.
     """
+    return newest_readable(run, _read)
+
+
+def newest_readable(run: Path, read: Callable[[Path], _Read]) -> _Read:
+    """What `read` makes of the newest checkpoint that it can read. Raises RunError for none."""
     damages = []
     for stem in reversed(_all_steps(run / CHECKPOINTS)):
         try:
-            return _read(run / CHECKPOINTS / stem)
+            return read(run / CHECKPOINTS / stem)
         except (*DAMAGE, SafetensorError, SteepestError) as error:
             damages.append(f"{stem}: {error}")
     found = f"; damaged: {'; '.join(damages)}" if damages else ""

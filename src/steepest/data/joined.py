@@ -1,0 +1,69 @@
+"""JoinedPreprocessing: rows prepared in several ways side by side, for nets that see them apart."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from steepest.data.preprocessing import Inputs, Preprocessing
+from steepest.data.samples import Samples
+from steepest.data.scaling import Scaler
+
+_ROWS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedPreprocessing(Preprocessing):
+    """Several preprocessings of the same rows; a prepared row is theirs one after the other.
+
+    Attributes:
+        parts: The preprocessings, each of tables or each of matrices.
+    """
+
+    parts: tuple[Preprocessing, ...] = ()
+
+    @classmethod
+    def of(cls, parts: Sequence[Preprocessing]) -> Self:
+        """Raises ValueError for parts that do not read the same rows."""
+        first = parts[0]
+        if any((part.encoder is None) != (first.encoder is None) for part in parts):
+            raise ValueError("some of its preprocessings are of tables and some of arrays")
+        if any(len(part.shape) != 1 for part in parts):
+            raise ValueError("its preprocessings must give rows of one dimension")
+        width = sum(part.shape[0] for part in parts)
+        return cls(first.encoder, Scaler(), (width,), first.columns, False, None, tuple(parts))
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """The columns of each part, (first, beyond the last)."""
+        ends = list(itertools.accumulate(part.shape[0] for part in self.parts))
+        return tuple(zip([0, *ends[:-1]], ends, strict=True))
+
+    def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
+        prepared = np.empty((len(samples), *self.shape), dtype=dtype)
+        notes: tuple[str, ...] = ()
+        for part, (first, beyond) in zip(self.parts, self.spans, strict=True):
+            inputs = part.prepare(samples, dtype)
+            for start in range(0, len(inputs), _ROWS_AT_ONCE):
+                stop = min(start + _ROWS_AT_ONCE, len(inputs))
+                prepared[start:stop, first:beyond] = inputs.block(start, stop)
+            notes = inputs.notes
+        return Inputs(prepared, None, Scaler(), notes)
+
+    def summary(self) -> tuple[str, ...]:
+        return self.parts[0].summary()
+
+    def to_json(self) -> dict[str, Any]:
+        return {"joined": [part.to_json() for part in self.parts]}
+
+    @classmethod
+    def from_json(cls, state: dict[str, Any]) -> Self:
+        return cls.of([Preprocessing.from_json(part) for part in state["joined"]])
+
+
+def preprocessing_from_json(state: dict[str, Any]) -> Preprocessing:
+    """The preprocessing, of whatever kind, that `to_json` gave. Raises as `from_json`."""
+    kind = JoinedPreprocessing if "joined" in state else Preprocessing
+    return kind.from_json(state)

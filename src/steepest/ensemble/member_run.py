@@ -1,0 +1,129 @@
+"""MemberRun: one net of an ensemble on its way, an epoch at a time."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from steepest.classifier import Score
+from steepest.data import Inputs
+from steepest.engine import NO_STEPS, OptimizerState, forward
+from steepest.ensemble.portfolio import Member
+from steepest.training.schedule import Schedule, make_schedule
+from steepest.training.step_budget import StepBudget
+from steepest.training.weights import Best, averages_in, load_tensors, snapshot
+
+
+class MemberRun:
+    """The training of one net; `step` steps are done.
+
+    What it computes does not depend on when it is asked to stop, nor on the other nets.
+
+    Attributes:
+        epoch: Sums over the steps of the epoch under way.
+        best: The weights of the epoch with the lowest loss on its held-out rows.
+        latest: That loss after the last epoch, None before the first.
+        diverged: Whether a loss was not finite: then it has ended.
+    """
+
+    def __init__(self, member: Member, inputs: Inputs, targets: torch.Tensor, epochs: int) -> None:
+        self.member = member
+        self.plan = member.plan
+        self._engine = member.choice.engine
+        rows = member.held_out
+        self._held_out = Inputs(inputs.array[:, slice(*member.span)], rows, inputs.scaler)
+        self._targets = targets[torch.from_numpy(rows)]
+        self._budget = StepBudget()
+        self.step, self.epoch = 0, NO_STEPS
+        self.best = Best()
+        self.latest: Score | None = None
+        self.diverged = False
+        self.epochs, self._schedule = epochs, _schedule(member, epochs)
+
+    def lengthen(self, epochs: int) -> None:
+        """Plan for so many epochs in all: the schedule ends with them."""
+        self.epochs, self._schedule = epochs, _schedule(self.member, epochs)
+
+    def begin(self, optimizer: OptimizerState | None = None) -> None:
+        """Give the net to its engine. optimizer: of a checkpoint."""
+        self._engine.load(self.plan, optimizer, self.step)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no epoch is left."""
+        return self.diverged or self.step >= self.epochs * self.plan.steps_per_epoch
+
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return self._schedule.rate(max(0, self.step - 1))
+
+    def take_epoch(self, stop: Callable[[], bool]) -> bool:
+        """What is left of the epoch, and measure the net; False where `stop` said to end before."""
+        end = self.step - self.epoch.steps + self.plan.steps_per_epoch
+        while self.step < end:
+            gathering = self.epoch.steps % self.plan.recipe.accumulate
+            if not gathering and stop():
+                return False
+            count = self._budget.steps(end - self.step)
+            count += -(self.epoch.steps + count) % self.plan.recipe.accumulate
+            count = min(count, end - self.step)
+            rates = [self._schedule.rate(i) for i in range(self.step, self.step + count)]
+            stats = self._engine.advance(rates)
+            self._budget.took(count)
+            self.step, self.epoch = self.step + count, self.epoch + stats
+            if not math.isfinite(stats.loss_sum):
+                self.diverged = True
+                return True
+        self._measure(end // self.plan.steps_per_epoch - 1)
+        return True
+
+    def _measure(self, epoch: int) -> None:
+        model = self.plan.model
+        with averages_in(model, self._engine.export()):
+            score = self._score(self.outputs())
+            if math.isfinite(score.loss):
+                self.best.offer(epoch, score.loss, model)
+        self.latest = score
+        self._schedule.epoch_done(score.loss)
+
+    def outputs(self) -> Tensor:
+        """The net's outputs for its held-out rows, at its present weights."""
+        return forward(self.plan.model, self._held_out)
+
+    def _score(self, outputs: Tensor) -> Score:
+        objective = self.plan.objective
+        loss = float(objective.loss(outputs.double(), self._targets))
+        right = objective.right(outputs, self._targets).double()
+        return Score(len(self._targets), loss, float(right.mean()))
+
+    def close_epoch(self) -> None:
+        """Begin the next epoch's sums."""
+        self.epoch = NO_STEPS
+
+    def state(self) -> tuple[dict[str, Tensor], OptimizerState]:
+        """The weights and the optimizer's state as they are, to go on from."""
+        optimizer = self._engine.export()
+        return snapshot(self.plan.model), optimizer
+
+    def finish(self) -> bool:
+        """Give the net its best weights, or the last where no epoch was whole; False if broken."""
+        self._engine.export()
+        if self.best.epoch >= 0:
+            self.best.restore(self.plan.model)
+            return True
+        return not self.diverged and all(
+            bool(torch.isfinite(p).all()) for p in self.plan.model.parameters()
+        )
+
+    def restore(self, model: dict[str, Tensor], best: dict[str, Tensor]) -> None:
+        """Put weights of a checkpoint back."""
+        load_tensors(self.plan.model, model)
+        self.best.weights = best
+
+
+def _schedule(member: Member, epochs: int) -> Schedule:
+    plan, recipe = member.plan, member.plan.recipe
+    total = epochs * plan.steps_per_epoch
+    return make_schedule(recipe, recipe.base_lr, plan.steps_per_epoch, total)

@@ -1,0 +1,250 @@
+"""From data and a recipe to the nets of an ensemble: who learns from what, and in which view."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from steepest.classifier import Classifier
+from steepest.data import (
+    Classes,
+    Dataset,
+    Inputs,
+    JoinedPreprocessing,
+    PreparedPart,
+    Preprocessing,
+    Scaler,
+)
+from steepest.engine import Choice, Plan, choose
+from steepest.ensemble.folds import fold_of_rows
+from steepest.errors import DataError, RecipeError
+from steepest.nn import Ensemble, mlp
+from steepest.objective import Objective
+from steepest.presets import Meeting, views
+from steepest.random import Purpose, torch_seed
+from steepest.recipe import Recipe
+
+# A net is measured on at most a quarter of the rows, however few nets there are.
+_FEWEST_FOLDS = 4
+# The net of a recipe without a preset that leaves it open.
+_HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
+_PLAIN: dict[str, Any] = {"preset": None, "members": None, "time_limit": None, "threads": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One net of an ensemble.
+
+    Attributes:
+        view: Which of the recipe's scalings it sees, an index.
+        fold: Its own held-out rows are those of this fold.
+        held_out: (H,) these rows.
+        span: The columns of a prepared row that it takes.
+        plan: Its training; the rows are all the others.
+        choice: The engine that runs it, and why.
+    """
+
+    view: int
+    fold: int
+    held_out: NDArray[np.int64]
+    span: tuple[int, int]
+    plan: Plan
+    choice: Choice
+
+    def part(
+        self, rows: NDArray[np.int64], inputs: Inputs, targets: NDArray[np.int64]
+    ) -> PreparedPart:
+        """Some rows as this net takes them."""
+        return PreparedPart(in_view(inputs, self.span, rows), targets[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Portfolio:
+    """All that the training of an ensemble needs.
+
+    Attributes:
+        recipe: Of the run.
+        members: The nets, K of them.
+        names: Of the views.
+        folds: How many there are.
+        preprocessing: Of all views side by side.
+        inputs: The training rows, prepared, (N, columns of all views).
+        targets: (N,) or (N, C).
+        parts: Validation and test, prepared, where they exist.
+        summary: What was decided, in plain sentences.
+    """
+
+    recipe: Recipe
+    dataset: Dataset
+    members: tuple[Member, ...]
+    names: tuple[str, ...]
+    folds: int
+    objective: Objective
+    classes: Classes
+    preprocessing: JoinedPreprocessing
+    inputs: Inputs
+    targets: NDArray[np.int64]
+    parts: dict[str, PreparedPart]
+    summary: tuple[str, ...]
+
+    def begin_anew(self, member: Member) -> None:
+        """Give a net its first weights again."""
+        recipe, (first, beyond) = member.plan.recipe, member.span
+        outputs = 1 if self.objective.kind == "binary" else len(self.classes)
+        member.plan.model.load_state_dict(_build(recipe, beyond - first, outputs).state_dict())
+
+    def classifier(
+        self,
+        members: list[Member] | None = None,
+        weights: list[float] | None = None,
+        temperature: float = 1.0,
+    ) -> Classifier:
+        """The classifier of some of the nets, None for all of them with equal weights."""
+        chosen = self.members if members is None else members
+        closing = "softmax" if self.objective.kind == "multiclass" else "sigmoid"
+        model = Ensemble(
+            [member.plan.model for member in chosen],
+            [member.span for member in chosen],
+            closing,  # type: ignore[arg-type]
+            weights=weights,
+            temperature=temperature,
+        )
+        return Classifier(model.eval(), self.objective, self.preprocessing, self.classes)
+
+
+def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] = ()) -> Portfolio:
+    """The nets of an ensemble on the training rows of a data set, with every check before any work.
+
+    Args:
+        dataset: Its parts, split.
+        recipe: With `members`, and all that a preset decides.
+        notes: Lines for the summary.
+
+    Raises:
+        SteepestError: Of whatever does not fit.
+    """
+    train = dataset.train
+    if len(train) < 2:
+        raise DataError(f"{train.source} has {len(train)} row; an ensemble needs 2 to hold one out")
+    multilabel = recipe.task == "multilabel"
+    classes = Classes.multilabel_of(train) if multilabel else Classes.of(train)
+    names = views(recipe, Meeting.of(train))[: recipe.members or 1]
+    preprocessing = JoinedPreprocessing.of(
+        [Preprocessing.fit(train, name, recipe.scaling_range, bins=recipe.bins) for name in names]
+    )
+    inputs = preprocessing.prepare(train)
+    outputs = 1 if len(classes) == 2 and not multilabel else len(classes)
+    objective = Objective(
+        "multilabel" if multilabel else "binary" if outputs == 1 else "multiclass", "logits"
+    )
+    blank = Classifier(torch.nn.Identity(), objective, preprocessing, classes)
+    targets = blank.targets(train)
+    members, folds = _members(
+        recipe, names, preprocessing, objective, inputs, targets, outputs, classes
+    )
+    parts = {name: blank.prepare(part) for name, part in dataset.parts() if name != "train"}
+    return Portfolio(
+        recipe,
+        dataset,
+        members,
+        names,
+        folds,
+        objective,
+        classes,
+        preprocessing,
+        inputs,
+        targets,
+        parts,
+        (
+            *notes,
+            *_summary(members, folds, parts, len(targets), classes, preprocessing),
+            *dataset.notes,
+            *classes.notes,
+        ),
+    )
+
+
+def in_view(inputs: Inputs, span: tuple[int, int], rows: NDArray[np.int64] | None) -> Inputs:
+    """Some rows of a prepared matrix with some of its columns; nothing is copied."""
+    return Inputs(inputs.array[:, slice(*span)], rows, Scaler())
+
+
+def _members(
+    recipe: Recipe,
+    names: tuple[str, ...],
+    preprocessing: JoinedPreprocessing,
+    objective: Objective,
+    inputs: Inputs,
+    targets: NDArray[np.int64],
+    outputs: int,
+    classes: Classes,
+) -> tuple[tuple[Member, ...], int]:
+    count = recipe.members or 1
+    folds = min(max(_FEWEST_FOLDS, -(-count // len(names))), len(targets))
+    fold_of = fold_of_rows(targets, folds, recipe.seed)
+    members = []
+    for k in range(count):
+        view, fold = k % len(names), k // len(names) % folds
+        held_out, rows = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        span = preprocessing.spans[view]
+        own = _recipe_of(recipe, k, names[view])
+        model = _build(own, span[1] - span[0], outputs)
+        if recipe.device is not None:
+            raise RecipeError("the nets of an ensemble train on the processor: leave out device")
+        plan = Plan(
+            model, objective, in_view(inputs, span, rows), targets[rows], own, classes.names
+        )
+        _ = plan.loss, plan.row_weights
+        members.append(Member(view, fold, held_out, span, plan, choose(plan)))
+    return tuple(members), folds
+
+
+def _recipe_of(recipe: Recipe, k: int, scaling: str) -> Recipe:
+    """The recipe of one net: that of a run of its own."""
+    seed = torch_seed(recipe.seed, Purpose.MEMBER, 0, stream=k)
+    return recipe.replace(**_PLAIN, seed=seed, scaling=scaling)
+
+
+def _build(recipe: Recipe, inputs: int, outputs: int) -> torch.nn.Module:
+    return mlp(
+        inputs,
+        _HIDDEN if recipe.hidden is None else recipe.hidden,
+        outputs,
+        activation=recipe.activation or _ACTIVATION,
+        init=recipe.init or _INIT,
+        dropout=recipe.dropout,
+        batch_norm=recipe.batch_norm,
+        layer_norm=recipe.layer_norm,
+        residual=recipe.residual,
+        stochastic_depth=recipe.stochastic_depth,
+        seed=recipe.seed,
+    )
+
+
+def _summary(
+    members: tuple[Member, ...],
+    folds: int,
+    parts: dict[str, PreparedPart],
+    rows: int,
+    classes: Classes,
+    preprocessing: JoinedPreprocessing,
+) -> Iterator[str]:
+    sizes = {"train": rows} | {name: len(part.targets) for name, part in parts.items()}
+    yield "rows: " + ", ".join(f"{name} {size}" for name, size in sizes.items())
+    shown = ", ".join(classes.names[:10]) + (", ..." if len(classes) > 10 else "")
+    yield f"{len(classes)} classes: {shown}"
+    yield from preprocessing.summary()
+    parameters = sum(p.numel() for m in members for p in m.plan.model.parameters())
+    yield (
+        f"model: Ensemble of {len(members)} nets, {parameters:,} parameters; each learns from all "
+        f"but one of {folds} folds of the training rows and is measured on that one"
+    )
+
+
+def some_rows(inputs: Inputs, targets: NDArray[np.int64], most: int) -> PreparedPart:
+    """At most this many rows, evenly spread."""
+    rows = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
+    return PreparedPart(replace(inputs, rows=rows), targets[rows])

@@ -1,0 +1,85 @@
+"""Whether a training has a preset, and whether it is one of several nets."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from steepest.data import Dataset, Samples, is_named
+from steepest.data.sources.frames import is_frame
+from steepest.errors import RecipeError
+from steepest.presets import Meeting, contradicts, decide
+from steepest.recipe import Recipe
+from steepest.training.preparation import load_parts
+
+_FILES_OF_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz", ".npy")
+
+
+@dataclass(frozen=True, eq=False)
+class Decision:
+    """What is to be trained.
+
+    Attributes:
+        recipe: With all that a preset decided.
+        dataset: Of an ensemble: its parts. None for one net.
+        line: What a preset decided, if there is one.
+    """
+
+    recipe: Recipe
+    dataset: Dataset | None = None
+    line: str = ""
+
+
+def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool) -> Decision:
+    """The decision for these arguments of `train`.
+
+    Args:
+        by_hand: Whether an argument beside the recipe says how to train.
+    """
+    if model is not None and (recipe.members or 1) > 1:
+        raise RecipeError(
+            f"members = {recipe.members} nets are built from the recipe, and a model was given: "
+            "leave out one of the two"
+        )
+    asked = recipe.preset
+    source = recipe.data if data is None else data
+    if asked is None:
+        plain = model is not None or by_hand or contradicts(recipe) or not _may_be_table(source)
+        if plain and (recipe.members or 1) == 1:
+            return Decision(recipe)
+    own_validation = "validation" in recipe.given
+    dataset = load_parts(data, recipe if own_validation else recipe.replace(validation=0.0))
+    met = Meeting.of(dataset.train)
+    name = asked
+    if name is None and not contradicts(recipe) and met.is_table and met.rows > 1:
+        name = "tabular"
+    if name is None:
+        several = (recipe.members or 1) > 1
+        return (
+            Decision(recipe if own_validation else recipe.replace(validation=0.0), dataset)
+            if several
+            else Decision(recipe)
+        )
+    made, line = decide(name, recipe, met, has_net=model is not None)
+    if (made.members or 1) > 1:
+        return Decision(made, dataset, line)
+    if name == "tabular" and made.scaling == "auto":
+        made = made.replace(scaling="robust")
+    return Decision(made, None, line)
+
+
+def _may_be_table(source: Any) -> bool:
+    """Whether it is worth a look: pictures are not read twice."""
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        named = isinstance(source, str) and is_named(source) and "mnist" not in source.lower()
+        return named or path.suffix.lower() in _FILES_OF_TABLES or _has_parquet(path)
+    return isinstance(source, (Dataset, Samples, tuple, list)) or bool(is_frame(source))
+
+
+def _has_parquet(path: Path) -> bool:
+    try:
+        return path.is_dir() and any(path.glob("*.parquet"))
+    except OSError:
+        return False

@@ -1,0 +1,307 @@
+"""train() and resume() as the public has them: one net, or several at once where that is asked."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from steepest import training
+from steepest.classifier import Classifier, save_classifier
+from steepest.data import Dataset
+from steepest.ensemble.checkpoint import (
+    EnsembleCheckpoint,
+    fingerprint_of,
+    newest_of_ensemble,
+)
+from steepest.ensemble.descent import EnsembleDescent
+from steepest.ensemble.portfolio import Portfolio, prepare_portfolio
+from steepest.ensemble.preset import Decision, decided
+from steepest.errors import RecipeError, RunError, SteepestWarning, warn
+from steepest.files import make_run_folder, require_space, write_atomically
+from steepest.recipe import SETTINGS, Recipe
+from steepest.run import (
+    RECORD,
+    Observer,
+    Record,
+    Run,
+    begin_run_folder,
+    load_run,
+    require_run_folder,
+)
+from steepest.training.checkpoint import Checkpoints, remove_partial_files
+from steepest.training.interrupt import stop_request
+from steepest.training.observers import Guarded
+from steepest.training.preparation import load_parts
+from steepest.training.progress import check_progress, shown_progress
+from steepest.training.schedule import TorchScheduler
+from steepest.training.sources import with_sources
+from steepest.training.train import alone, announcer, kept_note, remove_if_begun, rescue
+
+_ROOM_FOR_THE_RECORD = 8 * 2**20
+# What a run of several nets may go on with differently.
+_MAY_CHANGE = {"data", "threads", "time_limit", "checkpoint_every", "keep_checkpoints"}
+
+
+def train(
+    model: nn.Module | None = None,
+    data: Any = None,
+    recipe: Recipe | None = None,
+    *,
+    out: str | Path | None = None,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+    scheduler: TorchScheduler | None = None,
+    scheduler_every: str = "epoch",
+    **settings: Any,
+) -> Run:
+    """Train a classifier by gradient descent and give back the run.
+
+    Without a model, on a table, and where neither net nor optimizer is described, the preset
+    "tabular" decides: several nets on two views of the columns are trained at once and give their
+    mean (docs/presets/tabular.md). `preset` asks for one by name; settings given by hand are kept.
+
+    Args:
+        model: Any torch.nn.Module that maps a batch (N, ...) to logits, (N, C), or (N, 1) for two
+            classes; trained in place. None builds nets from the recipe.
+        data: Anything `load_data` takes.
+        recipe: Every setting. The run's recipe names its files by their absolute paths, so that
+            `resume` finds them again.
+        out: A new folder for the run; None keeps it in memory until `run.save`.
+        progress: "bar", "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or
+            "auto": a bar on a terminal, else lines.
+        observers: Called with each event; they cannot change the run's numbers. What one of them
+            raises ends the training as Ctrl-C does, and is raised when the run is saved.
+        scheduler: Makes a scheduler of torch.optim.lr_scheduler from an optimizer, instead of the
+            recipe's schedule: lambda optimizer: StepLR(optimizer, 3).
+        scheduler_every: "epoch" or "step", after which it takes a step.
+        **settings: Change single settings: train(..., lr=0.5).
+
+    Returns:
+        The run. One net ends with its last weights, with their average if the recipe has ema or
+        swa, and with those of the epoch of the lowest validation loss if it has early_stopping;
+        each of several nets with those of the epoch of the lowest loss on its own held-out rows.
+
+        Before the first step the plan is checked (see `check`; check=False leaves that out):
+        warnings are shown as HealthWarning and kept in `run.findings`. Ctrl-C or SIGTERM ends the
+        training after the current step; the run is given back as it is then, with `run.status ==
+        "interrupted"`, and `resume` goes on with it.
+
+    Raises:
+        HealthError: The check found an error.
+        SteepestError: Something does not fit; before any work.
+    """
+    started = time.perf_counter()
+    asked = Recipe.of(recipe, settings)
+    check_progress(progress)
+    if scheduler_every not in ("epoch", "step"):
+        raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {scheduler_every!r}")
+    decision = decided(model, data, asked, by_hand=scheduler is not None)
+    if decision.dataset is None:
+        return training.train(
+            model,
+            data,
+            decision.recipe,
+            out=out,
+            progress=progress,
+            observers=observers,
+            scheduler=scheduler,
+            scheduler_every=scheduler_every,
+        )
+    if scheduler is not None:
+        raise RecipeError("an ensemble takes the recipe's schedule; leave out the scheduler")
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        make_run_folder(folder)
+    with alone(folder), torch.inference_mode(False), torch.enable_grad():
+        try:
+            decision = replace(decision, recipe=with_sources(decision.recipe, data))
+            portfolio = _portfolio(decision)
+            record = _begin_record(folder, portfolio)
+        except BaseException:
+            remove_if_begun(folder)
+            raise
+        run = Run(
+            portfolio.recipe,
+            portfolio.classifier(),
+            record,
+            dataset=portfolio.dataset,
+            folder=folder,
+        )
+        _carry_out(run, portfolio, progress, observers, started)
+    return run
+
+
+def resume(
+    path: str | Path,
+    model: nn.Module | None = None,
+    data: Any = None,
+    *,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+    scheduler: TorchScheduler | None = None,
+    scheduler_every: str = "epoch",
+    accept_changes: bool = False,
+    **settings: Any,
+) -> Run:
+    """Go on with a run that was interrupted or killed, from its newest checkpoint.
+
+    The weights at the end are, bit for bit, those of a run that was never interrupted. A run of one
+    net that had finished goes on if it is given more epochs: resume("runs/a", epochs=20), and ends
+    as one that had them from the start; with swa that is refused where the mean can no longer be
+    made. One that early stopping ended goes on with more patience, one that diverged with another
+    lr or a scheduler. Else a run that has ended is given back as it is, and a SteepestWarning says
+    so, as with one of several nets.
+
+    Args:
+        path: The run's folder.
+        model: Needed for a module of the user's own class; its weights are replaced.
+        data: Needed if the run was not given a file or a name, or if the file was moved (and
+            validation, test, if their files were).
+        progress: As in `train`.
+        observers: As in `train`.
+        scheduler: As in `train`.
+        scheduler_every: As in `train`.
+        accept_changes: Go on although the data or recipe.toml are not those of the checkpoint.
+        **settings: What is to be different from now on.
+
+    Raises:
+        RunError: There is no checkpoint, another process works on the run, or something has
+            changed.
+    """
+    started = time.perf_counter()
+    folder = Path(path)
+    check_progress(progress)
+    require_run_folder(folder, to_write=True)
+    if (Recipe.read(folder / "recipe.toml").members or 1) == 1:
+        return training.resume(
+            path,
+            model,
+            data,
+            progress=progress,
+            observers=observers,
+            scheduler=scheduler,
+            scheduler_every=scheduler_every,
+            accept_changes=accept_changes,
+            **settings,
+        )
+    if model is not None or scheduler is not None:
+        raise RunError(f"{folder} is a run of several nets, which takes no model and no scheduler")
+    with alone(folder), torch.inference_mode(False), torch.enable_grad():
+        remove_partial_files(folder)
+        checkpoint = newest_of_ensemble(folder)
+        recipe = _recipe_to_go_on(folder, checkpoint, settings, accept_changes)
+        recipe = (
+            with_sources(recipe, data) if data is None or isinstance(data, (str, Path)) else recipe
+        )
+        portfolio = _portfolio(Decision(recipe, load_parts(data, recipe)))
+        if len(portfolio.members) != len(checkpoint.members):
+            raise RunError(f"{folder} has a checkpoint of {len(checkpoint.members)} nets")
+        if fingerprint_of(portfolio) != checkpoint.data and not accept_changes:
+            raise RunError(
+                "the training rows are not those of the checkpoint "
+                f"({len(portfolio.targets)} rows now): bring back the data, or go on with "
+                "accept_changes"
+            )
+        if ended := _ended(folder, checkpoint, portfolio.dataset):
+            return ended
+        record = Record.reopen(folder / RECORD)
+        record.rewind(checkpoint.whole_steps, checkpoint.whole_steps)
+        write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
+        run = Run(recipe, portfolio.classifier(), record, dataset=portfolio.dataset, folder=folder)
+        _carry_out(run, portfolio, progress, observers, started, checkpoint)
+    return run
+
+
+def _portfolio(decision: Decision) -> Portfolio:
+    assert decision.dataset is not None
+    notes = (decision.line,) if decision.line else ()
+    return prepare_portfolio(decision.dataset, decision.recipe, notes)
+
+
+def _ended(folder: Path, checkpoint: EnsembleCheckpoint, dataset: Dataset) -> Run | None:
+    """The run as it is, if it had finished and was saved."""
+    if checkpoint.epoch < checkpoint.epochs:
+        return None
+    try:
+        run = load_run(folder)
+    except RunError:  # killed before its model was whole: the end is carried out again
+        return None
+    if run.status != "finished":
+        return None
+    run.dataset = dataset
+    warn(
+        "the run has ended and nothing was trained (finished); nets whose schedule has ended do "
+        "not go on: begin a new run for more epochs",
+        SteepestWarning,
+    )
+    return run
+
+
+def _recipe_to_go_on(
+    folder: Path, checkpoint: EnsembleCheckpoint, settings: dict[str, Any], accept_changes: bool
+) -> Recipe:
+    kept, found = checkpoint.recipe, Recipe.read(folder / "recipe.toml")
+    changed = [f.name for f in fields(Recipe) if getattr(kept, f.name) != getattr(found, f.name)]
+    if changed and not accept_changes:
+        raise RunError(
+            f"{folder / 'recipe.toml'} has changed since the checkpoint: {', '.join(changed)}; "
+            "undo that, or go on with accept_changes"
+        )
+    recipe = found.replace(**settings)
+    for name in SETTINGS:
+        now, then = getattr(recipe, name), getattr(kept, name)
+        moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
+        if now != then and name not in _MAY_CHANGE and not moved:
+            raise RunError(
+                f"a run of several nets cannot go on with another {name} ({now!r} instead of "
+                f"{then!r}): begin a new run"
+            )
+    return recipe
+
+
+def _begin_record(folder: Path | None, portfolio: Portfolio) -> Record:
+    if folder is None:
+        return Record.create(None)
+    weights = sum(p.nbytes for member in portfolio.members for p in member.plan.model.parameters())
+    require_space(folder, weights + _ROOM_FOR_THE_RECORD)
+    begin_run_folder(folder, portfolio.recipe)
+    return Record.create(folder / RECORD)
+
+
+def _carry_out(
+    run: Run,
+    portfolio: Portfolio,
+    progress: str,
+    observers: Sequence[Observer],
+    started: float,
+    checkpoint: EnsembleCheckpoint | None = None,
+) -> None:
+    """Train, and save what came of it; from a checkpoint if there is one."""
+    checkpoints = None
+    if run.folder is not None:
+        checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
+    try:
+        with shown_progress(progress) as shown, stop_request() as stop:
+            told = Guarded(observers, stop)
+            notify = announcer(run.record, shown, told)
+            descent = EnsembleDescent(portfolio, notify, stop, checkpoints, started)
+            if checkpoint is not None:
+                descent.restore(checkpoint)
+            run.classifier = descent.run()
+        if run.folder is not None:
+            save_classifier(run.classifier, run.folder)
+        run.record.fold()  # last: a record that tells how a run ended has its model beside it
+    except RunError as error:
+        rescued = rescue(run)
+        run.record.close(fold=False)
+        raise RunError(f"{error}; {rescued}") from error
+    if told.error is not None:
+        told.error.add_note(kept_note(run))
+        raise told.error
+
+
+__all__ = ["Classifier", "resume", "train"]

@@ -1,0 +1,6 @@
+"""Presets: named recipes, and what each decides from the data that it meets."""
+
+from steepest.presets.decide import contradicts as contradicts
+from steepest.presets.decide import decide as decide
+from steepest.presets.decide import views as views
+from steepest.presets.preset import Meeting as Meeting
