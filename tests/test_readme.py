@@ -35,20 +35,8 @@ def test_a_page_of_the_toolbox_has_its_parts(name):
 def test_every_setting_of_the_toolbox_has_a_page():
     elsewhere = {
         *("data", "target", "ignore", "image_size", "validation", "test", "scaling"),
-        *(
-            "scaling_range",
-            "bins",
-            "preset",
-            "members",
-            "time_limit",
-            "hidden",
-            "activation",
-            "init",
-            "lr",
-            "batch_size",
-            "epochs",
-            "steps",
-        ),
+        *("scaling_range", "hidden", "activation", "init", "lr", "batch_size", "epochs", "steps"),
+        *("bins", "preset", "members", "time_limit"),
         *("seed", "engine", "threads", "device", "log_every", "check"),
     }
     others = [ROOT / "docs" / "reliability.md", ROOT / "docs" / "health" / "README.md"]

@@ -108,11 +108,7 @@ def test_a_recipe_file_with_a_mistake_is_named(tmp_path):
 # A value that is not the default, for each setting that needs another one.
 INERT = {
     "scaling_range": (-1.0, 1.0),
-<<<<<<< HEAD:tests/recipe/test_recipe.py
     "bins": 7,
-=======
-    "bins": 8,
->>>>>>> 1980068 (ensemble: several nets in one run, and the preset tabular that trains them by default):tests/test_recipe.py
     "activation": "tanh",
     "dropout": 0.1,
     "batch_norm": True,

@@ -303,15 +303,10 @@ def advance_many(
     Raises:
         ValueError: If there are not as many lists of rates as engines.
     """
-<<<<<<< HEAD
     if len(engines) != len(rates):
         raise ValueError(f"rates has {len(rates)} lists for {len(engines)} engines")
-    with ThreadPoolExecutor(workers or _usual_threads()) as pool:
-        return list(pool.map(lambda engine, its: engine.advance(its), engines, rates))
-=======
     with ThreadPoolExecutor(workers or usable_threads()) as pool:
-        return list(pool.map(lambda engine, own: engine.advance(own), engines, rates))
->>>>>>> 1980068 (ensemble: several nets in one run, and the preset tabular that trains them by default)
+        return list(pool.map(lambda engine, its: engine.advance(its), engines, rates))
 
 
 def usable_threads() -> int:

@@ -18,7 +18,7 @@ from steepest.data import (
     Preprocessing,
     Scaler,
 )
-from steepest.engine import Choice, Plan, choose
+from steepest.engine import EngineChoice, Plan, choose
 from steepest.ensemble.folds import fold_of_rows
 from steepest.errors import DataError, RecipeError
 from steepest.nn import Ensemble, mlp
@@ -52,7 +52,7 @@ class Member:
     held_out: NDArray[np.int64]
     span: tuple[int, int]
     plan: Plan
-    choice: Choice
+    choice: EngineChoice
 
     def part(
         self, rows: NDArray[np.int64], inputs: Inputs, targets: NDArray[np.int64]

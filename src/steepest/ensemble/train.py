@@ -38,8 +38,9 @@ from steepest.training.observers import Guarded
 from steepest.training.preparation import load_parts
 from steepest.training.progress import check_progress, shown_progress
 from steepest.training.schedule import TorchScheduler
+from steepest.training.session import announcer, locked, outcome, rescue
 from steepest.training.sources import with_sources
-from steepest.training.train import alone, announcer, kept_note, remove_if_begun, rescue
+from steepest.training.train import remove_if_begun
 
 _ROOM_FOR_THE_RECORD = 8 * 2**20
 # What a run of several nets may go on with differently.
@@ -116,7 +117,7 @@ def train(
     folder = None if out is None else Path(out)
     if folder is not None:
         make_run_folder(folder)
-    with alone(folder), torch.inference_mode(False), torch.enable_grad():
+    with locked(folder), torch.inference_mode(False), torch.enable_grad():
         try:
             decision = replace(decision, recipe=with_sources(decision.recipe, data))
             portfolio = _portfolio(decision)
@@ -190,7 +191,7 @@ def resume(
         )
     if model is not None or scheduler is not None:
         raise RunError(f"{folder} is a run of several nets, which takes no model and no scheduler")
-    with alone(folder), torch.inference_mode(False), torch.enable_grad():
+    with locked(folder), torch.inference_mode(False), torch.enable_grad():
         remove_partial_files(folder)
         checkpoint = newest_of_ensemble(folder)
         recipe = _recipe_to_go_on(folder, checkpoint, settings, accept_changes)
@@ -300,7 +301,7 @@ def _carry_out(
         run.record.close(fold=False)
         raise RunError(f"{error}; {rescued}") from error
     if told.error is not None:
-        told.error.add_note(kept_note(run))
+        told.error.add_note(outcome(run))
         raise told.error
 
 

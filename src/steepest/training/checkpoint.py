@@ -99,17 +99,13 @@ class Checkpoints:
             about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
             write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
             self._best_epoch = checkpoint.best_epoch
-<<<<<<< HEAD
-        with write_errors(self._folder), open_folder(self._folder, follow=False) as folder:
-=======
 
     def put(self, step: int, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
         """Write a checkpoint of any kind, then remove the oldest. Raises RunError if it cannot."""
         self._first()
         make_folder(self._folder)
         write_tensors(self._folder / f"step-{step:012d}", tensors, about)
-        with reasons(self._folder), held(self._folder, follow=False) as folder:
->>>>>>> 1980068 (ensemble: several nets in one run, and the preset tabular that trains them by default)
+        with write_errors(self._folder), open_folder(self._folder, follow=False) as folder:
             for old in _steps(folder)[: -self._recipe.keep_checkpoints]:
                 folder.remove(f"{old}.json")  # first: half a checkpoint is none
                 folder.remove(f"{old}.safetensors")

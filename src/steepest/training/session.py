@@ -84,10 +84,10 @@ def carry_out(
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             guarded = Guarded(observers, stop)
-            notify = _announcer(run.record, shown, guarded)
+            notify = announcer(run.record, shown, guarded)
             if run.recipe.watch:
                 earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
-                notify = _announcer(
+                notify = announcer(
                     notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
                 )
             descent = Descent(prepared, schedule, notify, stop, checkpoints)
@@ -98,15 +98,15 @@ def carry_out(
             save_classifier(run.classifier, run.folder)
         run.record.fold()  # last: a record that tells how a run ended has its model beside it
     except RunError as error:
-        rescued = _rescue(run)
+        rescued = rescue(run)
         run.record.close(fold=False)
         raise RunError(f"{error}; {rescued}") from error
     if guarded.error is not None:
-        guarded.error.add_note(_outcome(run))
+        guarded.error.add_note(outcome(run))
         raise guarded.error
 
 
-def _announcer(*observers: Observer) -> Observer:
+def announcer(*observers: Observer) -> Observer:
     def notify(event: Event) -> None:
         for observer in observers:
             observer(event)
@@ -114,14 +114,14 @@ def _announcer(*observers: Observer) -> Observer:
     return notify
 
 
-def _outcome(run: Run) -> str:
+def outcome(run: Run) -> str:
     """What became of a run whose observer raised."""
     if run.folder is None:
         return f"steepest: the run ends as {run.status}; the model has the weights of then"
     return f"steepest: the run ends as {run.status}, and was saved in {run.folder}; see resume"
 
 
-def _rescue(run: Run) -> str:
+def rescue(run: Run) -> str:
     """Save a run whose folder cannot be written elsewhere, and say where."""
     place = Path(tempfile.gettempdir(), f"steepest-rescued-{os.getpid()}-{time.time_ns()}")
     run.folder = None
