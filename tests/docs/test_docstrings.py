@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import steepest as sp
-from steepest import report
+from steepest import health, report
 
 SOURCES = sorted((Path(__file__).parents[2] / "src" / "steepest").rglob("*.py"))
 
@@ -62,15 +62,19 @@ def test_each_parameter_of_a_public_function_is_documented(room):
         assert "Returns:" in docstring, name
 
 
-NAMES = ("train", "resume", "find_lr", "load_data", "load_run", "split")
-CLASSES = (sp.Dataset, sp.Samples, sp.Recipe, sp.Run, sp.Classifier, sp.Evaluation)
+NAMES = ("train", "resume", "find_lr", "load_data", "load_run", "split", "check", "watch")
+CLASSES = (
+    *(sp.Dataset, sp.Samples, sp.Recipe, sp.Run, sp.Classifier, sp.Evaluation),
+    *(health.Evidence, health.Finding),
+)
+MORE = (health.Findings, health.Watch)  # whose attributes are not what they are made of
 
 
 def public_functions():
     """The functions of the front door, and the methods of its classes, with their parameters."""
     for name in NAMES:
         yield getattr(sp, name)
-    for kind in CLASSES:
+    for kind in (*CLASSES, *MORE):
         for name, member in vars(kind).items():
             function = getattr(member, "__func__", member)
             if inspect.isfunction(function) and not name.startswith("_"):
