@@ -18,8 +18,8 @@ def blocks(path):
 
 
 def rules_before_training():
-    rules = [p for p in PAGES if p.stem.upper() in rules()]
-    return [p for p in rules if len(blocks(p)) == 2 and "sp.check(" in p.read_text()]
+    pages = [p for p in PAGES if p.stem.upper() in rules()]
+    return [p for p in pages if len(blocks(p)) == 2 and "sp.check(" in p.read_text()]
 
 
 @pytest.mark.parametrize("path", rules_before_training(), ids=lambda p: p.stem)
@@ -42,8 +42,8 @@ def test_the_index_names_every_page():
 
 
 def rules_during_training():
-    rules = [p for p in PAGES if p.stem.upper() in rules()]
-    return [p for p in rules if len(blocks(p)) == 2 and "sp.watch(" in p.read_text()]
+    pages = [p for p in PAGES if p.stem.upper() in rules()]
+    return [p for p in pages if len(blocks(p)) == 2 and "sp.watch(" in p.read_text()]
 
 
 @pytest.mark.parametrize("path", rules_during_training(), ids=lambda p: p.stem)
