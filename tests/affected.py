@@ -11,6 +11,7 @@ Without files: those that differ from the branch `main`, or are new. `make chang
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -58,9 +59,14 @@ def _naming(inside: list[str]) -> list[str]:
     own = f"test_{Path(inside[-1]).stem}.py"
     return [
         str(path.relative_to(ROOT))
-        for path in TESTS.rglob("test_*.py")
-        if path.name == own or module in path.read_text("utf-8")
+        for path, text in _tests().items()
+        if path.name == own or module in text
     ]
+
+
+@cache
+def _tests() -> dict[Path, str]:
+    return {path: path.read_text("utf-8") for path in TESTS.rglob("test_*.py")}
 
 
 def _changed() -> list[str]:
