@@ -65,8 +65,3 @@ def test_every_page_of_a_rule_runs():
     ran = {*rules_before_training(), *rules_during_training()}
     others = {"README", "benchmark", "not_checked"}
     assert {p.stem for p in PAGES} - {p.stem for p in ran} == others
-
-
-def test_every_rule_has_a_page():
-    lacking = {code for code in rules() if not (FOLDER / f"{code.lower()}.md").exists()}
-    assert lacking == set()

@@ -64,7 +64,7 @@ def _fails(context: CheckContext) -> bool:
     },
 )
 def signal_dies(context: CheckContext) -> Iterator[Finding]:
-    """Outputs or gradients that vanish with depth; loud with evidence of harm."""
+    """Outputs or gradients that vanish with depth; said with evidence of harm."""
     assert context.first is not None
     layers = _layers(context.first)
     if not context.classes:
@@ -165,7 +165,7 @@ def _gradient_flow(context: CheckContext) -> float | None:
     },
 )
 def dead_relu(context: CheckContext) -> Iterator[Finding]:
-    """Units that are 0 for every row before the first step; loud if a new start learns better.
+    """Units that are 0 for every row before the first step; a warning if a new start learns better.
 
     Three of four; in layers of fewer than 8, where that is chance, all. Half of them are dead at
     times in the fifth layer of a sound net. An error if all are, and nothing goes past them: the
@@ -223,7 +223,7 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
     },
 )
 def saturated(context: CheckContext) -> Iterator[Finding]:
-    """Hidden tanhs and sigmoids at their bounds; loud if a new start learns better."""
+    """Hidden tanhs and sigmoids at their bounds; a warning if a new start learns better."""
     assert context.first is not None
     stuck = [s for s in context.first.signals.values() if s.saturated > _SATURATED]
     if not stuck:

@@ -63,7 +63,7 @@ def data_signal(context: CheckContext) -> NeighbourSignal | None:
     explains={"LABEL_NOISE", "OVERFIT"},
 )
 def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
-    """No signal in the data: a note before training, loud if a shift of the labels restores it."""
+    """No signal in the data: a note, a warning if a shift of the labels restores it."""
     signal = data_signal(context)
     if signal is None or signal.neighbours.z >= _NO_SIGNAL or len(signal.table) < _FEWEST_ROWS:
         return

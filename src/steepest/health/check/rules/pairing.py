@@ -265,7 +265,7 @@ def _bare_log(node: object) -> bool:
     explains=EVERYTHING,
 )
 def sum_reduction(context: CheckContext) -> Iterator[Finding]:
-    """The gradient grows with the batch; loud only if the mean learns better at the same rate."""
+    """The gradient grows with the batch; a warning if the mean learns better at its rate."""
     if not context.summed:
         return
     B = context.batches[0].rows
