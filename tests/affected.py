@@ -3,7 +3,7 @@
 Without files: those that differ from the branch `main`, or are new. `make changed` runs the tests.
 
 - src/steepest/ROOM/...: the folder of that name in tests/, as deep as there is one; and every test
-  file that names the module.
+  file that names the module. Where there is neither, all tests.
 - src/native: tests/native and tests/parity.
 - tests: the test files themselves; another Python file there, the tests of its folder.
 - docs, README.md and the like: the tests that read them.
@@ -30,9 +30,9 @@ def _of(path: Path) -> list[str]:
         case ("src", "native", *_):
             return ["tests/native", "tests/parity"]
         case ("src", "steepest", *inside) if path.suffix == ".py":
-            return [*_mirror(inside), *_naming(inside)]
+            return [*_mirror(inside), *_naming(inside)] or ["tests"]
         case ("src", "steepest", *inside):
-            return _mirror(inside)
+            return _mirror(inside) or ["tests"]
         case ("tests", *_) if path.name.startswith("test_"):
             return [str(path)] if (ROOT / path).exists() else []
         case ("tests", *_) if path.suffix == ".py" and len(path.parts) > 2:

@@ -34,6 +34,7 @@ import numpy as np
 import polars as pl
 
 from steepest.data.labels import as_labels, spelled_or_read
+from steepest.data.parts import require_fit, with_rows_of_labels
 from steepest.data.samples import Dataset, Samples
 from steepest.data.sources.arrays import as_array, as_plain, make_samples
 from steepest.data.sources.csv import read_csv, require_clear
@@ -147,12 +148,12 @@ def load_data(
                 columns=dataset.train.columns,
             )
             part = _read(other, later)
-            more = _require_fit(dataset.train, part, name, ignore)
+            more = require_fit(dataset.train, part, name, ignore)
             notes = (*dataset.notes, *part.notes, *more)
             dataset = replace(dataset, notes=notes, **{name: part.train})
     labels = dataset.train.labels
     if labels is not None and labels.ndim == 2:
-        dataset = _with_rows_of_labels(dataset, labels.shape[1])
+        dataset = with_rows_of_labels(dataset, labels.shape[1])
     for _, samples in dataset.parts():
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and training needs them")
@@ -193,36 +194,6 @@ def _is_parquet_folder(source: Any) -> bool:
 def _name(target: Any) -> str | None:
     """A column of a pandas frame may be called 3, which is "3" here as in polars."""
     return None if target is None else str(target)
-
-
-def _require_fit(train: Samples, part: Dataset, name: str, ignore: Sequence[str]) -> list[str]:
-    """Raise DataError unless this is one part with the columns of the training rows; notes."""
-    found = part.train
-    if part.validation is not None or part.test is not None:
-        raise DataError(
-            f"{found.source} has several parts; pass one: {name}=load_data(...).test, for example"
-        )
-    if not (isinstance(train.inputs, pl.DataFrame) and isinstance(found.inputs, pl.DataFrame)):
-        return []
-    expected, columns = train.inputs.columns, found.inputs.columns
-    if lacking := [column for column in expected if column not in columns]:
-        raise DataError(
-            f"{found.source} ({name}) lacks columns of {train.source}: {', '.join(lacking)}"
-        )
-    further = [column for column in columns if column not in (*expected, *ignore)]
-    if not further:
-        return []
-    return [f"{name}: columns that training lacks are left out: {', '.join(further)}"]
-
-
-def _with_rows_of_labels(dataset: Dataset, width: int) -> Dataset:
-    """Labels of a later part that happen to be one-hot as rows, as those of training are."""
-    parts: dict[str, Any] = {}
-    for name, part in dataset.parts():
-        indices = part.labels
-        if indices is not None and indices.ndim == 1 and part.label_columns == width:
-            parts[name] = replace(part, labels=np.eye(width, dtype=np.uint8)[indices])
-    return replace(dataset, **parts)
 
 
 def _read(source: Any, options: _Options) -> Dataset:

@@ -35,6 +35,9 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
     """The decision for these arguments of `train`.
 
     Args:
+        model: As for `train`.
+        data: As for `train`.
+        recipe: What was asked for.
         by_hand: Whether an argument beside the recipe says how to train.
     """
     if model is not None and (recipe.members or 1) > 1:
