@@ -65,7 +65,6 @@ class ProbePass:
     signals: dict[str, LayerSignal]
     leaves: list[Tensor]
     used_by: dict[int, set[str]]
-    loss_has_graph: bool
 
 
 def unit_scale(x: Tensor) -> float:
@@ -101,9 +100,8 @@ def run_pass(setup: Setup, batch: Batch) -> ProbePass | None:
         with foreign:
             loss.backward()  # type: ignore[no-untyped-call]
     grads = {name: p.grad for name, p in clone.model.named_parameters() if p.requires_grad}
-    has_graph = bool(loss.requires_grad)
     value = float(loss.detach())
-    return ProbePass(clone, output, logits, value, grads, signals, leaves, used_by, has_graph)
+    return ProbePass(clone, output, logits, value, grads, signals, leaves, used_by)
 
 
 def _used_by(nodes: list[Any]) -> dict[int, set[str]]:

@@ -30,34 +30,43 @@ class Jump:
 
 
 class TrainingTrace:
-    """All that the rules of a training may look at."""
+    """All that the rules of a training may look at. Written by the observer, read by the rules.
+
+    Invariants: `since_evaluation` holds the losses of passes after the last of `evaluations`;
+    `jump` is set from the moment that weights changed outside a step until the next loss says
+    whether that did harm, and `reset` is the first jump that did.
+    """
 
     def __init__(self, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
         self.optimizers = [OptimizerTrace(o, sentinels_of(o)) for o in optimizers]
-        self.steps = 0
+        self.steps = 0  # of the optimizer that took most of them
+        # Passes.
         self.backwards = 0
+        self.clean_backwards = 0  # that began without gradients, of each optimizer
         self.shared = 0  # forward passes that had their backward pass in common with others
-        self.clean_backwards = 0
-        self.batches: list[Batch] = []
-        self._bytes = 0
-        self.recent: deque[float] = deque(maxlen=50)
+        self.frozen_forwards = 0  # in a row, with gradients, all in eval mode
+        self.lax_forwards = 0  # without gradients, dropout or batch norm at work
+        self.lax_names: list[str] = []  # of these layers, in the latest
+        self.fingerprints: list[float] = []  # a number of the inputs of each close look
+        self.same_batch = 0  # looks in a row with the number of the look before
+        self.uphill: list[bool] = []  # whether the gradient pushed the true class down, at looks
+        # Rows.
+        self.batches: list[Batch] = []  # the first ones, for experiments
+        self.labels: list[Tensor] = []  # (B,) class indices of the first minibatches
+        self.classes = 0  # C, 0 until it is known
+        self.train_hits: deque[float] = deque(maxlen=50)  # accuracy of the latest minibatches
+        # Losses.
         self.losses: list[float] = []  # of the first 200 steps
+        self.recent: deque[float] = deque(maxlen=50)
         self.since_evaluation: list[float] = []
-        self.labels: list[Tensor] = []
-        self.fingerprints: list[float] = []
-        self.same_batch = 0
-        self.frozen_forwards = 0
-        self.lax_forwards = 0
-        self.lax_names: list[str] = []
-        self.uphill: list[bool] = []
-        self._evaluations = Evaluations()
-        self.train_hits: deque[float] = deque(maxlen=50)
-        self.classes = 0
-        self.first_nonfinite: tuple[int, str] | None = None
+        self.first_nonfinite: tuple[int, str] | None = None  # step, and of what
+        # Weights that change outside a step.
+        self.jump: Jump | None = None
         self.reset: Jump | None = None
-        self.jump: Jump | None = None  # of the weights, whose harm is still to be seen
-        self._loss_step = -1
-        self._prior = (0, math.nan)  # of so many minibatches
+        self._bytes = 0  # of `batches`
+        self._evaluations = Evaluations()
+        self._loss_step = -1  # the steps that were done at the latest loss
+        self._prior = (0, math.nan)  # `prior_loss`, of so many minibatches
 
     @property
     def evaluations(self) -> list[EvaluationTrace]:
