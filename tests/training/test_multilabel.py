@@ -149,7 +149,7 @@ def test_a_part_whose_rows_happen_to_be_one_hot_is_understood(tags):
     [
         (
             lambda X, Y: (X, Y),
-            {"loss": "cross_entropy"},
+            {"task": "auto"},
             TargetError,
             "must be one-hot rows, with one 1 and else 0, but row 1 is [0, 0, 0, 0]; if rows may have several classes or none, set task to 'multilabel'",
         ),
