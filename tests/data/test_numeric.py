@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
-from sklearn.preprocessing import QuantileTransformer, RobustScaler
+from sklearn.preprocessing import QuantileTransformer, RobustScaler, StandardScaler
 
 import steepest as sp
 from steepest.data import Preprocessing, Scaler, load_data
@@ -83,8 +83,11 @@ def test_piecewise_encoding_is_that_of_rtdl(bins):
         np.unique(np.quantile(x[:, i], np.linspace(0, 1, bins + 1))) for i in range(x.shape[1])
     ]
     new = np.concatenate([x, matrix(50, seed=1) * 1.5])
-    expected = np.concatenate([rtdl(new[:, i], edges[i]) for i in range(4)], axis=1)
-    np.testing.assert_allclose(ours.apply(new, np.float64), expected, atol=1e-7)
+    of_training, expected = (
+        np.concatenate([rtdl(rows[:, i], edges[i]) for i in range(4)], axis=1) for rows in (x, new)
+    )
+    expected = StandardScaler().fit(of_training).transform(expected) / 2
+    np.testing.assert_allclose(ours.apply(new, np.float64), expected, atol=1e-6)
     assert ours.outputs == expected.shape[1]
 
 
@@ -173,6 +176,7 @@ def test_a_value_that_is_too_large_is_named_by_its_row():
         ({"places": [3, 1]}, "not columns"),
         ({"places": [0, 9]}, "not columns"),
         ({"knots": [[1.0, 2.0]]}, "lists of quantiles"),
+        ({"moments": [[[0.0], [1.0]]]}, "means and deviations"),
         ({"width": 9}, "for rows of shape|give .* features|not columns"),
     ],
 )

@@ -22,6 +22,9 @@ _EDGE = 1e-7
 # Where the smooth clip bends: it is nearly x for |x| far below, and never reaches the bound.
 _CLIP = 3.0
 _ROWS_AT_ONCE = 8192
+# The standard deviation of a bin. The bins of a column rise and fall together: at 1 each they would
+# outweigh the other columns (docs/presets/tabular.md has the figures).
+_SPREAD = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,17 +34,20 @@ class NumericTransform:
     Attributes:
         kind: "robust", x / sqrt(1 + (x / 3)^2) of what the Scaler made of x; "quantile", the
             normal quantile of the share of training values below x; "piecewise", how far x fills
-            each bin between successive quantiles.
+            each bin between successive quantiles, brought to mean 0 and deviation 1/2.
         places: (n,) int64, the columns that are transformed.
         width: Columns of the matrix that comes in.
         knots: For each of the n columns the quantiles of its training values: a grid for
             "quantile", the edges of the bins, ascending and distinct, for "piecewise".
+        moments: For each of the n columns the mean and the inverse deviation of how far each bin
+            is filled by the training values (times 1/2), (2, bins), for "piecewise".
     """
 
     kind: str
     places: NDArray[np.int64]
     width: int
     knots: tuple[Float64Array, ...] = ()
+    moments: tuple[Float64Array, ...] = ()
 
     @classmethod
     def fit(
@@ -69,12 +75,14 @@ class NumericTransform:
         some = some if rows is None else rows[some]
         count = bins + 1 if kind == "piecewise" else min(_MOST_QUANTILES, total)
         shares = np.linspace(0, 1, count)
-        knots = []
+        knots, moments = [], []
         for place in places:
             values = x[some, place].astype(np.float64)
             found = _quantiles(values, shares)
             knots.append(np.unique(found) if kind == "piecewise" else found)
-        return cls(kind, places, x.shape[1], tuple(knots))
+            if kind == "piecewise":
+                moments.append(_moments(piecewise_linear(values, knots[-1])))
+        return cls(kind, places, x.shape[1], tuple(knots), tuple(moments))
 
     @property
     def outputs(self) -> int:
@@ -109,25 +117,32 @@ class NumericTransform:
                     else normal_quantile(column, self.knots[i])
                 )
             return
-        edges_at = dict(zip(self.places.tolist(), self.knots, strict=True))
+        numbers = {place: i for i, place in enumerate(self.places.tolist())}
         at = 0
         for place in range(self.width):
             width = 1
-            if place in edges_at:
-                width = _bins(edges_at[place])
-                out[:, at : at + width] = piecewise_linear(x[:, place], edges_at[place])
+            if place in numbers:
+                i = numbers[place]
+                width = _bins(self.knots[i])
+                out[:, at : at + width] = self._filled(x, i)
             else:
                 out[:, at] = x[:, place]
             at += width
+
+    def _filled(self, x: Float64Array, i: int) -> Float64Array:
+        """How far the i-th column of numbers fills its bins, standardised, (N, bins)."""
+        mean, inverse = self.moments[i]
+        filled = piecewise_linear(x[:, self.places[i]], self.knots[i])
+        standardised: Float64Array = (filled - mean) * inverse
+        return standardised
 
     def fits(self, x: Float64Array, dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
         """Which values of the rows stay finite in this type, (N, width)."""
         finite = np.isfinite(x)
         with np.errstate(over="ignore"):
-            for place, edges in zip(self.places, self.knots, strict=False):
-                if self.kind == "piecewise":
-                    filled = piecewise_linear(x[:, place], edges).astype(dtype)
-                    finite[:, place] = np.isfinite(filled).all(axis=1)
+            for i in range(len(self.moments)):
+                filled = self._filled(x, i).astype(dtype)
+                finite[:, self.places[i]] = np.isfinite(filled).all(axis=1)
         return finite
 
     def to_json(self) -> dict[str, Any]:
@@ -136,6 +151,7 @@ class NumericTransform:
             "places": self.places.tolist(),
             "width": self.width,
             "knots": [knots.tolist() for knots in self.knots],
+            "moments": [moments.tolist() for moments in self.moments],
         }
 
     @classmethod
@@ -162,7 +178,11 @@ class NumericTransform:
                 or np.any(np.diff(own) < 0)
             ):
                 raise ValueError("its quantiles do not ascend")
-        return cls(kind, places, width, knots)
+        moments = tuple(np.array(own, dtype=np.float64) for own in state["moments"])
+        expected = [(2, _bins(own)) for own in knots] if kind == "piecewise" else []
+        if [own.shape for own in moments] != expected:
+            raise ValueError("the means and deviations of its bins do not fit the bins")
+        return cls(kind, places, width, knots, moments)
 
 
 def smooth_clip(x: Float64Array) -> Float64Array:
@@ -236,6 +256,13 @@ def _quantiles(x: Float64Array, shares: Float64Array) -> Float64Array:
     places = np.where(np.abs(places - whole) < 1e-9 * len(x), whole, places)
     found: Float64Array = np.interp(places, np.arange(len(x)), ranked)
     return np.maximum.accumulate(found)
+
+
+def _moments(filled: Float64Array) -> Float64Array:
+    """The mean of each bin and what brings its deviation to 1/2, 0 where it is 0, (2, T)."""
+    deviation = filled.std(axis=0)
+    inverse = np.divide(_SPREAD, deviation, out=np.zeros_like(deviation), where=deviation > 1e-9)
+    return np.stack([filled.mean(axis=0), inverse])
 
 
 def _bins(edges: Float64Array) -> int:

@@ -112,7 +112,7 @@ class EnsembleDescent:
         return combination.classifier
 
     def _is_over(self) -> bool:
-        return self._epoch >= self._epochs or all(run.diverged for run in self.runs)
+        return all(run.is_over for run in self.runs)
 
     def _must_end(self) -> bool:
         """Whether the user or the time limit ends the training, looked at between some steps."""
@@ -122,7 +122,7 @@ class EnsembleDescent:
     def _take_epoch(self) -> bool:
         """An epoch of every net that has one left; False if something ended it before."""
         begun = time.perf_counter()
-        due = [run for run in self.runs if not run.diverged and run.step < self._end_of(run)]
+        due = [run for run in self.runs if not run.is_over and run.step < self._end_of(run)]
         done = self._all(run.take_epoch for run in due)
         if all(done) and not self._measured:
             self._plan_by_time(time.perf_counter() - begun)
@@ -156,7 +156,7 @@ class EnsembleDescent:
 
     def _finish_epoch(self) -> None:
         """Tell of the epoch, and write a checkpoint if one is due."""
-        whole = [run for run in self.runs if not run.diverged]
+        whole = [run for run in self.runs if run.epoch.steps and not run.diverged]
         sums = sum((run.epoch for run in whole), NO_STEPS)
         if whole:
             score = _mean([run.latest for run in whole if run.latest is not None])
@@ -194,9 +194,12 @@ class EnsembleDescent:
             return "interrupted", f"stopped by {self._stop.by} after {self._epoch} epochs"
         if all(run.diverged for run in self.runs):
             return "diverged", "the loss of every net became NaN or infinite"
-        limit = self._recipe.time_limit
-        if self._epoch < self._recipe.epochs and limit is not None:
-            return "finished", f"{self._epoch} epochs fitted into the time limit of {limit:g} s"
+        if not all(run.is_over for run in self.runs) or self._epochs < self._recipe.epochs:
+            limit = f"the time limit of {self._limit:g} s"
+            return "finished", f"{self._epoch} of {self._recipe.epochs} epochs fitted into {limit}"
+        early = sum(run.step < self._epochs * run.plan.steps_per_epoch for run in self.runs)
+        if early:
+            return "finished", f"{self._epoch} epochs were taken; {early} nets got no better before"
         return "finished", f"all {self._epochs} epochs were taken"
 
     def _tell_of_divergence(self, k: int) -> None:

@@ -51,8 +51,15 @@ class MemberRun:
 
     @property
     def is_over(self) -> bool:
-        """Whether no epoch is left."""
-        return self.diverged or self.step >= self.epochs * self.plan.steps_per_epoch
+        """Whether no epoch is left: all are taken, or early stopping waits for no better one."""
+        recipe, done = self.plan.recipe, self.step // self.plan.steps_per_epoch
+        if self.diverged or done >= self.epochs:
+            return True
+        waited = done - 1 - self.best.epoch
+        whole = not self.epoch.steps
+        return (
+            recipe.early_stopping and whole and self.best.epoch >= 0 and waited >= recipe.patience
+        )
 
     @property
     def rate(self) -> float:

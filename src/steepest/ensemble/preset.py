@@ -68,7 +68,7 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
     if (made.members or 1) > 1:
         return Decision(made, dataset, line)
     if name == "tabular" and made.scaling == "auto":
-        made = made.replace(scaling="robust")
+        made = made.replace(scaling="quantile")
     return Decision(made, None, line)
 
 

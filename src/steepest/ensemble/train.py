@@ -207,7 +207,7 @@ def resume(
                 f"({len(portfolio.targets)} rows now): bring back the data, or go on with "
                 "accept_changes"
             )
-        if ended := _ended(folder, checkpoint, portfolio.dataset):
+        if ended := _ended(folder, checkpoint, recipe, portfolio.dataset):
             return ended
         record = Record.reopen(folder / RECORD)
         record.rewind(checkpoint.whole_steps, checkpoint.whole_steps)
@@ -223,9 +223,11 @@ def _portfolio(decision: Decision) -> Portfolio:
     return prepare_portfolio(decision.dataset, decision.recipe, notes)
 
 
-def _ended(folder: Path, checkpoint: EnsembleCheckpoint, dataset: Dataset) -> Run | None:
-    """The run as it is, if it had finished and was saved."""
-    if checkpoint.epoch < checkpoint.epochs:
+def _ended(
+    folder: Path, checkpoint: EnsembleCheckpoint, recipe: Recipe, dataset: Dataset
+) -> Run | None:
+    """The run as it is, if it had finished, was saved, and is not given more time."""
+    if recipe.time_limit != checkpoint.recipe.time_limit:
         return None
     try:
         run = load_run(folder)

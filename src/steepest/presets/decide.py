@@ -54,7 +54,7 @@ def views(recipe: Recipe, met: Meeting) -> tuple[str, ...]:
     """The scalings of the nets of a run: two views of a table by its preset, else the recipe's."""
     if recipe.preset != "tabular" or recipe.scaling != "auto":
         return (recipe.scaling,)
-    return ("robust", "piecewise") if bins_for(met.numeric) else ("robust",)
+    return ("quantile", "piecewise") if bins_for(met.numeric) else ("quantile",)
 
 
 def _line(name: str, recipe: Recipe, met: Meeting, kept: list[str]) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 from steepest.presets.preset import Meeting, Preset
 from steepest.recipe import Recipe
 
-MEMBERS, EPOCHS, BINS = 8, 60, 24
+MEMBERS, EPOCHS, PATIENCE, BINS = 8, 60, 15, 24
 _HIDDEN = (256, 256)
 # The minibatch grows with the rows: many steps where rows are few, cheap epochs where there are
 # many. (most rows, rows of a minibatch)
-_BATCHES = ((2_000, 32), (8_000, 64), (32_000, 128), (110_000, 256))
+_BATCHES = ((1_024, 64), (8_192, 128), (110_000, 256))
 _LARGEST_BATCH = 512
 # What all epochs of all nets may cost, in floating-point operations: half a minute or so on two
 # cores. Above it there are fewer epochs, then fewer nets.
@@ -53,6 +53,8 @@ def _decide(met: Meeting, recipe: Recipe) -> dict[str, Any]:
         "schedule": "cosine",
         "batch_size": batch,
         "epochs": min(EPOCHS, max(_FEWEST_EPOCHS, epochs)),
+        "early_stopping": True,
+        "patience": PATIENCE,
         "bins": bins or 1,
         "validation": 0.0,
     }
