@@ -64,9 +64,15 @@ class Buffer {
 class Rows {
  public:
   Rows(nb::handle values, std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
-       std::optional<Array1<uint8_t>> labels, size_t samples, std::optional<Array1<float>> offset,
-       std::optional<Array1<float>> factor, float shift)
-      : values_(values), rows_(rows), targets_(targets), labels_(labels), offset_(offset), factor_(factor) {
+       std::optional<Array1<uint8_t>> labels, std::optional<Array1<float>> weights, size_t samples,
+       std::optional<Array1<float>> offset, std::optional<Array1<float>> factor, float shift)
+      : values_(values),
+        rows_(rows),
+        targets_(targets),
+        labels_(labels),
+        weights_(weights),
+        offset_(offset),
+        factor_(factor) {
     const bool bytes = std::strcmp(values_->format, "B") == 0;
     if (values_->ndim < 1 || !(bytes || std::strcmp(values_->format, "f") == 0)) {
       throw std::invalid_argument("the rows must be an array of uint8 or float32");
@@ -75,7 +81,7 @@ class Rows {
     for (int i = 1; i < values_->ndim; ++i) features *= values_->shape[i];
     const Source source{values_->buf,     bytes, size_t(values_->strides[0]), int(features), pointer(offset_),
                         pointer(factor_), shift};
-    data_ = {source, pointer(rows_), pointer(targets_), pointer(labels_), samples};
+    data_ = {source, pointer(rows_), pointer(targets_), pointer(weights_), pointer(labels_), samples};
   }
   const Data& data() const { return data_; }
 
@@ -83,7 +89,7 @@ class Rows {
   Buffer values_;
   std::optional<Array1<int64_t>> rows_, targets_;
   std::optional<Array1<uint8_t>> labels_;
-  std::optional<Array1<float>> offset_, factor_;
+  std::optional<Array1<float>> weights_, offset_, factor_;
   Data data_;
 };
 
@@ -238,12 +244,13 @@ void bind_results(nb::module_& m) {
 }
 
 void bind_trainer(nb::module_& m) {
-  nb::class_<Rows>(m, "Rows").def(nb::init<nb::handle, std::optional<Array1<int64_t>>,
-                                           std::optional<Array1<int64_t>>, std::optional<Array1<uint8_t>>, size_t,
-                                           std::optional<Array1<float>>, std::optional<Array1<float>>, float>(),
-                                  "values"_a, nb::kw_only(), "rows"_a.none().noconvert(),
-                                  "targets"_a.none().noconvert(), "labels"_a.none().noconvert(), "samples"_a,
-                                  "offset"_a.none().noconvert(), "factor"_a.none().noconvert(), "shift"_a);
+  nb::class_<Rows>(m, "Rows").def(
+      nb::init<nb::handle, std::optional<Array1<int64_t>>, std::optional<Array1<int64_t>>,
+               std::optional<Array1<uint8_t>>, std::optional<Array1<float>>, size_t, std::optional<Array1<float>>,
+               std::optional<Array1<float>>, float>(),
+      "values"_a, nb::kw_only(), "rows"_a.none().noconvert(), "targets"_a.none().noconvert(),
+      "labels"_a.none().noconvert(), "weights"_a.none().noconvert(), "samples"_a, "offset"_a.none().noconvert(),
+      "factor"_a.none().noconvert(), "shift"_a);
   nb::class_<Position>(m, "Position")
       .def(nb::init<int64_t, int64_t, bool>(), nb::kw_only(), "step"_a, "updates"_a, "averaged"_a);
   nb::class_<Trainer>(m, "Trainer")

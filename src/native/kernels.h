@@ -126,11 +126,12 @@ struct Loss {
   float pos_weight;       // factor of the loss of the labels that are 1
   const int64_t *first, *second;
   float share;
-  float label_smoothing;  // share of a target spread over all classes
-  const float* weights;   // (classes, padded) of the loss of each class, null if one
-  float weight_sum;       // over the classes
-  float scale;            // of the gradient: 1 over the sum of the rows' weights
-  float loss_scale;       // of the losses that are reported
+  float label_smoothing;     // share of a target spread over all classes
+  const float* row_weights;  // of the rows' losses, null if one
+  const float* weights;      // (classes, padded) of the loss of each class, null if one
+  float weight_sum;          // over the classes
+  float scale;               // of the gradient: 1 over the sum of the rows' weights
+  float loss_scale;          // of the losses that are reported
 };
 
 enum class Function : int { kExp, kTanh, kErf };

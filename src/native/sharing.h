@@ -14,6 +14,7 @@ struct Data {
   Source source;
   const int64_t* rows;     // null: row i of the source is sample i
   const int64_t* targets;  // classes; null where a row may have several
+  const float* weights;    // of the rows' losses, null for 1
   const uint8_t* labels;   // (samples, classes), else null
   size_t samples;
   size_t row(size_t sample) const { return rows ? rows[sample] : sample; }

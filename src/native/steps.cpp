@@ -42,12 +42,17 @@ Trainer::Step Trainer::step_at(int64_t number, const Steps& steps, int64_t i, bo
   step.opens = place % window == 0;
   step.closes = place % window == window - 1 || place == steps_per_epoch_ - 1;
   step.statistics = statistics;
-  // The mean of an update's losses weighs its rows by class; mixing swaps rows within a minibatch, so
+  // The mean of an update's losses weighs its rows, and these by class; mixing swaps rows within a minibatch, so
   // the sum of the weights is that of the rows' own classes.
   const auto weight_of = [&](int64_t begin, int64_t end) {
-    if (settings_.loss.normalisers.empty()) return double(end - begin);
+    const std::vector<float>& by_class = settings_.loss.normalisers;
+    if (by_class.empty() && !data_.weights) return double(end - begin);
     double sum = 0;
-    for (int64_t at = begin; at < end; ++at) sum += settings_.loss.normalisers[data_.targets[order_[at]]];
+    for (int64_t at = begin; at < end; ++at) {
+      const uint32_t sample = order_[at];
+      sum += double(by_class.empty() ? 1.0f : by_class[data_.targets[sample]]) *
+             double(data_.weights ? data_.weights[sample] : 1.0f);
+    }
     return sum;
   };
   const int64_t begin = place / window * window * size;
@@ -75,6 +80,7 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
     prefetch(step.first + m + settings_.order.batch_size);
     input(step, m, x);
     targets_[m] = second_targets_[m] = target(step.first + m);
+    if (data_.weights) row_weights_[m] = data_.weights[order_[step.first + m]];
     if (step.mixed) {  // with the next row: the order is random already
       const int partner = (m + 1) % step.batch;
       float* other = partners_[thread].data();
@@ -143,6 +149,7 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
                   second_targets_.data(),
                   step.share,
                   settings.label_smoothing,
+                  data_.weights ? row_weights_.data() : nullptr,
                   settings.class_weights.empty() ? nullptr : settings.class_weights.data(),
                   settings.class_weight_sum,
                   step.scale,

@@ -63,6 +63,7 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_, matrices);
   targets_.resize(batch);
   second_targets_.resize(batch);
+  if (data_.weights) row_weights_.resize(batch);
   losses_.resize(batch);
   correct_.resize(batch);
   sums_.resize(network_.watched.size());

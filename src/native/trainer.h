@@ -181,6 +181,7 @@ class Trainer {
 
   // For a step: memory that each step overwrites, of each row of the minibatch or of each thread.
   std::vector<int64_t> targets_, second_targets_;
+  std::vector<float> row_weights_;  // of the minibatch, where rows are weighed
   std::vector<float> losses_;
   std::vector<int32_t> correct_;
   std::vector<uint64_t> bits_;                     // (batch, words_): which inputs are not zero

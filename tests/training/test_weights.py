@@ -105,7 +105,7 @@ def test_swa_is_the_mean_of_the_last_epochs(blobs, settings, averaged):
     run, seen = means_of_epochs(blobs, settings)
     model = run.model
     assert torch.allclose(model[0].weight, seen[-averaged:].mean(0), rtol=1e-5, atol=1e-7)
-    train_inputs, _ = run.classifier.prepare(run.dataset.train)
+    train_inputs, *_ = run.classifier.prepare(run.dataset.train)
     x = torch.from_numpy(train_inputs.block(0, len(train_inputs)))
     z = nn.functional.linear(x, model[0].weight, model[0].bias)
     assert torch.allclose(model[1].running_mean, z.mean(0), atol=1e-4)

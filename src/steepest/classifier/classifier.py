@@ -17,7 +17,7 @@ from steepest.classifier.evaluation import (
 from steepest.data import Classes, Inputs, PreparedPart, Preprocessing, Samples, load_rows
 from steepest.engine import forward, input_dtype, reference_parameter, require_taken
 from steepest.errors import ModelError, SteepestWarning, TargetError, warn
-from steepest.objective import Objective
+from steepest.objective import Objective, TrainingLoss
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Classifier:
         """The model's outputs for labelled rows, (N, ...), and their targets."""
         source = samples if y is None else (samples, y)
         rows = self.read(source, target=target, labelled=True)
-        inputs, targets = self.prepare(rows)
+        inputs, targets, _ = self.prepare(rows)
         _warn(inputs)
         outputs = self._forward(inputs, rows)
         _require_numbers(~outputs.isfinite().numpy())
@@ -150,16 +150,29 @@ class Classifier:
             require_taken(*where)
             raise
 
-    def measure(self, inputs: Inputs, targets: NDArray[np.int64]) -> Score:
+    def measure(
+        self,
+        inputs: Inputs,
+        targets: NDArray[np.int64],
+        weights: NDArray[np.float32] | None = None,
+    ) -> Score:
         """Loss and accuracy alone, on prepared rows: what training asks after each epoch.
 
         Args:
             inputs: N rows, as `prepare` gives them.
             targets: (N,) or (N, C) int64.
+            weights: (N,), how much each row counts in both means; None for 1.
         """
         outputs = forward(self.model, inputs)
         right = self.objective.right(outputs, torch.from_numpy(targets)).double()
-        return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
+        if weights is None:
+            return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
+        share = torch.from_numpy(weights).double() / float(weights.sum(dtype=np.float64))
+        # Without settings, the training's loss is the plain one, of which it has the weighted mean.
+        loss = TrainingLoss(self.objective, len(self.classes)).total(
+            outputs.double(), torch.from_numpy(targets), weights=share
+        )
+        return Score(len(targets), float(loss), float(right @ share))
 
     def confusion(self, inputs: Inputs, targets: NDArray[np.int64]) -> Tensor | None:
         """Counts of rows by true and by decided class.
@@ -201,7 +214,7 @@ class Classifier:
         )
 
     def prepare(self, samples: Samples) -> PreparedPart:
-        """The rows as the net takes them, and their class indices.
+        """The rows as the net takes them, with their class indices and weights.
 
         Args:
             samples: N labelled rows, as `read` gives them.
@@ -211,7 +224,7 @@ class Classifier:
             TargetError: There are no labels, or one that training never saw.
         """
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
-        return PreparedPart(inputs, self.targets(samples))
+        return PreparedPart(inputs, self.targets(samples), samples.weights)
 
     def targets(self, samples: Samples) -> NDArray[np.int64]:
         """The class indices of labelled rows.

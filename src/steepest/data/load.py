@@ -35,7 +35,7 @@ import polars as pl
 
 from steepest.data.labels import as_labels, spelled_or_read
 from steepest.data.parts import require_fit, with_rows_of_labels
-from steepest.data.samples import Dataset, Samples
+from steepest.data.samples import Dataset, Float32Array, Samples
 from steepest.data.sources.arrays import as_array, as_plain, make_samples
 from steepest.data.sources.csv import read_csv, require_clear
 from steepest.data.sources.frames import (
@@ -229,12 +229,29 @@ def _checked(samples: Samples) -> Samples:
             raise DataError(f"{source}: rows must be numbers of rows, from 0 to {len(inputs) - 1}")
         rows = rows.astype(np.int64, copy=False)
     found = replace(samples, inputs=inputs, rows=rows)
+    if samples.weights is not None:
+        found = replace(found, weights=_checked_weights(samples.weights, len(found), source))
     if samples.labels is None:
         return found
     labels, columns = as_labels(as_plain(samples.labels), source)
     if len(labels) != len(found):
         raise DataError(f"{source}: {len(found)} rows of inputs, but {len(labels)} labels")
     return replace(found, labels=labels, label_columns=columns or samples.label_columns)
+
+
+def _checked_weights(weights: Any, rows: int, source: str) -> Float32Array:
+    found = np.asarray(weights).astype(np.float32)
+    if found.shape != (rows,):
+        raise DataError(f"{source}: {rows} rows, but weights of shape {found.shape}")
+    wrong = np.flatnonzero(~(np.isfinite(found) & (found >= 0)))
+    if len(wrong):
+        raise DataError(
+            f"{source}: weights must be at least 0 and finite, but that of row {wrong[0]} is "
+            f"{found[wrong[0]]}"
+        )
+    if rows and not found.any():
+        raise DataError(f"{source}: all weights are 0, and nothing would be learned")
+    return found
 
 
 def _read_pair(inputs: Any, labels: Any, options: _Options) -> Dataset:

@@ -52,10 +52,12 @@ class PreparedPart(NamedTuple):
     Attributes:
         inputs: N rows.
         targets: (N,) int64 class indices; (N, C) of 0 and 1 where a row may have several classes.
+        weights: (N,) float32, how much the loss of each row counts; None for 1 each.
     """
 
     inputs: Inputs
     targets: NDArray[np.int64]
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Int64Array = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +34,7 @@ class Samples:
             each: the type is a guess from this file alone, and rows of another training are read by
             its types.
         commas: Those of them that hold numbers with decimal commas.
+        weights: (N,) float32, at least 0, how much the loss of each row counts; None for 1 each.
         label_columns: K where the labels were given as rows (N, K), also if they are indices now.
     """
 
@@ -45,6 +47,7 @@ class Samples:
     text: pl.DataFrame | None = None
     commas: frozenset[str] = frozenset()
     label_columns: int | None = None
+    weights: Float32Array | None = None
 
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
@@ -57,7 +60,8 @@ class Samples:
         """
         rows = indices if self.rows is None else self.rows[indices]
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, rows=rows, labels=labels)
+        weights = None if self.weights is None else self.weights[indices]
+        return replace(self, rows=rows, labels=labels, weights=weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,6 +45,7 @@ class Plan:
         class_names: C of them; None for 0, 1, ...
         given_order: The rows of each epoch, (N,) int64, in place of what the recipe says.
         given_loss: In place of the recipe's, as that of other rows than these.
+        sample_weights: (N,) float32, how much the loss of each row counts; None for 1.
     """
 
     model: nn.Module
@@ -55,6 +56,7 @@ class Plan:
     class_names: tuple[str, ...] | None = None
     given_order: Order | None = None
     given_loss: TrainingLoss | None = None
+    sample_weights: NDArray[np.float32] | None = None
 
     @cached_property
     def loss(self) -> TrainingLoss:

@@ -208,6 +208,7 @@ def _rows(plan: Plan) -> Any:
         rows=None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
         targets=None if labels else np.ascontiguousarray(plan.targets, dtype=np.int64),
         labels=np.ascontiguousarray(plan.targets.reshape(-1), np.uint8) if labels else None,
+        weights=plan.sample_weights,
         samples=plan.rows,
         offset=offset,
         factor=factor,

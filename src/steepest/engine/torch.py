@@ -64,6 +64,8 @@ class _TorchTraining:
         self._rows = Rows(plan.inputs, like=next(iter(self._trainable.values())))
         self._augmentation = Augmentation.of(recipe, plan.inputs.array.shape[1:])
         self._targets = torch.from_numpy(plan.targets).to(self._device)
+        given = plan.sample_weights
+        self._weights = None if given is None else torch.from_numpy(given).to(self._device)
         with process_state(generators=False):  # another training may have set its own just now
             self._threads = recipe.threads or _threads_worth(plan)
         self._draws = any(map(may_draw, plan.model.modules()))
@@ -99,7 +101,10 @@ class _TorchTraining:
                 if mixes is not None:
                     inputs = self._augmentation.mix(inputs, mixes, i)
                     mixed = (targets[-1].roll(-1, 0), float(mixes.shares[i]))
-                loss, output = self._take_step(inputs, targets[-1], mixed, rate)
+                weights = None if self._weights is None else self._weights[batch]
+                loss, output = self._take_step(
+                    inputs, (targets[-1], *(mixed or (None, 1.0)), weights), rate
+                )
                 losses.append(loss)
                 outputs.append(output)
             layers = self._probe.finish() if self._probe else ()
@@ -134,9 +139,12 @@ class _TorchTraining:
         return self._batches[i]
 
     def _take_step(
-        self, inputs: Tensor, targets: Tensor, mixed: tuple[Tensor, float] | None, rate: float
+        self, inputs: Tensor, meant: tuple[Tensor, Tensor | None, float, Tensor | None], rate: float
     ) -> tuple[Tensor, Tensor]:
-        """One minibatch, and the update if it is the last one of it: loss and outputs."""
+        """One minibatch, and the update if it is the last one of it: loss and outputs.
+
+        meant: what TrainingLoss takes beside the outputs.
+        """
         opens, closes, share, weight = self._window()
         first: list[tuple[Tensor, Tensor]] = []
 
@@ -148,11 +156,11 @@ class _TorchTraining:
             self._masks.begin(self._step)
             with nullcontext() if len(inputs) > 1 else single_values_kept_apart(self._plan.model):
                 outputs = self._plan.model(inputs)
-            loss = self._plan.loss(outputs, targets, *(mixed or ()))
+            loss = self._plan.loss(outputs, *meant)
             first.append((loss.detach(), outputs.detach()))
             part = loss if share == 1.0 else loss * share
             if share == 0.0 < weight:  # its rows weigh 0, but smoothing gives each class its share
-                part = self._plan.loss.total(outputs, targets, *(mixed or ())) / weight
+                part = self._plan.loss.total(outputs, *meant) / weight
             part.backward()  # type: ignore[no-untyped-call]
             if self._probe:
                 self._probe.take_gradients()
@@ -182,7 +190,9 @@ class _TorchTraining:
         place = self._step % self._plan.steps_per_epoch
         begin = place // size * size
         weights = [
-            self._plan.loss.weight_of(self._targets[batch])
+            self._plan.loss.weight_of(
+                self._targets[batch], None if self._weights is None else self._weights[batch]
+            )
             for batch in self._batches[begin : begin + size]
         ]
         total = sum(weights)

@@ -5,7 +5,8 @@ The target of a row puts the mass t_j on class j. Row i of class c, mixed with a
 t = (1 - s) (m w_c e_c + (1 - m) w_d e_d) + s / C w,   L_i = -sum_j t_j log p_j,
 
 with label smoothing s, class weights w and the share m of the row's own target; the mean over a
-minibatch is sum_i L_i / sum_i w_(c_i), as torch.nn.CrossEntropyLoss has it. The binary case is the
+minibatch is sum_i L_i / sum_i w_(c_i), as torch.nn.CrossEntropyLoss has it. Where rows have weights
+v of their own it is sum_i v_i L_i / sum_i v_i w_(c_i). The binary case is the
 softmax of (0, z). With several classes in a row each is a binary case of its own, its y smoothed to
 (1 - s) y + s / 2, and the mean is over rows and classes, as torch.nn.BCEWithLogitsLoss has it.
 A minibatch whose rows all weigh 0 has the loss 0 and no gradient; PyTorch divides by 0 there and
@@ -97,14 +98,20 @@ class TrainingLoss:
             and self.focal_gamma is None
         )
 
-    def weight_of(self, targets: Tensor) -> float:
-        """What the mean over these rows, whose targets are (N,) int64, divides by."""
-        if self.class_weights is None or self.objective.kind == "multilabel":
-            return float(len(targets))
-        return float(torch.tensor(self.class_weights).double()[targets.cpu()].sum())
+    def weight_of(self, targets: Tensor, weights: Tensor | None = None) -> float:
+        """What the mean over these rows divides by. targets: (N,) int64. weights: (N,), of rows."""
+        counts = torch.ones(len(targets), dtype=torch.double)
+        if self.class_weights is not None and self.objective.kind != "multilabel":
+            counts = torch.tensor(self.class_weights).double()[targets.cpu()]
+        return float((counts if weights is None else counts * weights.cpu().double()).sum())
 
     def __call__(
-        self, outputs: Tensor, first: Tensor, second: Tensor | None = None, share: float = 1.0
+        self,
+        outputs: Tensor,
+        first: Tensor,
+        second: Tensor | None = None,
+        share: float = 1.0,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The mean loss of a minibatch; a scalar.
 
@@ -113,22 +120,40 @@ class TrainingLoss:
             first: (N,) int64, the classes of the rows, or (N, C) of 0 and 1.
             second: The classes of the rows that are mixed in, likewise.
             share: What is taken of `first`; 1 - share is taken of `second`.
+            weights: (N,), how much each row counts; None for 1.
         """
-        if self.is_plain and second is None:
+        if self.is_plain and second is None and weights is None:
             return self.objective.loss(outputs, first)
-        if self.objective.kind == "multilabel":
-            return self._of_labels(outputs, first, second, share)
-        norm = outputs.new_tensor(self.class_weights or (1.0,) * self.classes)[first].sum()
+        multilabel = self.objective.kind == "multilabel"
+        norm = outputs.new_ones(len(first)) if weights is None else weights.to(outputs.dtype)
+        if self.class_weights is not None and not multilabel:
+            norm = norm * outputs.new_tensor(self.class_weights)[first]
+        total = self.total(outputs, first, second, share, weights)
         # Divided by infinity where it is 0: no loss, and no gradient.
-        return self.total(outputs, first, second, share) / torch.where(norm > 0, norm, torch.inf)
+        return total / torch.where(norm.sum() > 0, norm.sum(), torch.inf)
 
     def total(
-        self, outputs: Tensor, first: Tensor, second: Tensor | None = None, share: float = 1.0
+        self,
+        outputs: Tensor,
+        first: Tensor,
+        second: Tensor | None = None,
+        share: float = 1.0,
+        weights: Tensor | None = None,
     ) -> Tensor:
         """The sum over the rows, of which a mean over more rows can be made; a scalar.
 
-        Of an objective with one class in a row; the arguments are those of a call.
+        The arguments are those of a call.
         """
+        if self.objective.kind == "multilabel":
+            losses = self._of_labels(outputs, first, second, share)
+        else:
+            losses = self._of_classes(outputs, first, second, share)
+        return (losses if weights is None else losses * weights.to(losses.dtype)).sum()
+
+    def _of_classes(
+        self, outputs: Tensor, first: Tensor, second: Tensor | None, share: float
+    ) -> Tensor:
+        """-sum_j t_j log p_j of each row, (N,)."""
         log_p = _log_probabilities(self.objective, outputs)
         weights = log_p.new_tensor(self.class_weights or (1.0,) * self.classes)
         if self.objective.kind == "binary":
@@ -136,18 +161,18 @@ class TrainingLoss:
         if self.focal_gamma is not None:
             log_p = log_p.gather(1, first[:, None])[:, 0]
             focused = (1 - log_p.exp()) ** self.focal_gamma * -log_p
-            return (weights[first] * focused).sum()
+            return weights[first] * focused
         mass = (self.label_smoothing / self.classes * weights).expand_as(log_p).clone()
         kept = 1 - self.label_smoothing
         mass.scatter_add_(1, first[:, None], (kept * share * weights[first])[:, None])
         if second is not None:
             mass.scatter_add_(1, second[:, None], (kept * (1 - share) * weights[second])[:, None])
-        return -(mass * log_p).sum()
+        return -(mass * log_p).sum(dim=1)
 
     def _of_labels(
         self, outputs: Tensor, first: Tensor, second: Tensor | None, share: float
     ) -> Tensor:
-        """The mean over rows and classes of w_k (pos y log p + (1 - y) log(1 - p)), negated."""
+        """-w_k (pos y log p + (1 - y) log(1 - p)), the mean over the classes of each row, (N,)."""
         y = first.to(outputs.dtype)
         if second is not None:
             y = share * y + (1 - share) * second.to(outputs.dtype)
@@ -157,7 +182,7 @@ class TrainingLoss:
         else:
             yes, no = (p.log().clamp(min=LEAST_LOG) for p in (outputs, 1 - outputs))
         weights = outputs.new_tensor(self.class_weights or (1.0,) * self.classes)
-        return -(weights * (self.pos_weight * y * yes + (1 - y) * no)).mean()
+        return -(weights * (self.pos_weight * y * yes + (1 - y) * no)).mean(dim=1)
 
 
 def class_weights(

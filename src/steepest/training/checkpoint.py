@@ -162,6 +162,8 @@ def fingerprint(plan: Plan) -> str:
     inputs = plan.inputs
     digest.update(f"{inputs.array.shape[1:]} {inputs.array.dtype} {plan.rows}".encode())
     digest.update(np.ascontiguousarray(plan.targets).tobytes())
+    if plan.sample_weights is not None:
+        digest.update(plan.sample_weights.tobytes())
     for part in (inputs.scaler.offset, inputs.scaler.factor, inputs.scaler.shift):
         digest.update(np.ascontiguousarray(part).tobytes())
     some = np.unique(

@@ -232,7 +232,7 @@ class HealthObserver:
 
     def _collapse(self) -> list[Finding]:
         """Whether rare classes are never said, by the confusion of the validation part."""
-        inputs, targets = self._prepared.parts["validation"]
+        inputs, targets, _ = self._prepared.parts["validation"]
         sizes = np.bincount(targets) if targets.ndim == 1 else np.ones(1)
         if sizes.max() < 5 * max(1, sizes[sizes > 0].min()):
             return []

@@ -89,7 +89,7 @@ def _joined(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]
 def _part(plan: Plan, part: PreparedPart | None) -> list[tuple[Tensor, Tensor]] | None:
     if part is None:
         return None
-    inputs, targets = part
+    inputs, targets, _ = part
     rows = Rows(inputs, like=next(plan.model.parameters()))
     some = torch.arange(min(len(targets), _ROWS), device=next(plan.model.parameters()).device)
     return [(rows[some], torch.from_numpy(targets).to(some.device)[some])]

@@ -68,10 +68,11 @@ class Preparation:
 
     def some_training_rows(self, most: int) -> PreparedPart:
         """At most this many training rows, evenly spread."""
-        inputs, targets = self.parts["train"]
+        inputs, targets, weights = self.parts["train"]
         some = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
         rows = some if inputs.rows is None else inputs.rows[some]
-        return PreparedPart(replace(inputs, rows=rows), targets[some])
+        weights = None if weights is None else weights[some]
+        return PreparedPart(replace(inputs, rows=rows), targets[some], weights)
 
 
 def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
@@ -108,16 +109,19 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
             "of its last layer, or leave out task"
         )
     classifier = Classifier(model, objective, preprocessing, classes)
-    parts: dict[str, PreparedPart] = {"train": PreparedPart(inputs, classifier.targets(train))}
+    parts: dict[str, PreparedPart] = {
+        "train": PreparedPart(inputs, classifier.targets(train), train.weights)
+    }
     for name, part in dataset.parts():
         if name != "train":
             parts[name] = classifier.prepare(part)
             if taken.looked_up:
                 require_in_range(model, parts[name][0], part)
-    plan = Plan(model, objective, *parts["train"], recipe, classes.names)
+    inputs, targets, weights = parts["train"]
+    plan = Plan(model, objective, inputs, targets, recipe, classes.names, weights)
     _check_plan(plan, parts, taken.looked_up)
     size = _size_notes(plan)
-    unseen = (f"{name}: {note}" for name, (part, _) in parts.items() for note in part.notes)
+    unseen = (f"{name}: {note}" for name, part in parts.items() for note in part.inputs.notes)
     lr, found = _learning_rate(plan)
     summary = (
         *(*_summary(parts, classifier), *taken.notes, *doubt),
@@ -146,6 +150,11 @@ def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> 
     parameter_settings(recipe, plan.model)
     Augmentation.of(recipe, plan.inputs.array.shape[1:])
     _ = plan.loss, plan.row_weights
+    if plan.sample_weights is not None and (recipe.mixup or recipe.cutmix):
+        raise RecipeError(
+            "rows that are mixed have no weight of their own: leave out mixup and cutmix, or the "
+            "weights of the rows"
+        )
     if recipe.mixup and (looked_up or plan.inputs.array.dtype.kind == "i"):
         raise RecipeError("mixup takes means of rows, and these rows are integers: leave it out")
     wanting = [
@@ -311,7 +320,7 @@ def _objective(
 
 
 def _summary(parts: dict[str, PreparedPart], classifier: Classifier) -> tuple[str, ...]:
-    sizes = ", ".join(f"{name} {len(targets)}" for name, (_, targets) in parts.items())
+    sizes = ", ".join(f"{name} {len(part.targets)}" for name, part in parts.items())
     names = classifier.classes.names
     shown = ", ".join(names[:10]) + (", ..." if len(names) > 10 else "")
     parameters = sum(p.numel() for p in classifier.model.parameters())

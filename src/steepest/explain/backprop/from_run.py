@@ -35,7 +35,7 @@ def backprop_of_run(
         raise RunError(
             f"there are {len(samples)} rows and {rows} were asked for: no row to explain"
         )
-    inputs, targets = run.classifier.prepare(samples.take(np.arange(count)))
+    inputs, targets, _ = run.classifier.prepare(samples.take(np.arange(count)))
     x = inputs.array[:count] if inputs.rows is None else inputs.array[inputs.rows]
     fed = x if x.dtype == np.int64 else inputs.block(0, count)
     kind = run.classifier.objective.kind

@@ -148,7 +148,7 @@ def descent(
 
 def _input_grid(prepared: Preparation) -> tuple[InputGrid | None, Inputs | None]:
     """What is drawn, and the places at which the net is asked, if rows have one or two inputs."""
-    inputs, targets = prepared.parts["train"]
+    inputs, targets, _ = prepared.parts["train"]
     rows = inputs.array if inputs.rows is None else inputs.array[inputs.rows]
     points = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
     features = points.shape[1]
