@@ -63,7 +63,9 @@ class Plan:
         """What is made small."""
         if self.given_loss is not None:
             return self.given_loss
-        return TrainingLoss.of(self.recipe, self.objective, self.targets, self.class_names)
+        return TrainingLoss.of(
+            self.recipe, self.objective, self.targets, self.class_names, self.sample_weights
+        )
 
     @property
     def rows(self) -> int:

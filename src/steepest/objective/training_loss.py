@@ -57,6 +57,7 @@ class TrainingLoss:
         objective: Objective,
         targets: NDArray[np.int64],
         names: tuple[str, ...] | None = None,
+        sample_weights: NDArray[np.float32] | None = None,
     ) -> "TrainingLoss":
         """The loss that a recipe asks for.
 
@@ -83,7 +84,7 @@ class TrainingLoss:
             objective,
             len(names),
             recipe.label_smoothing,
-            class_weights(recipe, targets, names) if by_class else None,
+            class_weights(recipe, targets, names, sample_weights) if by_class else None,
             1.0 if recipe.pos_weight is None else recipe.pos_weight,
             recipe.focal_gamma if recipe.loss == "focal" else None,
         )
@@ -186,14 +187,17 @@ class TrainingLoss:
 
 
 def class_weights(
-    recipe: Recipe, targets: NDArray[np.int64], names: tuple[str, ...]
+    recipe: Recipe,
+    targets: NDArray[np.int64],
+    names: tuple[str, ...],
+    sample_weights: NDArray[np.float32] | None = None,
 ) -> tuple[float, ...] | None:
     """The weight of each class, (C,), None if the recipe asks for none.
 
-    "balanced" is N / (C n_c), as in scikit-learn. Raises RecipeError if weights and classes differ,
-    or if all rows weigh 0.
+    "balanced" is N / (C n_c), as in scikit-learn, rows counted by their weights. Raises RecipeError
+    if weights and classes differ, or if all rows weigh 0.
     """
-    weights = _class_weights(recipe, targets, names)
+    weights = _class_weights(recipe, targets, names, sample_weights)
     if weights is not None:
         array = np.asarray(weights, dtype=np.float32)  # as the loss takes them
         if not (array.any() if targets.ndim > 1 else array[targets].any()):
@@ -205,14 +209,17 @@ def class_weights(
 
 
 def _class_weights(
-    recipe: Recipe, targets: NDArray[np.int64], names: tuple[str, ...]
+    recipe: Recipe,
+    targets: NDArray[np.int64],
+    names: tuple[str, ...],
+    sample_weights: NDArray[np.float32] | None,
 ) -> tuple[float, ...] | None:
     given = recipe.class_weight
     if given is None:
         return None
     if given == "balanced":
-        counts = np.bincount(targets, minlength=len(names))
-        return tuple(float(len(targets) / (len(names) * n)) if n else 0.0 for n in counts)
+        counts = np.bincount(targets, sample_weights, minlength=len(names))
+        return tuple(float(counts.sum() / (len(names) * n)) if n else 0.0 for n in counts)
     if isinstance(given, dict):
         for name in given:
             if name not in names:

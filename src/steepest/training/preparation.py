@@ -118,7 +118,7 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
             if taken.looked_up:
                 require_in_range(model, parts[name][0], part)
     inputs, targets, weights = parts["train"]
-    plan = Plan(model, objective, inputs, targets, recipe, classes.names, weights)
+    plan = Plan(model, objective, inputs, targets, recipe, classes.names, sample_weights=weights)
     _check_plan(plan, parts, taken.looked_up)
     size = _size_notes(plan)
     unseen = (f"{name}: {note}" for name, part in parts.items() for note in part.inputs.notes)
