@@ -18,12 +18,13 @@ from steepest.ensemble.checkpoint import (
     stats,
     taken,
 )
+from steepest.ensemble.health import MemberHealth
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio, some_rows
 from steepest.ensemble.result import Combination, combined
+from steepest.health import Findings
 from steepest.run import (
     EpochFinished,
-    FindingMade,
     IntervalFinished,
     Observer,
     RunStarted,
@@ -44,6 +45,7 @@ class EnsembleDescent:
     Args:
         checkpoints: None for a run without a folder.
         started: When the run began, by time.perf_counter().
+        findings: Of the check before training, by the net that was checked.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class EnsembleDescent:
         stop: StopRequest,
         checkpoints: Checkpoints | None,
         started: float,
+        findings: dict[int, Findings],
     ) -> None:
         self._portfolio, self._recipe = portfolio, portfolio.recipe
         self._notify, self._stop, self._checkpoints = notify, stop, checkpoints
@@ -61,6 +64,7 @@ class EnsembleDescent:
         self.runs = [MemberRun(m, portfolio.inputs, targets, epochs) for m in portfolio.members]
         self._epoch, self._epochs = 0, epochs
         self._started, self._from = started, 0
+        self._health = MemberHealth(portfolio, findings, notify)
         self._data = fingerprint_of(portfolio) if checkpoints else ""
         limit = portfolio.recipe.time_limit
         self._limit = math.inf if limit is None else limit
@@ -93,7 +97,10 @@ class EnsembleDescent:
 
     def run(self) -> Classifier:
         """Train all nets and put them together."""
-        self._notify(self._run_started())
+        started = self._run_started()
+        self._notify(started)
+        if self._recipe.watch:
+            self._health.begin(started, self.runs)
         if not self._from:
             for run in self.runs:
                 run.begin()
@@ -105,8 +112,9 @@ class EnsembleDescent:
         ending = self._ending()
         self._write_checkpoint()
         for k, run in enumerate(self.runs):
-            if not run.finish():
-                self._tell_of_divergence(k)
+            if not run.finish() or run.diverged:
+                self._health.diverged(k, run.step, self._recipe.base_lr)
+        self._health.end()
         combination = combined(self._portfolio, self.runs)
         self._notify(self._run_stopped(*ending, combination))
         return combination.classifier
@@ -175,6 +183,8 @@ class EnsembleDescent:
                     seconds=self.seconds,
                 )
             )
+        if self._recipe.watch:
+            self._health.epoch(self._epoch, self.runs)
         for run in self.runs:
             run.close_epoch()
         self._epoch += 1
@@ -201,20 +211,6 @@ class EnsembleDescent:
         if early:
             return "finished", f"{self._epoch} epochs were taken; {early} nets got no better before"
         return "finished", f"all {self._epochs} epochs were taken"
-
-    def _tell_of_divergence(self, k: int) -> None:
-        details = {
-            "code": "PREMATURE_NAN",
-            "severity": "warn",
-            "message": f"net {k} of the ensemble is left out: its loss became NaN or infinite",
-            "fix": f"lr={self._recipe.base_lr / 3:g}",
-            "evidence": [],
-            "ruled_out": [],
-            "confidence": "fact",
-            "step": self.step,
-            "consequences": [],
-        }
-        self._notify(FindingMade(self.step, "PREMATURE_NAN", "warn", details))
 
     def _run_started(self) -> RunStarted:
         portfolio = self._portfolio

@@ -51,7 +51,8 @@ def combined(portfolio: Portfolio, runs: list[MemberRun]) -> Combination:
     if len(rows):
         share = greedy_weights(probabilities, lambda p: log_loss(p, targets, multilabel=multilabel))
         mean = np.tensordot(share, np.array(probabilities), axes=1)
-        temperature = fitted_temperature(mean, targets, multilabel=multilabel)
+        # Half-way, in logarithms: the mean of all nets is less sharp than that of one a view.
+        temperature = fitted_temperature(mean, targets, multilabel=multilabel) ** 0.5
     counts = {view: sum(run.member.view == view for run in sound) for view in views}
     weights = [float(share[views.index(r.member.view)]) / counts[r.member.view] for r in sound]
     classifier = portfolio.classifier([run.member for run in sound], weights, temperature)

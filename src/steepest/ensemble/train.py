@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from steepest import training
-from steepest.classifier import Classifier, save_classifier
+from steepest.classifier import save_classifier
 from steepest.data import Dataset
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
@@ -18,10 +18,12 @@ from steepest.ensemble.checkpoint import (
     newest_of_ensemble,
 )
 from steepest.ensemble.descent import EnsembleDescent
+from steepest.ensemble.health import checked
 from steepest.ensemble.portfolio import Portfolio, prepare_portfolio
 from steepest.ensemble.preset import Decision, decided
 from steepest.errors import RecipeError, RunError, SteepestWarning, warn
 from steepest.files import make_run_folder, require_space, write_atomically
+from steepest.health import Findings
 from steepest.recipe import SETTINGS, Recipe
 from steepest.run import (
     RECORD,
@@ -121,6 +123,7 @@ def train(
         try:
             decision = replace(decision, recipe=with_sources(decision.recipe, data))
             portfolio = _portfolio(decision)
+            findings = checked(portfolio) if portfolio.recipe.check else {}
             record = _begin_record(folder, portfolio)
         except BaseException:
             remove_if_begun(folder)
@@ -132,7 +135,7 @@ def train(
             dataset=portfolio.dataset,
             folder=folder,
         )
-        _carry_out(run, portfolio, progress, observers, started)
+        _carry_out(run, portfolio, progress, observers, started, findings)
     return run
 
 
@@ -213,7 +216,7 @@ def resume(
         record.rewind(checkpoint.whole_steps, checkpoint.whole_steps)
         write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
         run = Run(recipe, portfolio.classifier(), record, dataset=portfolio.dataset, folder=folder)
-        _carry_out(run, portfolio, progress, observers, started, checkpoint)
+        _carry_out(run, portfolio, progress, observers, started, {}, checkpoint)
     return run
 
 
@@ -281,6 +284,7 @@ def _carry_out(
     progress: str,
     observers: Sequence[Observer],
     started: float,
+    findings: dict[int, Findings],
     checkpoint: EnsembleCheckpoint | None = None,
 ) -> None:
     """Train, and save what came of it; from a checkpoint if there is one."""
@@ -291,7 +295,7 @@ def _carry_out(
         with shown_progress(progress) as shown, stop_request() as stop:
             told = Guarded(observers, stop)
             notify = announcer(run.record, shown, told)
-            descent = EnsembleDescent(portfolio, notify, stop, checkpoints, started)
+            descent = EnsembleDescent(portfolio, notify, stop, checkpoints, started, findings)
             if checkpoint is not None:
                 descent.restore(checkpoint)
             run.classifier = descent.run()
@@ -305,6 +309,3 @@ def _carry_out(
     if told.error is not None:
         told.error.add_note(outcome(run))
         raise told.error
-
-
-__all__ = ["Classifier", "resume", "train"]
