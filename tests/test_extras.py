@@ -80,9 +80,12 @@ assert run.history.height == 2
 run.save('arrays')
 assert (sp.load_run('arrays').classifier.predict(X) == run.classifier.predict(X)).all()
 table = {str(table)!r}
-run = sp.train(recipe=sp.Recipe(data=table, target='churned', epochs=2), out='r', progress='none')
-sp.resume('r', epochs=3, progress='none')
-assert len(sp.load_run('r').classifier.predict_proba(table)) == 300
+recipe = sp.Recipe(data=table, target='churned', epochs=2)
+run = sp.train(recipe=recipe.replace(hidden=(8,)), out='net', progress='none')
+sp.resume('net', epochs=3, progress='none')
+assert len(sp.load_run('net').classifier.predict_proba(table)) == 300
+sp.train(recipe=recipe, out='nets', progress='none')
+assert len(sp.load_run('nets').classifier.predict_proba(table)) == 300
 assert 'formula' in str(sp.explain.backprop(sp.mlp(4, (3,), 2), X[:2], y[:2]).to_dict())
 sp.explain.graph(lambda x: x[0] * x[1], [2.0, 3.0])
 import torch
