@@ -7,9 +7,7 @@ from torch import nn
 from steepest import Recipe
 from steepest.data import Preprocessing, Samples
 from steepest.engine import Plan
-from steepest.nn import ACTIVATIONS
 from steepest.objective import Objective
-from steepest.recipe.settings import ACTIVATIONS as NAMES
 
 
 def plan_of(rows, **settings):
@@ -35,7 +33,3 @@ def test_the_minibatches_of_an_epoch_are_its_order_and_a_step_is_one_of_them(
         for i, batch in enumerate(batches):
             step = epoch * plan.steps_per_epoch + i
             assert np.array_equal(plan.minibatch(step), batch)
-
-
-def test_a_recipe_names_the_activations_that_mlp_makes():
-    assert tuple(ACTIVATIONS) == NAMES

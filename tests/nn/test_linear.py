@@ -7,6 +7,8 @@ from torch import nn
 from steepest import LinearLayer, mlp
 from steepest.errors import ModelError
 from steepest.nn import build, describe
+from steepest.nn.linear import INITIALISERS
+from steepest.recipe import SETTINGS
 
 FAN_IN, FAN_OUT = 400, 300
 
@@ -129,3 +131,7 @@ def test_a_hooked_module_is_not_described():
 def test_a_foreign_or_malformed_description_is_refused(description):
     with pytest.raises(ModelError, match="saved architecture"):
         build(description)
+
+
+def test_a_recipe_names_the_initialisations_that_there_are():
+    assert SETTINGS["init"].values.names == ("auto", *INITIALISERS)

@@ -10,16 +10,11 @@ from steepest.errors import ModelError, did_you_mean
 from steepest.nn.linear import LinearLayer
 from steepest.nn.residual import Residual
 from steepest.random import Purpose, torch_seed
+from steepest.recipe import ACTIVATIONS as _NAMES
 
-# By the names that a recipe has for them (`steepest.recipe.settings.ACTIVATIONS`).
+# The modules of `activation`, by the names that recipes have for them.
 ACTIVATIONS: dict[str, type[nn.Module]] = {
-    "tanh": nn.Tanh,
-    "sigmoid": nn.Sigmoid,
-    "relu": nn.ReLU,
-    "leaky_relu": nn.LeakyReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "identity": nn.Identity,
+    name: getattr(nn, module) for name, module in _NAMES.items()
 }
 # He's variance makes up for the half that a rectifier sets to zero; Xavier's suits the others.
 _RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu")

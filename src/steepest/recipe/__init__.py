@@ -6,6 +6,7 @@ from steepest.recipe.setting import GROUPS as GROUPS
 from steepest.recipe.setting import Setting as Setting
 from steepest.recipe.setting import default_text as default_text
 from steepest.recipe.setting import setting_of as setting_of
+from steepest.recipe.settings import ACTIVATIONS as ACTIVATIONS
 from steepest.recipe.settings import SCALINGS as SCALINGS
 from steepest.recipe.settings import SETTINGS as SETTINGS
 from steepest.recipe.settings import settings_by_group as settings_by_group

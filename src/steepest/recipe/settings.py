@@ -29,7 +29,16 @@ from steepest.recipe.values import (
     whole_numbers,
 )
 
-ACTIVATIONS = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "silu", "identity")
+# Each with its class in torch.nn.
+ACTIVATIONS = {
+    "tanh": "Tanh",
+    "sigmoid": "Sigmoid",
+    "relu": "ReLU",
+    "leaky_relu": "LeakyReLU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "identity": "Identity",
+}
 INITS = ("auto", "xavier", "he", "normal", "uniform", "zeros", "ones")
 SCALINGS = (
     *("auto", "standardise", "minmax", "pixels", "none"),
@@ -106,7 +115,7 @@ class Settings:
     activation: str | None = _net(
         None,
         ", ".join(ACTIVATIONS),
-        one_of(ACTIVATIONS).or_none(),
+        one_of(tuple(ACTIVATIONS)).or_none(),
         needs_any("hidden"),
         unset="relu",
         of_net=True,
