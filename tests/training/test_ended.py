@@ -5,6 +5,7 @@ import pytest
 
 import steepest as sp
 from steepest.errors import SteepestWarning
+from steepest.recipe import SETTINGS
 
 QUICK = {"hidden": (3,), "batch_size": 60, "check": False, "watch": False, "progress": "none"}
 ENDS = {
@@ -42,3 +43,23 @@ def test_it_is_left_and_goes_on_when_more_is_asked_for(blobs, tmp_path, kind, en
     assert further.history["step"].max() > (0 if kind == "diverged" else last)
     if kind == "diverged":
         assert np.isfinite(further.history["train_loss"].to_numpy()).all()
+
+
+def test_no_setting_without_a_bearing_on_the_result_takes_it_further(blobs, tmp_path):
+    idle = {name for name, setting in SETTINGS.items() if not setting.affects_result}
+    others = {
+        "log_every": 7,
+        "checkpoint_every": 9.0,
+        "checkpoint_steps": 2,
+        "checkpoint_epochs": 3,
+        "keep_checkpoints": 1,
+        "check": True,
+        "watch": True,
+    }
+    assert set(others) == idle - {"data"}
+    settings, _ = ENDS["finished"]
+    sp.train(None, blobs, out=tmp_path / "run", **QUICK, **settings)
+    weights = (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns
+    with pytest.warns(SteepestWarning, match="nothing was trained"):
+        sp.resume(tmp_path / "run", data=blobs, progress="none", **others)
+    assert (tmp_path / "run" / "model.safetensors").stat().st_mtime_ns == weights

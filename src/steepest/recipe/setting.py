@@ -49,8 +49,9 @@ class Setting:
 
     help: one line. values: what it may be. group: the heading it is shown under. unset: what a
     default of None comes to. needs: without each of these it has no effect, and is refused.
-    resumable: whether a run may go on with another value. of_net: describes the net that is built
-    where no model is given.
+    resumable: whether a run may go on with another value. affects_result: whether another value
+    may give other weights or scores: a run that has ended has nothing to do for one that may not.
+    of_net: describes the net that is built where no model is given.
     """
 
     help: str
@@ -59,6 +60,7 @@ class Setting:
     unset: str = "none"
     needs: tuple[Needs, ...] = ()
     resumable: bool = False
+    affects_result: bool = True
     of_net: bool = False
 
 
@@ -84,9 +86,12 @@ def _field(
     return field(default=default, metadata={"setting": setting})
 
 
-def under(group: str, *, resumable: bool = False) -> Callable[..., Any]:
-    """What makes the fields of one heading: default, help, values, what it needs."""
-    return partial(_field, group=group, resumable=resumable)
+def under(group: str, **known: Any) -> Callable[..., Any]:
+    """What makes the fields of one heading: default, help, values, what it needs.
+
+    known: metadata that its fields share, where they have none of their own.
+    """
+    return partial(_field, group=group, **known)
 
 
 def needs(**one: tuple[str, ...]) -> Needs:

@@ -62,7 +62,7 @@ _regularisation, _augmentation = under("Regularisation"), under("Augmentation")
 _optimizer, _loss, _run = under("Optimizer"), under("Loss"), under("Run")
 _schedule = under("Schedule of the learning rate", resumable=True)
 _checks = under("Checks", resumable=True)
-_output = under("Record and checkpoints", resumable=True)
+_output = under("Record and checkpoints", resumable=True, affects_result=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,11 @@ class Settings:
         unset="tabular for a table, where neither net nor optimizer is given",
     )
     data: str | None = _data(
-        None, "file, folder or name of the data, where no object is given", TEXT, resumable=True
+        None,
+        "file, folder or name of the data, where no object is given",
+        TEXT,
+        resumable=True,
+        affects_result=False,  # other rows are refused by their fingerprint
     )
     target: str | None = _data(
         None, "column that holds the class", TEXT, unset="target, label, class or y"
@@ -335,8 +339,12 @@ class Settings:
     device: str | None = _run(
         None, "cpu, cuda, cuda:1 ...", TEXT, unset="the model's own", resumable=True
     )
-    check: bool = _checks(True, "look for faults before the first step; errors stop it", SWITCH)
-    watch: bool = _checks(True, "look for faults while it trains, and say why", SWITCH)
+    check: bool = _checks(
+        True, "look for faults before the first step; errors stop it", SWITCH, affects_result=False
+    )
+    watch: bool = _checks(
+        True, "look for faults while it trains, and say why", SWITCH, affects_result=False
+    )
     checkpoint_every: float = _output(
         60.0, "seconds between two checkpoints in the run's folder", POSITIVE
     )

@@ -23,12 +23,6 @@ from steepest.training.session import carry_out, locked, schedule_of
 from steepest.training.sources import with_sources
 from steepest.training.weights import snapshot
 
-# Settings that change no number of the training: a run that has ended stays as it is.
-_NO_NUMBERS = {
-    *("log_every", "checkpoint_every", "checkpoint_steps", "checkpoint_epochs", "data"),
-    *("keep_checkpoints", "check", "watch"),
-}
-
 
 def resume(
     path: str | Path,
@@ -113,7 +107,7 @@ def _ended_run(
     over: the statuses of a run that has ended.
     """
     recipe, before = prepared.plan.recipe, checkpoint.recipe
-    deciding = [name for name, one in SETTINGS.items() if one.resumable and name not in _NO_NUMBERS]
+    deciding = [name for name, one in SETTINGS.items() if one.resumable and one.affects_result]
     if any(getattr(recipe, name) != getattr(before, name) for name in deciding):
         return None
     try:
