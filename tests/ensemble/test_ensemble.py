@@ -1,9 +1,11 @@
 """Several nets in one run: one classifier, one module, one folder, the same numbers after a stop."""
 
 import json
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -34,7 +36,7 @@ def run():
     return sp.train(None, table(), target="kind", epochs=6, test=0.2, **SMALL)
 
 
-def weights(run):
+def weights_of(run):
     return {name: tensor.clone() for name, tensor in run.model.state_dict().items()}
 
 
@@ -89,7 +91,7 @@ def test_it_learns_and_its_held_out_score_is_that_of_rows_not_seen(run):
 
 def test_a_saved_ensemble_predicts_the_same(run, tmp_path):
     again = sp.load_run(run.save(tmp_path / "run"))
-    assert_same(weights(run), weights(again))
+    assert_same(weights_of(run), weights_of(again))
     rows = table(30, seed=1)
     np.testing.assert_array_equal(
         again.classifier.predict_proba(rows), run.classifier.predict_proba(rows)
@@ -105,7 +107,7 @@ def test_any_number_of_threads_gives_the_same_bits(engine):
         sp.train(None, table(60), target="kind", epochs=2, engine=engine, threads=n, **SMALL)
         for n in (1, 3)
     ]
-    assert_same(*map(weights, runs))
+    assert_same(*map(weights_of, runs))
     assert runs[0].history.drop("seconds").equals(runs[1].history.drop("seconds"))
 
 
@@ -155,11 +157,11 @@ def test_a_run_that_was_stopped_ends_as_one_that_never_was(engine, tmp_path):
         )
     assert sp.load_run(tmp_path / "cut").status == "interrupted"
     again = sp.resume(tmp_path / "cut", progress="none")
-    assert_same(weights(whole), weights(again))
+    assert_same(weights_of(whole), weights_of(again))
     assert whole.history.drop("seconds").equals(again.history.drop("seconds"))
     assert whole.scores == again.scores
     with pytest.warns(SteepestWarning, match="has ended and nothing was trained"):
-        assert_same(weights(sp.resume(tmp_path / "cut", progress="none")), weights(whole))
+        assert_same(weights_of(sp.resume(tmp_path / "cut", progress="none")), weights_of(whole))
 
 
 def test_a_run_that_is_killed_goes_on_from_its_checkpoint(tmp_path):
@@ -182,7 +184,7 @@ def test_a_run_that_is_killed_goes_on_from_its_checkpoint(tmp_path):
     process.wait()
     whole = sp.train(None, tmp_path / "table.csv", target="kind", progress="none", **settings)
     again = sp.resume(tmp_path / "cut", progress="none")
-    assert_same(weights(whole), weights(again))
+    assert_same(weights_of(whole), weights_of(again))
     assert again.history["epoch"].to_list() == whole.history["epoch"].to_list()
 
 
@@ -202,7 +204,7 @@ def test_observers_change_nothing():
     seen = []
     one = sp.train(None, table(60), target="kind", epochs=2, observers=[seen.append], **SMALL)
     other = sp.train(None, table(60), target="kind", epochs=2, **SMALL)
-    assert_same(weights(one), weights(other))
+    assert_same(weights_of(one), weights_of(other))
     assert isinstance(seen[-1], RunStopped)
 
 
@@ -233,7 +235,8 @@ def test_a_net_that_diverges_is_left_out_and_named():
     run = sp.train(None, table(60), target="kind", epochs=2, lr=1e30, **SMALL)
     assert run.status in ("finished", "diverged")
     assert np.isfinite(run.classifier.predict_proba(table(5))).all()
-    assert set(run.findings.codes) == {"PREMATURE_NAN"}
+    assert {"LR_TOO_HIGH", "PREMATURE_NAN"} & set(run.findings.codes)  # as time allows what-ifs
+    assert "nets 0, 1, 2, 3 of 4:" in run.findings[0].message
 
 
 @pytest.mark.parametrize(
@@ -307,4 +310,51 @@ def test_a_damaged_checkpoint_is_passed_over(tmp_path):
     newest.write_bytes(newest.read_bytes()[:-8] + b"damaged!")
     again = sp.resume(tmp_path / "run", data=table(60), progress="none")
     whole = sp.train(None, table(60), target="kind", epochs=4, **SMALL)
-    assert_same(weights(whole), weights(again))
+    assert_same(weights_of(whole), weights_of(again))
+
+
+def weighted(frame, weights):
+    return replace(sp.load_data(frame, target="kind").train, weights=weights)
+
+
+def test_weights_of_rows_count_and_those_of_0_are_not_there():
+    frame = table(80)
+    weights = np.where(np.arange(80) < 60, 1.0, 0.0).astype(np.float32)
+    one = sp.train(None, weighted(frame, weights), epochs=2, **SMALL)
+    other = sp.train(None, weighted(frame[:60], weights[:60]), epochs=2, **SMALL)
+    assert_same(weights_of(one), weights_of(other))
+    heavy = np.where(frame["kind"] == "k0", 50.0, 1.0).astype(np.float32)
+    tilted = sp.train(None, weighted(frame, heavy), epochs=20, **SMALL)
+    even = sp.train(None, frame, target="kind", epochs=20, **SMALL)
+    means = [r.classifier.predict_proba(frame)[:, 0].mean() for r in (tilted, even)]
+    assert means[0] > means[1] + 0.1
+
+
+def test_ctrl_c_in_the_middle_keeps_the_run(tmp_path):
+    def interrupt(event):
+        if isinstance(event, EpochFinished) and event.epoch == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    run = sp.train(
+        None, table(80), target="kind", epochs=5, out=tmp_path / "run", observers=[interrupt],
+        **SMALL,
+    )  # fmt: skip
+    assert run.status == "interrupted"
+    assert run.classifier.predict(table(5)).shape == (5,)
+    whole = sp.train(None, table(80), target="kind", epochs=5, **SMALL)
+    again = sp.resume(tmp_path / "run", data=table(80), progress="none")
+    assert_same(weights_of(whole), weights_of(again))
+
+
+def test_a_report_is_written(run, tmp_path):
+    page = run.report(tmp_path / "report.html", samples=table(60, seed=4), target="kind")
+    assert "Ensemble" in page.read_text("utf-8")
+
+
+def test_labels_of_several_classes_are_trained():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((80, 3))
+    tags = (x > 0).astype(int)
+    run = sp.train(None, (x, tags), task="multilabel", epochs=20, **(SMALL | {"members": 8}))
+    assert run.classifier.predict(x).shape == (80, 3)
+    assert run.classifier.score(x, tags) > 0.7

@@ -9,7 +9,7 @@ import steepest as sp
 from steepest.data import load_data
 from steepest.ensemble.preset import decided
 from steepest.errors import RecipeError
-from steepest.presets import Meeting, contradicts, decide
+from steepest.presets import Meeting, contradicts, decide, views
 from steepest.presets.tabular import bins_for
 from steepest.recipe import SETTINGS, Recipe
 
@@ -117,6 +117,13 @@ def test_budgets_fall_with_the_rows_and_columns():
     assert of(10, 20).batch_size < of(1_000_000, 20).batch_size
 
 
+def test_columns_are_ranked_where_there_are_rows_enough():
+    recipe = Recipe(preset="tabular")
+    assert views(recipe, Meeting(1000, 5, 5, 2, True)) == ("quantile", "piecewise")
+    assert views(recipe, Meeting(50, 5, 5, 2, True)) == ("robust", "piecewise")
+    assert views(recipe.replace(scaling="minmax"), Meeting(50, 5, 5, 2, True)) == ("minmax",)
+
+
 def test_bins_are_for_tables_that_are_not_wide():
     assert [bins_for(n) for n in (0, 20, 300, 10_000)] == [0, 24, 13, 0]
 
@@ -125,8 +132,8 @@ def test_the_run_says_in_one_line_what_the_preset_decided():
     run = sp.train(None, (X, Y), epochs=1, members=2, progress="none")
     lines = [t for t in run.record.table("events")["text"] if t.startswith("preset")]
     assert lines == [
-        "preset tabular: 60 rows, 3 columns, 2 classes: 2 nets (quantile, piecewise), 1 epochs, "
-        "minibatches of 64; given by hand: epochs, members"
+        "preset tabular: 60 rows, 3 columns, 2 classes: 2 nets (robust, piecewise), 1 epochs, "
+        "minibatches of 8; given by hand: epochs, members"
     ]
 
 
@@ -150,5 +157,5 @@ def test_members_are_built_from_the_recipe():
 
 def test_a_frame_of_words_alone_has_one_view():
     frame = pl.DataFrame({"w": ["a", "b"] * 10, "y": [0, 1] * 10})
-    run = sp.train(None, frame, target="y", epochs=2, members=2, progress="none")
-    assert "(quantile)" in run.record.table("events")["text"][0]
+    run = sp.train(None, frame, target="y", epochs=2, members=2, check=False, progress="none")
+    assert "(robust)" in run.record.table("events")["text"][0]

@@ -159,6 +159,8 @@ def fingerprint_of(portfolio: Portfolio) -> str:
     array = portfolio.inputs.array
     digest.update(f"{array.shape} {portfolio.folds}".encode())
     digest.update(np.ascontiguousarray(portfolio.targets).tobytes())
+    if portfolio.weights is not None:
+        digest.update(portfolio.weights.tobytes())
     some = np.linspace(0, len(array) - 1, min(len(array), _ROWS_LOOKED_AT)).astype(np.int64)
     digest.update(np.ascontiguousarray(array[np.unique(some)]).tobytes())
     return digest.hexdigest()

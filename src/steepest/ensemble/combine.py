@@ -48,7 +48,11 @@ def greedy_weights(
 
 
 def fitted_temperature(
-    probabilities: Float64Array, targets: NDArray[np.int64], *, multilabel: bool
+    probabilities: Float64Array,
+    targets: NDArray[np.int64],
+    *,
+    multilabel: bool,
+    weights: NDArray[np.float32] | None = None,
 ) -> float:
     """The temperature at which the log loss of these rows is lowest, between 1/5 and 5.
 
@@ -56,6 +60,7 @@ def fitted_temperature(
         probabilities: (N, C) of rows that the nets have not seen.
         targets: (N,) class indices, or (N, C) of 0 and 1 where a row may have several classes.
         multilabel: Whether it may.
+        weights: (N,) how much each row counts; None for 1.
 
     Source:
         Guo, Pleiss, Sun and Weinberger, "On calibration of modern neural networks", ICML 2017.
@@ -63,6 +68,9 @@ def fitted_temperature(
     logits = _log(probabilities)
     if multilabel:
         logits = logits - _log(1 - probabilities)
+
+    # Weights that are all alike are as none: so many rows were looked at, however they count.
+    scale = None if weights is None else weights * (len(targets) / weights.sum(dtype=np.float64))
 
     def cost(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
@@ -72,18 +80,26 @@ def fitted_temperature(
             highest = scaled.max(axis=1, keepdims=True)
             normaliser = np.log(np.exp(scaled - highest).sum(axis=1)) + highest[:, 0]
             losses = normaliser - scaled[np.arange(len(targets)), targets]
-        return float(losses.sum() + _ROWS_AT_ONE * log_temperature**2 / 2)
+        total = losses.sum() if weights is None else losses @ scale
+        return float(total + _ROWS_AT_ONE * log_temperature**2 / 2)
 
     found = minimize_scalar(cost, bounds=_RANGE, method="bounded", options={"xatol": 1e-4})
     return float(np.exp(found.x))
 
 
-def log_loss(probabilities: Float64Array, targets: NDArray[np.int64], *, multilabel: bool) -> float:
-    """Mean cross entropy in nats."""
+def log_loss(
+    probabilities: Float64Array,
+    targets: NDArray[np.int64],
+    *,
+    multilabel: bool,
+    weights: NDArray[np.float32] | None = None,
+) -> float:
+    """Mean cross entropy in nats, weighted by row if there are weights."""
     if multilabel:
-        right = np.where(targets == 1, probabilities, 1 - probabilities)
-        return float(-_log(right).mean())
-    return float(-_log(probabilities[np.arange(len(targets)), targets]).mean())
+        losses = -_log(np.where(targets == 1, probabilities, 1 - probabilities)).mean(axis=1)
+    else:
+        losses = -_log(probabilities[np.arange(len(targets)), targets])
+    return float(np.average(losses, weights=weights))
 
 
 def _log(x: Float64Array) -> Float64Array:

@@ -5,8 +5,6 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import torch
-
 from steepest.classifier import Classifier, Score
 from steepest.engine import NO_STEPS, NativeEngine, process_state, usable_threads
 from steepest.ensemble.checkpoint import (
@@ -20,7 +18,7 @@ from steepest.ensemble.checkpoint import (
 )
 from steepest.ensemble.health import MemberHealth
 from steepest.ensemble.member_run import MemberRun
-from steepest.ensemble.portfolio import Portfolio, some_rows
+from steepest.ensemble.portfolio import Portfolio
 from steepest.ensemble.result import Combination, combined
 from steepest.health import Findings
 from steepest.run import (
@@ -59,9 +57,8 @@ class EnsembleDescent:
     ) -> None:
         self._portfolio, self._recipe = portfolio, portfolio.recipe
         self._notify, self._stop, self._checkpoints = notify, stop, checkpoints
-        targets = torch.from_numpy(portfolio.targets)
         epochs = portfolio.recipe.epochs
-        self.runs = [MemberRun(m, portfolio.inputs, targets, epochs) for m in portfolio.members]
+        self.runs = [MemberRun(portfolio, m, epochs) for m in portfolio.members]
         self._epoch, self._epochs = 0, epochs
         self._started, self._from = started, 0
         self._health = MemberHealth(portfolio, findings, notify)
@@ -216,7 +213,7 @@ class EnsembleDescent:
         portfolio = self._portfolio
         choice = portfolio.members[0].choice
         classifier = portfolio.classifier()
-        first = some_rows(portfolio.inputs, portfolio.targets, _ROWS_AT_FIRST)
+        first = portfolio.some_rows(_ROWS_AT_FIRST)
         per_epoch = sum(run.plan.steps_per_epoch for run in self.runs)
         return RunStarted(
             recipe=self._recipe,
@@ -233,7 +230,7 @@ class EnsembleDescent:
 
     def _run_stopped(self, status: str, reason: str, combination: Combination) -> RunStopped:
         portfolio = self._portfolio
-        train = some_rows(portfolio.inputs, portfolio.targets, _ROWS_SCORED)
+        train = portfolio.some_rows(_ROWS_SCORED)
         scores = {"train": combination.classifier.measure(*train)}
         # Of each row by the nets that have not seen it, unless rows were kept apart for this.
         scores["validation"] = combination.held_out

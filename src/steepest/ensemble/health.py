@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
-from steepest.classifier import Classifier
-from steepest.data import PreparedPart, Preprocessing
+from steepest.data import PreparedPart
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 from steepest.errors import HealthError, HealthWarning, warn
@@ -16,17 +15,17 @@ from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
 
 _SECONDS = 0.2  # of the check of one net; one of each view is checked
+_FEWEST_ROWS = 20  # of fewer, means tell nothing of the net
 
 
 def prepared_member(portfolio: Portfolio, k: int) -> Preparation:
     """One net as the training of a single net would have it."""
     member = portfolio.members[k]
     plan = member.plan
-    part: Preprocessing = portfolio.preprocessing.parts[member.view]
-    classifier = Classifier(plan.model, plan.objective, part, portfolio.classes)
+    classifier = portfolio.classifier_of(member)
     parts = {
-        "train": PreparedPart(plan.inputs, plan.targets),
-        "validation": member.part(member.held_out, portfolio.inputs, portfolio.targets),
+        "train": PreparedPart(plan.inputs, plan.targets, plan.sample_weights),
+        "validation": portfolio.held_out(member),
     }
     # Each weight is multiplied and added once for a row.
     flops = 2.0 * sum(p.numel() for p in plan.model.parameters())
@@ -50,6 +49,8 @@ def checked(portfolio: Portfolio) -> dict[int, Findings]:
     found: dict[int, Findings] = {}
     told: set[str] = set()
     for k, member in enumerate(portfolio.members):
+        if member.plan.rows < _FEWEST_ROWS:
+            continue
         if member.view in {portfolio.members[other].view for other in found}:
             continue
         found[k] = findings = preflight(prepared_member(portfolio, k), _SECONDS)

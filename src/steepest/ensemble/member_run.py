@@ -2,17 +2,19 @@
 
 import math
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from steepest.classifier import Score
-from steepest.data import Inputs
 from steepest.engine import NO_STEPS, OptimizerState, forward
-from steepest.ensemble.portfolio import Member
+from steepest.ensemble.portfolio import Member, Portfolio
 from steepest.training.schedule import Schedule, make_schedule
 from steepest.training.step_budget import StepBudget
 from steepest.training.weights import Best, averages_in, load_tensors, snapshot
+
+if TYPE_CHECKING:
+    from steepest.classifier import Classifier, Score
 
 
 class MemberRun:
@@ -27,13 +29,12 @@ class MemberRun:
         diverged: Whether a loss was not finite: then it has ended.
     """
 
-    def __init__(self, member: Member, inputs: Inputs, targets: torch.Tensor, epochs: int) -> None:
+    def __init__(self, portfolio: Portfolio, member: Member, epochs: int) -> None:
         self.member = member
         self.plan = member.plan
         self._engine = member.choice.engine
-        rows = member.held_out
-        self._held_out = Inputs(inputs.array[:, slice(*member.span)], rows, inputs.scaler)
-        self._targets = targets[torch.from_numpy(rows)]
+        self._classifier: Classifier = portfolio.classifier_of(member)
+        self._held_out = portfolio.held_out(member)
         self._budget = StepBudget()
         self.step, self.epoch = 0, NO_STEPS
         self.best = Best()
@@ -89,7 +90,7 @@ class MemberRun:
     def _measure(self, epoch: int) -> None:
         model = self.plan.model
         with averages_in(model, self._engine.export()):
-            score = self._score(self.outputs())
+            score = self._classifier.measure(*self._held_out)
             if math.isfinite(score.loss):
                 self.best.offer(epoch, score.loss, model)
         self.latest = score
@@ -97,13 +98,7 @@ class MemberRun:
 
     def outputs(self) -> Tensor:
         """The net's outputs for its held-out rows, at its present weights."""
-        return forward(self.plan.model, self._held_out)
-
-    def _score(self, outputs: Tensor) -> Score:
-        objective = self.plan.objective
-        loss = float(objective.loss(outputs.double(), self._targets))
-        right = objective.right(outputs, self._targets).double()
-        return Score(len(self._targets), loss, float(right.mean()))
+        return forward(self.plan.model, self._held_out.inputs)
 
     def close_epoch(self) -> None:
         """Begin the next epoch's sums."""

@@ -54,12 +54,6 @@ class Member:
     plan: Plan
     choice: EngineChoice
 
-    def part(
-        self, rows: NDArray[np.int64], inputs: Inputs, targets: NDArray[np.int64]
-    ) -> PreparedPart:
-        """Some rows as this net takes them."""
-        return PreparedPart(in_view(inputs, self.span, rows), targets[rows])
-
 
 @dataclass(frozen=True, eq=False)
 class Portfolio:
@@ -73,6 +67,7 @@ class Portfolio:
         preprocessing: Of all views side by side.
         inputs: The training rows, prepared, (N, columns of all views).
         targets: (N,) or (N, C).
+        weights: (N,) of the training rows, all above 0; None for 1 each.
         parts: Validation and test, prepared, where they exist.
         summary: What was decided, in plain sentences.
     """
@@ -87,14 +82,35 @@ class Portfolio:
     preprocessing: JoinedPreprocessing
     inputs: Inputs
     targets: NDArray[np.int64]
+    weights: NDArray[np.float32] | None
     parts: dict[str, PreparedPart]
     summary: tuple[str, ...]
+
+    def some_rows(self, most: int) -> PreparedPart:
+        """At most this many training rows, evenly spread."""
+        count = len(self.targets)
+        rows = np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+        return self._part(replace(self.inputs, rows=rows), rows)
+
+    def held_out(self, member: Member) -> PreparedPart:
+        """The rows that a net does not learn from, as it takes them."""
+        rows = member.held_out
+        return self._part(in_view(self.inputs, member.span, rows), rows)
+
+    def _part(self, inputs: Inputs, rows: NDArray[np.int64]) -> PreparedPart:
+        weights = None if self.weights is None else self.weights[rows]
+        return PreparedPart(inputs, self.targets[rows], weights)
+
+    def classifier_of(self, member: Member) -> Classifier:
+        """One net as a classifier of its own."""
+        part = self.preprocessing.parts[member.view]
+        return Classifier(member.plan.model, self.objective, part, self.classes)
 
     def begin_anew(self, member: Member) -> None:
         """Give a net its first weights again."""
         recipe, (first, beyond) = member.plan.recipe, member.span
-        outputs = 1 if self.objective.kind == "binary" else len(self.classes)
-        member.plan.model.load_state_dict(_build(recipe, beyond - first, outputs).state_dict())
+        fresh = _build(recipe, beyond - first, outputs_of(self.objective, self.classes))
+        member.plan.model.load_state_dict(fresh.state_dict())
 
     def classifier(
         self,
@@ -127,6 +143,9 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
         SteepestError: Of whatever does not fit.
     """
     train = dataset.train
+    if train.weights is not None:  # rows that do not count are not held out either
+        train = train.take(np.flatnonzero(train.weights > 0))
+        dataset = replace(dataset, train=train)
     if len(train) < 2:
         raise DataError(f"{train.source} has {len(train)} row; an ensemble needs 2 to hold one out")
     multilabel = recipe.task == "multilabel"
@@ -136,14 +155,12 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
         [Preprocessing.fit(train, name, recipe.scaling_range, bins=recipe.bins) for name in names]
     )
     inputs = preprocessing.prepare(train)
-    outputs = 1 if len(classes) == 2 and not multilabel else len(classes)
-    objective = Objective(
-        "multilabel" if multilabel else "binary" if outputs == 1 else "multiclass", "logits"
-    )
+    binary = len(classes) == 2 and not multilabel
+    objective = Objective("multilabel" if multilabel else "binary" if binary else "multiclass")
     blank = Classifier(torch.nn.Identity(), objective, preprocessing, classes)
     targets = blank.targets(train)
     members, folds = _members(
-        recipe, names, preprocessing, objective, inputs, targets, outputs, classes
+        recipe, names, preprocessing, blank, PreparedPart(inputs, targets, train.weights)
     )
     parts = {name: blank.prepare(part) for name, part in dataset.parts() if name != "train"}
     return Portfolio(
@@ -157,6 +174,7 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
         preprocessing,
         inputs,
         targets,
+        train.weights,
         parts,
         (
             *notes,
@@ -165,6 +183,11 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
             *classes.notes,
         ),
     )
+
+
+def outputs_of(objective: Objective, classes: Classes) -> int:
+    """The width of a net's last layer."""
+    return 1 if objective.kind == "binary" else len(classes)
 
 
 def in_view(inputs: Inputs, span: tuple[int, int], rows: NDArray[np.int64] | None) -> Inputs:
@@ -176,13 +199,18 @@ def _members(
     recipe: Recipe,
     names: tuple[str, ...],
     preprocessing: JoinedPreprocessing,
-    objective: Objective,
-    inputs: Inputs,
-    targets: NDArray[np.int64],
-    outputs: int,
-    classes: Classes,
+    blank: Classifier,
+    train: PreparedPart,
 ) -> tuple[tuple[Member, ...], int]:
-    count = recipe.members or 1
+    """The nets, and how many folds there are. blank: a classifier that lacks its net."""
+    count, objective = recipe.members or 1, blank.objective
+    inputs, targets, weights = train
+    if recipe.device is not None:
+        raise RecipeError("the nets of an ensemble train on the processor: leave out device")
+    if weights is not None and (recipe.mixup or recipe.cutmix):
+        raise RecipeError(
+            "mixup and cutmix mix rows, which have weights of their own: leave them out"
+        )
     folds = min(max(_FEWEST_FOLDS, -(-count // len(names))), len(targets))
     fold_of = fold_of_rows(targets, folds, recipe.seed)
     members = []
@@ -191,11 +219,15 @@ def _members(
         held_out, rows = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         span = preprocessing.spans[view]
         own = _recipe_of(recipe, k, names[view])
-        model = _build(own, span[1] - span[0], outputs)
-        if recipe.device is not None:
-            raise RecipeError("the nets of an ensemble train on the processor: leave out device")
+        model = _build(own, span[1] - span[0], outputs_of(objective, blank.classes))
         plan = Plan(
-            model, objective, in_view(inputs, span, rows), targets[rows], own, classes.names
+            model,
+            objective,
+            in_view(inputs, span, rows),
+            targets[rows],
+            own,
+            blank.classes.names,
+            sample_weights=None if weights is None else weights[rows],
         )
         _ = plan.loss, plan.row_weights
         members.append(Member(view, fold, held_out, span, plan, choose(plan)))
@@ -242,9 +274,3 @@ def _summary(
         f"model: Ensemble of {len(members)} nets, {parameters:,} parameters; each learns from all "
         f"but one of {folds} folds of the training rows and is measured on that one"
     )
-
-
-def some_rows(inputs: Inputs, targets: NDArray[np.int64], most: int) -> PreparedPart:
-    """At most this many rows, evenly spread."""
-    rows = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
-    return PreparedPart(replace(inputs, rows=rows), targets[rows])

@@ -1,9 +1,11 @@
 """What comes of the nets of an ensemble: the classifier, and how it does on held-out rows."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from steepest.classifier import Classifier, Score
 from steepest.ensemble.combine import fitted_temperature, greedy_weights, log_loss
@@ -45,19 +47,20 @@ def combined(portfolio: Portfolio, runs: list[MemberRun]) -> Combination:
     covered = np.all([~np.isnan(p).any(axis=1) for p in predicted.values()], axis=0)
     rows = np.flatnonzero(covered)
     targets = portfolio.targets[rows]
+    about: dict[str, Any] = {"multilabel": multilabel, "weights": _taken(portfolio.weights, rows)}
     probabilities = [predicted[view][rows] for view in views]
     share, temperature = np.full(len(views), 1 / len(views)), 1.0
     score = Score(0, float("nan"), float("nan"))
     if len(rows):
-        share = greedy_weights(probabilities, lambda p: log_loss(p, targets, multilabel=multilabel))
+        share = greedy_weights(probabilities, lambda p: log_loss(p, targets, **about))
         mean = np.tensordot(share, np.array(probabilities), axes=1)
         # Half-way, in logarithms: the mean of all nets is less sharp than that of one a view.
-        temperature = fitted_temperature(mean, targets, multilabel=multilabel) ** 0.5
+        temperature = fitted_temperature(mean, targets, **about) ** 0.5
     counts = {view: sum(run.member.view == view for run in sound) for view in views}
-    weights = [float(share[views.index(r.member.view)]) / counts[r.member.view] for r in sound]
-    classifier = portfolio.classifier([run.member for run in sound], weights, temperature)
+    shares = [float(share[views.index(r.member.view)]) / counts[r.member.view] for r in sound]
+    classifier = portfolio.classifier([run.member for run in sound], shares, temperature)
     if len(rows):
-        score = _score(mean, targets, temperature, multilabel=multilabel)
+        score = _score(mean, targets, temperature, **about)
     named = ", ".join(f"{portfolio.names[v]} {w:.2f}" for v, w in zip(views, share, strict=True))
     text = f"weights {named}; temperature {temperature:.2f}"
     return Combination(classifier, score, text)
@@ -74,18 +77,27 @@ def _of_view(portfolio: Portfolio, runs: list[MemberRun], view: int) -> Float64A
 
 
 def _score(
-    probabilities: Float64Array, targets: NDArray[np.int64], temperature: float, *, multilabel: bool
+    probabilities: Float64Array,
+    targets: NDArray[np.int64],
+    temperature: float,
+    *,
+    multilabel: bool,
+    weights: NDArray[np.float32] | None,
 ) -> Score:
     """Of the mean at this temperature."""
     logits = np.log(np.maximum(probabilities, 1e-300))
     if multilabel:
         logits = logits - np.log(np.maximum(1 - probabilities, 1e-300))
-        tempered = 1 / (1 + np.exp(-logits / temperature))
+        tempered = expit(logits / temperature)
         right = ((tempered > 0.5) == targets).all(axis=1)
     else:
-        scaled = logits / temperature
-        exponentials = np.exp(scaled - scaled.max(axis=1, keepdims=True))
-        tempered = exponentials / exponentials.sum(axis=1, keepdims=True)
+        tempered = softmax(logits / temperature, axis=1)
         right = tempered.argmax(axis=1) == targets
-    loss = log_loss(tempered, targets, multilabel=multilabel)
-    return Score(len(targets), loss, float(right.mean()))
+    loss = log_loss(tempered, targets, multilabel=multilabel, weights=weights)
+    return Score(len(targets), loss, float(np.average(right, weights=weights)))
+
+
+def _taken(
+    weights: NDArray[np.float32] | None, rows: NDArray[np.int64]
+) -> NDArray[np.float32] | None:
+    return None if weights is None else weights[rows]

@@ -2,7 +2,7 @@
 
 from steepest.presets.others import IMAGE, LECTURE
 from steepest.presets.preset import Meeting
-from steepest.presets.tabular import TABULAR, bins_for
+from steepest.presets.tabular import ENOUGH_RANKS, TABULAR, bins_for
 from steepest.recipe import SETTINGS, Recipe
 
 _PRESETS = {preset.name: preset for preset in (TABULAR, IMAGE, LECTURE)}
@@ -54,7 +54,8 @@ def views(recipe: Recipe, met: Meeting) -> tuple[str, ...]:
     """The scalings of the nets of a run: two views of a table by its preset, else the recipe's."""
     if recipe.preset != "tabular" or recipe.scaling != "auto":
         return (recipe.scaling,)
-    return ("quantile", "piecewise") if bins_for(met.numeric) else ("quantile",)
+    smooth = "quantile" if met.rows >= ENOUGH_RANKS else "robust"
+    return (smooth, "piecewise") if bins_for(met.numeric) else (smooth,)
 
 
 def _line(name: str, recipe: Recipe, met: Meeting, kept: list[str]) -> str:

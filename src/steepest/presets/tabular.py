@@ -10,10 +10,13 @@ from steepest.presets.preset import Meeting, Preset
 from steepest.recipe import Recipe
 
 MEMBERS, EPOCHS, PATIENCE, BINS = 8, 60, 15, 24
+# Below so many rows the least and the greatest value of a column, which the normal quantile puts at
+# -5.2 and 5.2, would be outliers among few: there the numbers are scaled by median and quartiles.
+ENOUGH_RANKS = 100
 _HIDDEN = (256, 256)
-# The minibatch grows with the rows: many steps where rows are few, cheap epochs where there are
-# many. (most rows, rows of a minibatch)
-_BATCHES = ((1_024, 64), (8_192, 128), (110_000, 256))
+# The minibatch grows with the rows: a dozen steps an epoch where rows are few, cheap epochs where
+# there are many. (most rows, rows of a minibatch)
+_BATCHES = ((128, 8), (256, 16), (512, 32), (1_024, 64), (8_192, 128), (110_000, 256))
 _LARGEST_BATCH = 512
 # What all epochs of all nets may cost, in floating-point operations: half a minute or so on two
 # cores. Above it there are fewer epochs, then fewer nets.
