@@ -34,8 +34,8 @@ class Samples:
             each: the type is a guess from this file alone, and rows of another training are read by
             its types.
         commas: Those of them that hold numbers with decimal commas.
-        weights: (N,) float32, at least 0, how much the loss of each row counts; None for 1 each.
         label_columns: K where the labels were given as rows (N, K), also if they are indices now.
+        weights: (N,) float32, at least 0, how much the loss of each row counts; None for 1 each.
     """
 
     inputs: Array | pl.DataFrame

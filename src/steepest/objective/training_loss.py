@@ -66,6 +66,7 @@ class TrainingLoss:
             objective: What the model's outputs are.
             targets: (N,) or (N, C) of the training rows, for balanced weights.
             names: Of the classes; None names them 0, 1, ...
+            sample_weights: (N,) of the rows, for balanced weights; None for 1 each.
 
         Raises:
             RecipeError: If a class weight has no class, or a class no weight.
