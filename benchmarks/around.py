@@ -65,8 +65,9 @@ def main() -> None:
     torch.set_num_threads(1)
     digits, labels = load_digits(return_X_y=True)
 
-    unchecked = seconds(lambda: train(None, digits, labels, check=False), options.rounds)
-    checked = seconds(lambda: train(None, digits, labels), options.rounds)
+    net: dict[str, Any] = {"hidden": (100,)}
+    unchecked = seconds(lambda: train(None, digits, labels, **net, check=False), options.rounds)
+    checked = seconds(lambda: train(None, digits, labels, **net), options.rounds)
     extra = 1000 * (checked - unchecked)
     print(f"digits, 10 epochs: {checked:.3f} s, of it the check before {extra:.0f} ms")
 
@@ -81,8 +82,9 @@ def main() -> None:
     print(f"LeNet, {EPOCHS} epochs of {options.rows} rows: {ours / plain:.2f} x a plain loop")
 
     wrong = np.random.default_rng(0).permutation(labels)
-    without = seconds(lambda: train(None, digits, wrong, epochs=100, watch=False), options.rounds)
-    asked = seconds(lambda: train(None, digits, wrong, epochs=100), options.rounds)
+    net["epochs"] = 100
+    without = seconds(lambda: train(None, digits, wrong, **net, watch=False), options.rounds)
+    asked = seconds(lambda: train(None, digits, wrong, **net), options.rounds)
     print(f"labels that cannot be learned, 100 epochs: {asked / without:.2f} x without health")
 
 
