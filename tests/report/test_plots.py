@@ -53,7 +53,7 @@ def test_curves_show_the_history_and_the_best_epoch(run, tmp_path):
 
 
 def test_without_a_validation_part_there_is_one_curve(blobs):
-    run = sp.train(None, blobs, epochs=2, validation=0.0, progress="none")
+    run = sp.train(None, blobs, hidden=(8,), epochs=2, validation=0.0, progress="none")
     assert len(plot_curves(run.history, "acc").lines) == 1
     assert best_epoch(run.history) is None
 
@@ -146,7 +146,8 @@ def test_without_mistakes_the_plot_says_so():
 def test_names_with_dollars_are_text_not_formulas(tmp_path):
     rng = np.random.default_rng(0)
     labels = np.array(["$\\frac{", "$x$"] * 30)
-    run = sp.train(None, (rng.normal(size=(60, 3)), labels), epochs=1, progress="none")
+    rows = rng.normal(size=(60, 3))
+    run = sp.train(None, (rows, labels), hidden=(8,), epochs=1, progress="none")
     plot_confusion(run.evaluate()).figure.savefig(tmp_path / "confusion.png")
     assert (tmp_path / "confusion.png").stat().st_size > 1000
 
