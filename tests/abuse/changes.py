@@ -4,6 +4,7 @@ Each takes the folder of files and a generator, and edits them in place: recipes
 dots, nets and records whose values are odd, run folders in which a file is something else.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -74,16 +75,15 @@ def described(pattern: str) -> Callable[[Path, np.random.Generator], None]:
 def _change_place(inside: Any, key: Any, other: tuple[Any, Any], rng: np.random.Generator) -> None:
     match int(rng.integers(0, 6)):
         case 0 | 1 | 2:
-            inside[key] = chosen(rng, ODD)
+            inside[key] = copy.deepcopy(chosen(rng, ODD))
         case 3:
             del inside[key]
         case 4:  # a part of the file at a place that is not its own
             with suppress(KeyError, IndexError):
                 inside[key] = json.loads(json.dumps(other[0][other[1]]))
         case 5 if isinstance(inside, dict):
-            inside[chosen(rng, ("x", "", "0", "-1", "weight.data", str(key) * 50))] = chosen(
-                rng, ODD
-            )
+            name = chosen(rng, ("x", "", "0", "-1", "weight.data", str(key) * 50))
+            inside[name] = copy.deepcopy(chosen(rng, ODD))
 
 
 def record(folder: Path, rng: np.random.Generator) -> None:
