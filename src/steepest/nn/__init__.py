@@ -3,6 +3,7 @@
 from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
 from steepest.nn.ensemble import Ensemble as Ensemble
+from steepest.nn.from_recipe import net_of as net_of
 from steepest.nn.linear import LinearLayer as LinearLayer
 from steepest.nn.mlp import ACTIVATIONS as ACTIVATIONS
 from steepest.nn.mlp import mlp as mlp

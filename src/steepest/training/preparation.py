@@ -35,7 +35,7 @@ from steepest.engine import (
     reference_parameter,
 )
 from steepest.errors import ModelError, RecipeError, TargetError
-from steepest.nn import mlp
+from steepest.nn import net_of
 from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import Recipe
 from steepest.training.model_checks import require_shortest_minibatch, require_trainable
@@ -44,8 +44,6 @@ from steepest.training.rows_tried import Taken, advice, how_taken, require_in_ra
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
-# The net that is built where the recipe leaves it open.
-_HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +91,9 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         integers=taken.integers,
     )
     if model is None:
-        model = _build(recipe, preprocessing, _classes(train, recipe, None))
+        classes = _classes(train, recipe, None)
+        one = len(classes) == 2 and recipe.task in ("auto", "binary")
+        model = net_of(recipe, int(np.prod(preprocessing.shape)), 1 if one else len(classes))
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
@@ -236,22 +236,6 @@ def load_parts(data: Any, recipe: Recipe) -> Dataset:
         dataset,
         validation=0.0 if isinstance(recipe.validation, str) else recipe.validation,
         test=0.0 if isinstance(recipe.test, str) else recipe.test,
-        seed=recipe.seed,
-    )
-
-
-def _build(recipe: Recipe, preprocessing: Preprocessing, classes: Classes) -> nn.Module:
-    return mlp(
-        int(np.prod(preprocessing.shape)),
-        _HIDDEN if recipe.hidden is None else recipe.hidden,
-        1 if len(classes) == 2 and recipe.task in ("auto", "binary") else len(classes),
-        activation=recipe.activation or _ACTIVATION,
-        init=recipe.init or _INIT,
-        dropout=recipe.dropout,
-        batch_norm=recipe.batch_norm,
-        layer_norm=recipe.layer_norm,
-        residual=recipe.residual,
-        stochastic_depth=recipe.stochastic_depth,
         seed=recipe.seed,
     )
 
