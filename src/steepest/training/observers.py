@@ -6,6 +6,10 @@ from steepest.run import Event, Observer
 from steepest.training.interrupt import StopRequest
 
 
+class StopTraining(Exception):  # noqa: N818  (no error: as Python's StopIteration)
+    """Raised by an observer that has seen enough: the run ends as with Ctrl-C, without an error."""
+
+
 class Guarded:
     """Tells the observers. error: what the first of them raised, to be raised when all is saved.
 
@@ -23,7 +27,9 @@ class Guarded:
                 observer(event)
             except (Exception, SystemExit) as error:  # anything: it is code of the user's
                 self._observers.remove(observer)
-                self.error = self.error or error
+                wanted = isinstance(error, StopTraining)
+                self.error = self.error or (None if wanted else error)
                 if not self._stop:
                     self._stop.made = True
-                    self._stop.by = f"an observer that raised {type(error).__name__}"
+                    raised = f"an observer that raised {type(error).__name__}"
+                    self._stop.by = "an observer" if wanted else raised
