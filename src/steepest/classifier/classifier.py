@@ -82,13 +82,41 @@ class Classifier:
             DataError: The rows are unlike those of the training.
             ModelError: The model gives NaN.
         """
+        probabilities: NDArray[np.float64] = self.objective.probabilities(
+            self._read_outputs(rows)
+        ).numpy()
+        _require_numbers(np.isnan(probabilities))
+        return probabilities
+
+    def logits(self, rows: Any) -> NDArray[np.float64]:
+        """The logits of each row.
+
+        Args:
+            rows: As for `predict`.
+
+        Returns:
+            (N, C) float64, or (N,) for a model of one output; the logits of the probabilities
+            where the model gives these.
+
+        Raises:
+            DataError: The rows are unlike those of the training.
+            ModelError: The model gives NaN.
+        """
+        outputs = self._read_outputs(rows).double()
+        if self.objective.outputs == "probabilities":
+            tiny = torch.finfo(torch.float32).tiny
+            outputs = outputs.clamp(min=tiny).log()
+            if self.objective.kind != "multiclass":
+                outputs = outputs - (1 - outputs.exp()).clamp(min=tiny).log()
+        _require_numbers(outputs.isnan().numpy())
+        found: NDArray[np.float64] = outputs.numpy()
+        return found.reshape(-1) if self.objective.kind == "binary" else found
+
+    def _read_outputs(self, rows: Any) -> Tensor:
         samples = self.read(rows)
         inputs = self.preprocessing.prepare(samples, input_dtype(self.model))
         _warn(inputs)
-        outputs = self._forward(inputs, samples)
-        probabilities: NDArray[np.float64] = self.objective.probabilities(outputs).numpy()
-        _require_numbers(np.isnan(probabilities))
-        return probabilities
+        return self._forward(inputs, samples)
 
     def score(self, samples: Any, y: Any = None, *, target: str | None = None) -> float:
         """The accuracy on labelled rows, as scikit-learn's classifiers have it.
@@ -163,16 +191,9 @@ class Classifier:
             targets: (N,) or (N, C) int64.
             weights: (N,), how much each row counts in both means; None for 1.
         """
+        of_rows = None if weights is None else torch.from_numpy(weights)
         outputs = forward(self.model, inputs)
-        right = self.objective.right(outputs, torch.from_numpy(targets)).double()
-        if weights is None:
-            return Score(len(targets), self._loss(outputs, targets), float(right.mean()))
-        share = torch.from_numpy(weights).double() / float(weights.sum(dtype=np.float64))
-        # Without settings, the training's loss is the plain one, of which it has the weighted mean.
-        loss = TrainingLoss(self.objective, len(self.classes)).total(
-            outputs.double(), torch.from_numpy(targets), weights=share
-        )
-        return Score(len(targets), float(loss), float(right @ share))
+        return score_of(self.objective, outputs, torch.from_numpy(targets), of_rows)
 
     def confusion(self, inputs: Inputs, targets: NDArray[np.int64]) -> Tensor | None:
         """Counts of rows by true and by decided class.
@@ -244,6 +265,28 @@ class Classifier:
 
     def _loss(self, outputs: Tensor, targets: NDArray[np.int64]) -> float:
         return float(self.objective.loss(outputs.double(), torch.from_numpy(targets)))
+
+
+def score_of(
+    objective: Objective, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> Score:
+    """Loss and accuracy of outputs.
+
+    Args:
+        objective: What the outputs are.
+        outputs: (N, ...).
+        targets: (N,) or (N, C) int64.
+        weights: (N,), how much each row counts in both means; None for 1.
+    """
+    right = objective.right(outputs, targets).double()
+    if weights is None:
+        loss = objective.loss(outputs.double(), targets)
+        return Score(len(targets), float(loss), float(right.mean()))
+    share = weights.double() / weights.double().sum()
+    # Without settings the training's loss is the plain one, of which it has the weighted mean.
+    classes = 2 if objective.kind == "binary" else outputs.shape[1]
+    total = TrainingLoss(objective, classes).total(outputs.double(), targets, weights=share)
+    return Score(len(targets), float(total), float(right @ share))
 
 
 def _require_numbers(broken: NDArray[np.bool_]) -> None:
