@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from steepest.data import load_data as load_data
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
+    from steepest.estimator import SteepestClassifier as SteepestClassifier
     from steepest.health import check as check
     from steepest.health import watch as watch
     from steepest.nn import Ensemble as Ensemble
@@ -39,6 +40,7 @@ _PUBLIC = {
     "Residual": "steepest.nn",
     "Run": "steepest.attached",
     "Samples": "steepest.data",
+    "SteepestClassifier": "steepest.estimator",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",
     "check": "steepest.health",

@@ -1,0 +1,3 @@
+"""The estimator: training with scikit-learn's manners."""
+
+from steepest.estimator.classifier import SteepestClassifier as SteepestClassifier
