@@ -21,7 +21,7 @@ from steepest.data import (
 from steepest.engine import EngineChoice, Plan, choose
 from steepest.ensemble.folds import fold_of_rows
 from steepest.errors import DataError, RecipeError
-from steepest.nn import Ensemble, mlp
+from steepest.nn import Ensemble, net_of
 from steepest.objective import Objective
 from steepest.presets import Meeting, views
 from steepest.random import Purpose, torch_seed
@@ -29,8 +29,6 @@ from steepest.recipe import Recipe
 
 # A net is measured on at most a quarter of the rows, however few nets there are.
 _FEWEST_FOLDS = 4
-# The net of a recipe without a preset that leaves it open.
-_HIDDEN, _ACTIVATION, _INIT = (100,), "relu", "auto"
 _PLAIN: dict[str, Any] = {"preset": None, "members": None, "time_limit": None, "threads": 1}
 
 
@@ -109,7 +107,7 @@ class Portfolio:
     def begin_anew(self, member: Member) -> None:
         """Give a net its first weights again."""
         recipe, (first, beyond) = member.plan.recipe, member.span
-        fresh = _build(recipe, beyond - first, outputs_of(self.objective, self.classes))
+        fresh = net_of(recipe, beyond - first, outputs_of(self.objective, self.classes))
         member.plan.model.load_state_dict(fresh.state_dict())
 
     def classifier(
@@ -219,7 +217,7 @@ def _members(
         held_out, rows = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         span = preprocessing.spans[view]
         own = _recipe_of(recipe, k, names[view])
-        model = _build(own, span[1] - span[0], outputs_of(objective, blank.classes))
+        model = net_of(own, span[1] - span[0], outputs_of(objective, blank.classes))
         plan = Plan(
             model,
             objective,
@@ -238,22 +236,6 @@ def _recipe_of(recipe: Recipe, k: int, scaling: str) -> Recipe:
     """The recipe of one net: that of a run of its own."""
     seed = torch_seed(recipe.seed, Purpose.MEMBER, 0, stream=k)
     return recipe.replace(**_PLAIN, seed=seed, scaling=scaling)
-
-
-def _build(recipe: Recipe, inputs: int, outputs: int) -> torch.nn.Module:
-    return mlp(
-        inputs,
-        _HIDDEN if recipe.hidden is None else recipe.hidden,
-        outputs,
-        activation=recipe.activation or _ACTIVATION,
-        init=recipe.init or _INIT,
-        dropout=recipe.dropout,
-        batch_norm=recipe.batch_norm,
-        layer_norm=recipe.layer_norm,
-        residual=recipe.residual,
-        stochastic_depth=recipe.stochastic_depth,
-        seed=recipe.seed,
-    )
 
 
 def _summary(
