@@ -20,7 +20,8 @@ def draw(compared: Comparison, path: Path) -> None:
             axes.plot([ranks[i], ranks[i]], [0, -place - 1.5], color="0.7", lw=0.8, zorder=0)
             axes.plot(ranks[i], 0, "o", color="0.2", ms=4)
             name = f"{compared.methods[i]}  {ranks[i]:.2f}"
-            axes.text(ranks[i] + 0.06, -place - 1.5, name, va="center", fontsize=8)
+            white = {"facecolor": "w", "edgecolor": "none", "pad": 1}  # over the others' lines
+            axes.text(ranks[i] + 0.06, -place - 1.5, name, va="center", fontsize=8, bbox=white)
         for level, (first, last) in enumerate(cliques(ordered, difference)):
             axes.plot([ordered[first], ordered[last]], [0.4 + 0.3 * level] * 2, color="k", lw=2.5)
         axes.set_title(

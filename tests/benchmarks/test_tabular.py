@@ -19,6 +19,7 @@ sys.path.insert(0, str(BENCHMARKS))
 try:
     from tabular import ranks, report, results, scores, splits, tables
     from tabular.methods import METHODS, absence, find_method
+    from tabular.methods.tuned import tuned
 finally:
     sys.path.remove(str(BENCHMARKS))
 
@@ -242,3 +243,27 @@ def test_results_that_are_none_are_named(tmp_path):
     path.write_text('{"table": 1}\n')
     with pytest.raises(SystemExit, match="line 1: not a result"):
         results.read(path)
+
+
+def test_tuning_takes_the_setting_of_the_lowest_loss_out_of_fold_and_sees_no_other_rows():
+    y = np.repeat([0, 1, 2], [30, 20, 1])  # a class that one fold alone has
+    X = pd.DataFrame({"x": y.astype(float)})
+    seen = []
+
+    def fit(X, y, classes, seed, threads, doubt=0.9):
+        assert [*np.unique(y)] == [*range(classes)]
+        seen.append((len(y), doubt))
+
+        def predict(rows):
+            p = np.full((len(rows), classes), doubt / classes)
+            p[np.arange(len(rows)), np.minimum(rows["x"].astype(int), classes - 1)] += 1 - doubt
+            return p
+
+        return predict
+
+    tuned(fit, lambda rng: {"doubt": rng.uniform(0.2, 0.8)}, X, y, 3, 0, 1)
+    *folds, (rows, chosen) = seen
+    assert rows == len(y)
+    assert {rows for rows, _ in folds} == {34}
+    assert len(folds) == 3 * 20
+    assert chosen == min(doubt for _, doubt in folds)
