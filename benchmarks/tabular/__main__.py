@@ -112,7 +112,8 @@ def run(wanted: list[Key], asked: argparse.Namespace, conditions: Line) -> None:
 def show(lines: dict[Key, Line], asked: argparse.Namespace) -> None:
     compared = comparisons(lines)
     if not compared:
-        raise SystemExit("nothing to compare: two methods on one table are needed")
+        print("nothing to compare yet: that takes two methods on one table")
+        return
     for comparison in compared:
         print(*summary(comparison), "", sep="\n")
     told = {asked.ours}
