@@ -86,3 +86,12 @@ def test_what_is_said_of_single_files_holds():
         if re.search(r"import_module\(\"steepest._native|import _native", path.read_text("utf-8"))
     ]
     assert asks == ["extension.py"]  # "the only Python that imports it"
+
+
+def test_what_is_often_looked_for_is_where_the_page_says():
+    table = PAGE.split("## Often looked for")[1].split("\n## ")[0]
+    places = re.findall(r"`([^`]+)`(?: below `[^`]+`)? in `([\w/]+\.\w+)`", table)
+    assert len(places) >= 8
+    for text, name in places:
+        file = SOURCE.parent / name if name.startswith("native/") else SOURCE / name
+        assert text in file.read_text("utf-8"), f"{name} has no {text}"
