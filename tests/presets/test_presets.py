@@ -143,6 +143,8 @@ def test_the_other_presets_train_one_net(preset):
     run = sp.train(None, (pictures, Y[:40]), preset=preset, epochs=1, progress="none", check=False)
     assert (run.recipe.preset, run.recipe.members) == (preset, 1)
     assert isinstance(run.model, nn.Sequential)
+    told = run.record.table("events")["text"][0]
+    assert told.startswith(f"preset {preset}: 40 rows, 16 columns, 2 classes: one net, 1 epochs")
 
 
 def test_an_unknown_preset_is_refused():

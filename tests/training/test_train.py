@@ -230,3 +230,13 @@ def test_a_dear_net_is_scored_on_a_share_of_the_training_rows(monkeypatch):
     monkeypatch.undo()
     run = train((X, y), model, epochs=1, batch_size=10, validation=0.2, check=False)
     assert run.scores["train"].rows == 48
+
+
+def test_a_time_limit_ends_one_net_too_and_more_time_goes_on(blobs, tmp_path):
+    settings = {"hidden": (64,), "epochs": 10**6, "batch_size": 8, "progress": "none"}
+    run = sp.train(None, blobs, time_limit=0.3, out=tmp_path / "run", **settings)
+    assert run.status == "finished"
+    assert "the time limit of 0.3 s was over after step" in run.record.table("events")["text"][-1]
+    done = run.history["step"].max()
+    again = sp.resume(tmp_path / "run", data=blobs, time_limit=0.6, progress="none")
+    assert again.history["step"].max() > done

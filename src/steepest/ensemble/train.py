@@ -113,6 +113,7 @@ def train(
             observers=observers,
             scheduler=scheduler,
             scheduler_every=scheduler_every,
+            notes=(decision.line,) if decision.line else (),
         )
     if scheduler is not None:
         raise RecipeError("an ensemble takes the recipe's schedule; leave out the scheduler")

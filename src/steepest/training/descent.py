@@ -169,6 +169,11 @@ class Descent:
             self._write_checkpoint()
             reason = f"stopped by {self._stop.by} after step {self._step}"
             return Stopped("interrupted", reason)
+        limit = self._plan.recipe.time_limit
+        if limit is not None and self._seconds > limit and self._step < self._times.total:
+            self._write_checkpoint()
+            reason = f"the time limit of {limit:g} s was over after step {self._step}"
+            return Stopped("finished", reason)
         if self._checkpoints is not None and self._checkpoints.is_due(self._step):
             self._write_checkpoint()
         return None
@@ -204,6 +209,10 @@ class Descent:
         return stopped
 
     # Where the run is.
+
+    @property
+    def _seconds(self) -> float:
+        return time.perf_counter() - self._started
 
     @property
     def _is_over(self) -> bool:
@@ -278,7 +287,7 @@ class Descent:
                 step=self._step,
                 epoch_stats=self._epoch,
                 interval=self._interval,
-                seconds=time.perf_counter() - self._started,
+                seconds=self._seconds,
                 lr=self._prepared.lr,
                 recipe=self._plan.recipe,
                 architecture=self._architecture,
@@ -319,7 +328,7 @@ class Descent:
             val_loss=score.loss if score else None,
             val_acc=score.accuracy if score else None,
             lr=self._schedule.rate(self._step - 1),
-            seconds=time.perf_counter() - self._started,
+            seconds=self._seconds,
         )
 
     def _run_stopped(self, stopped: Stopped | None) -> RunStopped:
@@ -328,7 +337,7 @@ class Descent:
         if end.status != "diverged" and self._plan.recipe.early_stopping and best >= 0:
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
         scores = self._scoring.final(self._step)
-        seconds = time.perf_counter() - self._started
+        seconds = self._seconds
         return RunStopped(end.status, reason, self._step, seconds, scores)
 
 

@@ -1,6 +1,7 @@
 """train(): a new run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ def train(
     observers: Sequence[Observer] = (),
     scheduler: TorchScheduler | None = None,
     scheduler_every: str = "epoch",
+    notes: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
     """Train a classifier by gradient descent and give back the run.
@@ -58,6 +60,7 @@ def train(
         scheduler: Makes a scheduler of torch.optim.lr_scheduler from an optimizer, instead of the
             recipe's schedule: `lambda optimizer: StepLR(optimizer, 3)`.
         scheduler_every: Whether it takes a step after each "epoch" or each "step".
+        notes: Lines that are told, and recorded, before all others.
         **settings: Single settings that differ from the recipe: `train(..., lr=0.5)`.
 
     Returns:
@@ -78,6 +81,7 @@ def train(
     with locked(folder), torch.inference_mode(False), torch.enable_grad():
         try:
             prepared = prepare(model, data, recipe)
+            prepared = replace(prepared, summary=(*notes, *prepared.summary))
             schedule = schedule_of(prepared, scheduler, scheduler_every)
             findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
             record = _begin_record(folder, prepared)
