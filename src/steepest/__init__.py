@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from steepest.data import load_data as load_data
     from steepest.data import split as split
     from steepest.errors import SteepestError as SteepestError
-    from steepest.estimator import SteepestClassifier as SteepestClassifier
+    from steepest.estimator.classifier import SteepestClassifier as SteepestClassifier
+    from steepest.estimator.cross_validation import CrossValidation as CrossValidation
+    from steepest.estimator.cross_validation import cross_validate as cross_validate
     from steepest.health import check as check
     from steepest.health import watch as watch
     from steepest.nn import Ensemble as Ensemble
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 # Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
 _PUBLIC = {
     "Classifier": "steepest.classifier",
+    "CrossValidation": "steepest.estimator.cross_validation",
     "Dataset": "steepest.data",
     "Ensemble": "steepest.nn",
     "Evaluation": "steepest.classifier",
@@ -40,11 +43,12 @@ _PUBLIC = {
     "Residual": "steepest.nn",
     "Run": "steepest.attached",
     "Samples": "steepest.data",
-    "SteepestClassifier": "steepest.estimator",
+    "SteepestClassifier": "steepest.estimator.classifier",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",
     "check": "steepest.health",
     "cross_entropy": "steepest.objective",
+    "cross_validate": "steepest.estimator.cross_validation",
     "explain": "steepest.explain:",
     "find_lr": "steepest.training",
     "load_data": "steepest.data",

@@ -6,5 +6,6 @@ from steepest.classifier.classifier import score_of as score_of
 from steepest.classifier.evaluation import CalibrationBin as CalibrationBin
 from steepest.classifier.evaluation import ClassScore as ClassScore
 from steepest.classifier.evaluation import Evaluation as Evaluation
+from steepest.classifier.importance import permutation_importance as permutation_importance
 from steepest.classifier.storage import open_classifier as open_classifier
 from steepest.classifier.storage import save_classifier as save_classifier

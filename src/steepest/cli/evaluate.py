@@ -17,10 +17,16 @@ _MOST_CLASSES = 12
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("source", type=click.Path())
 @click.option("--target", show_default="the one trained on", help="Column that holds the class.")
+@click.option("--importance", is_flag=True, help="Also how much each column matters.")
 @weights
 @as_json
 def command(
-    run: Path, source: str, weights: Literal["final", "best"], target: str | None, as_json: bool
+    run: Path,
+    source: str,
+    weights: Literal["final", "best"],
+    target: str | None,
+    importance: bool,
+    as_json: bool,
 ) -> None:
     r"""Measure the classifier in the folder RUN on the labelled rows of SOURCE.
 
@@ -29,13 +35,17 @@ def command(
     """
     from steepest.run import load_run
 
-    evaluation = load_run(run, weights=weights).evaluate(source, target=target)
+    loaded = load_run(run, weights=weights)
+    evaluation = loaded.evaluate(source, target=target)
+    columns = loaded.importance(source, target=target).to_dicts() if importance else []
     finite = math.isfinite(evaluation.loss)
     verdict = verdict_of([] if finite else [f"the loss is {evaluation.loss}"])
     if as_json:
-        print_json(evaluation.to_dict() | {"verdict": verdict})
+        found = {"importance": columns} if importance else {}
+        print_json(evaluation.to_dict() | found | {"verdict": verdict})
     else:
         _print_tables(evaluation)
+        _print_importance(columns)
     end_with(verdict)
 
 
@@ -57,6 +67,19 @@ def _print_tables(evaluation: Any) -> None:
     console.print(summary, classes)
     if len(evaluation.classes) <= _MOST_CLASSES:
         console.print(_confusion(evaluation, console.width))
+
+
+def _print_importance(columns: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+
+    if not columns:
+        return
+    table = _table("column", "loss when shuffled", "accuracy")
+    for one in columns:
+        rise = f"+{one['importance']:.4f} ± {one['std']:.4f}".replace("+-", "-")
+        table.add_row(escape(one["column"]), rise, f"{-one['accuracy_drop']:+.4f}")
+    Console().print(table)
 
 
 def _confusion(evaluation: Any, width: int) -> Any:

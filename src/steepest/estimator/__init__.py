@@ -1,3 +1,4 @@
-"""The estimator: training with scikit-learn's manners."""
+"""Training as others measure it: scikit-learn's manners (`classifier.py`), cross-validation.
 
-from steepest.estimator.classifier import SteepestClassifier as SteepestClassifier
+The package imports neither of them, as scikit-learn is an extra and only the first needs it.
+"""

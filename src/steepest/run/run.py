@@ -15,10 +15,11 @@ from steepest.classifier import (
     Evaluation,
     Score,
     open_classifier,
+    permutation_importance,
     save_classifier,
 )
 from steepest.classifier.html import html_table
-from steepest.data import Dataset
+from steepest.data import Dataset, Samples
 from steepest.errors import RunError
 from steepest.files import is_empty_folder, make_run_folder, write_failure
 from steepest.health import Findings, findings_of
@@ -116,11 +117,45 @@ class Run:
             ModelError: The model's outputs are not finite.
         """
         if samples is None and y is None:
-            held_out = self.dataset and (self.dataset.test or self.dataset.validation)
-            if not held_out:
-                raise RunError("this run has no test or validation part; pass the rows to evaluate")
-            samples = held_out
+            samples = self._held_out()
         return self.classifier.evaluate(samples, y, target=target or self.recipe.target)
+
+    def importance(
+        self,
+        samples: Any = None,
+        y: Any = None,
+        *,
+        target: str | None = None,
+        repeats: int = 5,
+    ) -> pl.DataFrame:
+        """How much each column matters: the rise of the loss when it is shuffled.
+
+        Args:
+            samples: As for `evaluate`.
+            y: As for `evaluate`.
+            target: As for `evaluate`.
+            repeats: How often each column is shuffled.
+
+        Returns:
+            A frame, the most important column first: column, importance (nats), std (over the
+            repeats), accuracy_drop.
+
+        Raises:
+            DataError: The rows have no columns: they are pictures, for example.
+            RunError: No rows were given, and the run has none held out.
+        """
+        if samples is None and y is None:
+            samples = self._held_out()
+        source = samples if y is None else (samples, y)
+        column = target or self.recipe.target
+        rows = self.classifier.read(source, target=column, labelled=True)
+        return permutation_importance(self.classifier, rows, repeats=repeats, seed=self.recipe.seed)
+
+    def _held_out(self) -> Samples:
+        held_out = self.dataset and (self.dataset.test or self.dataset.validation)
+        if not held_out:
+            raise RunError("this run has no test or validation part; pass the rows to evaluate")
+        return held_out
 
     def save(self, path: str | Path) -> Path:
         """Write the run into a new folder, whole or not at all.
