@@ -161,3 +161,16 @@ def test_a_frame_of_words_alone_has_one_view():
     frame = pl.DataFrame({"w": ["a", "b"] * 10, "y": [0, 1] * 10})
     run = sp.train(None, frame, target="y", epochs=2, members=2, check=False, progress="none")
     assert "(robust)" in run.record.table("events")["text"][0]
+
+
+def test_a_table_whose_views_do_not_fit_in_memory_keeps_the_plain_recipe(monkeypatch):
+    monkeypatch.setattr("steepest.ensemble.preset.available_memory", lambda: 20_000)
+    assert chosen().recipe == Recipe()
+    monkeypatch.setattr("steepest.ensemble.preset.available_memory", lambda: 200_000)
+    assert chosen().recipe.preset == "tabular"
+
+
+def test_several_nets_of_pictures_are_refused():
+    pictures = RNG.random((20, 1, 4, 4)).astype(np.float32)
+    with pytest.raises(RecipeError, match=r"rows of shape \(1, 4, 4\), and several nets"):
+        sp.train(None, (pictures, Y[:20]), members=3, progress="none")

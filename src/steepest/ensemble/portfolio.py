@@ -146,6 +146,11 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
         dataset = replace(dataset, train=train)
     if len(train) < 2:
         raise DataError(f"{train.source} has {len(train)} row; an ensemble needs 2 to hold one out")
+    if isinstance(train.inputs, np.ndarray) and train.inputs.ndim != 2:
+        raise RecipeError(
+            f"{train.source} has rows of shape {train.inputs.shape[1:]}, and several nets are "
+            "trained on tables and matrices (N, n): leave out members, or flatten the rows"
+        )
     multilabel = recipe.task == "multilabel"
     classes = Classes.multilabel_of(train) if multilabel else Classes.of(train)
     names = views(recipe, Meeting.of(train))[: recipe.members or 1]

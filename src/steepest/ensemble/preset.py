@@ -6,13 +6,14 @@ from typing import Any
 
 from torch import nn
 
-from steepest.data import Dataset, Samples, is_named
+from steepest.data import Dataset, Samples, available_memory, is_named
 from steepest.data.sources.frames import is_frame
 from steepest.errors import RecipeError
-from steepest.presets import Meeting, contradicts, decide
+from steepest.presets import Meeting, bins_for, contradicts, decide
 from steepest.recipe import Recipe
 from steepest.training.preparation import load_parts
 
+_SHARE_OF_MEMORY = 0.5
 _FILES_OF_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz", ".npy")
 
 
@@ -51,25 +52,27 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
         plain = model is not None or by_hand or contradicts(recipe) or not _may_be_table(source)
         if plain and (recipe.members or 1) == 1:
             return Decision(recipe)
-    own_validation = "validation" in recipe.given
-    dataset = load_parts(data, recipe if own_validation else recipe.replace(validation=0.0))
+    # The folds hold rows out: a further part is taken only where it is asked for.
+    folds = recipe if "validation" in recipe.given else recipe.replace(validation=0.0)
+    dataset = load_parts(data, folds)
     met = Meeting.of(dataset.train)
-    name = asked
-    if name is None and not contradicts(recipe) and met.is_table and met.rows > 1:
-        name = "tabular"
+    name = asked or ("tabular" if not contradicts(recipe) and _suits(met) else None)
     if name is None:
-        several = (recipe.members or 1) > 1
-        return (
-            Decision(recipe if own_validation else recipe.replace(validation=0.0), dataset)
-            if several
-            else Decision(recipe)
-        )
+        return Decision(folds, dataset) if (recipe.members or 1) > 1 else Decision(recipe)
     made, line = decide(name, recipe, met, has_net=model is not None)
     if (made.members or 1) > 1:
         return Decision(made, dataset, line)
     if name == "tabular" and made.scaling == "auto":
         made = made.replace(scaling="quantile")
     return Decision(made, None, line)
+
+
+def _suits(met: Meeting) -> bool:
+    """Whether these are rows for the preset for tables: its two views lie in memory as floats."""
+    there = available_memory()
+    needed = 4 * met.rows * (met.columns + met.numeric * (1 + bins_for(met.numeric)))
+    fits = there is None or needed < there * _SHARE_OF_MEMORY
+    return met.is_table and met.rows > 1 and fits
 
 
 def _may_be_table(source: Any) -> bool:
