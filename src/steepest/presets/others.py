@@ -7,7 +7,7 @@ from steepest.recipe import Recipe
 
 
 def _image(met: Meeting, recipe: Recipe) -> dict[str, Any]:
-    """The recipe of examples/fashion_mnist.toml, whose page is docs/toolbox/recipe.md."""
+    """The recipe of examples/fashion.toml in fewer epochs; its page is docs/toolbox/recipe.md."""
     return {
         "members": 1,
         "hidden": (512, 512),
