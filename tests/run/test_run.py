@@ -3,6 +3,8 @@
 import json
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -148,15 +150,20 @@ def test_not_a_number_in_the_record_stays_not_a_number(blobs):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 256 KiB."""
-    folder = tmp_path / "small"
-    folder.mkdir()
+def small_disk():
+    """A file system of 256 KiB.
+
+    It is not below tmp_path: pytest removes old folders there, fails on one that is still mounted
+    since a session was killed, and reports that as the failure of a later session.
+    """
+    folder = Path(tempfile.mkdtemp())
     command = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(folder)]
     if subprocess.run(command, capture_output=True, check=False).returncode:
+        folder.rmdir()
         pytest.skip("mounting a small file system needs root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+    folder.rmdir()
 
 
 def test_a_full_disk_leaves_no_half_of_a_run_and_loses_nothing(blobs, small_disk, tmp_path):
