@@ -16,6 +16,9 @@ OPTIONAL = {
     "jinja2": "jinja2",
     "latex2mathml": "latex2mathml",
     "pyarrow": "pyarrow",
+    "onnx": "onnx",
+    "onnxruntime": "onnxruntime",
+    "onnxscript": "onnxscript",
 }
 # In front of a program: the packages of the extras are not found.
 BLOCKED = f"""
@@ -111,6 +114,7 @@ def plots():
 for use in (
     plots,
     lambda: run.report('r.html'),
+    lambda: run.export('m.onnx'),
     lambda: run.evaluate((X, y)),
     lambda: sp.load_data('digits'),
     lambda: sp.load_data('x.parquet'),
@@ -129,7 +133,7 @@ for use in (
 """)
     named = re.findall(r"pip install 'steepest\[(\w+)\]'", printed)
     assert named == [
-        *("plots", "plots", "metrics", "datasets", "parquet", "images"),
+        *("plots", "plots", "onnx", "metrics", "datasets", "parquet", "images"),
         *("explain", "explain", "explain"),
     ]
     assert "Parquet needs pyarrow, which is not installed" in printed

@@ -1,9 +1,9 @@
-"""Where Run gets the methods that need rooms above it: `resume` and `report`.
+"""Where Run gets the methods that need rooms above it: `resume`, `report`, `export`.
 
 A run is a value that training makes and everything above it reads, so the room `run/` may import
-neither training nor the report. The public names that give a Run (`train`, `resume`, `load_run`,
-`Run`) are looked up through this module, which is above all rooms and completes the class first.
-docs/decisions/0013.
+neither training nor report nor export. The public names that give a Run (`train`, `resume`,
+`load_run`, `Run`) are looked up through this module, which is above all rooms and completes the
+class first. docs/decisions/0013.
 """
 
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from steepest.ensemble import resume as resume
 from steepest.ensemble import train as train
+from steepest.export import export_run
 from steepest.run import Run as Run
 from steepest.run import attach
 from steepest.run import load_run as load_run
@@ -22,4 +23,4 @@ def _report(run: Run, path: str | Path, *, samples: Any, target: str | None) -> 
     return write_report(run, path, samples=samples, target=target)
 
 
-attach(resume=resume, report=_report)
+attach(resume=resume, report=_report, export=export_run)

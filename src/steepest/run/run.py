@@ -231,6 +231,24 @@ class Run:
         """
         return _attached.report(self, path, samples=samples, target=target)
 
+    def export(self, path: str | Path) -> dict[str, Any]:
+        """Write the classifier as a file that other programs read; see `steepest.export`.
+
+        Args:
+            path: The file; the end of its name says which: .onnx for one ONNX graph of
+                preprocessing, net, temperature and class names.
+
+        Returns:
+            What was written, and by how much its probabilities differ from the classifier's.
+
+        Raises:
+            ModelError: The format cannot hold a part of the classifier, or gives other
+                probabilities; nothing is written then.
+            MissingExtra: onnx, onnxruntime or onnxscript is not installed.
+            RunError: The end of the name is none of these, or the file cannot be written.
+        """
+        return _attached.export(self, path)
+
     def __repr__(self) -> str:
         facts = self.info
         where = "in memory" if self.folder is None else f"in {self.folder}"
@@ -256,14 +274,20 @@ class _Attached:
 
     resume: Callable[..., Run] = staticmethod(_nothing_attached)
     report: Callable[..., Path] = staticmethod(_nothing_attached)
+    export: Callable[..., dict[str, Any]] = staticmethod(_nothing_attached)
 
 
 _attached = _Attached()
 
 
-def attach(*, resume: Callable[..., Run], report: Callable[..., Path]) -> None:
-    """Give every run its methods `resume` and `report`, which this room may not import."""
-    _attached.resume, _attached.report = resume, report
+def attach(
+    *,
+    resume: Callable[..., Run],
+    report: Callable[..., Path],
+    export: Callable[..., dict[str, Any]],
+) -> None:
+    """Give every run its methods of these names, which this room may not import."""
+    _attached.resume, _attached.report, _attached.export = resume, report, export
 
 
 def load_run(

@@ -1,0 +1,37 @@
+"""export_run: which file a name asks for."""
+
+from pathlib import Path
+from typing import Any
+
+from steepest.errors import RunError
+from steepest.run import Run
+
+_FORMATS = {".onnx": "ONNX"}
+
+
+def export_run(run: Run, path: str | Path) -> dict[str, Any]:
+    """Write the run's classifier as a file that other programs read, by the end of its name.
+
+    Args:
+        run: The run.
+        path: The file: .onnx for preprocessing, net, temperature and class names in one ONNX graph.
+
+    Returns:
+        What was written: `format`, `path`, and for a net `rows_compared` and the
+        `largest_difference` of their probabilities.
+
+    Raises:
+        ModelError: The format has no word for a part of the classifier, or computes other
+            probabilities; nothing is written then.
+        MissingExtra: onnx, onnxruntime or onnxscript is not installed.
+        RunError: The end of the name is none of these, or the file cannot be written.
+    """
+    path = Path(path)
+    train = None if run.dataset is None else run.dataset.train
+    match path.suffix.lower():
+        case ".onnx":
+            from steepest.export.onnx_file import write_onnx
+
+            return write_onnx(run.classifier, path, train)
+    known = ", ".join(f"{suffix} ({name})" for suffix, name in _FORMATS.items())
+    raise RunError(f"a run is not exported as {path.name!r}: the name must end in {known}")
