@@ -1,4 +1,4 @@
-"""Where Run gets the methods that need rooms above it: `resume`, `report`, `export`.
+"""Where Run gets the methods that need rooms above it: `resume`, `report`, `export`, ...
 
 A run is a value that training makes and everything above it reads, so the room `run/` may import
 neither training nor report nor export. The public names that give a Run (`train`, `resume`,
@@ -23,4 +23,11 @@ def _report(run: Run, path: str | Path, *, samples: Any, target: str | None) -> 
     return write_report(run, path, samples=samples, target=target)
 
 
-attach(resume=resume, report=_report, export=export_run)
+def _card(run: Run, path: str | Path) -> Path:
+    from steepest.export.card import write_card
+
+    write_card(run, path)
+    return Path(path)
+
+
+attach(resume=resume, report=_report, export=export_run, card=_card)

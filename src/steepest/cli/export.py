@@ -18,10 +18,12 @@ def command(run: Path, file: Path, weights: Literal["final", "best"], as_json: b
     r"""Write the classifier in the folder RUN as FILE, of the kind that the end of its name says.
 
     .onnx: preprocessing, net, temperature and class names in one ONNX graph. Its probabilities are
-    compared with the classifier's before it is written.
+    compared with the classifier's before it is written. .pt2: the net alone by torch.export, from
+    prepared rows to probabilities. .md: a model card.
 
     \b
     steepest export runs/churn churn.onnx
+    steepest export runs/churn README.md
     """
     from steepest.export import export_run
     from steepest.run import load_run

@@ -22,7 +22,7 @@ _COMMANDS = {
     "predict": "Predict the class of new rows.",
     "explain": "Explain backpropagation, a graph, a descent, or a health rule.",
     "report": "Write a report of a run: one HTML file.",
-    "export": "Write a run's classifier as a file that other programs read: ONNX.",
+    "export": "Write a run's classifier as a file that other programs read: ONNX, .pt2, a card.",
     "runs": "List the runs in a folder.",
 }
 

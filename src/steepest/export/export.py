@@ -6,7 +6,7 @@ from typing import Any
 from steepest.errors import RunError
 from steepest.run import Run
 
-_FORMATS = {".onnx": "ONNX"}
+_FORMATS = {".onnx": "ONNX", ".pt2": "torch.export", ".md": "a model card"}
 
 
 def export_run(run: Run, path: str | Path) -> dict[str, Any]:
@@ -14,7 +14,9 @@ def export_run(run: Run, path: str | Path) -> dict[str, Any]:
 
     Args:
         run: The run.
-        path: The file: .onnx for preprocessing, net, temperature and class names in one ONNX graph.
+        path: The file: .onnx for preprocessing, net, temperature and class names in one ONNX graph;
+            .pt2 for the net by torch.export, from prepared rows to probabilities; .md for a
+            model card.
 
     Returns:
         What was written: `format`, `path`, and for a net `rows_compared` and the
@@ -33,5 +35,13 @@ def export_run(run: Run, path: str | Path) -> dict[str, Any]:
             from steepest.export.onnx_file import write_onnx
 
             return write_onnx(run.classifier, path, train)
+        case ".pt2":
+            from steepest.export.torch_file import write_pt2
+
+            return write_pt2(run.classifier, path, train)
+        case ".md":
+            from steepest.export.card import write_card
+
+            return write_card(run, path)
     known = ", ".join(f"{suffix} ({name})" for suffix, name in _FORMATS.items())
     raise RunError(f"a run is not exported as {path.name!r}: the name must end in {known}")

@@ -236,7 +236,8 @@ class Run:
 
         Args:
             path: The file; the end of its name says which: .onnx for one ONNX graph of
-                preprocessing, net, temperature and class names.
+                preprocessing, net, temperature and class names; .pt2 for the net by torch.export,
+                from prepared rows to probabilities; .md for a model card.
 
         Returns:
             What was written, and by how much its probabilities differ from the classifier's.
@@ -248,6 +249,20 @@ class Run:
             RunError: The end of the name is none of these, or the file cannot be written.
         """
         return _attached.export(self, path)
+
+    def card(self, path: str | Path) -> Path:
+        """Write a model card as Markdown: data, recipe, scores, calibration, findings, limits.
+
+        Args:
+            path: The file, by custom README.md.
+
+        Returns:
+            The file.
+
+        Raises:
+            RunError: The file cannot be written.
+        """
+        return _attached.card(self, path)
 
     def __repr__(self) -> str:
         facts = self.info
@@ -275,6 +290,7 @@ class _Attached:
     resume: Callable[..., Run] = staticmethod(_nothing_attached)
     report: Callable[..., Path] = staticmethod(_nothing_attached)
     export: Callable[..., dict[str, Any]] = staticmethod(_nothing_attached)
+    card: Callable[..., Path] = staticmethod(_nothing_attached)
 
 
 _attached = _Attached()
@@ -285,9 +301,11 @@ def attach(
     resume: Callable[..., Run],
     report: Callable[..., Path],
     export: Callable[..., dict[str, Any]],
+    card: Callable[..., Path],
 ) -> None:
     """Give every run its methods of these names, which this room may not import."""
-    _attached.resume, _attached.report, _attached.export = resume, report, export
+    _attached.resume, _attached.report = resume, report
+    _attached.export, _attached.card = export, card
 
 
 def load_run(
