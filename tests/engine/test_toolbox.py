@@ -307,10 +307,10 @@ def test_weight_k_is_a_row_repeated_k_times():
     ("kind", "settings"),
     [
         ("multiclass", {}),
-        ("multiclass", {"smoothing": 0.1}),
-        ("multiclass", {"gamma": 2.0}),
-        ("binary", {"smoothing": 0.1, "pos_weight": 3.0}),
-        ("multilabel", {"smoothing": 0.1, "pos_weight": 3.0}),
+        ("multiclass", {"label_smoothing": 0.1}),
+        ("multiclass", {"focal_gamma": 2.0}),
+        ("binary", {"label_smoothing": 0.1, "pos_weight": 3.0}),
+        ("multilabel", {"label_smoothing": 0.1, "pos_weight": 3.0}),
     ],
 )
 @pytest.mark.parametrize("outputs", ["logits", "probabilities"])
@@ -320,7 +320,7 @@ def test_rows_that_all_weigh_0_have_no_loss_and_no_gradient(kind, settings, outp
     loss = TrainingLoss(Objective(kind, outputs), len(weights), class_weights=weights, **settings)
     z = torch.rand(2, 1 if kind == "binary" else 3, requires_grad=True)
     y = torch.tensor([[1, 0, 1], [0, 0, 1]] if kind == "multilabel" else [0, 0])
-    for mixed in [()] if "gamma" in settings else [(), (y.roll(1, 0), 0.7)]:
+    for mixed in [()] if "focal_gamma" in settings else [(), (y.roll(1, 0), 0.7)]:
         value = loss(z, y, *mixed)
         assert value == 0
         value.backward()

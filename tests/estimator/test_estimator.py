@@ -175,6 +175,24 @@ def test_the_columns_must_be_those_of_fit():
         classifier.predict(pd.DataFrame(columns).rename(columns={"size": "length"}))
 
 
+@pytest.mark.filterwarnings("ignore:X (has|does not have) .*feature names")
+def test_columns_go_by_their_place_where_one_side_has_no_names():
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    by_name, by_place = fast().fit(frame, Y), fast().fit(X, Y)
+    assert np.array_equal(by_name.predict_proba(X), by_name.predict_proba(frame))
+    assert np.array_equal(by_place.predict_proba(frame), by_place.predict_proba(X))
+    assert np.array_equal(by_place.predict_proba(pd.DataFrame(X)), by_place.predict_proba(X))
+    with pytest.raises(ValueError, match=r"has 5 features, but .* is expecting 6"):
+        by_name.predict(X[:, :5])
+
+
+def test_what_is_masked_is_missing():
+    masked = np.ma.masked_greater(X, 1.5)
+    gaps = np.where(X > 1.5, np.nan, X)
+    expected = fast().fit(gaps, Y).predict_proba(gaps)
+    assert np.array_equal(fast().fit(masked, Y).predict_proba(masked), expected)
+
+
 def test_sparse_rows_are_refused_with_the_fix():
     with pytest.raises(TypeError, match="toarray"):
         fast().fit(scipy.sparse.csr_matrix(X), Y)

@@ -332,7 +332,21 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         return take(rows, counted), labels[counted], weights[counted]
 
     def _rows(self, X: Any, y: Any = None, *, reset: bool) -> tuple[Rows, NDArray[Any] | None]:
-        """X, and y if it is given, after scikit-learn's checks."""
+        """X, and y if it is given, after scikit-learn's checks.
+
+        A table's columns go by their place, as scikit-learn has it: fit may have seen a frame and
+        predict an array of as many columns. Where both have names these were compared.
+        """
+        rows, labels = self._validated(X, y, reset=reset)
+        if isinstance(rows, pl.DataFrame):
+            if reset:
+                self._columns = rows.columns
+            rows = rows.rename(dict(zip(rows.columns, self._columns, strict=True)))
+        return rows, labels
+
+    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, NDArray[Any] | None]:
+        if isinstance(X, np.ma.MaskedArray):  # whose mask scikit-learn's check leaves out
+            X = np.ma.filled(X.astype(np.float64), np.nan)
         table = as_table(X) if self.module is None else None
         if table is not None:
             validate_data(self, X, reset=reset, skip_check_array=True)
