@@ -35,6 +35,10 @@ class MemberRun:
         self._engine = member.choice.engine
         self._classifier: Classifier = portfolio.classifier_of(member)
         self._held_out = portfolio.held_out(member)
+        self._deciding = self._held_out
+        if portfolio.recipe.class_weight is not None:
+            deciding = portfolio.deciding_weights(member.held_out)
+            self._deciding = self._held_out._replace(weights=deciding)
         self._budget = StepBudget()
         self.step, self.epoch = 0, NO_STEPS
         self.best = Best()
@@ -91,8 +95,11 @@ class MemberRun:
         model = self.plan.model
         with averages_in(model, self._engine.export()):
             score = self._classifier.measure(*self._held_out)
-            if math.isfinite(score.loss):
-                self.best.offer(epoch, score.loss, model)
+            deciding = score.loss
+            if self._deciding is not self._held_out:
+                deciding = self._classifier.measure(*self._deciding).loss
+            if math.isfinite(deciding):
+                self.best.offer(epoch, deciding, model)
         self.latest = score
         self._schedule.epoch_done(score.loss)
 

@@ -22,7 +22,7 @@ from steepest.engine import EngineChoice, Plan, choose
 from steepest.ensemble.folds import fold_of_rows
 from steepest.errors import DataError, RecipeError
 from steepest.nn import Ensemble, net_of
-from steepest.objective import Objective
+from steepest.objective import Objective, class_weights
 from steepest.presets import Meeting, views
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import Recipe
@@ -103,6 +103,21 @@ class Portfolio:
         """One net as a classifier of its own."""
         part = self.preprocessing.parts[member.view]
         return Classifier(member.plan.model, self.objective, part, self.classes)
+
+    def deciding_weights(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """How much rows count where epochs, views and a temperature are chosen; None for 1 each.
+
+        As in the loss that is made small: weights of classes count too, which scores leave out.
+        """
+        own = None if self.weights is None else self.weights[rows]
+        if self.targets.ndim > 1:
+            return own
+        by_class = class_weights(self.recipe, self.targets, self.classes.names, self.weights)
+        if by_class is None:
+            return own
+        found = np.asarray(by_class, dtype=np.float32)[self.targets[rows]]
+        found = found if own is None else found * own
+        return found if found.any() else own
 
     def begin_anew(self, member: Member) -> None:
         """Give a net its first weights again."""

@@ -48,14 +48,15 @@ def combined(portfolio: Portfolio, runs: list[MemberRun]) -> Combination:
     rows = np.flatnonzero(covered)
     targets = portfolio.targets[rows]
     about: dict[str, Any] = {"multilabel": multilabel, "weights": _taken(portfolio.weights, rows)}
+    deciding = about | {"weights": portfolio.deciding_weights(rows)}
     probabilities = [predicted[view][rows] for view in views]
     share, temperature = np.full(len(views), 1 / len(views)), 1.0
     score = Score(0, float("nan"), float("nan"))
     if len(rows):
-        share = greedy_weights(probabilities, lambda p: log_loss(p, targets, **about))
+        share = greedy_weights(probabilities, lambda p: log_loss(p, targets, **deciding))
         mean = np.tensordot(share, np.array(probabilities), axes=1)
         # Half-way, in logarithms: the mean of all nets is less sharp than that of one a view.
-        temperature = fitted_temperature(mean, targets, **about) ** 0.5
+        temperature = fitted_temperature(mean, targets, **deciding) ** 0.5
     counts = {view: sum(run.member.view == view for run in sound) for view in views}
     shares = [float(share[views.index(r.member.view)]) / counts[r.member.view] for r in sound]
     classifier = portfolio.classifier([run.member for run in sound], shares, temperature)
