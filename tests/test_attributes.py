@@ -55,7 +55,7 @@ def late_attributes(text):
 
 def fits(cls):
     """Whether it is an estimator of scikit-learn."""
-    return any("BaseEstimator" in ast.unparse(base) for base in cls.bases)
+    return any(ast.unparse(base) in ("BaseEstimator", "ChecksInputs") for base in cls.bases)
 
 
 def fitted(attribute):

@@ -110,6 +110,7 @@ def test_rows_keep_their_arrays_alive_and_take_no_other_types():
     given = {
         "rows": None,
         "labels": None,
+        "weights": None,
         "samples": 4,
         "offset": None,
         "factor": None,

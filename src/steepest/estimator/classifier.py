@@ -14,35 +14,23 @@ from torch import nn
 from steepest.data import Dataset, Preprocessing, Samples
 from steepest.ensemble import train
 from steepest.errors import needs
+from steepest.estimator.callbacks import EpochsTold
 from steepest.estimator.increments import Increments
-from steepest.estimator.rows import (
-    Rows,
-    as_samples,
-    as_table,
-    canonical,
-    numbers_as_table,
-    take,
-)
+from steepest.estimator.inputs import ChecksInputs, require_classes
+from steepest.estimator.rows import as_samples, canonical, take
 from steepest.estimator.saved import from_plain, to_plain
 from steepest.nn import Ensemble
 from steepest.recipe import Recipe
-from steepest.run import EpochFinished, Event, Run
-from steepest.training import StopTraining
+from steepest.run import Run
 
 if TYPE_CHECKING:
     from steepest.classifier import Classifier
 
 with needs("estimator", "steepest.SteepestClassifier"):
-    from sklearn.base import BaseEstimator, ClassifierMixin
+    from sklearn.base import ClassifierMixin
     from sklearn.callback import CallbackSupportMixin, with_callbacks
     from sklearn.utils import check_random_state
-    from sklearn.utils.multiclass import check_classification_targets
-    from sklearn.utils.validation import (
-        _check_sample_weight,
-        check_is_fitted,
-        column_or_1d,
-        validate_data,
-    )
+    from sklearn.utils.validation import check_is_fitted
 
 # Rows are predicted in blocks of so many, the last one filled up: the same row gives the same
 # digits alone and among others, which products of matrices of other heights do not.
@@ -63,7 +51,7 @@ _SETTINGS = {
 }
 
 
-class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  # type: ignore[misc]
     """A classifier of tables for scikit-learn: nets trained by gradient descent.
 
     Without a module, and where no setting of the net or the optimizer is given, the preset
@@ -109,6 +97,9 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
     Source:
         Weights as repeated rows, and every other manner: scikit-learn's `check_estimator`.
     """
+
+    _increments: Increments | None = None  # of partial_fit
+    _sizes: tuple[int, int] = (0, 0)  # that a module was made for: inputs, outputs
 
     def __init__(
         self,
@@ -179,7 +170,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         """
         rows, labels, weights = self._checked(X, y, sample_weight, reset=True)
         self.classes_, targets = np.unique(labels, return_inverse=True)
-        _require_classes(self.classes_)
+        require_classes(self.classes_)
         data = Dataset(
             as_samples(*canonical(rows, targets.astype(np.int64), weights)),
             self._validation(X_val, y_val, sample_weight_val),
@@ -191,7 +182,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             model.load_state_dict(earlier)
         context = self._init_callback_context(max_subtasks=recipe.epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
-        observer = _Told(self, context, X, y)
+        observer = EpochsTold(self, context, X, y)
         self.run_: Run = train(
             model,
             data,
@@ -226,11 +217,11 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         rows, labels, weights = self._checked(X, y, sample_weight, reset=fresh)
         if fresh:
             self.classes_ = np.unique(np.asarray(classes))
-            _require_classes(self.classes_)
+            require_classes(self.classes_)
         elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
             raise ValueError(f"classes={classes!r} is not the same as on the last call")
         train_rows = as_samples(*canonical(rows, self._encoded(labels), weights))
-        if not hasattr(self, "_increments"):
+        if self._increments is None:
             recipe = self._recipe(len(train_rows), False).replace(members=1, validation=0.0)
             if fresh or isinstance(self.module_, Ensemble):
                 self._increments = Increments.begin(
@@ -297,7 +288,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             state["history_"] = {c.name: c.to_list() for c in state["history_"]}
         if "findings_" in state:
             state["findings_"] = state["findings_"].to_json()
-        if "_increments" in state:
+        if state.get("_increments") is not None:
             state["_increments"] = state["_increments"].to_plain()
         return state
 
@@ -307,87 +298,8 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
             self.classifier_ = from_plain(state["classifier_"], self._unfilled_module())
         if "history_" in state:
             self.history_ = pl.DataFrame(state["history_"])
-        if "_increments" in state:
+        if state.get("_increments") is not None:
             self._increments = Increments.from_plain(state["_increments"], self.classifier_)
-
-    def _checked(
-        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
-    ) -> tuple[Rows, NDArray[Any], NDArray[np.float64] | None]:
-        """Rows, labels and weights as they are used, without rows that weigh nothing."""
-        if y is None:
-            raise ValueError(
-                "This SteepestClassifier estimator requires y to be passed, but the target y is "
-                "None"
-            )
-        rows, labels = self._rows(X, y, reset=reset)
-        assert labels is not None
-        if sample_weight is None:
-            return rows, labels, None
-        weights = _check_sample_weight(
-            sample_weight, labels, dtype=np.float64, ensure_non_negative=True
-        )
-        counted = np.flatnonzero(weights)
-        if not len(counted):
-            raise ValueError("Sample weights must contain at least one non-zero number.")
-        return take(rows, counted), labels[counted], weights[counted]
-
-    def _rows(self, X: Any, y: Any = None, *, reset: bool) -> tuple[Rows, NDArray[Any] | None]:
-        """X, and y if it is given, after scikit-learn's checks.
-
-        A table's columns go by their place, as scikit-learn has it: fit may have seen a frame and
-        predict an array of as many columns. Where both have names these were compared.
-        """
-        rows, labels = self._validated(X, y, reset=reset)
-        if isinstance(rows, pl.DataFrame):
-            if reset:
-                self._columns = rows.columns
-            rows = rows.rename(dict(zip(rows.columns, self._columns, strict=True)))
-        return rows, labels
-
-    def _validated(self, X: Any, y: Any, *, reset: bool) -> tuple[Rows, NDArray[Any] | None]:
-        if isinstance(X, np.ma.MaskedArray):  # whose mask scikit-learn's check leaves out
-            X = np.ma.filled(X.astype(np.float64), np.nan)
-        table = as_table(X) if self.module is None else None
-        if table is not None:
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if y is None:
-                return table, None
-            labels = _labels(y)
-            if len(labels) != len(table):
-                raise ValueError(
-                    "Found input variables with inconsistent numbers of samples: "
-                    f"[{len(table)}, {len(labels)}]"
-                )
-            return table, labels
-        finite = "allow-nan" if self.module is None else True
-        checks = {
-            "reset": reset,
-            "dtype": "numeric",
-            "ensure_all_finite": finite,
-            "allow_nd": self.module is not None,
-        }
-        if y is None:
-            array = validate_data(self, X, **checks)
-        else:
-            array, y = validate_data(self, X, y, **checks)
-        rows = numbers_as_table(array) if self.module is None else array
-        return rows, None if y is None else _labels(y)
-
-    def _validation(self, X: Any, y: Any, sample_weight: Any) -> Samples | None:
-        if X is None:
-            if y is not None or sample_weight is not None:
-                raise ValueError("y_val and sample_weight_val belong to X_val, which is missing")
-            return None
-        if y is None:
-            raise ValueError("X_val was given without y_val")
-        rows, labels, weights = self._checked(X, y, sample_weight, reset=False)
-        return as_samples(rows, self._encoded(labels), weights)
-
-    def _encoded(self, labels: NDArray[Any]) -> NDArray[np.int64]:
-        unseen = np.setdiff1d(labels, self.classes_)
-        if len(unseen):
-            raise ValueError(f"y contains labels that are no classes here: {unseen[:5]}")
-        return np.searchsorted(self.classes_, labels).astype(np.int64)
 
     def _recipe(self, rows: int, has_validation: bool) -> Recipe:
         given = {
@@ -435,13 +347,15 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         self._sizes = (int(np.prod(fitted.shape)), outputs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            return self.module(*_taken(self.module, self._sizes))
+            made: nn.Module = self.module(*_taken(self.module, self._sizes))
+            return made
 
     def _unfilled_module(self) -> nn.Module | None:
         """A module of the user's own class, whose weights are to be replaced."""
         if self.module is None or isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
-        return self.module(*_taken(self.module, self._sizes))
+        made: nn.Module = self.module(*_taken(self.module, self._sizes))
+        return made
 
     def _earlier_weights(self) -> dict[str, Any] | None:
         if not hasattr(self, "classifier_"):
@@ -455,7 +369,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         self.history_ = run.history
         self.findings_ = run.findings
         self.n_iter_ = int(run.history["epoch"].max()) + 1  # type: ignore[arg-type]
-        self.__dict__.pop("_increments", None)
+        self._increments = None
 
     def _outputs(self, X: Any) -> NDArray[np.float64]:
         """Logits, (N,) for two classes, else (N, C)."""
@@ -467,36 +381,6 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, BaseEstimator): 
         if len(self.classes_) == 2 and found.ndim == 2:
             found = found[:, 1] - found[:, 0] if found.shape[1] == 2 else found[:, 0]
         return found
-
-
-class _Told:
-    """An observer that tells scikit-learn's callbacks of each epoch."""
-
-    def __init__(self, estimator: SteepestClassifier, context: Any, X: Any, y: Any) -> None:
-        self.estimator, self.context, self.X, self.y = estimator, context, X, y
-
-    def __call__(self, event: Event) -> None:
-        if isinstance(event, EpochFinished):
-            epoch = self.context.subcontext(task_name="epoch")
-            told = {"estimator": self.estimator, "X": self.X, "y": self.y}
-            epoch.call_on_fit_task_begin(**told)
-            if epoch.call_on_fit_task_end(**told):
-                raise StopTraining
-
-
-def _labels(y: Any) -> NDArray[Any]:
-    if isinstance(y, pl.Series):
-        y = y.to_numpy()
-    labels = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
-    return labels  # type: ignore[no-any-return]
-
-
-def _require_classes(classes: NDArray[Any]) -> None:
-    if len(classes) < 2:
-        raise ValueError(
-            f"SteepestClassifier needs samples of at least 2 classes, but y has 1 class: {classes}"
-        )
 
 
 def _taken(make: Callable[..., nn.Module], sizes: tuple[int, int]) -> tuple[int, ...]:
