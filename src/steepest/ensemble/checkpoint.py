@@ -5,22 +5,70 @@ tensors are called NET/model/NAME, NET/best/NAME and NET/optimizer/NAME/WHAT.
 """
 
 import hashlib
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
 
+from steepest.classifier import Score
 from steepest.engine import OptimizerState, StepStats
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 from steepest.recipe import Recipe
 from steepest.run import read_tensors
-from steepest.training.checkpoint import newest_readable
+from steepest.training.checkpoint import (
+    best_loss_of,
+    count,
+    newest_readable,
+    number,
+    optimizer_state,
+    plain_tensors,
+    stats_of,
+)
 
 _ROWS_LOOKED_AT = 4096
+
+
+@dataclass(frozen=True)
+class MemberState:
+    """What is known of one net beside its tensors.
+
+    Attributes:
+        step: Steps that it has done.
+        epoch_stats: Sums over those of the epoch under way.
+        best_epoch: The epoch of its lowest held-out loss, -1 for none yet.
+        best_loss: That loss, infinity for none yet.
+        latest: How it did after its last whole epoch, None before the first.
+        diverged: Whether it ended with a loss that is not finite.
+    """
+
+    step: int
+    epoch_stats: StepStats
+    best_epoch: int
+    best_loss: float
+    latest: Score | None
+    diverged: bool
+
+    @classmethod
+    def of(cls, described: dict[str, Any]) -> Self:
+        """From what `about` wrote. Raises ValueError for what no run writes."""
+        latest = described["latest"]
+        return cls(
+            step=count(described, "step"),
+            epoch_stats=stats_of(described["epoch_stats"]),
+            best_epoch=count(described, "best_epoch", -1),
+            best_loss=best_loss_of(described),
+            latest=latest
+            and Score(count(latest, "rows"), number(latest, "loss"), number(latest, "accuracy")),
+            diverged=bool(described["diverged"]),
+        )
+
+    def about(self) -> dict[str, Any]:
+        """What is written of it."""
+        best = self.best_loss if self.best_epoch >= 0 else None
+        return asdict(self) | {"best_loss": best}
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,20 +90,18 @@ class EnsembleCheckpoint:
     epoch: int
     epochs: int
     seconds: float
-    members: list[dict[str, Any]]
+    members: tuple[MemberState, ...]
     tensors: dict[str, Tensor]
 
     @property
     def step(self) -> int:
         """Steps that the nets have done together."""
-        return sum(int(about["step"]) for about in self.members)
+        return sum(member.step for member in self.members)
 
     @property
     def whole_steps(self) -> int:
         """Those of the epochs that all have done."""
-        return sum(
-            int(about["step"]) - int(about["epoch_stats"]["steps"]) for about in self.members
-        )
+        return sum(member.step - member.epoch_stats.steps for member in self.members)
 
     def about(self) -> dict[str, Any]:
         """What is written beside the tensors."""
@@ -66,7 +112,7 @@ class EnsembleCheckpoint:
             "epoch": self.epoch,
             "epochs": self.epochs,
             "seconds": self.seconds,
-            "members": self.members,
+            "members": [member.about() for member in self.members],
         }
 
 
@@ -86,18 +132,13 @@ def taken(
             for what, tensor in kept.items()
         }
         members.append(
-            {
-                "step": run.step,
-                "epoch_stats": asdict(run.epoch),
-                "best_epoch": run.best.epoch,
-                "best_loss": run.best.loss if run.best.epoch >= 0 else None,
-                "latest": None if run.latest is None else asdict(run.latest),
-                "diverged": run.diverged,
-            }
+            MemberState(
+                run.step, run.epoch, run.best.epoch, run.best.loss, run.latest, run.diverged
+            )
         )
-    plain = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
     epochs = max(run.epochs for run in runs)
-    return EnsembleCheckpoint(portfolio.recipe, data, epoch, epochs, seconds, members, plain)
+    state = (tuple(members), plain_tensors(tensors))
+    return EnsembleCheckpoint(portfolio.recipe, data, epoch, epochs, seconds, *state)
 
 
 def newest_of_ensemble(folder: Path) -> EnsembleCheckpoint:
@@ -113,26 +154,23 @@ def _read(path: Path) -> EnsembleCheckpoint:
         net, group, _ = name.split("/", 2)
         if not 0 <= int(net) < len(about["members"]) or group not in ("model", "best", "optimizer"):
             raise ValueError(f"it holds a tensor {name!r} of no net")
-    checkpoint = EnsembleCheckpoint(
-        Recipe.from_toml(about["recipe"], path.name),
+    recipe = Recipe.from_toml(about["recipe"], path.name)
+    if count(about, "epochs") > recipe.epochs:  # a time limit only takes some away
+        raise ValueError(f"epochs is {about['epochs']}, and the recipe has {recipe.epochs}")
+    return EnsembleCheckpoint(
+        recipe,
         str(about["data"]),
-        int(about["epoch"]),
-        int(about["epochs"]),
-        float(about["seconds"]),
-        list(about["members"]),
+        count(about, "epoch"),
+        count(about, "epochs"),
+        number(about, "seconds"),
+        tuple(MemberState.of(one) for one in about["members"]),
         tensors,
     )
-    _ = checkpoint.step, [stats(one["epoch_stats"]) for one in checkpoint.members]
-    return checkpoint
 
 
 def optimizer_of(checkpoint: EnsembleCheckpoint, k: int) -> OptimizerState:
     """The optimizer's state of one net."""
-    state: OptimizerState = {}
-    for name, tensor in group_of(checkpoint, k, "optimizer").items():
-        parameter, _, what = name.rpartition("/")
-        state.setdefault(parameter, {})[what] = tensor
-    return state
+    return optimizer_state(group_of(checkpoint, k, "optimizer"))
 
 
 def group_of(checkpoint: EnsembleCheckpoint, k: int, group: str) -> dict[str, Tensor]:
@@ -141,16 +179,6 @@ def group_of(checkpoint: EnsembleCheckpoint, k: int, group: str) -> dict[str, Te
     return {
         n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if n.startswith(prefix)
     }
-
-
-def stats(about: dict[str, Any]) -> StepStats:
-    """Sums over steps, as they were written."""
-    return StepStats(**{**about, "layers": ()})
-
-
-def best_loss(about: dict[str, Any]) -> float:
-    loss = about["best_loss"]
-    return math.inf if loss is None else float(loss)
 
 
 def fingerprint_of(portfolio: Portfolio) -> str:

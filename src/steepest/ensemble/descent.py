@@ -9,11 +9,9 @@ from steepest.classifier import Classifier, Score
 from steepest.engine import NO_STEPS, NativeEngine, process_state, usable_threads
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
-    best_loss,
     fingerprint_of,
     group_of,
     optimizer_of,
-    stats,
     taken,
 )
 from steepest.ensemble.health import MemberHealth
@@ -73,12 +71,11 @@ class EnsembleDescent:
         self._epochs = checkpoint.epochs
         self._measured = self._measured or checkpoint.epoch > 0
         self._started -= checkpoint.seconds
-        for k, (run, about) in enumerate(zip(self.runs, checkpoint.members, strict=True)):
+        for k, (run, kept) in enumerate(zip(self.runs, checkpoint.members, strict=True)):
             run.restore(group_of(checkpoint, k, "model"), group_of(checkpoint, k, "best"))
-            run.step, run.epoch = int(about["step"]), stats(about["epoch_stats"])
-            run.best.epoch, run.best.loss = int(about["best_epoch"]), best_loss(about)
-            run.latest = None if about["latest"] is None else Score(**about["latest"])
-            run.diverged = bool(about["diverged"])
+            run.step, run.epoch = kept.step, kept.epoch_stats
+            run.best.epoch, run.best.loss = kept.best_epoch, kept.best_loss
+            run.latest, run.diverged = kept.latest, kept.diverged
             run.lengthen(self._epochs)
             run.begin(optimizer_of(checkpoint, k))
 

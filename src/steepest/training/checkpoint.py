@@ -97,7 +97,7 @@ class Checkpoints:
         self.put(checkpoint.step, _tensors(checkpoint), _describe(checkpoint))
         if checkpoint.best_epoch > self._best_epoch:
             about = {"epoch": checkpoint.best_epoch, "val_loss": checkpoint.best_loss}
-            write_tensors(self._folder / BEST, _plain(checkpoint.best), about)
+            write_tensors(self._folder / BEST, plain_tensors(checkpoint.best), about)
             self._best_epoch = checkpoint.best_epoch
 
     def put(self, step: int, tensors: dict[str, Tensor], about: dict[str, Any]) -> None:
@@ -204,10 +204,10 @@ def _tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
         for group, tensors in groups.items()
         for name, tensor in tensors.items()
     )
-    return _plain(dict(named))
+    return plain_tensors(dict(named))
 
 
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def plain_tensors(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """Copies as the format wants them: on the CPU, contiguous, none sharing memory."""
     return {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -232,7 +232,7 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
     }
 
 
-def _whole(described: dict[str, Any], name: str, least: int = 0) -> int:
+def count(described: dict[str, Any], name: str, least: int = 0) -> int:
     """A count. Raises ValueError for what no run writes."""
     value = described[name]
     if type(value) is not int or not least <= value <= _LARGEST_COUNT:
@@ -240,7 +240,7 @@ def _whole(described: dict[str, Any], name: str, least: int = 0) -> int:
     return value
 
 
-def _number(described: dict[str, Any], name: str) -> float:
+def number(described: dict[str, Any], name: str) -> float:
     """A number, which may be NaN. Raises ValueError for what no run writes."""
     value = described[name]
     if type(value) not in (int, float):
@@ -248,19 +248,34 @@ def _number(described: dict[str, Any], name: str) -> float:
     return float(value)
 
 
-def _stats(described: dict[str, Any]) -> StepStats:
+def stats_of(described: dict[str, Any]) -> StepStats:
+    """Sums over steps. Raises ValueError for what no run writes."""
     return StepStats(
-        **{name: _whole(described, name) for name in ("steps", "rows", "correct")},
-        loss_sum=_number(described, "loss_sum"),
+        **{name: count(described, name) for name in ("steps", "rows", "correct")},
+        loss_sum=number(described, "loss_sum"),
         layers=tuple(_layer_stats(layer) for layer in described["layers"]),
     )
+
+
+def best_loss_of(described: dict[str, Any]) -> float:
+    """Infinite as long as no epoch was the best. Raises ValueError for what no run writes."""
+    return math.inf if described["best_loss"] is None else number(described, "best_loss")
+
+
+def optimizer_state(tensors: dict[str, Tensor]) -> OptimizerState:
+    """What an optimizer keeps, from tensors that are called PARAMETER/WHAT."""
+    state: OptimizerState = {}
+    for name, tensor in tensors.items():
+        parameter, _, key = name.rpartition(_SEPARATOR)
+        state.setdefault(parameter, {})[key] = tensor
+    return state
 
 
 def _layer_stats(described: dict[str, Any]) -> LayerStats:
     if "idle" in described:  # what it was called in the first checkpoints of this layout
         described = described | {"inactive": described["idle"]}
     numbers = [field.name for field in fields(LayerStats) if field.name != "name"]
-    return LayerStats(str(described["name"]), **{n: _number(described, n) for n in numbers})
+    return LayerStats(str(described["name"]), **{n: number(described, n) for n in numbers})
 
 
 def _read(path: Path) -> Checkpoint:
@@ -269,24 +284,20 @@ def _read(path: Path) -> Checkpoint:
     for name, tensor in tensors.items():
         group, _, rest = name.partition(_SEPARATOR)
         groups[group][rest] = tensor
-    optimizer: OptimizerState = {}
-    for name, tensor in groups.pop("optimizer").items():
-        parameter, _, key = name.rpartition(_SEPARATOR)
-        optimizer.setdefault(parameter, {})[key] = tensor
-    best_loss = described["best_loss"]
+    optimizer = optimizer_state(groups.pop("optimizer"))
     return Checkpoint(
-        step=_whole(described, "step"),
-        epoch_stats=_stats(described["epoch_stats"]),
-        interval=_stats(described["interval"]),
-        seconds=_number(described, "seconds"),
-        lr=_number(described, "lr"),
+        step=count(described, "step"),
+        epoch_stats=stats_of(described["epoch_stats"]),
+        interval=stats_of(described["interval"]),
+        seconds=number(described, "seconds"),
+        lr=number(described, "lr"),
         recipe=Recipe.from_toml(described["recipe"], path.name),
         architecture=described["architecture"],
         data=str(described["data"]),
         optimizer=optimizer,
-        best_epoch=_whole(described, "best_epoch", -1),
-        best_loss=math.inf if best_loss is None else _number(described, "best_loss"),
-        epochs_averaged=_whole(described, "epochs_averaged"),
+        best_epoch=count(described, "best_epoch", -1),
+        best_loss=best_loss_of(described),
+        epochs_averaged=count(described, "epochs_averaged"),
         scheduler=bool(described["scheduler"]),
         **groups,
     )

@@ -1,0 +1,59 @@
+"""Checkpoints of several nets, by strangers: whatever a number holds, it is read or refused."""
+
+import json
+import shutil
+
+import pytest
+
+import steepest as sp
+from steepest.errors import RunError
+from steepest.training import StopTraining
+
+DATA = ([[float(i % 5), float(i % 3)] for i in range(60)], [i % 2 for i in range(60)])
+ODD = (None, True, -2, 0.5, 2**50, 2**64, 10**400, "3", "x", [], [1], {}, {"a": 1}, float("nan"))
+PLACES = (
+    *(("epoch",), ("epochs",), ("seconds",), ("members",), ("members", 0), ("data",)),
+    *(("members", 0, key) for key in ("step", "epoch_stats", "best_epoch", "best_loss", "latest")),
+    *(("members", 1, "epoch_stats", key) for key in ("steps", "rows", "correct", "loss_sum")),
+    *(("members", 1, "latest", key) for key in ("rows", "loss")),
+)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that ended after its first epoch, of three."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+
+    def stop(event):
+        if type(event).__name__ == "EpochFinished":
+            raise StopTraining
+
+    settings = {"members": 2, "hidden": (3,), "epochs": 3, "check": False, "watch": False}
+    sp.train(None, DATA, out=folder, progress="none", observers=[stop], **settings)
+    return folder
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
+def test_a_number_that_no_run_writes_is_read_or_refused(trained, tmp_path, place):
+    refused = 0
+    for value in ODD:
+        folder = shutil.copytree(trained, tmp_path / "run", dirs_exist_ok=True)
+        for path in folder.glob("checkpoints/step-*.json"):
+            about = inside = json.loads(path.read_text())
+            for key in place[:-1]:
+                inside = inside[key]
+            if inside is None:  # of the first moment, when no net was measured yet
+                path.unlink()
+                continue
+            inside[place[-1]] = value
+            path.write_text(json.dumps(about))
+        try:
+            sp.resume(folder, data=DATA, progress="none")
+        except RunError:
+            refused += 1
+    assert refused
+
+
+def test_what_was_not_touched_goes_on(trained, tmp_path):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    assert sp.resume(folder, data=DATA, progress="none").history.height == 3
