@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 from steepest.data import PreparedPart
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 from steepest.errors import HealthError, HealthWarning, warn
-from steepest.health import Findings
+from steepest.health import Evidence, Findings
+from steepest.health.findings.registry import make_finding
 from steepest.run import Event, FindingMade, IntervalFinished, Observer, RunStarted
 from steepest.training.health_observer import HealthObserver
 from steepest.training.preflight import preflight
@@ -112,20 +112,16 @@ class MemberHealth:
 
     def diverged(self, k: int, step: int, lr: float) -> None:
         """A net has no finite loss any more, and is left out."""
-        details: dict[str, Any] = {
-            "code": "PREMATURE_NAN",
-            "severity": "warn",
-            "message": "the loss became NaN or infinite",
-            "fix": f"lr={lr / 3:g}",
-            "evidence": [
-                {"measured": "NaN or infinity", "expected": "a number", "where": f"step {step}"}
-            ],
-            "ruled_out": [],
-            "confidence": "fact",
-            "step": step,
-            "consequences": [],
-        }
-        _Collector(self._made, k)(FindingMade(step, "PREMATURE_NAN", "warn", details))
+        finding = make_finding(
+            "PREMATURE_NAN",
+            "the loss became NaN or infinite",
+            f"lr={lr / 3:g}",
+            (Evidence("NaN or infinity", "a number", f"step {step}"),),
+            step=step,
+            severity="warn",
+        )
+        made = FindingMade(step, finding.code, finding.severity, finding.to_dict())
+        _Collector(self._made, k)(made)
 
     def end(self) -> None:
         """Tell of all causes, each with the nets that it was seen in."""
