@@ -17,7 +17,7 @@ from steepest.errors import needs
 from steepest.estimator.callbacks import EpochsTold
 from steepest.estimator.increments import Increments
 from steepest.estimator.inputs import ChecksInputs, require_classes
-from steepest.estimator.rows import as_samples, canonical, take
+from steepest.estimator.rows import as_samples, canonical
 from steepest.estimator.saved import from_plain, to_plain
 from steepest.nn import Ensemble
 from steepest.recipe import Recipe
@@ -35,6 +35,7 @@ with needs("estimator", "steepest.SteepestClassifier"):
 # Rows are predicted in blocks of so many, the last one filled up: the same row gives the same
 # digits alone and among others, which products of matrices of other heights do not.
 _BLOCK = 256
+_ENOUGH_TO_HOLD_OUT = 100  # rows: of fewer, a hold-out costs more than it tells
 # A recipe's settings that have a parameter of their own here, and what they are called there.
 _SETTINGS = {
     "preset": "preset",
@@ -295,7 +296,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if "classifier_" in state:
-            self.classifier_ = from_plain(state["classifier_"], self._unfilled_module())
+            self.classifier_ = from_plain(state["classifier_"], self._fresh_module())
         if "history_" in state:
             self.history_ = pl.DataFrame(state["history_"])
         if state.get("_increments") is not None:
@@ -313,11 +314,10 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
             given["class_weight"] = self._class_weight()
         settings = {"check": False, "seed": self._seed(), **self._threads(), **given}
         settings |= self.settings or {}
-        if "validation" not in settings and (self.module is not None or "preset" not in given):
-            # Below a hundred rows a hold-out costs more than it tells.
-            settings |= {} if has_validation or rows >= 100 else {"validation": 0.0}
         if has_validation:
             settings["validation"] = 0.0
+        elif rows < _ENOUGH_TO_HOLD_OUT and (self.module is not None or self.preset is None):
+            settings.setdefault("validation", 0.0)
         return Recipe.of(None, settings)
 
     def _class_weight(self) -> Any:
@@ -338,20 +338,17 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
         return {"threads": self.n_jobs} if self.n_jobs > 0 else {}
 
     def _module(self, samples: Samples, recipe: Recipe) -> nn.Module | None:
-        if self.module is None:
-            return None
-        if isinstance(self.module, nn.Module):
-            return copy.deepcopy(self.module)
+        if self.module is None or isinstance(self.module, nn.Module):
+            return self._fresh_module()
         fitted = Preprocessing.fit(samples, recipe.scaling, recipe.scaling_range)
         outputs = 1 if len(self.classes_) == 2 else len(self.classes_)
         self._sizes = (int(np.prod(fitted.shape)), outputs)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            made: nn.Module = self.module(*_taken(self.module, self._sizes))
-            return made
+            return self._fresh_module()
 
-    def _unfilled_module(self) -> nn.Module | None:
-        """A module of the user's own class, whose weights are to be replaced."""
+    def _fresh_module(self) -> nn.Module | None:
+        """A copy of the user's module, or one that their class makes for these sizes."""
         if self.module is None or isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
         made: nn.Module = self.module(*_taken(self.module, self._sizes))
@@ -376,7 +373,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
         check_is_fitted(self)
         rows, _ = self._rows(X, reset=False)
         filled = np.minimum(np.arange(-(-len(rows) // _BLOCK) * _BLOCK), len(rows) - 1)
-        outputs = self.classifier_.logits(as_samples(take(rows, filled), None, None))
+        outputs = self.classifier_.logits(as_samples(rows[filled], None, None))
         found: NDArray[np.float64] = outputs[: len(rows)]
         if len(self.classes_) == 2 and found.ndim == 2:
             found = found[:, 1] - found[:, 0] if found.shape[1] == 2 else found[:, 0]

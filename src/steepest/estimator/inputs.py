@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from steepest.data import Samples
 from steepest.errors import needs
-from steepest.estimator.rows import Rows, as_samples, as_table, numbers_as_table, take
+from steepest.estimator.rows import Rows, as_samples, as_table, numbers_as_table
 
 with needs("estimator", "steepest.SteepestClassifier"):
     from sklearn.base import BaseEstimator
@@ -49,7 +49,7 @@ class ChecksInputs(BaseEstimator):  # type: ignore[misc]
         counted = np.flatnonzero(weights)
         if not len(counted):
             raise ValueError("Sample weights must contain at least one non-zero number.")
-        return take(rows, counted), labels[counted], weights[counted]
+        return rows[counted], labels[counted], weights[counted]
 
     def _rows(self, X: Any, y: Any = None, *, reset: bool) -> tuple[Rows, NDArray[Any] | None]:
         """X, and y if it is given, after scikit-learn's checks.

@@ -50,11 +50,6 @@ def _series(values: list[Any]) -> pl.Series:
     return pl.Series(words, dtype=pl.String)
 
 
-def take(rows: Rows, indices: NDArray[Any]) -> Rows:
-    """Some rows."""
-    return rows[indices]
-
-
 def canonical(
     rows: Rows, targets: Int64Array, weights: Float64Array | None
 ) -> tuple[Rows, Int64Array, Float64Array | None]:
@@ -72,7 +67,7 @@ def canonical(
     _, first, which = np.unique(keys, return_index=True, return_inverse=True)
     total = np.bincount(which.reshape(-1), weights, minlength=len(first)).astype(np.float64)
     equal = np.allclose(total, total[0], rtol=1e-12, atol=0)
-    return take(rows, first), targets[first], None if equal else total
+    return rows[first], targets[first], None if equal else total
 
 
 def _keys(rows: Rows, targets: Int64Array) -> NDArray[Any]:
