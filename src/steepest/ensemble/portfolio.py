@@ -26,6 +26,7 @@ from steepest.objective import Objective, class_weights
 from steepest.presets import Meeting, views
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import Recipe
+from steepest.training.model_checks import require_rows_apart
 
 # A net is measured on at most a quarter of the rows, however few nets there are.
 _FEWEST_FOLDS = 4
@@ -225,10 +226,6 @@ def _members(
     inputs, targets, weights = train
     if recipe.device is not None:
         raise RecipeError("the nets of an ensemble train on the processor: leave out device")
-    if weights is not None and (recipe.mixup or recipe.cutmix):
-        raise RecipeError(
-            "mixup and cutmix mix rows, which have weights of their own: leave them out"
-        )
     folds = min(max(_FEWEST_FOLDS, -(-count // len(names))), len(targets))
     fold_of = fold_of_rows(targets, folds, recipe.seed)
     members = []
@@ -248,6 +245,7 @@ def _members(
             sample_weights=None if weights is None else weights[rows],
         )
         _ = plan.loss, plan.row_weights
+        require_rows_apart(plan)
         members.append(Member(view, fold, held_out, span, plan, choose(plan)))
     return tuple(members), folds
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from steepest import training
-from steepest.classifier import save_classifier
 from steepest.data import Dataset
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
@@ -22,29 +21,27 @@ from steepest.ensemble.health import checked
 from steepest.ensemble.portfolio import Portfolio, prepare_portfolio
 from steepest.ensemble.preset import Decision, decided
 from steepest.errors import RecipeError, RunError, SteepestWarning, warn
-from steepest.files import make_run_folder, require_space, write_atomically
+from steepest.files import make_run_folder, write_atomically
 from steepest.health import Findings
-from steepest.recipe import SETTINGS, Recipe
+from steepest.recipe import Recipe
 from steepest.run import (
     RECORD,
     Observer,
     Record,
     Run,
-    begin_run_folder,
     load_run,
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoints, remove_partial_files
-from steepest.training.interrupt import stop_request
-from steepest.training.observers import Guarded
+from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import load_parts
-from steepest.training.progress import check_progress, shown_progress
-from steepest.training.schedule import TorchScheduler
-from steepest.training.session import announcer, locked, outcome, rescue
+from steepest.training.progress import check_progress
+from steepest.training.resume import recipe_to_go_on
+from steepest.training.schedule import TorchScheduler, check_scheduler_every
+from steepest.training.session import begin_record, locked, save_after
 from steepest.training.sources import with_sources
 from steepest.training.train import remove_if_begun
 
-_ROOM_FOR_THE_RECORD = 8 * 2**20
 # What a run of several nets may go on with differently.
 _MAY_CHANGE = {"data", "threads", "time_limit", "checkpoint_every", "keep_checkpoints"}
 
@@ -100,8 +97,7 @@ def train(
     started = time.perf_counter()
     asked = Recipe.of(recipe, settings)
     check_progress(progress)
-    if scheduler_every not in ("epoch", "step"):
-        raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {scheduler_every!r}")
+    check_scheduler_every(scheduler_every)
     decision = decided(model, data, asked, by_hand=scheduler is not None)
     if decision.dataset is None:
         return training.train(
@@ -125,7 +121,9 @@ def train(
             decision = replace(decision, recipe=with_sources(decision.recipe, data))
             portfolio = _portfolio(decision)
             findings = checked(portfolio) if portfolio.recipe.check else {}
-            record = _begin_record(folder, portfolio)
+            nets = [member.plan.model for member in portfolio.members]
+            weights = sum(p.nbytes for net in nets for p in net.parameters())
+            record = begin_record(folder, portfolio.recipe, weights)
         except BaseException:
             remove_if_begun(folder)
             raise
@@ -198,7 +196,14 @@ def resume(
     with locked(folder), torch.inference_mode(False), torch.enable_grad():
         remove_partial_files(folder)
         checkpoint = newest_of_ensemble(folder)
-        recipe = _recipe_to_go_on(folder, checkpoint, settings, accept_changes)
+        recipe = recipe_to_go_on(
+            folder,
+            checkpoint.recipe,
+            accept_changes,
+            settings,
+            resumable=_MAY_CHANGE,
+            what="a run of several nets",
+        )
         recipe = (
             with_sources(recipe, data) if data is None or isinstance(data, (str, Path)) else recipe
         )
@@ -248,37 +253,6 @@ def _ended(
     return run
 
 
-def _recipe_to_go_on(
-    folder: Path, checkpoint: EnsembleCheckpoint, settings: dict[str, Any], accept_changes: bool
-) -> Recipe:
-    kept, found = checkpoint.recipe, Recipe.read(folder / "recipe.toml")
-    changed = [f.name for f in fields(Recipe) if getattr(kept, f.name) != getattr(found, f.name)]
-    if changed and not accept_changes:
-        raise RunError(
-            f"{folder / 'recipe.toml'} has changed since the checkpoint: {', '.join(changed)}; "
-            "undo that, or go on with accept_changes"
-        )
-    recipe = found.replace(**settings)
-    for name in SETTINGS:
-        now, then = getattr(recipe, name), getattr(kept, name)
-        moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
-        if now != then and name not in _MAY_CHANGE and not moved:
-            raise RunError(
-                f"a run of several nets cannot go on with another {name} ({now!r} instead of "
-                f"{then!r}): begin a new run"
-            )
-    return recipe
-
-
-def _begin_record(folder: Path | None, portfolio: Portfolio) -> Record:
-    if folder is None:
-        return Record.create(None)
-    weights = sum(p.nbytes for member in portfolio.members for p in member.plan.model.parameters())
-    require_space(folder, weights + _ROOM_FOR_THE_RECORD)
-    begin_run_folder(folder, portfolio.recipe)
-    return Record.create(folder / RECORD)
-
-
 def _carry_out(
     run: Run,
     portfolio: Portfolio,
@@ -289,24 +263,11 @@ def _carry_out(
     checkpoint: EnsembleCheckpoint | None = None,
 ) -> None:
     """Train, and save what came of it; from a checkpoint if there is one."""
-    checkpoints = None
-    if run.folder is not None:
-        checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
-    try:
-        with shown_progress(progress) as shown, stop_request() as stop:
-            told = Guarded(observers, stop)
-            notify = announcer(run.record, shown, told)
-            descent = EnsembleDescent(portfolio, notify, stop, checkpoints, started, findings)
-            if checkpoint is not None:
-                descent.restore(checkpoint)
-            run.classifier = descent.run()
-        if run.folder is not None:
-            save_classifier(run.classifier, run.folder)
-        run.record.fold()  # last: a record that tells how a run ended has its model beside it
-    except RunError as error:
-        rescued = rescue(run)
-        run.record.close(fold=False)
-        raise RunError(f"{error}; {rescued}") from error
-    if told.error is not None:
-        told.error.add_note(outcome(run))
-        raise told.error
+
+    def descend(notify: Observer, stop: StopRequest, checkpoints: Checkpoints | None) -> None:
+        descent = EnsembleDescent(portfolio, notify, stop, checkpoints, started, findings)
+        if checkpoint is not None:
+            descent.restore(checkpoint)
+        run.classifier = descent.run()
+
+    save_after(run, progress, observers, descend)

@@ -53,6 +53,15 @@ def require_trainable(model: nn.Module | None, recipe: Recipe) -> None:
             )
 
 
+def require_rows_apart(plan: Plan) -> None:
+    """Raise RecipeError if rows that have weights of their own are to be mixed."""
+    if plan.sample_weights is not None and (plan.recipe.mixup or plan.recipe.cutmix):
+        raise RecipeError(
+            "rows that are mixed have no weight of their own: leave out mixup and cutmix, or the "
+            "weights of the rows"
+        )
+
+
 def _check_tensors(model: nn.Module, recipe: Recipe) -> None:
     """Whether the parameters and buffers hold numbers that a training can change, on one device."""
     named = {**dict(model.named_parameters()), **dict(model.named_buffers())}

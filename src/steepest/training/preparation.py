@@ -38,7 +38,11 @@ from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import net_of
 from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import Recipe
-from steepest.training.model_checks import require_shortest_minibatch, require_trainable
+from steepest.training.model_checks import (
+    require_rows_apart,
+    require_shortest_minibatch,
+    require_trainable,
+)
 from steepest.training.range_test import range_test
 from steepest.training.rows_tried import Taken, advice, how_taken, require_in_range
 
@@ -150,11 +154,7 @@ def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> 
     parameter_settings(recipe, plan.model)
     Augmentation.of(recipe, plan.inputs.array.shape[1:])
     _ = plan.loss, plan.row_weights
-    if plan.sample_weights is not None and (recipe.mixup or recipe.cutmix):
-        raise RecipeError(
-            "rows that are mixed have no weight of their own: leave out mixup and cutmix, or the "
-            "weights of the rows"
-        )
+    require_rows_apart(plan)
     if recipe.mixup and (looked_up or plan.inputs.array.dtype.kind == "i"):
         raise RecipeError("mixup takes means of rows, and these rows are integers: leave it out")
     wanting = [

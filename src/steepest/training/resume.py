@@ -1,6 +1,6 @@
 """resume(): a run that goes on from its newest checkpoint."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,10 @@ def resume(
     with locked(folder), torch.inference_mode(False), torch.enable_grad():
         remove_partial_files(folder)
         checkpoint = newest(folder)
-        recipe = _recipe_to_go_on(folder, checkpoint, accept_changes, settings)
+        resumable = [name for name, setting in SETTINGS.items() if setting.resumable]
+        recipe = recipe_to_go_on(
+            folder, checkpoint.recipe, accept_changes, settings, resumable=resumable
+        )
         if data is None or isinstance(data, (str, Path)):  # an object has no better name
             recipe = with_sources(recipe, data)
         prepared = _prepare_to_go_on(checkpoint, model, data, recipe)
@@ -129,11 +132,29 @@ def _say_ended(run: Run) -> None:
     )
 
 
-def _recipe_to_go_on(
-    folder: Path, checkpoint: Checkpoint, accept_changes: bool, settings: dict[str, Any]
+def recipe_to_go_on(
+    folder: Path,
+    before: Recipe,
+    accept_changes: bool,
+    settings: dict[str, Any],
+    *,
+    resumable: Container[str],
+    what: str = "a run",
 ) -> Recipe:
-    """The checkpoint's recipe with the changes that were asked for. Raises RunError for others."""
-    before, written = checkpoint.recipe, Recipe.read(folder / "recipe.toml")
+    """The checkpoint's recipe with the changes that were asked for.
+
+    Args:
+        folder: Of the run.
+        before: The checkpoint's.
+        accept_changes: Whether recipe.toml may differ from it.
+        settings: What is asked for.
+        resumable: The settings that may change.
+        what: The subject of the message.
+
+    Raises:
+        RunError: For any other change.
+    """
+    written = Recipe.read(folder / "recipe.toml")
     changed = [
         f.name for f in fields(Recipe) if getattr(before, f.name) != getattr(written, f.name)
     ]
@@ -147,12 +168,12 @@ def _recipe_to_go_on(
             "on with accept_changes"
         )
     recipe = written.replace(**settings)
-    for name, setting in SETTINGS.items():
+    for name in SETTINGS:
         now, then = getattr(recipe, name), getattr(before, name)
         moved = name in ("validation", "test") and isinstance(now, str) and isinstance(then, str)
-        if not setting.resumable and now != then and not moved:
+        if name not in resumable and now != then and not moved:
             raise RunError(
-                f"a run cannot go on with another {name} ({now!r} instead of {then!r}): begin a "
+                f"{what} cannot go on with another {name} ({now!r} instead of {then!r}): begin a "
                 "new run"
             )
     return recipe

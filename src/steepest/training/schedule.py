@@ -33,6 +33,12 @@ class Schedule(Protocol):
         ...
 
 
+def check_scheduler_every(every: str) -> None:
+    """Raise RecipeError if a scheduler cannot take its steps so often."""
+    if every not in ("epoch", "step"):
+        raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {every!r}")
+
+
 def make_schedule(
     recipe: Recipe, base: float, steps_per_epoch: int, total_steps: int
 ) -> "RecipeSchedule":

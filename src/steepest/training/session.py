@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,18 +11,30 @@ from filelock import FileLock, Timeout
 
 from steepest.classifier import save_classifier
 from steepest.errors import RecipeError, RunError
+from steepest.files import require_space
 from steepest.health import Findings
-from steepest.run import LOCK, EpochFinished, Event, Observer, Run
+from steepest.recipe import Recipe
+from steepest.run import (
+    LOCK,
+    RECORD,
+    EpochFinished,
+    Event,
+    Observer,
+    Record,
+    Run,
+    begin_run_folder,
+)
 from steepest.training.checkpoint import Checkpoint, Checkpoints
 from steepest.training.descent import Descent
 from steepest.training.health_observer import HealthObserver
-from steepest.training.interrupt import stop_request
+from steepest.training.interrupt import StopRequest, stop_request
 from steepest.training.observers import Guarded
 from steepest.training.preparation import Preparation
 from steepest.training.progress import shown_progress
 from steepest.training.schedule import Schedule, TorchSchedule, TorchScheduler, make_schedule
 
 NOTHING = Findings()
+_ROOM_FOR_THE_RECORD = 8 * 2**20
 
 
 @contextmanager
@@ -65,6 +77,18 @@ def schedule_of(prepared: Preparation, scheduler: TorchScheduler | None, every: 
     return make_schedule(plan.recipe, prepared.lr, plan.steps_per_epoch, plan.total_steps)
 
 
+def begin_record(folder: Path | None, recipe: Recipe, weights: int) -> Record:
+    """The record of a new run; in memory without a folder.
+
+    weights: their bytes. Raises RunError if the disk has no room for them.
+    """
+    if folder is None:
+        return Record.create(None)
+    require_space(folder, weights + _ROOM_FOR_THE_RECORD)
+    begin_run_folder(folder, recipe)
+    return Record.create(folder / RECORD)
+
+
 def carry_out(
     run: Run,
     prepared: Preparation,
@@ -78,22 +102,38 @@ def carry_out(
 
     findings: of the check before training.
     """
+
+    def descend(notify: Observer, stop: StopRequest, checkpoints: Checkpoints | None) -> None:
+        if run.recipe.watch:
+            earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
+            notify = announcer(
+                notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
+            )
+        descent = Descent(prepared, schedule, notify, stop, checkpoints)
+        if checkpoint is not None:
+            descent.restore(checkpoint, run.history["val_loss"].to_list())
+        descent.run()
+
+    save_after(run, progress, observers, descend)
+
+
+def save_after(
+    run: Run,
+    progress: str,
+    observers: Sequence[Observer],
+    descend: Callable[[Observer, StopRequest, Checkpoints | None], None],
+) -> None:
+    """Train by `descend`, which is given whom to tell, who may stop it and where checkpoints go.
+
+    What came of it is saved, elsewhere if the run's folder cannot be written.
+    """
     checkpoints: Checkpoints | None = None
     if run.folder is not None:
         checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             guarded = Guarded(observers, stop)
-            notify = announcer(run.record, shown, guarded)
-            if run.recipe.watch:
-                earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
-                notify = announcer(
-                    notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
-                )
-            descent = Descent(prepared, schedule, notify, stop, checkpoints)
-            if checkpoint is not None:
-                descent.restore(checkpoint, run.history["val_loss"].to_list())
-            descent.run()
+            descend(announcer(run.record, shown, guarded), stop, checkpoints)
         if run.folder is not None:
             save_classifier(run.classifier, run.folder)
         run.record.fold()  # last: a record that tells how a run ended has its model beside it

@@ -8,18 +8,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from steepest.errors import RecipeError
-from steepest.files import make_run_folder, require_space
+from steepest.files import make_run_folder
 from steepest.recipe import Recipe
-from steepest.run import LOCK, RECORD, Observer, Record, Run, begin_run_folder
+from steepest.run import LOCK, Observer, Run
 from steepest.training.preflight import require_healthy
-from steepest.training.preparation import Preparation, prepare
+from steepest.training.preparation import prepare
 from steepest.training.progress import check_progress
-from steepest.training.schedule import TorchScheduler
-from steepest.training.session import NOTHING, carry_out, locked, schedule_of
+from steepest.training.schedule import TorchScheduler, check_scheduler_every
+from steepest.training.session import NOTHING, begin_record, carry_out, locked, schedule_of
 from steepest.training.sources import with_sources
-
-_ROOM_FOR_THE_RECORD = 8 * 2**20
 
 
 def train(
@@ -73,8 +70,7 @@ def train(
     """
     recipe = with_sources(Recipe.of(recipe, settings), data)
     check_progress(progress)
-    if scheduler_every not in ("epoch", "step"):
-        raise RecipeError(f"scheduler_every must be 'epoch' or 'step', but is {scheduler_every!r}")
+    check_scheduler_every(scheduler_every)
     folder = None if out is None else Path(out)
     if folder is not None:
         make_run_folder(folder)
@@ -84,22 +80,14 @@ def train(
             prepared = replace(prepared, summary=(*notes, *prepared.summary))
             schedule = schedule_of(prepared, scheduler, scheduler_every)
             findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
-            record = _begin_record(folder, prepared)
+            weights = sum(t.nbytes for t in prepared.classifier.model.state_dict().values())
+            record = begin_record(folder, recipe, weights)
         except BaseException:
             remove_if_begun(folder)
             raise
         run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
         carry_out(run, prepared, schedule, progress, observers, findings=findings)
     return run
-
-
-def _begin_record(folder: Path | None, prepared: Preparation) -> Record:
-    if folder is None:
-        return Record.create(None)
-    weights = sum(t.nbytes for t in prepared.classifier.model.state_dict().values())
-    require_space(folder, weights + _ROOM_FOR_THE_RECORD)
-    begin_run_folder(folder, prepared.plan.recipe)
-    return Record.create(folder / RECORD)
 
 
 def remove_if_begun(folder: Path | None) -> None:
