@@ -187,6 +187,11 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
     "l1": (digits, FEW, {"none": {}, "l1 0.0003": {"l1": 3e-4}, "l1 0.003": {"l1": 3e-3}}),
     "l2": (digits, FEW, {"none": {}, "l2 0.001": {"l2": 1e-3}, "l2 0.01": {"l2": 1e-2}}),
     "dropout": (digits, FEW, {"none": {}, "dropout 0.3": {"dropout": 0.3}}),
+    "activations": (
+        digits,
+        {**DEEP, "epochs": 10},
+        {f'"{name}"': {"activation": name} for name in ("tanh", "relu", "silu", "mish", "selu")},
+    ),
     "batch_norm": (
         digits,
         {**DEEP, "epochs": 10},

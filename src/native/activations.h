@@ -1,6 +1,27 @@
 // The activations and their derivatives. All but those in `needs_pre` give the derivative from their
 // value alone, so that Z need not be kept.
 
+// SELU's scale, and scale times alpha (Klambauer et al., 2017).
+constexpr float kSeluAbove = 1.0507009873554805f, kSeluBelow = 1.7580993408473766f;
+
+// tanh(log(1 + e^z)) of Mish (Misra, 2020) as a quotient n / (n + d) of numbers that never overflow: with
+// e = e^-|z| it is (1 + 2e) / (1 + 2e + 2e^2) above 0 and (e^2 + 2e) / (e^2 + 2e + 2) below.
+struct MishGate {
+  Vec n, d;
+  INLINE_MEMBER explicit MishGate(Vec z) {
+    const Vec e = exp(-absolute(z));
+    const Int above = z > 0.0f;
+    n = select(above, 1.0f + 2.0f * e, e * (2.0f + e));
+    d = select(above, 2.0f * e * e, splat(2.0f));
+  }
+  INLINE_MEMBER Vec value() const { return n / (n + d); }
+  // 1 - value^2, without the rounding of a difference.
+  INLINE_MEMBER Vec left() const {
+    const Vec whole = 1.0f / (n + d);
+    return d * whole * ((2.0f * n + d) * whole);
+  }
+};
+
 template <Activation kind>
 INLINE Vec value(Vec z, float slope) {
   if constexpr (kind == Activation::kTanh) return tanh(z);
@@ -12,6 +33,8 @@ INLINE Vec value(Vec z, float slope) {
     return 0.5f * z * (1.0f + tanh(0.79788456080286536f * (z + 0.044715f * z * z * z)));
   }
   if constexpr (kind == Activation::kSilu) return z * sigmoid(z);
+  if constexpr (kind == Activation::kMish) return z * MishGate(z).value();
+  if constexpr (kind == Activation::kSelu) return select(z <= 0.0f, kSeluBelow * expm1(z), kSeluAbove * z);
   return z;
 }
 
@@ -35,6 +58,11 @@ INLINE Vec derivative(Vec z, Vec a, float slope) {
     const Vec s = sigmoid(z);
     return s * (1.0f + z * (1.0f - s));
   }
+  if constexpr (kind == Activation::kMish) {
+    const MishGate gate(z);
+    return gate.value() + z * sigmoid(z) * gate.left();
+  }
+  if constexpr (kind == Activation::kSelu) return select(z <= 0.0f, kSeluBelow * exp(z), splat(kSeluAbove));
   return splat(1.0f);
 }
 
@@ -58,5 +86,9 @@ INLINE void with_activation(Activation kind, F f) {
       return f.template operator()<Activation::kGeluTanh>();
     case Activation::kSilu:
       return f.template operator()<Activation::kSilu>();
+    case Activation::kMish:
+      return f.template operator()<Activation::kMish>();
+    case Activation::kSelu:
+      return f.template operator()<Activation::kSelu>();
   }
 }

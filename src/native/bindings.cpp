@@ -153,7 +153,9 @@ void bind_enums(nb::module_& m) {
       .value("LEAKY_RELU", Activation::kLeakyRelu)
       .value("GELU", Activation::kGelu)
       .value("GELU_TANH", Activation::kGeluTanh)
-      .value("SILU", Activation::kSilu);
+      .value("SILU", Activation::kSilu)
+      .value("MISH", Activation::kMish)
+      .value("SELU", Activation::kSelu);
   nb::enum_<Optimizer>(m, "Optimizer")
       .value("SGD", Optimizer::kSgd)
       .value("ADAM", Optimizer::kAdam)
@@ -166,6 +168,7 @@ void bind_enums(nb::module_& m) {
       .value("EMA", Slot::kEma);
   nb::enum_<Function>(m, "Function")
       .value("EXP", Function::kExp)
+      .value("EXPM1", Function::kExpm1)
       .value("TANH", Function::kTanh)
       .value("ERF", Function::kErf);
 }

@@ -1,4 +1,4 @@
-// exp, tanh, sigmoid, erf of a vector, each within 4 units in the last place (tests/native).
+// exp, exp - 1, tanh, sigmoid, erf of a vector, each within 4 units in the last place (tests/native).
 // Polynomials from Cephes (S. L. Moshier, single precision: expf, tanhf, ndtrf).
 
 // 2^n by writing the exponent; n must be a whole number in [-126, 127].
@@ -12,6 +12,13 @@ INLINE Vec polynomial(Vec x, float highest, Coefficients... lower) {
   return p;
 }
 
+// e^r - 1 for |r| <= log(2) / 2.
+INLINE Vec exp_above_1(Vec r) {
+  const Vec p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
+                           1.6666665459e-1f, 5.0000001201e-1f);
+  return p * (r * r) + r;
+}
+
 INLINE Vec exp(Vec x) {
   // Beyond these bounds the result is 0 or infinity; 2^n is applied in two halves so that results
   // near both ends, subnormal ones too, are right. NaN passes through the polynomial.
@@ -20,12 +27,14 @@ INLINE Vec exp(Vec x) {
   const Vec n = (bounded * 1.44269504088896341f + shifter) - shifter;
   Vec r = bounded - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
-  const Vec p = polynomial(r, 1.9875691500e-4f, 1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f,
-                           1.6666665459e-1f, 5.0000001201e-1f);
-  const Vec value = p * (r * r) + r + 1.0f;
+  const Vec value = exp_above_1(r) + 1.0f;
   const Int whole = to_int(select(n == n, n, Vec{}));
   const Int half = whole >> 1;
   return value * power_of_two(half) * power_of_two(whole - half);
+}
+
+INLINE Vec expm1(Vec x) {
+  return select(absolute(x) < 0.34f, exp_above_1(x), exp(x) - 1.0f);  // NaN takes the second
 }
 
 INLINE Vec tanh(Vec x) {

@@ -49,7 +49,18 @@ struct RowSums {
   double weight, gradient, change;  // of squares
 };
 
-enum class Activation : int { kIdentity, kTanh, kSigmoid, kRelu, kLeakyRelu, kGelu, kGeluTanh, kSilu };
+enum class Activation : int {
+  kIdentity,
+  kTanh,
+  kSigmoid,
+  kRelu,
+  kLeakyRelu,
+  kGelu,
+  kGeluTanh,
+  kSilu,
+  kMish,
+  kSelu
+};
 
 // In the nodes below, `first_parameter` is the place of the node's first parameter among those of the
 // network; its others follow it in the order in which they are declared.
@@ -134,7 +145,7 @@ struct Loss {
   float loss_scale;          // of the losses that are reported
 };
 
-enum class Function : int { kExp, kTanh, kErf };
+enum class Function : int { kExp, kExpm1, kTanh, kErf };
 
 struct Kernels {
   const char* name;

@@ -15,7 +15,7 @@ size_t stride_of(int columns, size_t unit = 16) {
 // Whether the derivative needs Z: of the others it is a function of A alone.
 bool needs_pre(Activation kind) {
   return kind == Activation::kGelu || kind == Activation::kGeluTanh || kind == Activation::kSilu ||
-         kind == Activation::kLeakyRelu;
+         kind == Activation::kMish || kind == Activation::kSelu || kind == Activation::kLeakyRelu;
 }
 
 uint32_t threshold_of(double probability) { return static_cast<uint32_t>(probability * 4294967296.0); }

@@ -36,7 +36,7 @@ from steepest.random import Purpose, below, drawn, permutation, uniform_of_steps
 
 ACTIVATIONS: list[Callable[[], nn.Module]] = [
     nn.Tanh, nn.Sigmoid, nn.ReLU, lambda: nn.LeakyReLU(0.2), nn.GELU,
-    lambda: nn.GELU("tanh"), nn.SiLU, nn.Identity,
+    lambda: nn.GELU("tanh"), nn.SiLU, nn.Mish, nn.SELU, nn.Identity,
 ]  # fmt: skip
 STEPS = 24
 OTHER_ORDERS = 40

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 import steepest as sp
 from steepest.explain import initialisation_spread, plot_spread, plot_update_ratios, spread_figure
+from steepest.nn.linear import INITIALISERS
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +51,14 @@ def test_lines_are_the_numbers(spread):
     assert ax.lines[1].get_ydata().tolist() == of(spread, "he", "raw", "activation_std").tolist()
     assert len({(line.get_color(), line.get_marker()) for line in ax.lines}) == 6
     assert len(spread_figure(spread).axes) == 4
+
+
+def test_all_schemes_can_be_drawn_together(spread):
+    more = initialisation_spread(
+        (np.eye(6), np.arange(6) % 2), hidden=(4,), schemes=tuple(INITIALISERS)
+    )
+    ax = plot_spread(more, "activation_std", "raw", Figure().subplots())
+    assert [line.get_label() for line in ax.lines] == [*INITIALISERS]
 
 
 def test_update_ratios_are_those_of_the_run(blobs):

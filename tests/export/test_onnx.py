@@ -166,6 +166,15 @@ def test_several_classes_in_a_row(tmp_path):
     assert label.shape == (90, 3)
 
 
+@pytest.mark.parametrize("activation", ["mish", "selu"])
+def test_activations_of_recipes(tmp_path, activation):
+    run = train(matrix(), activation=activation)
+    assert run.info["engine"] == "native"
+    export(run, tmp_path / "m.onnx")
+    again = sp.load_run(run.save(tmp_path / "run"))
+    assert repr(again.model) == repr(run.model)
+
+
 def test_images_and_a_convolutional_net(tmp_path):
     random = np.random.default_rng(2)
     images, y = random.integers(0, 256, (60, 1, 8, 8), dtype=np.uint8), random.integers(0, 3, 60)

@@ -60,7 +60,9 @@ GRID = np.concatenate(
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize(("which", "exact"), [("EXP", np.exp), ("TANH", np.tanh), ("ERF", erf)])
+@pytest.mark.parametrize(
+    ("which", "exact"), [("EXP", np.exp), ("EXPM1", np.expm1), ("TANH", np.tanh), ("ERF", erf)]
+)
 def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
     found = np.empty_like(GRID)
     native.function(native.Function[which], GRID, found, isa)
@@ -73,7 +75,7 @@ def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
-@pytest.mark.parametrize("which", ["EXP", "TANH", "ERF"])
+@pytest.mark.parametrize("which", ["EXP", "EXPM1", "TANH", "ERF"])
 def test_what_is_not_a_number_stays_so(isa, which):
     x, y = np.full(16, np.nan, dtype=np.float32), np.zeros(16, dtype=np.float32)
     native.function(native.Function[which], x, y, isa)
@@ -83,7 +85,12 @@ def test_what_is_not_a_number_stays_so(isa, which):
 @pytest.mark.parametrize("isa", instruction_sets())
 def test_infinities_have_their_limits(isa):
     x = np.array([np.inf, -np.inf] * 8, dtype=np.float32)
-    for which, expected in (("EXP", [np.inf, 0]), ("TANH", [1, -1]), ("ERF", [1, -1])):
+    for which, expected in (
+        ("EXP", [np.inf, 0]),
+        ("EXPM1", [np.inf, -1]),
+        ("TANH", [1, -1]),
+        ("ERF", [1, -1]),
+    ):
         y = np.zeros(16, dtype=np.float32)
         native.function(native.Function[which], x, y, isa)
         assert y[:2].tolist() == expected

@@ -1,4 +1,4 @@
-"""LinearLayer has the lecture's six initialisations, and mlp() builds from it."""
+"""LinearLayer has the lecture's six initialisations and LeCun's, and mlp() builds from it."""
 
 import pytest
 import torch
@@ -18,6 +18,7 @@ FAN_IN, FAN_OUT = 400, 300
     [
         ("xavier", 0, 2 / (FAN_IN + FAN_OUT)),
         ("he", 0, 2 / FAN_IN),
+        ("lecun", 0, 1 / FAN_IN),
         ("normal", 0, 1),
         ("uniform", 0, 1 / 3),
         ("zeros", 0, 0),
@@ -74,7 +75,20 @@ def test_the_same_seed_gives_the_same_net_and_leaves_torchs_generator_alone():
 
 def test_rectifiers_start_with_he_and_the_others_with_xavier():
     assert mlp(4, [8], 3, activation="relu")[1].init == "he"
+    assert mlp(4, [8], 3, activation="mish")[1].init == "he"
     assert mlp(4, [8], 3, activation="tanh")[1].init == "xavier"
+    assert mlp(4, [8], 3, activation="selu")[1].init == "lecun"
+
+
+def test_a_deep_selu_net_keeps_mean_0_and_variance_1():
+    x = torch.randn(500, 200, generator=torch.Generator().manual_seed(0))
+    net = mlp(200, [200] * 12, 3, activation="selu", seed=0)
+    with torch.no_grad():
+        for layer in net[:-1]:
+            x = layer(x)
+            if isinstance(layer, nn.SELU):
+                assert abs(float(x.mean())) < 0.1
+                assert 0.8 < float(x.std()) < 1.25
 
 
 SOME_MODELS = [

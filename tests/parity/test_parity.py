@@ -32,6 +32,8 @@ ACTIVATIONS = [
     nn.GELU(),
     nn.GELU("tanh"),
     nn.SiLU(),
+    nn.Mish(),
+    nn.SELU(),
     nn.Identity(),
 ]
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
 # Activations and where they stand still: exactly 0, or within 1 % of a bound.
-_ZERO_IS_IDLE = (nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU, nn.Softplus, nn.ReLU6)
+_ZERO_IS_IDLE = (
+    *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.SELU),
+    *(nn.Softplus, nn.ReLU6),
+)
 _BOUNDS_ARE_INACTIVE: dict[type[nn.Module], tuple[float, float]] = {
     nn.Tanh: (-0.99, 0.99),
     nn.Sigmoid: (0.01, 0.99),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from steepest.data import load_data
 from steepest.errors import DataError, RecipeError
-from steepest.explain.colours import DASHES, MARKERS, colour
+from steepest.explain.colours import DASHES, colour, marker
 from steepest.nn import LinearLayer, mlp
 from steepest.nn.linear import INITIALISERS
 from steepest.objective import cross_entropy
@@ -23,6 +23,7 @@ _ROWS = 512
 _NOTHING = 1e-12
 # Of the weights, by update: about a thousandth is usual (Karpathy, CS231n, "Neural Networks 3").
 _USUAL_RATIO = 1e-3
+_OF_THE_LECTURE = ("xavier", "he", "normal", "uniform", "zeros", "ones")
 _LABELS = {
     "activation_std": "std of activations",
     "gradient_std": "std of dL/dA",
@@ -35,7 +36,7 @@ def initialisation_spread(
     *,
     hidden: Sequence[int] = (100,) * 6,
     activation: str = "tanh",
-    schemes: Sequence[str] = tuple(INITIALISERS),
+    schemes: Sequence[str] = _OF_THE_LECTURE,
     seed: int = 0,
 ) -> pl.DataFrame:
     """One forward and backward pass of fresh nets: what each scheme makes of raw and scaled inputs.
@@ -99,7 +100,8 @@ def plot_spread(spread: pl.DataFrame, quantity: str, scaling: str, ax: Axes) -> 
     for i, scheme in enumerate(spread["scheme"].unique(maintain_order=True)):
         some = spread.filter((pl.col("scheme") == scheme) & (pl.col("scaling") == scaling))
         values = np.maximum(some[quantity].to_numpy(), floor)
-        style: dict[str, Any] = {"color": colour(i), "marker": MARKERS[i], "linestyle": DASHES[i]}
+        style: dict[str, Any] = {"color": colour(i), "marker": marker(i)}
+        style["linestyle"] = DASHES[i % len(DASHES)]
         ax.plot(some["layer"], values, **style, label=scheme, markersize=5)
     ax.set_yscale("log")
     ax.set_xlabel("layer")

@@ -1,4 +1,4 @@
-"""The lecture's linear layer: one affine map, six ways to start."""
+"""The lecture's linear layer: one affine map, and seven ways to start."""
 
 from collections.abc import Callable
 
@@ -17,10 +17,12 @@ def _normal(scale: Callable[[int, int], float]) -> Initialiser:
     return draw
 
 
-# Weights W of shape (fan_out, fan_in). xavier: Glorot and Bengio 2010; he: He et al. 2015.
+# Weights W of shape (fan_out, fan_in). xavier: Glorot and Bengio 2010; he: He et al. 2015; lecun:
+# LeCun et al. 1998.
 INITIALISERS: dict[str, Initialiser] = {
     "xavier": _normal(lambda fan_in, fan_out: (2 / (fan_in + fan_out)) ** 0.5),
     "he": _normal(lambda fan_in, fan_out: (2 / fan_in) ** 0.5),
+    "lecun": _normal(lambda fan_in, fan_out: (1 / fan_in) ** 0.5),
     "normal": _normal(lambda fan_in, fan_out: 1.0),
     "uniform": lambda fan_out, fan_in, g: torch.rand(fan_out, fan_in, generator=g) * 2 - 1,
     "zeros": lambda fan_out, fan_in, g: torch.zeros(fan_out, fan_in),
@@ -37,15 +39,17 @@ class LinearLayer(nn.Module):
     Args:
         in_features: Numbers in a row of X.
         out_features: Numbers in a row of Z.
-        init: How W is drawn: xavier, N(0, 2 / (fan_in + fan_out)); he, N(0, 2 / fan_in); normal,
-            N(0, 1); uniform on [-1, 1); zeros; ones. N has the mean and the variance.
+        init: How W is drawn: xavier, N(0, 2 / (fan_in + fan_out)); he, N(0, 2 / fan_in); lecun,
+            N(0, 1 / fan_in); normal, N(0, 1); uniform on [-1, 1); zeros; ones. N has the mean and
+            the variance.
         generator: Where the numbers come from, torch's own by default.
 
     Raises:
         ModelError: For an unknown scheme.
 
     Source:
-        xavier: Glorot and Bengio, AISTATS 2010. he: He et al., ICCV 2015.
+        xavier: Glorot and Bengio, AISTATS 2010. he: He et al., ICCV 2015. lecun: LeCun et al.,
+        Efficient BackProp, 1998.
     """
 
     def __init__(

@@ -16,8 +16,9 @@ from steepest.recipe import ACTIVATIONS as _NAMES
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     name: getattr(nn, module) for name, module in _NAMES.items()
 }
-# He's variance makes up for the half that a rectifier sets to zero; Xavier's suits the others.
-_RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu")
+# He's variance makes up for the half that a rectifier sets to zero, and LeCun's keeps SELU's mean 0
+# and variance 1 (Klambauer et al., 2017); Xavier's suits the others.
+_RECTIFIERS = ("relu", "leaky_relu", "gelu", "silu", "mish")
 
 
 def mlp(
@@ -45,8 +46,9 @@ def mlp(
         inputs: Numbers in one row, images flattened.
         hidden: Width of each hidden layer, () for none.
         outputs: C logits, or 1 for two classes.
-        activation: tanh, sigmoid, relu, leaky_relu, gelu, silu or identity.
-        init: A scheme of LinearLayer, or "auto": he for rectifiers, xavier otherwise.
+        activation: tanh, sigmoid, relu, leaky_relu, gelu, silu, mish, selu or identity.
+        init: A scheme of LinearLayer, or "auto": he for rectifiers (relu, leaky_relu, gelu, silu,
+            mish), lecun for selu, xavier otherwise.
         dropout: The probability with which a number of a hidden layer is dropped, below 1.
         batch_norm: Whether BatchNorm1d follows each hidden LinearLayer.
         layer_norm: Whether LayerNorm does.
@@ -70,7 +72,8 @@ def mlp(
         hint = did_you_mean(activation, ACTIVATIONS) or f": choose one of {', '.join(ACTIVATIONS)}"
         raise ModelError(f"unknown activation {activation!r}{hint}")
     if init == "auto":
-        init = "he" if activation in _RECTIFIERS else "xavier"
+        suited = dict.fromkeys(_RECTIFIERS, "he") | {"selu": "lecun"}
+        init = suited.get(activation, "xavier")
 
     def linear(i: int, fan_in: int, fan_out: int) -> LinearLayer:
         generator = None

@@ -37,9 +37,11 @@ ACTIVATIONS = {
     "leaky_relu": "LeakyReLU",
     "gelu": "GELU",
     "silu": "SiLU",
+    "mish": "Mish",
+    "selu": "SELU",
     "identity": "Identity",
 }
-INITS = ("auto", "xavier", "he", "normal", "uniform", "zeros", "ones")
+INITS = ("auto", "xavier", "he", "lecun", "normal", "uniform", "zeros", "ones")
 SCALINGS = (
     *("auto", "standardise", "minmax", "pixels", "none"),
     *("robust", "quantile", "piecewise"),

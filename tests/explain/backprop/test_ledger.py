@@ -25,6 +25,8 @@ ACTIVATIONS = {
     "gelu": nn.GELU,
     "gelu tanh": lambda: nn.GELU("tanh"),
     "silu": nn.SiLU,
+    "mish": nn.Mish,
+    "selu": nn.SELU,
     "identity": nn.Identity,
     "dropout": nn.Dropout,
 }

@@ -63,6 +63,20 @@ def _silu(z: Array, _: Any) -> tuple[Array, Array]:
     return z * s, s * (1 + z * special.expit(-z))
 
 
+def _mish(z: Array, _: Any) -> tuple[Array, Array]:
+    t = np.tanh(np.logaddexp(0, z))
+    return z * t, t + z * special.expit(z) * (1 - t**2)
+
+
+_SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def _selu(z: Array, _: Any) -> tuple[Array, Array]:
+    below, least = np.minimum(z, 0), _SELU_SCALE * _SELU_ALPHA
+    value = np.where(z > 0, _SELU_SCALE * z, least * np.expm1(below))
+    return value, np.where(z > 0, _SELU_SCALE, least * np.exp(below))
+
+
 def _same(z: Array, _: Any) -> tuple[Array, Array]:
     return z, np.ones_like(z)
 
@@ -90,6 +104,18 @@ _POINTWISE: dict[type[nn.Module], Pointwise] = {
     ),
     nn.SiLU: Pointwise(
         _silu, r"<Z> \odot \sigma(<Z>)", r"\sigma(<Z>) \odot (1 + <Z> \odot \sigma(-<Z>))"
+    ),
+    nn.Mish: Pointwise(
+        _mish,
+        r"<Z> \odot \tanh(s(<Z>))",
+        r"(\tanh(s(<Z>)) + <Z> \odot \sigma(<Z>) \odot (1 - \tanh^{2}(s(<Z>))))",
+        note="s is softplus, log(1 + e^z)",
+    ),
+    nn.SELU: Pointwise(
+        _selu,
+        r"\lambda\,(\max(0, <Z>) + \alpha\,\min(0, \exp(<Z>) - 1))",
+        r"\lambda\,(\mathbf{1}[<Z> > 0] + \alpha\,\exp(<Z>) \odot \mathbf{1}[<Z> \le 0])",
+        note="λ = 1.0507 and α = 1.6733",
     ),
     nn.Identity: Pointwise(_same, "<Z>", ""),
     nn.Dropout: Pointwise(

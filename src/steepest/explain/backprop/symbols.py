@@ -17,6 +17,7 @@ _WORDS = {
     r"\nu": "v",
     r"\varepsilon": "ε",
     r"\alpha": "α",
+    r"\lambda": "λ",
     r"\pi": "π",
     r"\le": "≤",
     r"\times": "×",
