@@ -37,6 +37,14 @@ struct Branch {
 
 using Node = std::variant<Linear, Activate, Dropout, BatchNorm, LayerNorm, Branch, Join>;
 
+// One function for each kind of node, for std::visit.
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
 // What is kept of a parameter.
 enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 
