@@ -100,3 +100,30 @@ def test_the_encoder_survives_json_exactly():
 
 def test_a_table_of_many_columns_has_a_short_summary():
     assert len(fit({f"x{i}": [1, 2, i] for i in range(1000)}).summary()) < 40
+
+
+@pytest.mark.parametrize("name", ["id", "Id", "row_id", "PassengerId", "customerID", "index"])
+def test_numbers_of_the_rows_are_left_out_and_told(name):
+    rows = {name: np.arange(100, 140)[::-1], "x": np.arange(40.0)}
+    preprocessing = fit(rows)
+    assert preprocessing.shape == (1,)
+    told = [line for line in preprocessing.summary() if "is left out" in line]
+    assert told == [
+        f"column {name!r} is left out: 40 rows and as many different whole numbers, an identifier "
+        "by its name; rename it to learn from it"
+    ]
+    assert preprocessing.prepare(samples({"x": [1.0]})).array.shape == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("humid", np.arange(40)),
+        ("price index", np.arange(40)),
+        ("id", np.arange(40) // 2),  # several rows of each
+        ("id", np.arange(40) + 0.5),
+        ("id", np.arange(19)),  # too few to tell
+    ],
+)
+def test_other_numbers_stay(name, values):
+    assert fit({name: values, "x": values * 1.0}).shape == (2,)

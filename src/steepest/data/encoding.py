@@ -6,6 +6,7 @@ levels together one feature "other". All statistics are float64 and only the res
 unless the model is of float64.
 """
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -24,6 +25,10 @@ _MOST_LEVELS = 64
 _FEW_LEVELS = 20
 _ENOUGH_TO_TELL = 1000
 _SHOWN_COLUMNS = 30
+# Id, row_id, PassengerId, customerID, row index; not "humid", nor "price index".
+_IDENTIFIER = re.compile(r"(.*[\W_])?[iI][dD]|.*[a-z0-9]I[dD]|([rR]ow[\W_]?)?[iI]ndex", re.DOTALL)
+# Of fewer rows it is no wonder that their numbers differ.
+_ENOUGH_TO_DIFFER = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,6 +218,11 @@ def _fit_column(series: pl.Series, place: Place) -> Column | str:
         missing = len(values) - len(x)
         if not len(x):
             return nothing
+        if _is_identifier(series):
+            return (
+                f"{len(x)} rows and as many different whole numbers, an identifier by its name; "
+                "rename it to learn from it"
+            )
         return Column(name, "number", missing, mean=float(x.mean()), quantity=held)
     missing = series.null_count()
     if missing == len(series):
@@ -230,6 +240,17 @@ def _fit_column(series: pl.Series, place: Place) -> Column | str:
     levels = counts.sort(["n", name], descending=[True, False])[name]
     other = len(levels) > _MOST_LEVELS
     return Column(name, "words", missing, levels=tuple(levels.head(_MOST_LEVELS)), other=other)
+
+
+def _is_identifier(series: pl.Series) -> bool:
+    """Whether this is a number of the row and not a property of what the row tells of.
+
+    New rows have numbers beyond those of training, and where the rows lie in the order of their
+    classes the number gives the class away.
+    """
+    whole = series.dtype.is_integer() and len(series) >= _ENOUGH_TO_DIFFER
+    named = _IDENTIFIER.fullmatch(series.name) is not None
+    return whole and named and series.n_unique() == len(series)
 
 
 def _filled(values: NDArray[np.float64], filler: float) -> NDArray[np.float64]:
