@@ -81,6 +81,24 @@ struct Activate {
   Matrix z, a, dz, da;  // a may be z's memory where the derivative needs A alone
 };
 
+// An activation with a learned number for each unit, or one for all: z + alpha (f(z) - z); of PReLU
+// max(0, z) + alpha min(0, z). `change`: what alpha is multiplied by.
+struct Parametric {
+  Activation kind;  // f
+  float slope;      // of f
+  bool prelu;
+  int width, first_parameter;
+  Parameter alpha;
+  Matrix x, change, y, dx, dy;
+};
+
+// y = scale x, a learned factor for each column.
+struct Scaling {
+  int width, first_parameter;
+  Parameter scale;
+  Matrix x, y, dx, dy;
+};
+
 // One mask a row and step: words width rounded up to 4, times the row of the minibatch.
 struct Dropout {
   int width;
@@ -165,6 +183,10 @@ struct Kernels {
   void (*linear_back)(const Linear&, int begin, int end);
   void (*activate)(const Activate&, int begin, int end);
   void (*activate_back)(const Activate&, int begin, int end);
+  void (*parametric)(const Parametric&, int begin, int end);
+  void (*parametric_back)(const Parametric&, int begin, int end);
+  void (*scaling)(const Scaling&, int begin, int end);
+  void (*scaling_back)(const Scaling&, int begin, int end);
   void (*dropout)(const Dropout&, uint64_t seed, uint32_t step, int begin, int end);
   void (*dropout_back)(const Dropout&, int begin, int end);
   void (*layer_norm)(const LayerNorm&, int begin, int end);
@@ -197,6 +219,8 @@ struct Kernels {
   // The gradient of a bias: the sum of dL/dZ over the batch, written or added.
   void (*collect_bias)(const Linear&, int batch, bool add);
   void (*collect_layer_norm)(const LayerNorm&, int batch, bool add);
+  // The gradient of numbers that `change` (batch, width) is multiplied by, written or added.
+  void (*collect_products)(const Parameter&, Matrix dy, Matrix change, int width, int batch, bool add);
   // A vector moved by its gradient.
   void (*finish_vector)(const Parameter&, const Update&);
   // The square of its gradient's norm, penalties included.

@@ -61,6 +61,11 @@ class Network::Builder {
         return add_linear(spec);
       case NodeSpec::Kind::kActivate:
         return add_activation(spec);
+      case NodeSpec::Kind::kParametric:
+      case NodeSpec::Kind::kPrelu:
+        return add_parametric(spec);
+      case NodeSpec::Kind::kScaling:
+        return add_scaling();
       case NodeSpec::Kind::kDropout:
         return add_dropout(spec);
       case NodeSpec::Kind::kBatchNorm:
@@ -107,11 +112,29 @@ class Network::Builder {
     node.dz = value_.gradient;
     node.a = out.data;
     node.da = out.gradient;
-    if (!network_.watched.empty()) {
-      network_.watched.back().values = out.data;
-      network_.watched.back().activation = spec.activation;
-    }
     value_ = out;
+    watch(spec.activation);
+  }
+
+  void add_parametric(const NodeSpec& spec) {
+    Parametric& node = make<Parametric>();
+    node.kind = spec.activation;
+    node.slope = spec.slope;
+    node.prelu = spec.kind == NodeSpec::Kind::kPrelu;
+    node.width = value_.width;
+    node.first_parameter = next_parameter();
+    learn(node.alpha, 1, node.prelu && !spec.learned ? 1 : value_.width, false);
+    node.change = matrix(value_.width);
+    connect(node, produce(value_.width, true));
+    watch(Activation::kIdentity);
+  }
+
+  void add_scaling() {
+    Scaling& node = make<Scaling>();
+    node.width = value_.width;
+    node.first_parameter = next_parameter();
+    learn(node.scale, 1, value_.width, false);
+    connect(node, produce(value_.width, true));
   }
 
   void add_dropout(const NodeSpec& spec) {
@@ -167,6 +190,13 @@ class Network::Builder {
     node.df = value_.gradient;
     value_ = start;
     connect(node, out);
+  }
+
+  // The statistics of the linear layer before an activation look at its values.
+  void watch(Activation activation) {
+    if (network_.watched.empty()) return;
+    network_.watched.back().values = value_.data;
+    network_.watched.back().activation = activation;
   }
 
   template <class T>

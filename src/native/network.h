@@ -19,14 +19,25 @@ namespace steepest {
 
 // What a node is, before it has memory. Fields that its kind does not have are not read.
 struct NodeSpec {
-  enum class Kind : int { kLinear, kActivate, kDropout, kBatchNorm, kLayerNorm, kBranch, kJoin };
+  enum class Kind : int {
+    kLinear,
+    kActivate,
+    kParametric,
+    kPrelu,
+    kScaling,
+    kDropout,
+    kBatchNorm,
+    kLayerNorm,
+    kBranch,
+    kJoin
+  };
   Kind kind;
   int inputs, outputs;  // of a linear layer
   Activation activation;
   float slope;          // of LeakyReLU
   double probability;   // of dropout and stochastic depth
   float eps, momentum;  // of a normalisation; of batch norm's running statistics
-  bool learned;         // whether there is a bias, or gamma and beta
+  bool learned;         // whether there is a bias, gamma and beta, or of PReLU a number for each unit
   uint32_t purpose;     // of the random numbers: stream << 8 | purpose
 };
 
@@ -35,7 +46,7 @@ struct Branch {
   const Join* join;
 };
 
-using Node = std::variant<Linear, Activate, Dropout, BatchNorm, LayerNorm, Branch, Join>;
+using Node = std::variant<Linear, Activate, Parametric, Scaling, Dropout, BatchNorm, LayerNorm, Branch, Join>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>

@@ -61,6 +61,8 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
       }
     },
             [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+            [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
+            [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
             [&](const Dropout& layer) { kernels_.dropout(layer, settings_.order.seed, step.number, begin, end); },
             [&](const BatchNorm& layer) {
       barrier.wait();
@@ -98,6 +100,8 @@ void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& ba
     std::visit(Overloaded{
                    [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
                    [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
+                   [&](const Parametric& layer) { kernels_.parametric_back(layer, begin, end); },
+                   [&](const Scaling& layer) { kernels_.scaling_back(layer, begin, end); },
                    [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
                    [&](const BatchNorm& layer) {
       barrier.wait();

@@ -106,6 +106,11 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
   };
   // Vectors are small: one thread moves all those of a node.
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
+  const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
+    if (others(parameter)) return;
+    if (!whole_gradient_) kernels_.collect_products(p, dy, change, width, step.batch, false);
+    if (moves) move(p, parameter);
+  };
   for_learned(network_.nodes, Overloaded{
                                   [&](const Linear& layer) {
     const int parameter = layer.first_parameter;
@@ -123,6 +128,12 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     if (others(parameter) || !layer.bias.value.data) return;
     if (!whole_gradient_) kernels_.collect_bias(layer, step.batch, false);
     if (moves) move(layer.bias, parameter + 1);
+  },
+                                  [&](const Parametric& layer) {
+    vector(layer.alpha, layer.first_parameter, layer.dy, layer.change, layer.width);
+  },
+                                  [&](const Scaling& layer) {
+    vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
   },
                                   [&](const BatchNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data || !moves) return;
@@ -155,6 +166,11 @@ void Trainer::collect(const Step& step, int thread) {
     if (double* norm = norms(parameter)) *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
   };
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
+  const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
+    if (others(parameter)) return;
+    kernels_.collect_products(p, dy, change, width, step.batch, add);
+    vector_norm(p, parameter);
+  };
   for_learned(network_.nodes, Overloaded{
                                   [&](const Linear& layer) {
     const int parameter = layer.first_parameter;
@@ -166,6 +182,12 @@ void Trainer::collect(const Step& step, int thread) {
     if (others(parameter) || !layer.bias.value.data) return;
     kernels_.collect_bias(layer, step.batch, add);
     vector_norm(layer.bias, parameter + 1);
+  },
+                                  [&](const Parametric& layer) {
+    vector(layer.alpha, layer.first_parameter, layer.dy, layer.change, layer.width);
+  },
+                                  [&](const Scaling& layer) {
+    vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
   },
                                   [&](const BatchNorm& layer) {  // its gradients are there already
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from steepest.health import watch as watch
     from steepest.nn import Ensemble as Ensemble
     from steepest.nn import LinearLayer as LinearLayer
+    from steepest.nn import ParametricActivation as ParametricActivation
     from steepest.nn import Residual as Residual
+    from steepest.nn import ScalingLayer as ScalingLayer
     from steepest.nn import mlp as mlp
     from steepest.objective import binary_cross_entropy as binary_cross_entropy
     from steepest.objective import cross_entropy as cross_entropy
@@ -39,10 +41,12 @@ _PUBLIC = {
     "Ensemble": "steepest.nn",
     "Evaluation": "steepest.classifier",
     "LinearLayer": "steepest.nn",
+    "ParametricActivation": "steepest.nn",
     "Recipe": "steepest.recipe",
     "Residual": "steepest.nn",
     "Run": "steepest.attached",
     "Samples": "steepest.data",
+    "ScalingLayer": "steepest.nn",
     "SteepestClassifier": "steepest.estimator.classifier",
     "SteepestError": "steepest.errors",
     "binary_cross_entropy": "steepest.objective",

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from scipy.special import betaincinv
 from torch import Tensor, nn
 
-from steepest import LinearLayer, Recipe, Residual
+from steepest import LinearLayer, ParametricActivation, Recipe, Residual, ScalingLayer
 from steepest.data import Preprocessing, Samples
 from steepest.engine import Plan
 from steepest.engine.native import NativeEngine, native_obstacle
@@ -117,13 +117,25 @@ def make_net(rng: np.random.Generator, features: int, outputs: int) -> nn.Module
             block.append(nn.BatchNorm1d(wide, some(rng, 0.3, 1e-3, 1e-5), 0.2, affine=learned))
         elif norm == "layer":
             block.append(nn.LayerNorm(wide, elementwise_affine=learned))
-        block.append(some(rng, 0.8, activation, ACTIVATIONS[rng.integers(len(ACTIVATIONS))])())
+        kind = some(rng, 0.8, activation, ACTIVATIONS[rng.integers(len(ACTIVATIONS))])
+        block.append(some(rng, 0.2, drawn_for(rng, wide), kind()))
         block += [nn.Dropout(dropout)] * bool(dropout)
         if residual:
             block = [Residual(nn.Sequential(*block), some(rng, 0.5, 0.4, 0.0))]
         layers += some(rng, 0.2, [nn.Sequential(*block)], block)
         width = wide
     return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(rng.random() < 0.9)))
+
+
+def drawn_for(rng: np.random.Generator, width: int) -> nn.Module:
+    """A module that learns a number for each unit, away from where it starts."""
+    names = ("tanh", "sigmoid", "leaky_relu", "gelu", "silu", "mish", "selu")
+    module: nn.Module = [
+        nn.PReLU(), nn.PReLU(width), ScalingLayer(width), ParametricActivation(rng.choice(names), width)
+    ][rng.integers(4)]  # fmt: skip
+    with torch.no_grad():
+        next(module.parameters()).uniform_(-0.2, 1.2)
+    return module
 
 
 OPTIMIZERS: list[dict[str, Any]] = [
@@ -319,7 +331,7 @@ class Loop:
         if isinstance(module, nn.BatchNorm1d) and len(x) == 1:
             running = (module.running_mean, module.running_var)
             return F.batch_norm(x, *running, module.weight, module.bias, eps=module.eps)
-        if isinstance(module, (nn.ReLU, nn.LeakyReLU)):
+        if isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.PReLU)):
             x = self._near_kink(x, step)
         return module(x) if self.order is None else self._in_order(module, x, self.order)
 
@@ -378,7 +390,7 @@ class Loop:
         for name, p in self.named.items():
             own = {"weight_decay": recipe.weight_decay, "lr_scale": 1.0}
             if recipe.groups:
-                own |= recipe.groups["*.bias" if name.endswith(".bias") else "*.weight"]
+                own |= recipe.groups.get(f"*.{name.rpartition('.')[2]}", {})
             scales.append(own.pop("lr_scale"))
             groups.append({"params": [p], **own})
         kind, extra = {

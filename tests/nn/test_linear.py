@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from steepest import LinearLayer, mlp
+from steepest import LinearLayer, ParametricActivation, ScalingLayer, mlp
 from steepest.errors import ModelError
 from steepest.nn import build, describe
 from steepest.nn.linear import INITIALISERS
@@ -95,6 +95,7 @@ SOME_MODELS = [
     mlp(4, [8, 5], 3),
     nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()),
     nn.Sequential(nn.Linear(4, 4, bias=False), nn.BatchNorm1d(4), nn.GELU("tanh"), nn.Dropout(0.3)),
+    nn.Sequential(ScalingLayer(4), nn.Linear(4, 3), ParametricActivation("mish", 3)),
     nn.Sequential(nn.Sequential(nn.LayerNorm([3, 4]), nn.PReLU(3)), nn.LeakyReLU(0.2)),
 ]
 

@@ -10,7 +10,15 @@ from torch import nn
 
 from steepest.engine.masks import streams
 from steepest.extension import extension
-from steepest.nn import ACTIVATIONS, LinearLayer, Residual, overlaps_itself, shared_memory
+from steepest.nn import (
+    ACTIVATIONS,
+    LinearLayer,
+    ParametricActivation,
+    Residual,
+    ScalingLayer,
+    overlaps_itself,
+    shared_memory,
+)
 from steepest.random import Purpose
 
 # The members of the extension's enum `Activation`, which have the recipe's names.
@@ -95,6 +103,13 @@ class _Reader:
             yield self._linear(module, name, where)
         elif kind in _ACTIVATIONS:
             yield self._activation(module, name)
+        elif kind is ParametricActivation:
+            yield self._parametric(module, name, where)  # type: ignore[arg-type]
+        elif kind is nn.PReLU:
+            yield self._prelu(module, name, where)  # type: ignore[arg-type]
+        elif kind is ScalingLayer:
+            tensors = self._of_columns(module, name, "scale", where)
+            yield Node(name, _spec(self._kinds.SCALING), tensors)
         elif kind is nn.Dropout:
             if not 0 <= module.p < 1:  # type: ignore[operator]
                 raise _Obstacle(f"{where} drops everything")
@@ -140,6 +155,30 @@ class _Reader:
         slope = module.negative_slope if isinstance(module, nn.LeakyReLU) else 0.0
         activation = extension().Activation[function]
         return Node(name, _spec(self._kinds.ACTIVATION, activation=activation, slope=slope))
+
+    def _parametric(self, module: ParametricActivation, name: str, where: str) -> Node:
+        function = module.activation.upper()
+        slope = 0.01 if function == "LEAKY_RELU" else 0.0  # torch's default
+        spec = _spec(
+            self._kinds.PARAMETRIC, activation=extension().Activation[function], slope=slope
+        )
+        return Node(name, spec, self._of_columns(module, name, "alpha", where))
+
+    def _prelu(self, module: nn.PReLU, name: str, where: str) -> Node:
+        tensors = _tensors(module, name, ("weight",), where)
+        count = module.weight.numel()
+        if count > 1:
+            self._check_width(count, where)
+        spec = _spec(self._kinds.PRELU, learned=count > 1)
+        return Node(name, spec, tensors)
+
+    def _of_columns(
+        self, module: nn.Module, name: str, tensor: str, where: str
+    ) -> dict[str, torch.Tensor]:
+        """A parameter that has a number for each column."""
+        tensors = _tensors(module, name, (tensor,), where)
+        self._check_width(next(iter(tensors.values())).numel(), where)
+        return tensors
 
     def _batch_norm(self, module: nn.Module, name: str, where: str) -> Node:
         if module.running_mean is None or module.momentum is None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine.contract import LayerStats
+from steepest.nn import ParametricActivation
 
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 # Activations and where they stand still: exactly 0, or within 1 % of a bound.
 _ZERO_IS_IDLE = (
     *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.SELU),
-    *(nn.Softplus, nn.ReLU6),
+    *(nn.Softplus, nn.ReLU6, nn.PReLU, ParametricActivation),
 )
 _BOUNDS_ARE_INACTIVE: dict[type[nn.Module], tuple[float, float]] = {
     nn.Tanh: (-0.99, 0.99),

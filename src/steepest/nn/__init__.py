@@ -9,7 +9,9 @@ from steepest.nn.mlp import ACTIVATIONS as ACTIVATIONS
 from steepest.nn.mlp import mlp as mlp
 from steepest.nn.outline import outline as outline
 from steepest.nn.outline import outputs_of as outputs_of
+from steepest.nn.parametric import ParametricActivation as ParametricActivation
 from steepest.nn.residual import Residual as Residual
+from steepest.nn.scaling import ScalingLayer as ScalingLayer
 from steepest.nn.sharing import overlaps_itself as overlaps_itself
 from steepest.nn.sharing import shared_memory as shared_memory
 from steepest.nn.sharing import shares_parts as shares_parts

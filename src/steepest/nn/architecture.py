@@ -12,10 +12,12 @@ from torch import nn
 from steepest.errors import ModelError
 from steepest.nn.ensemble import Ensemble
 from steepest.nn.linear import LinearLayer
+from steepest.nn.parametric import ParametricActivation
 from steepest.nn.residual import Residual
+from steepest.nn.scaling import ScalingLayer
 
 _LEAVES: tuple[type[nn.Module], ...] = (
-    LinearLayer,
+    *(LinearLayer, ParametricActivation, ScalingLayer),
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.Flatten, nn.Unflatten, nn.Identity),
     *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU),
     *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),

@@ -1,0 +1,159 @@
+"""Layers of ours on both engines: against PyTorch and float64, alone, in blocks and in front of a net."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native
+from steepest import ParametricActivation, Recipe, Residual, ScalingLayer
+from steepest.engine import TorchEngine
+from steepest.engine.native import NativeEngine, native_obstacle
+
+pytestmark = pytest.mark.skipif(native is None, reason="the native engine is not built here")
+
+FEATURES = 19  # no multiple of a vector's width
+NAMES = ("tanh", "sigmoid", "relu", "leaky_relu", "gelu", "silu", "mish", "selu")
+
+
+def drawn(model):
+    """The same net with its vectors away from 1, and with both signs."""
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if name.endswith(("alpha", "scale")):
+                p.uniform_(-0.5, 1.5)
+    return model
+
+
+def nets():
+    """By what they are: makers of nets, each call with the same numbers."""
+
+    def of(*layers):
+        def build():
+            torch.manual_seed(0)
+            return drawn(nn.Sequential(nn.Flatten(), *(layer() for layer in layers)))
+
+        return build
+
+    def linear(fan_in, fan_out):
+        return lambda: nn.Linear(fan_in, fan_out)
+
+    head, front = linear(FEATURES, 23), lambda: ScalingLayer(FEATURES)
+    found = {
+        name: of(head, lambda name=name: ParametricActivation(name, 23), linear(23, 3))
+        for name in NAMES
+    }
+    block = nn.Sequential(nn.Linear(23, 23), nn.PReLU(23), ScalingLayer(23), nn.Tanh())
+    return found | {
+        "prelu, one": of(head, nn.PReLU, linear(23, 3)),
+        "prelu, each": of(head, lambda: nn.PReLU(23, 0.1), linear(23, 3)),
+        "scaling in front": of(front, head, nn.ReLU, linear(23, 3)),
+        "scaling inside": of(head, lambda: ScalingLayer(23), nn.Tanh, linear(23, 3)),
+        "scaling last": of(head, nn.Tanh, linear(23, 3), lambda: ScalingLayer(3)),
+        "in a block": of(
+            front,
+            head,
+            lambda: Residual(copy.deepcopy(block), 0.3),
+            lambda: nn.LayerNorm(23),
+            lambda: ParametricActivation("selu", 23),
+            lambda: nn.Dropout(0.2),
+            linear(23, 3),
+        ),
+        "all first": of(
+            front,
+            lambda: nn.BatchNorm1d(FEATURES),
+            lambda: ParametricActivation("mish", FEATURES),
+            linear(FEATURES, 3),
+        ),
+    }
+
+
+NETS = nets()
+DATA = {"rows": 90, "shape": (FEATURES,), "outputs": 3}
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("of_net", NETS)
+def test_it_computes_what_pytorch_computes(isa, of_net):
+    check(isa, NETS[of_net], Recipe(batch_size=32, seed=3, lr=0.05, momentum=0.5), **DATA)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("of_net", ["prelu, one", "in a block"])
+def test_every_optimizer(optimizer, of_net):
+    check(ISAS[-1], NETS[of_net], Recipe(batch_size=32, seed=3, **OPTIMIZERS[optimizer]), **DATA)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"l1": 1e-3, "l2": 1e-2, "penalise_biases": True},
+        {"clip_norm": 0.05, "l2": 0.01, "penalise_biases": True},
+        {"accumulate": 3, "momentum": 0.9},
+        {"accumulate": 2, "clip_norm": 0.1},
+        {"ema": 0.9},
+        {"batch_size": 1},
+        {"batch_size": 33, "threads": 2},
+        {"groups": {"*": {"lr_scale": 0.5}}, "threads": 3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("of_net", ["prelu, one", "in a block"])
+def test_every_way_of_a_gradient(setting, of_net):
+    recipe = {"batch_size": 32, "seed": 1, "lr": 0.02} | setting
+    check(ISAS[-1], NETS[of_net], Recipe(**recipe), **DATA)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("of_net", ["prelu, one", "in a block", "all first"])
+def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, of_net, monkeypatch):
+    monkeypatch.setenv("STEEPEST_ISA", isa)
+    found = []
+    for threads, calls in ((1, [12]), (2, [12]), (3, [1] * 12)):
+        plan = make_plan(
+            NETS[of_net](), Recipe(batch_size=31, threads=threads, clip_norm=1.0), **DATA
+        )
+        engine = NativeEngine()
+        engine.load(plan)
+        for steps in calls:
+            engine.advance([0.1] * steps)
+        engine.export()
+        found.append(torch.cat([p.detach().flatten() for p in plan.model.parameters()]))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("of_net", ["selu", "prelu, one", "scaling inside"])
+def test_layer_statistics_are_those_of_the_torch_engine(of_net):
+    layers = []
+    for engine in (NativeEngine(), TorchEngine()):
+        engine.load(make_plan(NETS[of_net](), Recipe(batch_size=32), **DATA))
+        layers.append(engine.advance([0.1] * 3, statistics=True).layers)
+    for ours, theirs in zip(*layers, strict=True):
+        for field in ("activation_mean", "activation_std", "inactive", "update_ratio"):
+            found, expected = getattr(ours, field), getattr(theirs, field)
+            assert found == pytest.approx(expected, rel=1e-3, abs=1e-6), field
+
+
+@pytest.mark.parametrize(
+    ("layer", "takes"),
+    [(ParametricActivation("silu", 5), 5), (ScalingLayer(5), 5), (nn.PReLU(5), 5)],
+    ids=repr,
+)
+def test_another_width_is_declined(layer, takes):
+    model = nn.Sequential(nn.Linear(FEATURES, 7), layer, nn.Linear(7, 3))
+    found = native_obstacle(make_plan(model, Recipe(), **DATA))
+    name = type(layer).__name__
+    assert found == f"module '1' ({name}) takes {takes} numbers, but a row has 7 there"
+
+
+def test_a_parametric_activation_is_the_formula_and_its_gradient():
+    x = torch.linspace(-3, 3, 12, dtype=torch.float64).reshape(4, 3).requires_grad_()
+    layer = drawn(ParametricActivation("mish", 3).double())
+    assert torch.autograd.gradcheck(layer, (x,))
+    z = x.detach().numpy()
+    mish = z * np.tanh(np.log1p(np.exp(z)))
+    expected = z + layer.alpha.detach().numpy() * (mish - z)
+    np.testing.assert_allclose(layer(x).detach().numpy(), expected, rtol=1e-12)
