@@ -41,6 +41,14 @@ def noisy(seed: int) -> Any:
     return X, np.where(wrong, rng.permutation(y), y)
 
 
+def with_noise(seed: int) -> Any:
+    """Breast cancer, whose 30 columns stand beside 60 of noise."""
+    train = sp.load_data("breast_cancer").train
+    X, y = np.asarray(train.inputs, dtype=np.float32), np.asarray(train.labels)
+    noise = np.random.default_rng(seed).normal(size=(len(X), 60))
+    return np.hstack([X, noise.astype(np.float32)]), y
+
+
 def rare(seed: int) -> Any:
     """Breast cancer with 20 of the 212 malignant cases: one row in nineteen."""
     train = sp.load_data("breast_cancer").train
@@ -192,6 +200,30 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
         {**DEEP, "epochs": 10},
         {f'"{name}"': {"activation": name} for name in ("tanh", "relu", "silu", "mish", "selu")},
     ),
+    "parametric_activation": (
+        digits,
+        {**FEW, "optimizer": "adam", "lr": 0.005},
+        {
+            f"{name}{', parametric' * learned}": {
+                "activation": name,
+                "parametric_activation": learned,
+            }
+            for name in ("selu", "mish")
+            for learned in (False, True)
+        },
+    ),
+    "scaling_layer": (
+        with_noise,
+        {**FEW, "lr": 0.02},
+        {
+            "none": {},
+            "scaling_layer": {"scaling_layer": True},
+            "scaling_layer, lr 6 times": {
+                "scaling_layer": True,
+                "groups": {"*.scale": {"lr_scale": 6.0}},
+            },
+        },
+    ),
     "batch_norm": (
         digits,
         {**DEEP, "epochs": 10},
@@ -246,6 +278,7 @@ DATA = {
     digits: "the digits (8 x 8 images)",
     noisy: "the digits, a fifth of the labels of all parts drawn by chance",
     tags: "1000 made-up rows with up to five of five classes (accuracy: all five right)",
+    with_noise: "breast cancer, 60 columns of noise beside its 30",
     rare: "breast cancer with 20 malignant cases of 377",
 }
 

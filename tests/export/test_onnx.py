@@ -166,9 +166,16 @@ def test_several_classes_in_a_row(tmp_path):
     assert label.shape == (90, 3)
 
 
-@pytest.mark.parametrize("activation", ["mish", "selu"])
-def test_activations_of_recipes(tmp_path, activation):
-    run = train(matrix(), activation=activation)
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "mish"},
+        {"activation": "selu", "parametric_activation": True, "scaling_layer": True},
+    ],
+    ids=str,
+)
+def test_layers_of_recipes(tmp_path, settings):
+    run = train(matrix(), **settings)
     assert run.info["engine"] == "native"
     export(run, tmp_path / "m.onnx")
     again = sp.load_run(run.save(tmp_path / "run"))

@@ -110,6 +110,7 @@ INERT = {
     "scaling_range": (-1.0, 1.0),
     "bins": 7,
     "activation": "tanh",
+    "parametric_activation": True,
     "dropout": 0.1,
     "batch_norm": True,
     "layer_norm": True,

@@ -27,6 +27,8 @@ def net_of(recipe: Recipe, inputs: int, outputs: int) -> nn.Sequential:
         dropout=recipe.dropout,
         batch_norm=recipe.batch_norm,
         layer_norm=recipe.layer_norm,
+        parametric_activation=recipe.parametric_activation,
+        scaling_layer=recipe.scaling_layer,
         residual=recipe.residual,
         stochastic_depth=recipe.stochastic_depth,
         seed=recipe.seed,

@@ -8,7 +8,9 @@ from torch import nn
 
 from steepest.errors import ModelError, did_you_mean
 from steepest.nn.linear import LinearLayer
+from steepest.nn.parametric import ParametricActivation
 from steepest.nn.residual import Residual
+from steepest.nn.scaling import ScalingLayer
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import ACTIVATIONS as _NAMES
 
@@ -31,6 +33,8 @@ def mlp(
     dropout: float = 0.0,
     batch_norm: bool = False,
     layer_norm: bool = False,
+    parametric_activation: bool = False,
+    scaling_layer: bool = False,
     residual: bool = False,
     stochastic_depth: float = 0.0,
     seed: int | None = None,
@@ -52,6 +56,9 @@ def mlp(
         dropout: The probability with which a number of a hidden layer is dropped, below 1.
         batch_norm: Whether BatchNorm1d follows each hidden LinearLayer.
         layer_norm: Whether LayerNorm does.
+        parametric_activation: Whether each hidden unit learns how much of the activation it takes
+            (ParametricActivation).
+        scaling_layer: Whether a ScalingLayer stands in front, a learned factor for each input.
         residual: Whether hidden layers that keep the width are added to their input.
         stochastic_depth: The probability with which the last residual block is left out, below 1.
         seed: The same seed gives the same weights; None draws from torch's own generator.
@@ -84,13 +91,19 @@ def mlp(
 
     widths = [inputs, *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
+    if scaling_layer:
+        layers.append(ScalingLayer(inputs))
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         block: list[nn.Module] = [linear(i, fan_in, fan_out)]
         if batch_norm:
             block.append(nn.BatchNorm1d(fan_out))
         if layer_norm:
             block.append(nn.LayerNorm(fan_out))
-        block.append(ACTIVATIONS[activation]())
+        block.append(
+            ParametricActivation(activation, fan_out)
+            if parametric_activation
+            else ACTIVATIONS[activation]()
+        )
         if dropout:
             block.append(nn.Dropout(dropout))
         if residual and i > 0 and fan_in == fan_out:

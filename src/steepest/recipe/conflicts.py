@@ -45,6 +45,11 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
         "batch_norm and layer_norm take the same place in the net; choose one",
     ),
     (
+        lambda r: not r.parametric_activation or r.activation != "identity",
+        "parametric_activation learns how much of the activation a unit takes, and of identity "
+        "nothing is left: choose another activation",
+    ),
+    (
         lambda r: r.schedule != "multistep" or bool(r.milestones),
         "schedule multistep needs milestones, the epochs after which the learning rate falls",
     ),

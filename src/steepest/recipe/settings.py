@@ -126,6 +126,16 @@ class Settings:
         unset="relu",
         of_net=True,
     )
+    parametric_activation: bool = _net(
+        False,
+        "each hidden unit learns how much of the activation it takes",
+        SWITCH,
+        needs_any("hidden"),
+        of_net=True,
+    )
+    scaling_layer: bool = _net(
+        False, "a learned factor for each input, in front of the net", SWITCH, of_net=True
+    )
     init: str | None = _net(
         None, ", ".join(INITS), one_of(INITS).or_none(), unset="auto", of_net=True
     )
