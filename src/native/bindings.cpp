@@ -19,6 +19,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "inference.h"
 #include "trainer.h"
 
 namespace nb = nanobind;
@@ -281,6 +282,24 @@ void bind_trainer(nb::module_& m) {
       .def_prop_ro("description", &Trainer::description);
 }
 
+void bind_inference(nb::module_& m) {
+  nb::class_<Inference>(m, "Inference")
+      .def("__init__",
+           [](Inference* self, const std::vector<NodeSpec>& nodes, int features, int threads, int64_t rows,
+              const Name& isa) { new (self) Inference(nodes, features, threads, rows, kernels_of(isa)); },
+           "nodes"_a, nb::kw_only(), "features"_a, "threads"_a, "rows"_a, "isa"_a.none() = nb::none())
+      .def("write",
+           [](Inference& inference, int parameter, Out<const float> values) {
+    inference.network().write(parameter, Slot::kValue, values.data());
+  }, "parameter"_a, "values"_a)
+      .def("run",
+           [](Inference& inference, const Rows& rows, Out<float> outputs) {
+    nb::gil_scoped_release released;
+    inference.run(rows.data(), outputs.data());
+  }, "rows"_a, "outputs"_a.noconvert())
+      .def_prop_ro("classes", [](Inference& inference) { return inference.network().classes; });
+}
+
 }  // namespace
 
 NB_MODULE(_native, m) {
@@ -297,4 +316,5 @@ NB_MODULE(_native, m) {
   bind_settings(m);
   bind_results(m);
   bind_trainer(m);
+  bind_inference(m);
 }

@@ -1,5 +1,6 @@
 #include "network.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -91,7 +92,7 @@ class Network::Builder {
       node.transpose.stride = stride_of(spec.inputs);
       node.transpose.data = arena_.take(node.transpose.stride * (spec.outputs + 1));
     }
-    const Value out = produce(spec.outputs, true);
+    const Value out = produce(spec.outputs, kept_.back);
     node.x = value_.data;
     node.dx = value_.gradient;
     node.z = out.data;
@@ -105,7 +106,8 @@ class Network::Builder {
     node.kind = spec.activation;
     node.slope = spec.slope;
     node.width = value_.width;
-    const bool in_place = value_.exclusive && value_.has_gradient && !needs_pre(spec.activation);
+    const bool reread = kept_.back && (!value_.has_gradient || needs_pre(spec.activation));
+    const bool in_place = value_.exclusive && !reread;
     Value out = in_place ? value_ : produce(value_.width, value_.has_gradient);
     out.exclusive = false;  // its derivative reads it again
     node.z = value_.data;
@@ -157,7 +159,7 @@ class Network::Builder {
     learn(node.variance, 1, value_.width, false);
     node.inverse = arena_.take(stride_of(value_.width));
     node.normalised = matrix(value_.width);
-    connect(node, produce(value_.width, value_.has_gradient || spec.learned));
+    connect(node, produce(value_.width, value_.has_gradient || (spec.learned && kept_.back)));
   }
 
   void add_layer_norm(const NodeSpec& spec) {
@@ -165,7 +167,7 @@ class Network::Builder {
     normalise(node, spec);
     node.inverse = arena_.take(batch_);
     node.normalised = matrix(value_.width);
-    connect(node, produce(value_.width, value_.has_gradient || spec.learned));
+    connect(node, produce(value_.width, value_.has_gradient || (spec.learned && kept_.back)));
   }
 
   void add_branch() {
@@ -274,6 +276,19 @@ Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, co
 
 namespace {
 
+// Calls f(row, column) for each element, by tiles: both sides of a transposition stay in the first cache.
+template <class F>
+void for_tiles(const Parameter& p, const F& f) {
+  constexpr int kTile = 16;
+  for (int k = 0; k < p.rows; k += kTile) {
+    for (int n = 0; n < p.columns; n += kTile) {
+      for (int i = k; i < std::min(p.rows, k + kTile); ++i) {
+        for (int j = n; j < std::min(p.columns, n + kTile); ++j) f(i, j);
+      }
+    }
+  }
+}
+
 float* memory_of(const Parameter& p, Slot slot) {
   switch (slot) {
     case Slot::kFirstMoment:
@@ -292,9 +307,7 @@ float* memory_of(const Parameter& p, Slot slot) {
 void Network::write(int parameter, Slot slot, const float* values) {
   const Parameter& p = *parameters[parameter];
   float* to = memory_of(p, slot);
-  for (int k = 0; k < p.rows; ++k) {
-    for (int n = 0; n < p.columns; ++n) to[k * p.value.stride + n] = values[size_t(n) * p.rows + k];
-  }
+  for_tiles(p, [&](int k, int n) { to[k * p.value.stride + n] = values[size_t(n) * p.rows + k]; });
   if (slot != Slot::kValue) return;
   for (Node& node : nodes) {
     Linear* linear = std::get_if<Linear>(&node);
@@ -308,9 +321,7 @@ void Network::write(int parameter, Slot slot, const float* values) {
 void Network::read(int parameter, Slot slot, float* values) const {
   const Parameter& p = *parameters[parameter];
   const float* from = memory_of(p, slot);
-  for (int k = 0; k < p.rows; ++k) {
-    for (int n = 0; n < p.columns; ++n) values[size_t(n) * p.rows + k] = from[k * p.value.stride + n];
-  }
+  for_tiles(p, [&](int k, int n) { values[size_t(n) * p.rows + k] = from[k * p.value.stride + n]; });
 }
 
 }  // namespace steepest

@@ -59,9 +59,10 @@ Overloaded(F...) -> Overloaded<F...>;
 // What is kept of a parameter.
 enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 
-// Which memory a parameter has beside its value.
+// Which memory a parameter has beside its value, and whether a gradient flows back through the nodes.
 struct Kept {
   bool first_moment, second_moment, ema, gradient;
+  bool back = true;
 };
 
 class Network {

@@ -4,6 +4,7 @@ Without a C++ compiler steepest is installed without it; who uses it asks here, 
 where there is none.
 """
 
+import os
 from importlib import import_module
 from typing import Any
 
@@ -14,3 +15,8 @@ def extension() -> Any:
         return import_module("steepest._native")
     except ImportError:
         return None
+
+
+def forced_isa() -> str | None:
+    """The instruction set that STEEPEST_ISA asks for; None for the best one."""
+    return os.environ.get("STEEPEST_ISA") or None

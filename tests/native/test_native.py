@@ -97,7 +97,7 @@ def test_infinities_have_their_limits(isa):
 
 
 def test_the_environment_forces_an_instruction_set():
-    code = "import steepest.engine.native as n; print(n.extension().isa(n._forced_isa()))"
+    code = "import steepest.extension as e; print(e.extension().isa(e.forced_isa()))"
     lowest = instruction_sets()[0]
     for asked in (lowest, "z80"):
         ended = subprocess.run(

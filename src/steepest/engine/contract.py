@@ -235,6 +235,10 @@ class Engine(Protocol):
         """
         ...
 
+    def update_model(self) -> None:
+        """Make the model current: all that its outputs need, unless averages are kept."""
+        ...
+
     def export(self) -> OptimizerState:
         """Make the model current and return a copy of the optimizer's state."""
         ...

@@ -56,25 +56,28 @@ class _Obstacle(Exception):  # noqa: N818
     """What the native engine cannot run, in one line."""
 
 
-def native_nodes(model: nn.Module, features: int) -> tuple[Node, ...] | str:
+def native_nodes(
+    model: nn.Module, features: int, *, trained: bool = True
+) -> tuple[Node, ...] | str:
     """A model as nodes of the extension, which must have been built.
 
     Args:
         model: The model, whose tensors the nodes refer to.
         features: How many numbers a row of inputs has.
+        trained: Whether it is trained; for outputs alone its parameters may be frozen or shared.
 
     Returns:
         The nodes in the order of the forward pass, or in one line what is in the way.
     """
     try:
-        nodes = tuple(_Reader(model, features).read(model, ""))
+        nodes = tuple(_Reader(model, features, trained).read(model, ""))
     except _Obstacle as obstacle:
         return str(obstacle)
     if not any(node.is_linear for node in nodes):
         return "the model has no linear layer"
     # The engine trains a copy of each tensor, and what shares memory would become two.
     shared = shared_memory(item for node in nodes for item in node.tensors.items())
-    if shared is not None:
+    if trained and shared is not None:
         return f"{shared[0]!r} and {shared[1]!r} share memory"
     return nodes
 
@@ -82,15 +85,15 @@ def native_nodes(model: nn.Module, features: int) -> tuple[Node, ...] | str:
 class _Reader:
     """Walks a model in the order of its forward pass and keeps the width of what flows."""
 
-    def __init__(self, model: nn.Module, features: int) -> None:
-        self._width = features
+    def __init__(self, model: nn.Module, features: int, trained: bool) -> None:
+        self._width, self._trained = features, trained
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
         self._kinds = extension().NodeKind
 
     def read(self, module: nn.Module, name: str) -> Iterator[Node]:
         where = f"module {name or 'model'!r} ({type(module).__name__})"
-        if oddity := _oddity(module):
+        if oddity := oddity_of(module):
             raise _Obstacle(f"{where} {oddity}")
         kind = type(module)
         if kind is nn.Sequential:
@@ -138,7 +141,7 @@ class _Reader:
         yield Node(name, _spec(self._kinds.JOIN, probability=p, purpose=purpose))
 
     def _linear(self, module: nn.Module, name: str, where: str) -> Node:
-        tensors = _tensors(module, name, ("weight", "bias"), where)
+        tensors = self._tensors(module, name, ("weight", "bias"), where)
         outputs, inputs = next(iter(tensors.values())).shape
         if inputs != self._width:
             raise _Obstacle(
@@ -165,7 +168,7 @@ class _Reader:
         return Node(name, spec, self._of_columns(module, name, "alpha", where))
 
     def _prelu(self, module: nn.PReLU, name: str, where: str) -> Node:
-        tensors = _tensors(module, name, ("weight",), where)
+        tensors = self._tensors(module, name, ("weight",), where)
         count = module.weight.numel()
         if count > 1:
             self._check_width(count, where)
@@ -176,17 +179,17 @@ class _Reader:
         self, module: nn.Module, name: str, tensor: str, where: str
     ) -> dict[str, torch.Tensor]:
         """A parameter that has a number for each column."""
-        tensors = _tensors(module, name, (tensor,), where)
+        tensors = self._tensors(module, name, (tensor,), where)
         self._check_width(next(iter(tensors.values())).numel(), where)
         return tensors
 
     def _batch_norm(self, module: nn.Module, name: str, where: str) -> Node:
         if module.running_mean is None or module.momentum is None:
             raise _Obstacle(f"{where} keeps no running statistics, or their plain mean")
-        learned = _tensors(module, name, ("weight", "bias"), where)
+        learned = self._tensors(module, name, ("weight", "bias"), where)
         if len(learned) == 1:
             raise _Obstacle(f"{where} has a weight and no bias")
-        running = _tensors(module, name, ("running_mean", "running_var"), where)
+        running = self._tensors(module, name, ("running_mean", "running_var"), where)
         self._check_width(len(next(iter(running.values()))), where)
         spec = _spec(
             self._kinds.BATCH_NORM,
@@ -203,7 +206,7 @@ class _Reader:
         )
 
     def _layer_norm(self, module: nn.Module, name: str, where: str) -> Node:
-        learned = _tensors(module, name, ("weight", "bias"), where)
+        learned = self._tensors(module, name, ("weight", "bias"), where)
         if len(learned) == 1:
             raise _Obstacle(f"{where} has a weight and no bias")
         shape: tuple[int, ...] = module.normalized_shape  # type: ignore[assignment]
@@ -212,6 +215,32 @@ class _Reader:
         self._check_width(shape[0], where)
         spec = _spec(self._kinds.LAYER_NORM, eps=module.eps, learned=bool(learned))
         return Node(name, spec, learned)
+
+    def _tensors(
+        self, module: nn.Module, prefix: str, names: tuple[str, ...], where: str
+    ) -> dict[str, torch.Tensor]:
+        """Those of the module's tensors that are there, by their names in the model."""
+        found = {}
+        for name in names:
+            tensor = getattr(module, name)
+            if tensor is None:
+                continue
+            if tensor.device.type != "cpu":
+                raise _Obstacle(f"{where} has its {name} on {tensor.device}")
+            if tensor.dtype != torch.float32:
+                raise _Obstacle(
+                    f"{where} has a {name} of {tensor.dtype}, and the native engine computes in "
+                    "float32"
+                )
+            if overlaps_itself(tensor):
+                raise _Obstacle(f"{where} has a {name} of which elements share memory")
+            if self._trained and isinstance(tensor, nn.Parameter):
+                if not tensor.requires_grad:
+                    raise _Obstacle(f"{where} has a frozen {name}")
+                if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
+                    raise _Obstacle(f"{where} has hooks on its {name}")
+            found[f"{prefix}.{name}" if prefix else name] = tensor
+        return found
 
     def _check_width(self, width: int, where: str) -> None:
         if width != self._width:
@@ -227,35 +256,9 @@ def _spec(kind: Any, **fields: Any) -> Any:
     return extension().NodeSpec(kind, **fields)
 
 
-def _oddity(module: nn.Module) -> str | None:
+def oddity_of(module: nn.Module) -> str | None:
     """What makes a module do other than its class does."""
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if any(getattr(module, name, None) for name in hooks):
         return "has hooks"
     return "has a forward of its own" if "forward" in vars(module) else None
-
-
-def _tensors(
-    module: nn.Module, prefix: str, names: tuple[str, ...], where: str
-) -> dict[str, torch.Tensor]:
-    """Those of the module's tensors that are there, by their names in the model."""
-    found = {}
-    for name in names:
-        tensor = getattr(module, name)
-        if tensor is None:
-            continue
-        if tensor.device.type != "cpu":
-            raise _Obstacle(f"{where} has its {name} on {tensor.device}")
-        if tensor.dtype != torch.float32:
-            raise _Obstacle(
-                f"{where} has a {name} of {tensor.dtype}, and the native engine computes in float32"
-            )
-        if overlaps_itself(tensor):
-            raise _Obstacle(f"{where} has a {name} of which elements share memory")
-        if isinstance(tensor, nn.Parameter):
-            if not tensor.requires_grad:
-                raise _Obstacle(f"{where} has a frozen {name}")
-            if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
-                raise _Obstacle(f"{where} has hooks on its {name}")
-        found[f"{prefix}.{name}" if prefix else name] = tensor
-    return found

@@ -17,18 +17,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepest.data import Scaler
 from steepest.engine.augment import Augmentation
 from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
+from steepest.engine.inference import native_rows, rows_obstacle
 from steepest.engine.layers import Node, native_nodes
 from steepest.errors import EngineError
-from steepest.extension import extension
+from steepest.extension import extension, forced_isa
 from steepest.random import Purpose
 from steepest.recipe import Recipe
-
-# A vector of the widest instruction set, in floats: what per-feature arrays are padded to.
-_LANES = 16
 
 
 def native_obstacle(plan: Plan) -> str | None:
@@ -37,7 +34,7 @@ def native_obstacle(plan: Plan) -> str | None:
     if native is None:
         return "the native engine was not built when steepest was installed"
     try:
-        native.isa(_forced_isa())
+        native.isa(forced_isa())
     except RuntimeError as error:
         return str(error)
     recipe, array = plan.recipe, plan.inputs.array
@@ -53,11 +50,7 @@ def native_obstacle(plan: Plan) -> str | None:
     for name in ("crop", "flip"):
         if getattr(recipe, name):
             return f"{name} runs on the torch engine alone"
-    if array.dtype not in (np.uint8, np.float32):
-        return f"the inputs are {array.dtype}, and the native engine reads uint8 and float32"
-    if len(array) and not array[0].flags.c_contiguous:
-        return "the rows of the inputs do not lie in one piece in memory"
-    return None
+    return rows_obstacle(array)
 
 
 class NativeEngine:
@@ -90,6 +83,9 @@ class NativeEngine:
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         return self.loaded.advance(rates, statistics=statistics)
 
+    def update_model(self) -> None:
+        self.loaded.update_model()
+
     def export(self) -> OptimizerState:
         return self.loaded.export()
 
@@ -112,7 +108,7 @@ class _NativeTraining:
             settings=_settings(plan, nodes, self._augmentation),
             rows=_rows(plan),
             position=native.Position(step=step, updates=updates, averaged=averaged),
-            isa=_forced_isa(),
+            isa=forced_isa(),
         )
         for i, (name, tensor) in enumerate(self._tensors):
             self.trainer.write(i, native.Slot.VALUE, _array(tensor))
@@ -163,12 +159,16 @@ class _NativeTraining:
             self.trainer.set_orders(epochs.start, np.concatenate(orders))
             self._epochs = epochs
 
+    def update_model(self) -> None:
+        for i, (_, tensor) in enumerate(self._tensors):
+            with torch.no_grad():
+                tensor.copy_(self._read(i, extension().Slot.VALUE, tensor))
+
     def export(self) -> OptimizerState:
+        self.update_model()
         state: OptimizerState = {}
         running = {name for node in self._nodes for name in node.running}
         for i, (name, tensor) in enumerate(self._tensors):
-            with torch.no_grad():
-                tensor.copy_(self._read(i, extension().Slot.VALUE, tensor))
             if not self._stepped or name in running:
                 continue
             kept = {key: self._read(i, slot, tensor) for key, slot in self._slots.items()}
@@ -200,19 +200,13 @@ def _slots(recipe: Recipe) -> dict[str, Any]:
 
 
 def _rows(plan: Plan) -> Any:
-    """The plan's rows and targets as the extension's `Rows`, which keeps these arrays alive."""
-    inputs, labels = plan.inputs, plan.objective.kind == "multilabel"
-    offset, factor = _padded(inputs.scaler, int(np.prod(inputs.array.shape[1:])))
-    return extension().Rows(
-        inputs.array,
-        rows=None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
+    """The plan's rows and targets as the extension's `Rows`."""
+    labels = plan.objective.kind == "multilabel"
+    return native_rows(
+        plan.inputs,
         targets=None if labels else np.ascontiguousarray(plan.targets, dtype=np.int64),
         labels=np.ascontiguousarray(plan.targets.reshape(-1), np.uint8) if labels else None,
         weights=plan.sample_weights,
-        samples=plan.rows,
-        offset=offset,
-        factor=factor,
-        shift=inputs.scaler.shift,
     )
 
 
@@ -313,22 +307,6 @@ def advance_many(
 def usable_threads() -> int:
     """How many threads this process may use; what the work is worth is decided in the extension."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _forced_isa() -> str | None:
-    return os.environ.get("STEEPEST_ISA") or None
-
-
-def _padded(
-    scaler: Scaler, features: int
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """Offset and factor of each feature, None where they are all 0 and 1."""
-    if scaler.is_identity:
-        return None, None
-    padded = np.zeros((2, -(-features // _LANES) * _LANES), dtype=np.float32)
-    padded[0, :features] = np.ravel(scaler.offset)
-    padded[1, :features] = np.ravel(scaler.factor)
-    return (padded[0] if padded[0].any() else None), padded[1]
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

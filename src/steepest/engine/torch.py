@@ -45,6 +45,9 @@ class TorchEngine:
         assert self._loaded is not None
         return self._loaded.advance(rates, statistics=statistics)
 
+    def update_model(self) -> None:
+        pass  # its tensors are those that are trained
+
     def export(self) -> OptimizerState:
         assert self._loaded is not None
         return self._loaded.export()

@@ -92,8 +92,12 @@ class MemberRun:
         return True
 
     def _measure(self, epoch: int) -> None:
-        model = self.plan.model
-        with averages_in(model, self._engine.export()):
+        model, averages = self.plan.model, {}
+        if self.plan.recipe.ema:
+            averages = self._engine.export()
+        else:
+            self._engine.update_model()
+        with averages_in(model, averages):
             score = self._classifier.measure(*self._held_out)
             deciding = score.loss
             if self._deciding is not self._held_out:

@@ -62,6 +62,10 @@ class Ensemble(nn.Module):
                 for member, (first, beyond) in zip(self.members, self.spans, strict=True)
             ]
         )
+        return self.combine(logits)
+
+    def combine(self, logits: Tensor) -> Tensor:
+        """The ensemble's logits, (N, C), from those of its members, (K, N, C)."""
         shares = self.weights.to(logits.dtype).log().reshape(-1, 1, 1)
         # In logarithms throughout: a mean of tiny probabilities keeps its digits.
         if self.closing == "softmax":

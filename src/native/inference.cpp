@@ -1,0 +1,103 @@
+#include "inference.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <thread>
+
+namespace steepest {
+namespace {
+
+constexpr int kBlock = 128;  // rows: their activations and a panel of the weights share the second cache
+
+std::vector<NodeSpec> without_chance(std::vector<NodeSpec> nodes) {
+  std::erase_if(nodes, [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kDropout; });
+  for (NodeSpec& node : nodes) {
+    if (node.kind == NodeSpec::Kind::kJoin) node.probability = 0;
+  }
+  return nodes;
+}
+
+int threads_for(int wanted, int64_t rows) {
+  return int(std::max<int64_t>(1, std::min<int64_t>(wanted, (rows + kBlock - 1) / kBlock)));
+}
+
+Kept nothing_kept() {
+  Kept kept{};
+  kept.back = false;
+  return kept;
+}
+
+// By the running statistics, whose 1 / sqrt(variance + eps) is in `inverse`.
+void batch_norm(const BatchNorm& layer, int begin, int end) {
+  const float *mean = layer.mean.value.data, *gamma = layer.gamma.value.data, *beta = layer.beta.value.data;
+  for (int m = begin; m < end; ++m) {
+    const float* x = layer.x.row(m);
+    float* y = layer.y.row(m);
+    for (int n = 0; n < layer.width; ++n) {
+      const float normalised = (x[n] - mean[n]) * layer.inverse[n];
+      y[n] = gamma ? gamma[n] * normalised + beta[n] : normalised;
+    }
+  }
+}
+
+}  // namespace
+
+Inference::Inference(const std::vector<NodeSpec>& nodes, int features, int threads, int64_t rows,
+                     const Kernels& kernels)
+    : kernels_(kernels),
+      threads_(threads_for(threads, rows)),
+      network_(without_chance(nodes), features, int(std::min<int64_t>(kBlock, rows)) * threads_, nothing_kept()) {}
+
+void Inference::run(const Data& data, float* outputs) {
+  for (const Node& node : network_.nodes) {
+    const BatchNorm* norm = std::get_if<BatchNorm>(&node);
+    for (int n = 0; norm && n < norm->width; ++n) {
+      norm->inverse[n] = 1.0f / std::sqrt(norm->variance.value.data[n] + norm->eps);
+    }
+  }
+  const int64_t rows = int64_t(data.samples);
+  std::atomic<int64_t> next{0};
+  const auto work = [&](int thread) {
+    for (int64_t first; (first = next.fetch_add(kBlock)) < rows;) {
+      take(data, first, std::min<int64_t>(rows, first + kBlock), thread * kBlock, outputs);
+    }
+  };
+  std::vector<std::thread> others;
+  for (int t = 1; t < threads_; ++t) others.emplace_back(work, t);
+  work(0);
+  for (std::thread& other : others) other.join();
+}
+
+// Rows first .. last-1 of the data, by the rows from `begin` on of the network's block.
+void Inference::take(const Data& data, int64_t first, int64_t last, int begin, float* outputs) {
+  const int end = begin + int(last - first);
+  for (int m = begin; m < end; ++m) {
+    kernels_.gather(data.source, data.row(size_t(first + m - begin)), network_.inputs.row(m));
+  }
+  forward(begin, end);
+  const size_t classes = size_t(network_.classes);
+  for (int m = begin; m < end; ++m) {
+    std::memcpy(outputs + size_t(first + m - begin) * classes, network_.logits.row(m), sizeof(float) * classes);
+  }
+}
+
+void Inference::forward(int begin, int end) {
+  for (const Node& node : network_.nodes) {
+    std::visit(Overloaded{
+                   [&](const Linear& layer) { kernels_.linear(layer, begin, end); },
+                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+                   [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
+                   [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
+                   [](const Dropout&) {},
+                   [&](const BatchNorm& layer) { batch_norm(layer, begin, end); },
+                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
+                   [](const Branch&) {},
+                   [&](const Join& layer) { kernels_.join(layer, 0, 0, begin, end); },
+               },
+               node);
+  }
+}
+
+}  // namespace steepest

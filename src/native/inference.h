@@ -1,0 +1,36 @@
+// A net's outputs for many rows: no random numbers, no gradients, running statistics.
+//
+// Rows are taken in blocks that stay in the caches; each thread has its own. What a row gives depends on
+// no other row, nor on the number of threads.
+
+#pragma once
+
+#include <vector>
+
+#include "kernels.h"
+#include "network.h"
+#include "sharing.h"
+
+namespace steepest {
+
+class Inference {
+ public:
+  // threads: at most; fewer where there are few rows.
+  Inference(const std::vector<NodeSpec>&, int features, int threads, int64_t rows, const Kernels&);
+  Inference(const Inference&) = delete;
+
+  Network& network() { return network_; }
+
+  // outputs: (samples, classes).
+  void run(const Data&, float* outputs);
+
+ private:
+  void take(const Data&, int64_t first, int64_t last, int begin, float* outputs);
+  void forward(int begin, int end);
+
+  const Kernels& kernels_;
+  int threads_;
+  Network network_;  // of a block for each thread
+};
+
+}  // namespace steepest

@@ -1,0 +1,113 @@
+"""A model's outputs by the native kernels, where they run it: the same whatever rows are beside."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+
+from steepest.data import Inputs, Scaler
+from steepest.engine.layers import Node, native_nodes, oddity_of
+from steepest.extension import extension, forced_isa
+from steepest.nn import Ensemble
+
+# A vector of the widest instruction set, in floats: what per-feature arrays are padded to.
+_LANES = 16
+
+
+def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
+    """The outputs in evaluation mode, (N, C) float32; None where torch is needed for them.
+
+    torch's number of threads is what this uses at most.
+    """
+    if not _is_readable(inputs) or torch_module._global_forward_hooks:
+        return None
+    if type(model) is not Ensemble:
+        nodes = _nodes(model, inputs.array)
+        return None if nodes is None else _run(nodes, inputs)
+    if not inputs.scaler.is_identity or inputs.array.ndim != 2 or oddity_of(model):
+        return None
+    logits = []
+    for member, (first, beyond) in zip(model.members, model.spans, strict=True):
+        columns = Inputs(inputs.array[:, first:beyond], inputs.rows, Scaler())
+        nodes = _nodes(member, columns.array)
+        if nodes is None:
+            return None
+        logits.append(_run(nodes, columns))
+    with torch.no_grad():
+        return model.combine(torch.stack(logits))
+
+
+def native_rows(inputs: Inputs, **targets: Any) -> Any:
+    """The inputs as the extension's `Rows`, which keeps these arrays alive."""
+    offset, factor = _padded(inputs.scaler, int(np.prod(inputs.array.shape[1:])))
+    return extension().Rows(
+        inputs.array,
+        rows=None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
+        samples=len(inputs),
+        offset=offset,
+        factor=factor,
+        shift=inputs.scaler.shift,
+        **{"targets": None, "labels": None, "weights": None, **targets},
+    )
+
+
+def rows_obstacle(array: NDArray[Any]) -> str | None:
+    """What keeps the extension from reading rows as they lie, in one line; None if nothing does."""
+    if array.dtype not in (np.uint8, np.float32):
+        return f"the inputs are {array.dtype}, and the native engine reads uint8 and float32"
+    if len(array) and not array[0].flags.c_contiguous:
+        return "the rows of the inputs do not lie in one piece in memory"
+    return None
+
+
+def _is_readable(inputs: Inputs) -> bool:
+    if extension() is None or not len(inputs) or rows_obstacle(inputs.array) is not None:
+        return False
+    try:
+        extension().isa(forced_isa())
+    except RuntimeError:
+        return False
+    return True
+
+
+def _nodes(model: nn.Module, array: NDArray[Any]) -> Sequence[Node] | None:
+    if array.ndim != 2 and type(next(_leaves(model), None)) is not nn.Flatten:
+        return None  # torch applies a linear layer to the last dimension alone
+    nodes = native_nodes(model, int(np.prod(array.shape[1:])), trained=False)
+    return None if isinstance(nodes, str) else nodes
+
+
+def _leaves(model: nn.Module) -> Iterator[nn.Module]:
+    return (module for module in model.modules() if not list(module.children()))
+
+
+def _run(nodes: Sequence[Node], inputs: Inputs) -> Tensor:
+    inference = extension().Inference(
+        nodes=[node.spec for node in nodes],
+        features=int(np.prod(inputs.array.shape[1:])),
+        threads=torch.get_num_threads(),
+        rows=len(inputs),
+        isa=forced_isa(),
+    )
+    tensors = [tensor for node in nodes for tensor in node.tensors.values()]
+    for i, tensor in enumerate(tensors):
+        inference.write(i, tensor.detach().contiguous().numpy())
+    outputs = np.empty((len(inputs), inference.classes), dtype=np.float32)
+    inference.run(native_rows(inputs), outputs)
+    return torch.from_numpy(outputs)
+
+
+def _padded(
+    scaler: Scaler, features: int
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Offset and factor of each feature, None where they are all 0 and 1."""
+    if scaler.is_identity:
+        return None, None
+    padded = np.zeros((2, -(-features // _LANES) * _LANES), dtype=np.float32)
+    padded[0, :features] = np.ravel(scaler.offset)
+    padded[1, :features] = np.ravel(scaler.factor)
+    return (padded[0] if padded[0].any() else None), padded[1]
