@@ -144,6 +144,8 @@ void bind_enums(nb::module_& m) {
       .value("PARAMETRIC", NodeSpec::Kind::kParametric)
       .value("PRELU", NodeSpec::Kind::kPrelu)
       .value("SCALING", NodeSpec::Kind::kScaling)
+      .value("PERIODIC", NodeSpec::Kind::kPeriodic)
+      .value("CATEGORIES", NodeSpec::Kind::kCategories)
       .value("DROPOUT", NodeSpec::Kind::kDropout)
       .value("BATCH_NORM", NodeSpec::Kind::kBatchNorm)
       .value("LAYER_NORM", NodeSpec::Kind::kLayerNorm)
@@ -174,15 +176,18 @@ void bind_enums(nb::module_& m) {
       .value("EXP", Function::kExp)
       .value("EXPM1", Function::kExpm1)
       .value("TANH", Function::kTanh)
+      .value("COS_OF_TURNS", Function::kCosOfTurns)
+      .value("SIN_OF_TURNS", Function::kSinOfTurns)
       .value("ERF", Function::kErf);
 }
 
 void bind_settings(nb::module_& m) {
   nb::class_<NodeSpec>(m, "NodeSpec")
-      .def(nb::init<NodeSpec::Kind, int, int, Activation, float, double, float, float, bool, uint32_t>(), "kind"_a,
-           nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "activation"_a = Activation::kIdentity,
+      .def(nb::init<NodeSpec::Kind, int, int, Activation, float, double, float, float, bool, uint32_t,
+                    std::vector<int>>(),
+           "kind"_a, nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "activation"_a = Activation::kIdentity,
            "slope"_a = 0.0f, "probability"_a = 0.0, "eps"_a = 0.0f, "momentum"_a = 0.0f, "learned"_a = false,
-           "purpose"_a = 0)
+           "purpose"_a = 0, "columns"_a = std::vector<int>())
       .def_ro("kind", &NodeSpec::kind);
   nb::class_<ParameterSettings>(m, "ParameterSettings")
       .def(nb::init<float, float, float, float>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a, "l2"_a);

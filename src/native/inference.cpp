@@ -90,6 +90,8 @@ void Inference::forward(int begin, int end) {
                    [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
                    [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
                    [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
+                   [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
+                   [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
                    [](const Dropout&) {},
                    [&](const BatchNorm& layer) { batch_norm(layer, begin, end); },
                    [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },

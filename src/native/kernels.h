@@ -28,6 +28,7 @@ struct Parameter {
   float* second_moment = nullptr;  // Adam's and RMSprop's mean of g squared
   float* ema = nullptr;            // moving average of the weights over the steps
   float* gradient = nullptr;       // of the data loss, where it must be whole before it is used
+  bool transposed = true;          // whether PyTorch's rows are the columns here
 };
 
 enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop };
@@ -99,6 +100,27 @@ struct Scaling {
   Matrix x, y, dx, dy;
 };
 
+// y = [x, E], with outputs numbers E_d = sum_k mixing_dk cos(2 pi frequency_k x_c + phase_k) + bias_d for each of
+// the columns c, those of one d side by side. Of each column there are a frequency, a phase, ... of its own: the
+// parameters are (frequencies or outputs, numbers).
+struct Periodic {
+  int width, numbers, frequencies, outputs, first_parameter;
+  int span;            // numbers, padded: where what belongs to the next k or d begins
+  const int* columns;  // (numbers)
+  Parameter frequency, phase, mixing, bias;
+  Matrix x, y, dx, dy;
+  Matrix taken, cosines, sines, de;  // (batch, numbers), twice (batch, frequencies span), (batch, outputs span)
+};
+
+// y = [columns of no category, E]: for each category (spans: its first column and that beyond its last) its
+// columns times its rows of the table, (levels of all categories, outputs).
+struct Categories {
+  int kept, categories, outputs, first_parameter;
+  const int *others, *spans;
+  Parameter table;
+  Matrix x, y, dx, dy;
+};
+
 // One mask a row and step: words width rounded up to 4, times the row of the minibatch.
 struct Dropout {
   int width;
@@ -163,7 +185,7 @@ struct Loss {
   float loss_scale;          // of the losses that are reported
 };
 
-enum class Function : int { kExp, kExpm1, kTanh, kErf };
+enum class Function : int { kExp, kExpm1, kTanh, kErf, kCosOfTurns, kSinOfTurns };
 
 struct Kernels {
   const char* name;
@@ -187,6 +209,10 @@ struct Kernels {
   void (*parametric_back)(const Parametric&, int begin, int end);
   void (*scaling)(const Scaling&, int begin, int end);
   void (*scaling_back)(const Scaling&, int begin, int end);
+  void (*periodic)(const Periodic&, int begin, int end);
+  void (*periodic_back)(const Periodic&, int begin, int end);
+  void (*categories)(const Categories&, int begin, int end);
+  void (*categories_back)(const Categories&, int begin, int end);
   void (*dropout)(const Dropout&, uint64_t seed, uint32_t step, int begin, int end);
   void (*dropout_back)(const Dropout&, int begin, int end);
   void (*layer_norm)(const LayerNorm&, int begin, int end);
@@ -221,7 +247,9 @@ struct Kernels {
   void (*collect_layer_norm)(const LayerNorm&, int batch, bool add);
   // The gradient of numbers that `change` (batch, width) is multiplied by, written or added.
   void (*collect_products)(const Parameter&, Matrix dy, Matrix change, int width, int batch, bool add);
-  // A vector moved by its gradient.
+  void (*collect_periodic)(const Periodic&, int batch, bool add);
+  void (*collect_categories)(const Categories&, int batch, bool add);
+  // A parameter moved by its gradient in memory.
   void (*finish_vector)(const Parameter&, const Update&);
   // The square of its gradient's norm, penalties included.
   double (*vector_norm)(const Parameter&, const Update&);

@@ -48,6 +48,7 @@ class Network::Builder {
     network_.nodes.clear();
     network_.parameters.clear();
     network_.watched.clear();
+    network_.columns_.clear();
     network_.nodes.reserve(specs.size());  // nodes point at each other
     for (const NodeSpec& spec : specs) add(spec);
     network_.logits = value_.data;
@@ -67,6 +68,10 @@ class Network::Builder {
         return add_parametric(spec);
       case NodeSpec::Kind::kScaling:
         return add_scaling();
+      case NodeSpec::Kind::kPeriodic:
+        return add_periodic(spec);
+      case NodeSpec::Kind::kCategories:
+        return add_categories(spec);
       case NodeSpec::Kind::kDropout:
         return add_dropout(spec);
       case NodeSpec::Kind::kBatchNorm:
@@ -127,7 +132,7 @@ class Network::Builder {
     node.first_parameter = next_parameter();
     learn(node.alpha, 1, node.prelu && !spec.learned ? 1 : value_.width, false);
     node.change = matrix(value_.width);
-    connect(node, produce(value_.width, true));
+    connect(node, produce(value_.width, kept_.back));
     watch(Activation::kIdentity);
   }
 
@@ -136,8 +141,50 @@ class Network::Builder {
     node.width = value_.width;
     node.first_parameter = next_parameter();
     learn(node.scale, 1, value_.width, false);
-    connect(node, produce(value_.width, true));
+    connect(node, produce(value_.width, kept_.back));
   }
+
+  void add_periodic(const NodeSpec& spec) {
+    Periodic& node = make<Periodic>();
+    node.width = value_.width;
+    node.numbers = static_cast<int>(spec.columns.size());
+    node.frequencies = spec.inputs;
+    node.outputs = spec.outputs;
+    node.columns = keep(spec.columns);
+    node.span = static_cast<int>(stride_of(node.numbers));
+    node.first_parameter = next_parameter();
+    learn_rows(node.frequency, node.frequencies, node.numbers);
+    learn_rows(node.phase, node.frequencies, node.numbers);
+    learn_rows(node.mixing, node.outputs * node.frequencies, node.numbers);
+    learn_rows(node.bias, node.outputs, node.numbers);
+    node.taken = matrix(node.numbers);
+    node.cosines = matrix(node.frequencies * node.span);
+    node.sines = matrix(node.frequencies * node.span);
+    node.de = matrix(node.outputs * node.span);
+    connect(node, produce(value_.width + node.outputs * node.numbers, kept_.back));
+  }
+
+  void add_categories(const NodeSpec& spec) {
+    Categories& node = make<Categories>();
+    std::vector<int> others;
+    int levels = 0, column = 0;
+    for (size_t i = 0; i < spec.columns.size(); i += 2) {
+      for (; column < spec.columns[i]; ++column) others.push_back(column);
+      levels += spec.columns[i + 1] - column;
+      column = spec.columns[i + 1];
+    }
+    for (; column < value_.width; ++column) others.push_back(column);
+    node.kept = static_cast<int>(others.size());
+    node.categories = static_cast<int>(spec.columns.size() / 2);
+    node.outputs = spec.outputs;
+    node.others = keep(others);
+    node.spans = keep(spec.columns);
+    node.first_parameter = next_parameter();
+    learn_rows(node.table, levels, node.outputs);
+    connect(node, produce(node.kept + node.categories * node.outputs, kept_.back));
+  }
+
+  const int* keep(const std::vector<int>& columns) { return network_.columns_.emplace_back(columns).data(); }
 
   void add_dropout(const NodeSpec& spec) {
     Dropout& node = make<Dropout>();
@@ -255,6 +302,12 @@ class Network::Builder {
     network_.parameters.push_back(&p);
   }
 
+  // A parameter of PyTorch's layout, whose gradient is always in memory.
+  void learn_rows(Parameter& p, int rows, int columns) {
+    learn(p, rows, columns, false);
+    p.transposed = false;
+  }
+
   struct Open {
     size_t branch;  // its place among the nodes
     Value start;
@@ -289,6 +342,11 @@ void for_tiles(const Parameter& p, const F& f) {
   }
 }
 
+// Where PyTorch has the number of row k and column n.
+size_t place(const Parameter& p, int k, int n) {
+  return p.transposed ? size_t(n) * p.rows + k : size_t(k) * p.columns + n;
+}
+
 float* memory_of(const Parameter& p, Slot slot) {
   switch (slot) {
     case Slot::kFirstMoment:
@@ -307,7 +365,7 @@ float* memory_of(const Parameter& p, Slot slot) {
 void Network::write(int parameter, Slot slot, const float* values) {
   const Parameter& p = *parameters[parameter];
   float* to = memory_of(p, slot);
-  for_tiles(p, [&](int k, int n) { to[k * p.value.stride + n] = values[size_t(n) * p.rows + k]; });
+  for_tiles(p, [&](int k, int n) { to[k * p.value.stride + n] = values[place(p, k, n)]; });
   if (slot != Slot::kValue) return;
   for (Node& node : nodes) {
     Linear* linear = std::get_if<Linear>(&node);
@@ -321,7 +379,7 @@ void Network::write(int parameter, Slot slot, const float* values) {
 void Network::read(int parameter, Slot slot, float* values) const {
   const Parameter& p = *parameters[parameter];
   const float* from = memory_of(p, slot);
-  for_tiles(p, [&](int k, int n) { values[size_t(n) * p.rows + k] = from[k * p.value.stride + n]; });
+  for_tiles(p, [&](int k, int n) { values[place(p, k, n)] = from[k * p.value.stride + n]; });
 }
 
 }  // namespace steepest

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <list>
 #include <variant>
 #include <vector>
 
@@ -25,6 +26,8 @@ struct NodeSpec {
     kParametric,
     kPrelu,
     kScaling,
+    kPeriodic,
+    kCategories,
     kDropout,
     kBatchNorm,
     kLayerNorm,
@@ -32,13 +35,14 @@ struct NodeSpec {
     kJoin
   };
   Kind kind;
-  int inputs, outputs;  // of a linear layer
+  int inputs, outputs;  // of a linear layer; frequencies and numbers of an embedding
   Activation activation;
-  float slope;          // of LeakyReLU
-  double probability;   // of dropout and stochastic depth
-  float eps, momentum;  // of a normalisation; of batch norm's running statistics
-  bool learned;         // whether there is a bias, gamma and beta, or of PReLU a number for each unit
-  uint32_t purpose;     // of the random numbers: stream << 8 | purpose
+  float slope;               // of LeakyReLU
+  double probability;        // of dropout and stochastic depth
+  float eps, momentum;       // of a normalisation; of batch norm's running statistics
+  bool learned;              // whether there is a bias, gamma and beta, or of PReLU a number for each unit
+  uint32_t purpose;          // of the random numbers: stream << 8 | purpose
+  std::vector<int> columns;  // that are embedded; of categories each one's first and that beyond its last
 };
 
 // The beginning of the residual block that ends at `join`.
@@ -46,7 +50,8 @@ struct Branch {
   const Join* join;
 };
 
-using Node = std::variant<Linear, Activate, Parametric, Scaling, Dropout, BatchNorm, LayerNorm, Branch, Join>;
+using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, Dropout, BatchNorm,
+                          LayerNorm, Branch, Join>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>
@@ -91,6 +96,7 @@ class Network {
  private:
   class Builder;
   Arena arena_;
+  std::list<std::vector<int>> columns_;  // that nodes point at
 };
 
 }  // namespace steepest

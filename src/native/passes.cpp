@@ -63,6 +63,8 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
             [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
             [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
             [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
+            [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
+            [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
             [&](const Dropout& layer) { kernels_.dropout(layer, settings_.order.seed, step.number, begin, end); },
             [&](const BatchNorm& layer) {
       barrier.wait();
@@ -102,6 +104,8 @@ void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& ba
                    [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
                    [&](const Parametric& layer) { kernels_.parametric_back(layer, begin, end); },
                    [&](const Scaling& layer) { kernels_.scaling_back(layer, begin, end); },
+                   [&](const Periodic& layer) { kernels_.periodic_back(layer, begin, end); },
+                   [&](const Categories& layer) { kernels_.categories_back(layer, begin, end); },
                    [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
                    [&](const BatchNorm& layer) {
       barrier.wait();

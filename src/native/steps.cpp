@@ -135,6 +135,19 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
                                   [&](const Scaling& layer) {
     vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
   },
+                                  [&](const Periodic& layer) {
+    int parameter = layer.first_parameter;
+    if (others(parameter)) return;
+    if (!whole_gradient_) kernels_.collect_periodic(layer, step.batch, false);
+    for (const Parameter* p : {&layer.frequency, &layer.phase, &layer.mixing, &layer.bias}) {
+      if (moves) move(*p, parameter++);
+    }
+  },
+                                  [&](const Categories& layer) {
+    if (others(layer.first_parameter)) return;
+    if (!whole_gradient_) kernels_.collect_categories(layer, step.batch, false);
+    if (moves) move(layer.table, layer.first_parameter);
+  },
                                   [&](const BatchNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data || !moves) return;
     move(layer.gamma, layer.first_parameter);
@@ -188,6 +201,19 @@ void Trainer::collect(const Step& step, int thread) {
   },
                                   [&](const Scaling& layer) {
     vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
+  },
+                                  [&](const Periodic& layer) {
+    int parameter = layer.first_parameter;
+    if (others(parameter)) return;
+    kernels_.collect_periodic(layer, step.batch, add);
+    for (const Parameter* p : {&layer.frequency, &layer.phase, &layer.mixing, &layer.bias}) {
+      vector_norm(*p, parameter++);
+    }
+  },
+                                  [&](const Categories& layer) {
+    if (others(layer.first_parameter)) return;
+    kernels_.collect_categories(layer, step.batch, add);
+    vector_norm(layer.table, layer.first_parameter);
   },
                                   [&](const BatchNorm& layer) {  // its gradients are there already
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;

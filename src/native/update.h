@@ -294,15 +294,19 @@ static void finish(const Linear& layer, const Update& u, int begin, int end, Row
   if (layer.transpose.data) write_transpose(layer, begin, end);
 }
 
-static void finish_vector(const Parameter& p, const Update& u) { finish_rows(p, u, 0, 1, nullptr); }
+static void finish_vector(const Parameter& p, const Update& u) { finish_rows(p, u, 0, p.rows, nullptr); }
 
 static double vector_norm(const Parameter& p, const Update& u) {
-  Vec squares = {};
-  for (int n = 0; n < p.columns; n += W) {
-    const Vec g = penalised(u, load(p.gradient + n), load(p.value.data + n));
-    squares += g * g;
+  double sum = 0;
+  for (int k = 0; k < p.rows; ++k) {
+    Vec squares = {};
+    for (int n = 0; n < p.columns; n += W) {
+      const Vec g = penalised(u, load(p.gradient + k * p.value.stride + n), load(p.value.row(k) + n));
+      squares += g * g;
+    }
+    sum += lane_sum_double(squares);
   }
-  return lane_sum_double(squares);
+  return sum;
 }
 
 static void collect_bias(const Linear& layer, int batch, bool add) {

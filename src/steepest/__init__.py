@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from steepest.estimator.cross_validation import cross_validate as cross_validate
     from steepest.health import check as check
     from steepest.health import watch as watch
+    from steepest.nn import CategoryEmbedding as CategoryEmbedding
     from steepest.nn import Ensemble as Ensemble
     from steepest.nn import LinearLayer as LinearLayer
     from steepest.nn import ParametricActivation as ParametricActivation
+    from steepest.nn import PeriodicEmbedding as PeriodicEmbedding
     from steepest.nn import Residual as Residual
     from steepest.nn import ScalingLayer as ScalingLayer
     from steepest.nn import mlp as mlp
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 # Public name -> where it lives. Looked up at first use, so that importing steepest is quick.
 _PUBLIC = {
+    "CategoryEmbedding": "steepest.nn",
     "Classifier": "steepest.classifier",
     "CrossValidation": "steepest.estimator.cross_validation",
     "Dataset": "steepest.data",
@@ -42,6 +45,7 @@ _PUBLIC = {
     "Evaluation": "steepest.classifier",
     "LinearLayer": "steepest.nn",
     "ParametricActivation": "steepest.nn",
+    "PeriodicEmbedding": "steepest.nn",
     "Recipe": "steepest.recipe",
     "Residual": "steepest.nn",
     "Run": "steepest.attached",

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from steepest import CategoryEmbedding, PeriodicEmbedding
 from steepest.data import Inputs, Scaler
 from steepest.engine import forward
 from steepest.engine.inference import native_outputs
@@ -41,6 +42,15 @@ def by_torch(model, x):
 
 def close(found, expected):
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=2e-6, atol=2e-6)
+
+
+def test_embeddings_are_among_them():
+    torch.manual_seed(0)
+    categories = CategoryEmbedding(37, [(3, 12), (20, 21)], 5)
+    periodic = PeriodicEmbedding(categories.width, range(4, 25), sigma=0.5)
+    model = nn.Sequential(categories, periodic, nn.Linear(periodic.width, 3))
+    x = rows(200)
+    close(native_outputs(model, Inputs(x, None, Scaler())), by_torch(model, x))
 
 
 @pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 700])

@@ -75,6 +75,29 @@ def test_functions_are_within_4_units_in_the_last_place(isa, which, exact):
 
 
 @pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize(("which", "exact"), [("COS_OF_TURNS", np.cos), ("SIN_OF_TURNS", np.sin)])
+def test_periodic_functions_are_within_4_units_in_the_last_place(isa, which, exact):
+    turns = np.concatenate([GRID, GRID * 1000, [0, 0.25, 0.5, 0.75, 1, -0.25] * 16]).astype("f")
+    found = np.empty_like(turns)
+    native.function(native.Function[which], turns, found, isa)
+    rest = turns.astype(np.float64) - np.round(turns.astype(np.float64))
+    reference = exact(2 * np.pi * rest)
+    # Where the reference is nothing but its own rounding of pi, the result is 0.
+    assert np.abs(found[np.abs(reference) < 1e-15]).max() <= 1e-15
+    some = np.abs(reference) >= 1e-15
+    assert units_in_the_last_place(found[some], reference[some]).max() <= 4
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_has_no_angle(isa, value):
+    x, y = np.full(16, value, dtype=np.float32), np.zeros(16, dtype=np.float32)
+    for which in ("COS_OF_TURNS", "SIN_OF_TURNS"):
+        native.function(native.Function[which], x, y, isa)
+        assert np.isnan(y).all()
+
+
+@pytest.mark.parametrize("isa", instruction_sets())
 @pytest.mark.parametrize("which", ["EXP", "EXPM1", "TANH", "ERF"])
 def test_what_is_not_a_number_stays_so(isa, which):
     x, y = np.full(16, np.nan, dtype=np.float32), np.zeros(16, dtype=np.float32)

@@ -8,7 +8,14 @@ import torch
 from torch import nn
 
 from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native
-from steepest import ParametricActivation, Recipe, Residual, ScalingLayer
+from steepest import (
+    CategoryEmbedding,
+    ParametricActivation,
+    PeriodicEmbedding,
+    Recipe,
+    Residual,
+    ScalingLayer,
+)
 from steepest.engine import TorchEngine
 from steepest.engine.native import NativeEngine, native_obstacle
 
@@ -70,7 +77,32 @@ def nets():
     }
 
 
-NETS = nets()
+def embedded(*, scaling=False, inside=False):
+    """Numbers in columns 0, 2 and 7 .. 18, two categories in 3 .. 5 and 6, and 1 as it is."""
+
+    def build():
+        torch.manual_seed(1)
+        categories = CategoryEmbedding(FEATURES, [(3, 6), (6, 7)], 5)
+        front = [categories, PeriodicEmbedding(categories.width, [0, *range(2, 14)], sigma=0.4)]
+        width = categories.width + 3 * 13
+        if inside:  # the gradient of its inputs is wanted
+            front = [nn.Linear(FEATURES, FEATURES), nn.Tanh(), *front]
+        if scaling:
+            front.insert(0, ScalingLayer(FEATURES))
+            front.append(ScalingLayer(width))
+        return nn.Sequential(
+            nn.Flatten(), *front, nn.Linear(width, 17), nn.SiLU(), nn.Linear(17, 3)
+        )
+
+    return build
+
+
+NETS = nets() | {
+    "embeddings": embedded(),
+    "embeddings inside": embedded(inside=True),
+    "embeddings and scaling": embedded(scaling=True),
+}
+BRIEFLY = ["prelu, one", "in a block", "embeddings", "embeddings and scaling"]
 DATA = {"rows": 90, "shape": (FEATURES,), "outputs": 3}
 
 
@@ -80,8 +112,14 @@ def test_it_computes_what_pytorch_computes(isa, of_net):
     check(isa, NETS[of_net], Recipe(batch_size=32, seed=3, lr=0.05, momentum=0.5), **DATA)
 
 
+@pytest.mark.parametrize("isa", ISAS)
+def test_zeros_are_skipped_in_categories_alone(isa):
+    recipe = Recipe(batch_size=32, seed=3, lr=0.05, momentum=0.5)
+    check(isa, NETS["embeddings and scaling"], recipe, kind="bytes", **DATA)
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("of_net", ["prelu, one", "in a block"])
+@pytest.mark.parametrize("of_net", BRIEFLY)
 def test_every_optimizer(optimizer, of_net):
     check(ISAS[-1], NETS[of_net], Recipe(batch_size=32, seed=3, **OPTIMIZERS[optimizer]), **DATA)
 
@@ -100,14 +138,14 @@ def test_every_optimizer(optimizer, of_net):
     ],
     ids=str,
 )
-@pytest.mark.parametrize("of_net", ["prelu, one", "in a block"])
+@pytest.mark.parametrize("of_net", BRIEFLY)
 def test_every_way_of_a_gradient(setting, of_net):
     recipe = {"batch_size": 32, "seed": 1, "lr": 0.02} | setting
     check(ISAS[-1], NETS[of_net], Recipe(**recipe), **DATA)
 
 
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("of_net", ["prelu, one", "in a block", "all first"])
+@pytest.mark.parametrize("of_net", [*BRIEFLY, "all first"])
 def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, of_net, monkeypatch):
     monkeypatch.setenv("STEEPEST_ISA", isa)
     found = []
@@ -139,7 +177,13 @@ def test_layer_statistics_are_those_of_the_torch_engine(of_net):
 
 @pytest.mark.parametrize(
     ("layer", "takes"),
-    [(ParametricActivation("silu", 5), 5), (ScalingLayer(5), 5), (nn.PReLU(5), 5)],
+    [
+        (ParametricActivation("silu", 5), 5),
+        (ScalingLayer(5), 5),
+        (nn.PReLU(5), 5),
+        (PeriodicEmbedding(5), 5),
+        (CategoryEmbedding(5, [(0, 2)]), 5),
+    ],
     ids=repr,
 )
 def test_another_width_is_declined(layer, takes):

@@ -12,8 +12,10 @@ from steepest.engine.masks import streams
 from steepest.extension import extension
 from steepest.nn import (
     ACTIVATIONS,
+    CategoryEmbedding,
     LinearLayer,
     ParametricActivation,
+    PeriodicEmbedding,
     Residual,
     ScalingLayer,
     overlaps_itself,
@@ -113,6 +115,10 @@ class _Reader:
         elif kind is ScalingLayer:
             tensors = self._of_columns(module, name, "scale", where)
             yield Node(name, _spec(self._kinds.SCALING), tensors)
+        elif kind is PeriodicEmbedding:
+            yield self._periodic(module, name, where)  # type: ignore[arg-type]
+        elif kind is CategoryEmbedding:
+            yield self._categories(module, name, where)  # type: ignore[arg-type]
         elif kind is nn.Dropout:
             if not 0 <= module.p < 1:  # type: ignore[operator]
                 raise _Obstacle(f"{where} drops everything")
@@ -173,6 +179,26 @@ class _Reader:
         if count > 1:
             self._check_width(count, where)
         spec = _spec(self._kinds.PRELU, learned=count > 1)
+        return Node(name, spec, tensors)
+
+    def _periodic(self, module: PeriodicEmbedding, name: str, where: str) -> Node:
+        self._check_width(module.features, where)
+        tensors = self._tensors(module, name, ("frequency", "phase", "mixing", "bias"), where)
+        self._width = module.width
+        spec = _spec(
+            self._kinds.PERIODIC,
+            inputs=module.frequencies,
+            outputs=module.outputs,
+            columns=module.columns,
+        )
+        return Node(name, spec, tensors)
+
+    def _categories(self, module: CategoryEmbedding, name: str, where: str) -> Node:
+        self._check_width(module.features, where)
+        tensors = self._tensors(module, name, ("table",), where)
+        self._width = module.width
+        columns = [column for span in module.spans for column in span]
+        spec = _spec(self._kinds.CATEGORIES, outputs=module.outputs, columns=columns)
         return Node(name, spec, tensors)
 
     def _of_columns(

@@ -2,6 +2,8 @@
 
 from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
+from steepest.nn.embedding import CategoryEmbedding as CategoryEmbedding
+from steepest.nn.embedding import PeriodicEmbedding as PeriodicEmbedding
 from steepest.nn.ensemble import Ensemble as Ensemble
 from steepest.nn.from_recipe import net_of as net_of
 from steepest.nn.linear import LinearLayer as LinearLayer

@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from steepest.errors import ModelError
+from steepest.nn.embedding import CategoryEmbedding, PeriodicEmbedding
 from steepest.nn.ensemble import Ensemble
 from steepest.nn.linear import LinearLayer
 from steepest.nn.parametric import ParametricActivation
@@ -17,7 +18,7 @@ from steepest.nn.residual import Residual
 from steepest.nn.scaling import ScalingLayer
 
 _LEAVES: tuple[type[nn.Module], ...] = (
-    *(LinearLayer, ParametricActivation, ScalingLayer),
+    *(LinearLayer, ParametricActivation, ScalingLayer, PeriodicEmbedding, CategoryEmbedding),
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.Flatten, nn.Unflatten, nn.Identity),
     *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU),
     *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),
