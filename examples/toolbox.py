@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 import steepest as sp
 
@@ -47,6 +48,30 @@ def with_noise(seed: int) -> Any:
     X, y = np.asarray(train.inputs, dtype=np.float32), np.asarray(train.labels)
     noise = np.random.default_rng(seed).normal(size=(len(X), 60))
     return np.hstack([X, noise.astype(np.float32)]), y
+
+
+def waves(seed: int) -> Any:
+    """Two classes by the sum of a sine of each of 4 numbers; 4 more say nothing."""
+    X = np.random.default_rng(seed).normal(size=(2000, 8)).astype(np.float32)
+    return X, (np.sin(4 * X[:, :4]).sum(axis=1) > 0).astype(np.int64)
+
+
+def shops(seed: int) -> Any:
+    """Two classes by a quantity of each of 40 shops and of each of 40 goods, and two numbers."""
+    rng = np.random.default_rng(seed)
+    shop, good = rng.integers(0, 40, (2, 1500))
+    X = rng.normal(size=(1500, 2))
+    likes, worth = rng.normal(size=(2, 40))
+    score = likes[shop] + worth[good] + 0.5 * X[:, 0] * likes[shop]
+    return pl.DataFrame(
+        {
+            "shop": [f"shop {i}" for i in shop],
+            "good": [f"good {i}" for i in good],
+            "price": X[:, 0],
+            "age": X[:, 1],
+            "label": np.where(score > 0, "bought", "left"),
+        }
+    )
 
 
 def rare(seed: int) -> Any:
@@ -212,6 +237,25 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
             for learned in (False, True)
         },
     ),
+    "numeric_embedding": (
+        waves,
+        {**FEW, "test": 0.5, "optimizer": "adam", "lr": 0.002},
+        {
+            "none": {},
+            **{
+                f"periodic, sigma {sigma}": {
+                    "numeric_embedding": "periodic",
+                    "periodic_sigma": sigma,
+                }
+                for sigma in (0.1, 0.5, 3.0)
+            },
+        },
+    ),
+    "category_embedding": (
+        shops,
+        {**FEW, "test": 0.5, "epochs": 20, "optimizer": "adam", "lr": 0.002, "target": "label"},
+        {"one-hot": {}, **{f"embedding of {k}": {"category_embedding": k} for k in (4, 8, 16)}},
+    ),
     "scaling_layer": (
         with_noise,
         {**FEW, "lr": 0.02},
@@ -279,6 +323,8 @@ DATA = {
     noisy: "the digits, a fifth of the labels of all parts drawn by chance",
     tags: "1000 made-up rows with up to five of five classes (accuracy: all five right)",
     with_noise: "breast cancer, 60 columns of noise beside its 30",
+    waves: "2000 made-up rows, of a sine of each of 4 numbers, beside 4 that say nothing",
+    shops: "1500 made-up purchases in 40 shops, of 40 goods",
     rare: "breast cancer with 20 malignant cases of 377",
 }
 

@@ -166,10 +166,17 @@ def test_several_classes_in_a_row(tmp_path):
     assert label.shape == (90, 3)
 
 
+def test_embedded_categories_of_a_table(tmp_path):
+    run = train(table(), target="label", category_embedding=8, numeric_embedding="periodic")
+    assert type(run.model[1]).__name__ == "CategoryEmbedding"
+    export(run, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize(
     "settings",
     [
         {"activation": "mish"},
+        {"numeric_embedding": "periodic"},
         {"activation": "selu", "parametric_activation": True, "scaling_layer": True},
     ],
     ids=str,

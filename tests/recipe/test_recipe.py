@@ -111,6 +111,7 @@ INERT = {
     "bins": 7,
     "activation": "tanh",
     "parametric_activation": True,
+    "periodic_sigma": 0.5,
     "dropout": 0.1,
     "batch_norm": True,
     "layer_norm": True,

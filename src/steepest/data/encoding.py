@@ -6,6 +6,7 @@ levels together one feature "other". All statistics are float64 and only the res
 unless the model is of float64.
 """
 
+import itertools
 import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
@@ -83,6 +84,13 @@ class TableEncoder:
     @property
     def feature_names(self) -> tuple[str, ...]:
         return tuple(feature for column in self.columns for feature in column.features)
+
+    @property
+    def word_spans(self) -> tuple[tuple[int, int], ...]:
+        """The features of each column of words, (first, beyond the last)."""
+        ends = np.cumsum([0, *(len(column.features) for column in self.columns)]).tolist()
+        spans = zip(itertools.pairwise(ends), self.columns, strict=True)
+        return tuple(span for span, column in spans if column.kind == "words")
 
     @property
     def numeric_features(self) -> NDArray[np.int64]:

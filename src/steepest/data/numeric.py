@@ -92,6 +92,19 @@ class NumericTransform:
         return self.width - len(self.places) + sum(_bins(edges) for edges in self.knots)
 
     @property
+    def has_bins(self) -> bool:
+        """Whether a number becomes several."""
+        return self.kind == "piecewise"
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each column that comes in begins in what comes out, and where the last ends."""
+        widths = np.ones(self.width, dtype=np.int64)
+        if self.kind == "piecewise":
+            widths[self.places] = [_bins(edges) for edges in self.knots]
+        return np.concatenate([[0], np.cumsum(widths)])
+
+    @property
     def described(self) -> str:
         """The kind, in a word or two."""
         most = max(map(_bins, self.knots), default=0)

@@ -141,6 +141,24 @@ class Preprocessing:
         )
         return cls(None, scaler, (numeric.outputs,), train.columns, False, numeric)
 
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The columns of a prepared row that hold a number each, as one; () for images and bins."""
+        if self.integers or len(self.shape) != 1 or (self.numeric and self.numeric.has_bins):
+            return ()
+        if self.encoder is None:
+            return tuple(range(self.shape[0]))
+        return tuple(self.encoder.numeric_features.tolist())
+
+    @property
+    def categories(self) -> tuple[tuple[int, int], ...]:
+        """Of each column of words its columns of a prepared row, (first, beyond the last)."""
+        spans = () if self.encoder is None else self.encoder.word_spans
+        if self.numeric is None:
+            return spans
+        starts = self.numeric.starts.tolist()
+        return tuple((starts[first], starts[beyond]) for first, beyond in spans)
+
     def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
         """The rows as the net takes them. dtype: float64 for a net that computes in it.
 

@@ -122,8 +122,8 @@ class Portfolio:
 
     def begin_anew(self, member: Member) -> None:
         """Give a net its first weights again."""
-        recipe, (first, beyond) = member.plan.recipe, member.span
-        fresh = net_of(recipe, beyond - first, outputs_of(self.objective, self.classes))
+        part = self.preprocessing.parts[member.view]
+        fresh = _net_of(member.plan.recipe, part, outputs_of(self.objective, self.classes))
         member.plan.model.load_state_dict(fresh.state_dict())
 
     def classifier(
@@ -234,7 +234,7 @@ def _members(
         held_out, rows = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         span = preprocessing.spans[view]
         own = _recipe_of(recipe, k, names[view])
-        model = net_of(own, span[1] - span[0], outputs_of(objective, blank.classes))
+        model = _net_of(own, preprocessing.parts[view], outputs_of(objective, blank.classes))
         plan = Plan(
             model,
             objective,
@@ -253,7 +253,14 @@ def _members(
 def _recipe_of(recipe: Recipe, k: int, scaling: str) -> Recipe:
     """The recipe of one net: that of a run of its own."""
     seed = torch_seed(recipe.seed, Purpose.MEMBER, 0, stream=k)
-    return recipe.replace(**_PLAIN, seed=seed, scaling=scaling)
+    # What a bin of a number is needs no embedding; nets that see the number itself have it.
+    bare = {"numeric_embedding": None, "periodic_sigma": None} if scaling == "piecewise" else {}
+    return recipe.replace(**_PLAIN, **bare, seed=seed, scaling=scaling)
+
+
+def _net_of(recipe: Recipe, part: Preprocessing, outputs: int) -> torch.nn.Sequential:
+    """The untrained net of one view."""
+    return net_of(recipe, part.shape[0], outputs, numbers=part.numbers, categories=part.categories)
 
 
 def _summary(

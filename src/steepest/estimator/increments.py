@@ -48,7 +48,13 @@ class Increments:
             )
         fitted = Preprocessing.fit(samples, recipe.scaling, recipe.scaling_range, bins=recipe.bins)
         if model is None:
-            model = net_of(recipe, int(np.prod(fitted.shape)), 1 if classes == 2 else classes)
+            model = net_of(
+                recipe,
+                int(np.prod(fitted.shape)),
+                1 if classes == 2 else classes,
+                numbers=fitted.numbers,
+                categories=fitted.categories,
+            )
         inputs = fitted.prepare(samples)
         with torch.enable_grad():
             outputs = model(torch.from_numpy(np.array(inputs.array[:2])))

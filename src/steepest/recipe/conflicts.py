@@ -45,6 +45,10 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
         "batch_norm and layer_norm take the same place in the net; choose one",
     ),
     (
+        lambda r: r.numeric_embedding is None or r.scaling != "piecewise",
+        "numeric_embedding and scaling piecewise both make several numbers of one; choose one",
+    ),
+    (
         lambda r: not r.parametric_activation or r.activation != "identity",
         "parametric_activation learns how much of the activation a unit takes, and of identity "
         "nothing is left: choose another activation",

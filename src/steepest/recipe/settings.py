@@ -41,6 +41,7 @@ ACTIVATIONS = {
     "selu": "SELU",
     "identity": "Identity",
 }
+EMBEDDINGS = ("periodic",)
 INITS = ("auto", "xavier", "he", "lecun", "normal", "uniform", "zeros", "ones")
 SCALINGS = (
     *("auto", "standardise", "minmax", "pixels", "none"),
@@ -131,6 +132,26 @@ class Settings:
         "each hidden unit learns how much of the activation it takes",
         SWITCH,
         needs_any("hidden"),
+        of_net=True,
+    )
+    numeric_embedding: str | None = _net(
+        None,
+        "periodic: functions of each number, learned, beside it",
+        one_of(EMBEDDINGS).or_none(),
+        of_net=True,
+    )
+    periodic_sigma: float | None = _net(
+        None,
+        "deviation of the first frequencies of numeric_embedding periodic",
+        POSITIVE.or_none(),
+        needs(numeric_embedding=("periodic",)),
+        unset="0.1",
+        of_net=True,
+    )
+    category_embedding: int | None = _net(
+        None,
+        "words of columns with more levels than this become so many learned numbers",
+        whole(1).or_none(),
         of_net=True,
     )
     scaling_layer: bool = _net(

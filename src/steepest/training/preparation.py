@@ -97,7 +97,13 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     if model is None:
         classes = _classes(train, recipe, None)
         one = len(classes) == 2 and recipe.task in ("auto", "binary")
-        model = net_of(recipe, int(np.prod(preprocessing.shape)), 1 if one else len(classes))
+        model = net_of(
+            recipe,
+            int(np.prod(preprocessing.shape)),
+            1 if one else len(classes),
+            numbers=preprocessing.numbers,
+            categories=preprocessing.categories,
+        )
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
