@@ -243,3 +243,12 @@ def test_a_run_by_labels_and_numpy_numbers_goes_on(blobs, tmp_path):
     labels = y == 0
     run = sp.train(None, (X, labels), class_weight={True: 2.0, False: 1.0}, progress="none")
     assert run.status == "finished"
+
+
+def test_a_recipe_with_another_seed_is_the_one_that_replace_gives():
+    recipe = Recipe(hidden=(8,), dropout=0.1)
+    assert recipe.with_seed(3) == recipe.replace(seed=3)
+    assert recipe.with_seed(3).given == recipe.replace(seed=3).given
+    assert recipe.seed == 0
+    with pytest.raises(RecipeError, match="seed must be a whole number"):
+        recipe.with_seed(-1)

@@ -10,8 +10,9 @@ from steepest.recipe.settings import Settings
 
 def without_effect(recipe: Settings) -> Iterator[str]:
     """A line for each setting that was given a value and has no meaning beside the others."""
-    values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
-    for field in fields(recipe):
+    settings = fields(recipe)
+    values = {field.name: getattr(recipe, field.name) for field in settings}
+    for field in settings:
         if values[field.name] == field.default:
             continue
         for needs in setting_of(field).needs:

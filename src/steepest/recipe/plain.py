@@ -8,6 +8,8 @@ from steepest.errors import RecipeError
 
 # Of parameter groups: a table, its tables, their numbers.
 _DEEPEST = 3
+# Told by their type alone: a sweep makes thousands of recipes.
+_PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 def plain(value: Any, levels: int = _DEEPEST) -> Any:
@@ -16,7 +18,7 @@ def plain(value: Any, levels: int = _DEEPEST) -> Any:
     NumPy's scalars and tensors of no dimension become numbers; arrays, tensors, ranges and lists
     become tuples; paths become strings. What is deeper than any setting stays as it is.
     """
-    if levels == 0:
+    if type(value) in _PLAIN or levels == 0:
         return value
     if isinstance(value, os.PathLike):
         return os.fspath(value)

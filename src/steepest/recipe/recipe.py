@@ -11,9 +11,11 @@ from steepest.errors import RecipeError
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown_names
 from steepest.recipe.plain import by_class_name, plain
-from steepest.recipe.setting import is_met, setting_of
+from steepest.recipe.setting import is_met
 from steepest.recipe.settings import SETTINGS, USUAL_LR, Settings
 from steepest.recipe.strange import require_readable, shown
+
+_DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +46,11 @@ class Recipe(Settings):
 
     def __post_init__(self) -> None:
         mistakes = []
-        for setting in fields(self):
-            name, value = setting.name, plain(getattr(self, setting.name))
-            values = setting_of(setting).values
+        given = vars(self)
+        for name, default in _DEFAULTS.items():
+            if given[name] is default:  # most are: a sweep makes thousands of recipes
+                continue
+            value, values = plain(given[name]), SETTINGS[name].values
             if name == "class_weight":
                 value = by_class_name(value)
             object.__setattr__(self, name, value)
@@ -96,13 +100,30 @@ class Recipe(Settings):
                 effect.
         """
         _raise_together(unknown_names(settings, SETTINGS))
-        changed = {f.name: settings.get(f.name, getattr(self, f.name)) for f in fields(self)}
-        for f in fields(self):  # what gives a field its meaning comes before it
-            if f.name not in settings and not is_met(setting_of(f), changed):
-                changed[f.name] = f.default
+        changed = {name: vars(self)[name] for name in _DEFAULTS} | settings
+        for name, default in _DEFAULTS.items():  # what gives a field its meaning comes before it
+            if name in settings or changed[name] is default:
+                continue
+            if not is_met(SETTINGS[name], changed):
+                changed[name] = default
         result = Recipe(**changed)
         object.__setattr__(result, "given", self.given | settings.keys())
         return result
+
+    def with_seed(self, seed: int) -> "Recipe":
+        """A copy with this seed, which goes with whatever the other settings are: no check is due.
+
+        Args:
+            seed: The seed.
+
+        Raises:
+            RecipeError: It is no seed.
+        """
+        if not SETTINGS["seed"].values.holds(seed):
+            raise RecipeError(f"seed must be {SETTINGS['seed'].values.expected}, but is {seed!r}")
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), seed=seed, given=self.given | {"seed"})
+        return copy
 
     @property
     def base_lr(self) -> float:
