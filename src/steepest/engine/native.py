@@ -30,6 +30,12 @@ from steepest.recipe import Recipe
 
 def native_obstacle(plan: Plan) -> str | None:
     """What keeps the native engine from running this plan, in one line; None if nothing does."""
+    found = _nodes_of(plan)
+    return found if isinstance(found, str) else None
+
+
+def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
+    """The plan's model as nodes of the extension, or in one line what is in the way."""
     native = extension()
     if native is None:
         return "the native engine was not built when steepest was installed"
@@ -50,7 +56,7 @@ def native_obstacle(plan: Plan) -> str | None:
     for name in ("crop", "flip"):
         if getattr(recipe, name):
             return f"{name} runs on the torch engine alone"
-    return rows_obstacle(array)
+    return rows_obstacle(array) or nodes
 
 
 class NativeEngine:
@@ -65,9 +71,10 @@ class NativeEngine:
         self._loaded: _NativeTraining | None = None
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
-        if obstacle := native_obstacle(plan):
-            raise EngineError(f"the native engine cannot run this plan: {obstacle}")
-        self._loaded = _NativeTraining(plan, optimizer or {}, step)
+        nodes = _nodes_of(plan)
+        if isinstance(nodes, str):
+            raise EngineError(f"the native engine cannot run this plan: {nodes}")
+        self._loaded = _NativeTraining(plan, nodes, optimizer or {}, step)
 
     @property
     def loaded(self) -> "_NativeTraining":
@@ -93,10 +100,10 @@ class NativeEngine:
 class _NativeTraining:
     """A plan in the extension's memory; `_step` steps are done."""
 
-    def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:
+    def __init__(
+        self, plan: Plan, nodes: tuple[Node, ...], optimizer: OptimizerState, step: int
+    ) -> None:
         array = plan.inputs.array
-        nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
-        assert not isinstance(nodes, str)
         self._plan, self._nodes, self._step = plan, nodes, step
         self._augmentation = Augmentation.of(plan.recipe, array.shape[1:])
         self._tensors = [item for node in nodes for item in node.tensors.items()]

@@ -25,9 +25,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from steepest.engine import NO_STEPS, Engine, Plan, StepStats, seeded
+from steepest.engine import NO_STEPS, Engine, OptimizerState, Plan, StepStats, seeded
 from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
@@ -36,8 +36,8 @@ from steepest.training.divergence import LastFinite, State, infinite_buffers
 from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import Preparation
 from steepest.training.schedule import Schedule, TorchSchedule
-from steepest.training.scoring import Scoring
-from steepest.training.step_budget import StepBudget
+from steepest.training.scoring import Scoring, ScoringHeldOut
+from steepest.training.step_budget import StepBudget, WholeIntervals
 from steepest.training.timetable import Timetable
 from steepest.training.weights import (
     Best,
@@ -48,12 +48,18 @@ from steepest.training.weights import (
     load_tensors,
 )
 
+if TYPE_CHECKING:
+    from steepest.classifier import Score
+
+# One call of the engine, where nobody looks on: some tenths of a second.
+_FLOPS_A_CALL = 1e9
+
 
 @dataclass(frozen=True)
 class Stopped:
     """That a run ends, and how."""
 
-    status: Literal["finished", "interrupted", "diverged"]
+    status: Literal["finished", "interrupted", "diverged", "pruned"]
     reason: str
 
 
@@ -66,6 +72,9 @@ class Descent:
         notify: Called with each event.
         stop: True once somebody has asked to stop.
         checkpoints: None for a run without a folder.
+        one_of_many: Whether it is a run of a sweep, where what stands around the steps is dearer
+            than they are. No layers, intervals or training rows are measured then, and a divergence
+            is told but not explained; its steps and its scores have the bits of any other run.
     """
 
     def __init__(
@@ -75,6 +84,8 @@ class Descent:
         notify: Observer,
         stop: StopRequest,
         checkpoints: Checkpoints | None,
+        *,
+        one_of_many: bool = False,
     ) -> None:
         # What does not change.
         self._prepared = prepared
@@ -85,7 +96,15 @@ class Descent:
         self._stop = stop
         self._checkpoints = checkpoints
         self._times = Timetable.of(prepared.plan)
-        self._scoring = Scoring(prepared)
+        self._scoring: Scoring = Scoring(prepared)
+        self._budget: StepBudget | WholeIntervals = StepBudget()
+        self._one_of_many = one_of_many
+        if one_of_many:
+            self._scoring = ScoringHeldOut(prepared)
+            # Calls whose ends do not depend on the clock, so that a divergence is told alike.
+            self._budget = WholeIntervals()
+            flops = max(1.0, 3 * prepared.row_flops * prepared.plan.batch_size)
+            self._times = self._times.with_long_intervals(int(_FLOPS_A_CALL / flops))
         self._keeps_best = prepared.plan.recipe.early_stopping or checkpoints is not None
         self._data: str = fingerprint(prepared.plan) if checkpoints else ""
         rebuilt = checkpoints is not None and not shares_parts(prepared.plan.model)
@@ -101,8 +120,9 @@ class Descent:
         self._started: float = time.perf_counter()  # less the seconds that are in a checkpoint
         # What it does not hold.
         self._resumed_from: Checkpoint | None = None
-        self._budget = StepBudget()
         self._last_finite = LastFinite(prepared.plan)
+        self._stopped: Stopped | None = None
+        self._latest: Score | None = None  # of the validation part, after the last epoch
 
     def restore(self, checkpoint: Checkpoint, val_losses: Sequence[float | None]) -> None:
         """Go on from a checkpoint. val_losses: of the epochs that are done."""
@@ -118,23 +138,48 @@ class Descent:
 
     def run(self) -> None:
         """Take all the steps and tell what happens; the model is current when this returns."""
-        self._begin()
-        stopped = self._stopped_before()
+        self.begin()
         try:
-            while stopped is None and not self._is_over:
-                stopped = self._advance() or self._asked_to_stop()
-                if stopped or self._step == self._interval_end:
-                    self._finish_interval()
-                if stopped or self._step == self._epoch_end:
-                    stopped = self._finish_epoch(stopped)
-            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(stopped):
+            self.go_on()
+            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(self._stopped):
                 self._write_checkpoint()  # so that the run can be given more epochs
         except BaseException:
             with suppress(Exception):  # the first error is the one to tell
-                self._put_last_weights(stopped)
+                self._put_last_weights()
             raise
-        self._put_last_weights(stopped)
-        self._notify(self._run_stopped(stopped))
+        self.finish()
+
+    def begin(self) -> None:
+        """Tell of the run, and give its model to the engine."""
+        self._notify(self._run_started())
+        begun = self._first_state()
+        self._last_finite.begin(begun)
+        self._engine.load(self._plan, begun.optimizer, self._step)
+        if self._resumed_from is None:
+            self._write_checkpoint()  # from the first moment on there is something to go on from
+        self._stopped = self._stopped_before()
+
+    def go_on(self, epochs: int | None = None) -> bool:
+        """Take the steps up to the end, or until so many epochs are done; whether it has ended."""
+        pause = self._times.total if epochs is None else epochs * self._plan.steps_per_epoch
+        while self._stopped is None and not self._is_over:
+            if self._step >= pause and self._epoch.steps == 0:
+                return False
+            self._stopped = self._advance() or self._asked_to_stop()
+            if self._stopped or self._step == self._interval_end:
+                self._finish_interval()
+            if self._stopped or self._step == self._epoch_end:
+                self._stopped = self._finish_epoch(self._stopped)
+        return True
+
+    def finish(self, stopped: Stopped | None = None) -> None:
+        """Make the model current, measure it, and tell of the end.
+
+        stopped: why a run ends that paused between two epochs.
+        """
+        self._stopped = self._stopped or stopped
+        self._put_last_weights()
+        self._notify(self._run_stopped())
 
     def _advance(self) -> Stopped | None:
         """One call of the engine: steps up to a mark, or for about 50 ms."""
@@ -145,13 +190,16 @@ class Descent:
         wanted = self._budget.steps(end - begin)
         count = self._times.steps_at_once(begin, self._epoch.steps, end, wanted, due)
         # Statistics cost a pass over the weights: for the last step before a row of the record.
-        statistics = begin + count == end and end % self._times.log_every == 0
+        logged = begin + count == end and end % self._times.log_every == 0
+        statistics = logged and not self._one_of_many
         rates = [self._schedule.rate(step) for step in range(begin, begin + count)]
         stats = self._engine.advance(rates, statistics=statistics)
         self._budget.took(count)
         self._step += count
         self._epoch, self._interval = self._epoch + stats, self._interval + stats
         if self._plan.recipe.stop_on_nan and not isfinite(stats.loss_sum):
+            if self._one_of_many:
+                return Stopped("diverged", _diverged_within(begin, self._step, stats.loss_sum))
             again = type(self._engine)()
             reason = self._last_finite.explain(
                 again, begin, self._step, stats.loss_sum, self._schedule
@@ -180,6 +228,9 @@ class Descent:
 
     def _finish_interval(self) -> None:
         """Tell of the interval that ends here."""
+        if self._one_of_many:
+            self._interval = NO_STEPS
+            return
         epoch, batch = self._epoch_begin // self._plan.steps_per_epoch, self._epoch.steps
         rate = self._schedule.rate(self._step - 1)
         self._notify(IntervalFinished(epoch, batch, self._step, rate, self._interval))
@@ -188,8 +239,8 @@ class Descent:
     def _finish_epoch(self, stopped: Stopped | None) -> Stopped | None:
         """Measure and tell, and see whether the run should end now."""
         recipe, model = self._plan.recipe, self._plan.model
-        optimizer = self._engine.export()
-        if stopped is None:
+        optimizer = self._export()
+        if stopped is None and not self._one_of_many:
             self._last_finite.offer(self._step, optimizer)
         with averages_in(model, optimizer):
             done = self._epoch_finished()
@@ -233,15 +284,6 @@ class Descent:
 
     # How it begins and ends.
 
-    def _begin(self) -> None:
-        """Tell of the run, and give its model to the engine."""
-        self._notify(self._run_started())
-        begun = self._first_state()
-        self._last_finite.begin(begun)
-        self._engine.load(self._plan, begun.optimizer, self._step)
-        if self._resumed_from is None:
-            self._write_checkpoint()  # from the first moment on there is something to go on from
-
     def _first_state(self) -> State:
         """What the run begins with or goes on from, which the model holds from now on."""
         model, source = self._plan.model, self._resumed_from
@@ -259,13 +301,23 @@ class Descent:
         last = (self._step - 1) // self._plan.steps_per_epoch
         return _patience_over(recipe, self._best.epoch, last)
 
-    def _put_last_weights(self, stopped: Stopped | None) -> None:
+    def _export(self) -> OptimizerState:
+        """Make the model current; what the optimizer keeps, where anybody asks for it."""
+        if self._one_of_many and not self._plan.recipe.ema:
+            self._engine.update_model()
+            return {}
+        return self._engine.export()
+
+    def _put_last_weights(self) -> None:
         """The last weights, or what the recipe asks for instead of them."""
-        averaged = averages(self._engine.export())
-        if stopped is not None and stopped.status == "diverged":
+        averaged = averages(self._export())
+        if self._stopped is not None and self._stopped.status == "diverged":
+            self._latest = None
             load_tensors(self._plan.model, self._last_finite.state.model)
             return
         load_tensors(self._plan.model, averaged)
+        if self._plan.recipe.swa or self._plan.recipe.early_stopping:
+            self._latest = None  # measured at other weights
         if self._plan.recipe.swa:
             with seeded(self._plan.model, self._plan.recipe.seed, self._step):
                 self._average.finish(self._plan.model, self._plan.inputs)
@@ -319,7 +371,7 @@ class Descent:
         )
 
     def _epoch_finished(self) -> EpochFinished:
-        score = self._scoring.validation(self._step)
+        score = self._latest = self._scoring.validation(self._step)
         return EpochFinished(
             epoch=self._epoch_begin // self._plan.steps_per_epoch,
             step=self._step,
@@ -331,12 +383,12 @@ class Descent:
             seconds=self._seconds,
         )
 
-    def _run_stopped(self, stopped: Stopped | None) -> RunStopped:
-        end = stopped or Stopped("finished", f"all {self._times.total} steps were taken")
+    def _run_stopped(self) -> RunStopped:
+        end = self._stopped or Stopped("finished", f"all {self._times.total} steps were taken")
         reason, best = end.reason, self._best.epoch
         if end.status != "diverged" and self._plan.recipe.early_stopping and best >= 0:
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
-        scores = self._scoring.final(self._step)
+        scores = self._scoring.final(self._step, self._latest)
         seconds = self._seconds
         return RunStopped(end.status, reason, self._step, seconds, scores)
 
@@ -345,6 +397,10 @@ def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
     done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
     return EpochAverage.resumed(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
+
+
+def _diverged_within(begin: int, end: int, loss_sum: float) -> str:
+    return f"the loss became {loss_sum} within steps {begin + 1} to {end}"
 
 
 def _cut_short(stopped: Stopped | None) -> bool:

@@ -84,7 +84,11 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     Raises the SteepestError of whatever does not fit.
     """
     require_trainable(model, recipe)
-    dataset = load_parts(data, recipe)
+    return prepare_parts(model, load_parts(data, recipe), recipe)
+
+
+def prepare_parts(model: nn.Module | None, dataset: Dataset, recipe: Recipe) -> Preparation:
+    """As `prepare`, of parts that are read and split and a model that can be trained."""
     train = dataset.train
     taken = Taken(recipe.scaling) if model is None else how_taken(model, train, recipe.scaling)
     preprocessing = Preprocessing.fit(
@@ -139,6 +143,41 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
         *(*dataset.notes, *classes.notes, *unseen),
     )
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, row_flops, summary)
+
+
+def prepare_alike(
+    like: Preparation, rows: Preparation, model: nn.Module, recipe: Recipe
+) -> Preparation:
+    """The preparation of one of many trainings, by what two of them have found already.
+
+    Nothing is read, encoded, tried or checked again, so it is as good as what it is made of.
+
+    Args:
+        like: Of another recipe, which differs in numbers that no check depends on.
+        rows: Of another recipe with the same rows in each part, prepared alike.
+        model: As that of `like`, with its first weights.
+        recipe: Its learning rate is a number or left open.
+    """
+    inputs, targets, weights = rows.parts["train"]
+    plan = replace(
+        like.plan,
+        model=model,
+        inputs=inputs,
+        targets=targets,
+        recipe=recipe,
+        sample_weights=weights,
+    )
+    choice = EngineChoice(type(like.choice.engine)(), like.choice.reason)
+    classifier = replace(rows.classifier, model=model)
+    return replace(
+        like,
+        plan=plan,
+        choice=choice,
+        classifier=classifier,
+        dataset=rows.dataset,
+        parts=rows.parts,
+        lr=recipe.base_lr,
+    )
 
 
 def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:

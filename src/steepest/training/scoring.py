@@ -1,5 +1,6 @@
 """Scores of a run: before its first step, after each epoch and at its end."""
 
+import math
 from collections.abc import Mapping
 
 from steepest.classifier import Score
@@ -32,11 +33,19 @@ class Scoring:
         part = self._prepared.parts.get("validation")
         return self._score(part, step) if part else None
 
-    def final(self, step: int) -> Mapping[str, Score]:
-        """By part; of the training part as many rows as are little beside the run."""
+    def final(self, step: int, latest: Score | None = None) -> Mapping[str, Score]:
+        """By part; of the training part as many rows as are little beside the run.
+
+        latest: of the validation part, where it was measured at these very weights.
+        """
         train = self._prepared.some_training_rows(self._rows_scored())
-        parts = {**self._prepared.parts, "train": train}
-        return {name: self._score(part, step) for name, part in parts.items()}
+        return self._of_parts({**self._prepared.parts, "train": train}, step, latest)
+
+    def _of_parts(
+        self, parts: Mapping[str, PreparedPart], step: int, latest: Score | None
+    ) -> dict[str, Score]:
+        known = {} if latest is None else {"validation": latest}
+        return {name: known.get(name) or self._score(part, step) for name, part in parts.items()}
 
     def _rows_scored(self) -> int:
         """How many training rows are scored: all of them, where that is little beside the run."""
@@ -47,3 +56,16 @@ class Scoring:
         """Loss and accuracy of a part; a function of seed and step also where the model draws."""
         with seeded(self._plan.model, self._plan.recipe.seed, step):
             return self._prepared.classifier.measure(*part)
+
+
+class ScoringHeldOut(Scoring):
+    """Measures what one of many runs is compared by, and no training rows."""
+
+    def initial_loss(self, step: int) -> float:
+        """NaN: not measured."""
+        return math.nan
+
+    def final(self, step: int, latest: Score | None = None) -> Mapping[str, Score]:
+        """Of the validation and the test part, where they exist."""
+        held_out = {k: part for k, part in self._prepared.parts.items() if k != "train"}
+        return self._of_parts(held_out, step, latest)

@@ -3,7 +3,7 @@
 Nothing here is measured or remembered, so a run that is resumed has the marks of one that was not.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from steepest.engine import Plan
@@ -33,6 +33,10 @@ class Timetable:
         by_epoch = plan.steps_per_epoch // _INTERVALS_AN_EPOCH
         log_every = plan.recipe.log_every or max(by_epoch, _LEAST_STEPS_BETWEEN_LOGS)
         return cls(plan.total_steps, plan.steps_per_epoch, log_every, plan.recipe.accumulate)
+
+    def with_long_intervals(self, steps: int) -> Self:
+        """The same with so many steps or more between two rows of the record."""
+        return replace(self, log_every=max(self.log_every, steps))
 
     def epoch_end(self, begin: int) -> int:
         """Where the epoch ends that began at `begin`: whole, or cut short by the run's end."""
