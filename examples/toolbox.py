@@ -256,6 +256,11 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
         {**FEW, "test": 0.5, "epochs": 20, "optimizer": "adam", "lr": 0.002, "target": "label"},
         {"one-hot": {}, **{f"embedding of {k}": {"category_embedding": k} for k in (4, 8, 16)}},
     ),
+    "batch_ensemble": (
+        digits,
+        {**FEW, "optimizer": "adamw", "lr": 0.002},
+        {"one net": {}, **{f"{k} members": {"batch_ensemble": k} for k in (4, 16)}},
+    ),
     "scaling_layer": (
         with_noise,
         {**FEW, "lr": 0.02},

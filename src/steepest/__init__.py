@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from steepest.health import watch as watch
     from steepest.nn import CategoryEmbedding as CategoryEmbedding
     from steepest.nn import Ensemble as Ensemble
+    from steepest.nn import EnsembleMean as EnsembleMean
+    from steepest.nn import EnsembleView as EnsembleView
+    from steepest.nn import LinearBatchEnsemble as LinearBatchEnsemble
+    from steepest.nn import LinearEnsemble as LinearEnsemble
     from steepest.nn import LinearLayer as LinearLayer
     from steepest.nn import ParametricActivation as ParametricActivation
     from steepest.nn import PeriodicEmbedding as PeriodicEmbedding
@@ -42,7 +46,11 @@ _PUBLIC = {
     "CrossValidation": "steepest.estimator.cross_validation",
     "Dataset": "steepest.data",
     "Ensemble": "steepest.nn",
+    "EnsembleMean": "steepest.nn",
+    "EnsembleView": "steepest.nn",
     "Evaluation": "steepest.classifier",
+    "LinearBatchEnsemble": "steepest.nn",
+    "LinearEnsemble": "steepest.nn",
     "LinearLayer": "steepest.nn",
     "ParametricActivation": "steepest.nn",
     "PeriodicEmbedding": "steepest.nn",

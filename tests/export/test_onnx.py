@@ -177,13 +177,13 @@ def test_embedded_categories_of_a_table(tmp_path):
     [
         {"activation": "mish"},
         {"numeric_embedding": "periodic"},
+        {"batch_ensemble": 4},
         {"activation": "selu", "parametric_activation": True, "scaling_layer": True},
     ],
     ids=str,
 )
 def test_layers_of_recipes(tmp_path, settings):
     run = train(matrix(), **settings)
-    assert run.info["engine"] == "native"
     export(run, tmp_path / "m.onnx")
     again = sp.load_run(run.save(tmp_path / "run"))
     assert repr(again.model) == repr(run.model)

@@ -115,6 +115,7 @@ INERT = {
     "dropout": 0.1,
     "batch_norm": True,
     "layer_norm": True,
+    "batch_ensemble": 4,
     "residual": True,
     "stochastic_depth": 0.1,
     "momentum": 0.9,

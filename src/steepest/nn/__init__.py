@@ -2,6 +2,10 @@
 
 from steepest.nn.architecture import build as build
 from steepest.nn.architecture import describe as describe
+from steepest.nn.batch_ensemble import EnsembleMean as EnsembleMean
+from steepest.nn.batch_ensemble import EnsembleView as EnsembleView
+from steepest.nn.batch_ensemble import LinearBatchEnsemble as LinearBatchEnsemble
+from steepest.nn.batch_ensemble import LinearEnsemble as LinearEnsemble
 from steepest.nn.embedding import CategoryEmbedding as CategoryEmbedding
 from steepest.nn.embedding import PeriodicEmbedding as PeriodicEmbedding
 from steepest.nn.ensemble import Ensemble as Ensemble

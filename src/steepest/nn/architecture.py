@@ -10,6 +10,12 @@ from typing import Any
 from torch import nn
 
 from steepest.errors import ModelError
+from steepest.nn.batch_ensemble import (
+    EnsembleMean,
+    EnsembleView,
+    LinearBatchEnsemble,
+    LinearEnsemble,
+)
 from steepest.nn.embedding import CategoryEmbedding, PeriodicEmbedding
 from steepest.nn.ensemble import Ensemble
 from steepest.nn.linear import LinearLayer
@@ -19,6 +25,7 @@ from steepest.nn.scaling import ScalingLayer
 
 _LEAVES: tuple[type[nn.Module], ...] = (
     *(LinearLayer, ParametricActivation, ScalingLayer, PeriodicEmbedding, CategoryEmbedding),
+    *(EnsembleView, LinearBatchEnsemble, LinearEnsemble, EnsembleMean),
     *(nn.Linear, nn.Bilinear, nn.Embedding, nn.Flatten, nn.Unflatten, nn.Identity),
     *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU),
     *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),

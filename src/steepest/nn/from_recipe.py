@@ -49,6 +49,8 @@ def net_of(
         layer_norm=recipe.layer_norm,
         parametric_activation=recipe.parametric_activation,
         scaling_layer=recipe.scaling_layer,
+        batch_ensemble=recipe.batch_ensemble,
+        closing="sigmoid" if recipe.task == "multilabel" else "softmax",
         residual=recipe.residual,
         stochastic_depth=recipe.stochastic_depth,
         seed=recipe.seed,

@@ -7,6 +7,13 @@ import torch
 from torch import nn
 
 from steepest.errors import ModelError, did_you_mean
+from steepest.nn.batch_ensemble import (
+    EnsembleMean,
+    EnsembleView,
+    LinearBatchEnsemble,
+    LinearEnsemble,
+)
+from steepest.nn.ensemble import Closing
 from steepest.nn.linear import LinearLayer
 from steepest.nn.parametric import ParametricActivation
 from steepest.nn.residual import Residual
@@ -35,6 +42,8 @@ def mlp(
     layer_norm: bool = False,
     parametric_activation: bool = False,
     scaling_layer: bool = False,
+    batch_ensemble: int | None = None,
+    closing: Closing = "softmax",
     residual: bool = False,
     stochastic_depth: float = 0.0,
     seed: int | None = None,
@@ -59,6 +68,10 @@ def mlp(
         parametric_activation: Whether each hidden unit learns how much of the activation it takes
             (ParametricActivation).
         scaling_layer: Whether a ScalingLayer stands in front, a learned factor for each input.
+        batch_ensemble: K members that share their weights as TabM's do, in place of one net: in
+            training the logits are (N, K, outputs), in evaluation those of the mean probabilities.
+        closing: Of batch_ensemble, what makes probabilities of logits where there is more than one
+            output; of one it is "sigmoid".
         residual: Whether hidden layers that keep the width are added to their input.
         stochastic_depth: The probability with which the last residual block is left out, below 1.
         seed: The same seed gives the same weights; None draws from torch's own generator.
@@ -82,17 +95,25 @@ def mlp(
         suited = dict.fromkeys(_RECTIFIERS, "he") | {"selu": "lecun"}
         init = suited.get(activation, "xavier")
 
-    def linear(i: int, fan_in: int, fan_out: int) -> LinearLayer:
+    def linear(i: int, fan_in: int, fan_out: int) -> nn.Module:
         generator = None
         if seed is not None:
             layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=i)
             generator = torch.Generator().manual_seed(layer_seed)
-        return LinearLayer(fan_in, fan_out, init, generator=generator)
+        if not batch_ensemble:
+            return LinearLayer(fan_in, fan_out, init, generator=generator)
+        if i == len(hidden):
+            return LinearEnsemble(fan_in, fan_out, batch_ensemble, init, generator=generator)
+        return LinearBatchEnsemble(
+            fan_in, fan_out, batch_ensemble, init, signs=i == 0, generator=generator
+        )
 
     widths = [inputs, *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
     if scaling_layer:
         layers.append(ScalingLayer(inputs))
+    if batch_ensemble:
+        layers.append(EnsembleView(batch_ensemble))
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
         block: list[nn.Module] = [linear(i, fan_in, fan_out)]
         if batch_norm:
@@ -110,4 +131,7 @@ def mlp(
             layers.append(Residual(nn.Sequential(*block), stochastic_depth * i / (len(hidden) - 1)))
         else:
             layers += block
-    return nn.Sequential(*layers, linear(len(hidden), widths[-1], outputs))
+    layers.append(linear(len(hidden), widths[-1], outputs))
+    if batch_ensemble:
+        layers.append(EnsembleMean("sigmoid" if outputs == 1 else closing))
+    return nn.Sequential(*layers)

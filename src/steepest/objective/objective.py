@@ -109,6 +109,10 @@ class Objective:
 
     def predictions(self, outputs: Tensor) -> Tensor:
         """The index of the likeliest class of each row, (N,) int64; multilabel: (N, C) 0 and 1."""
+        if outputs.ndim == 3:  # of members that share a net, in training: by their mean
+            members = [self.probabilities(own) for own in outputs.unbind(1)]
+            mean = torch.stack(members).mean(0)
+            return (mean > 0.5).long() if self.kind == "multilabel" else mean.argmax(dim=1)
         if self.kind == "multilabel":
             return (outputs > (0.0 if self.outputs == "logits" else 0.5)).long()
         if self.kind == "multiclass":

@@ -118,12 +118,15 @@ class TrainingLoss:
         """The mean loss of a minibatch; a scalar.
 
         Args:
-            outputs: (N, C), (N, 1) or (N,).
+            outputs: (N, C), (N, 1) or (N,); of K members that share a net (N, K, C), whose loss is
+                the mean of theirs.
             first: (N,) int64, the classes of the rows, or (N, C) of 0 and 1.
             second: The classes of the rows that are mixed in, likewise.
             share: What is taken of `first`; 1 - share is taken of `second`.
             weights: (N,), how much each row counts; None for 1.
         """
+        if outputs.ndim == 3:
+            return self(*_by_member(outputs, first, second, share, weights))
         if self.is_plain and second is None and weights is None:
             return self.objective.loss(outputs, first)
         multilabel = self.objective.kind == "multilabel"
@@ -146,6 +149,9 @@ class TrainingLoss:
 
         The arguments are those of a call.
         """
+        if outputs.ndim == 3:
+            members = outputs.shape[1]
+            return self.total(*_by_member(outputs, first, second, share, weights)) / members
         if self.objective.kind == "multilabel":
             losses = self._of_labels(outputs, first, second, share)
         else:
@@ -185,6 +191,18 @@ class TrainingLoss:
             yes, no = (p.log().clamp(min=LEAST_LOG) for p in (outputs, 1 - outputs))
         weights = outputs.new_tensor(self.class_weights or (1.0,) * self.classes)
         return -(weights * (self.pos_weight * y * yes + (1 - y) * no)).mean(dim=1)
+
+
+def _by_member(
+    outputs: Tensor, first: Tensor, second: Tensor | None, share: float, weights: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None, float, Tensor | None]:
+    """What a call takes, with the outputs (N, K, C) of K members as rows of their own, (NK, C)."""
+
+    def each(rows: Tensor | None) -> Tensor | None:
+        return None if rows is None else rows.repeat_interleave(outputs.shape[1], dim=0)
+
+    own = first.repeat_interleave(outputs.shape[1], dim=0)
+    return outputs.flatten(0, 1), own, each(second), share, each(weights)
 
 
 def class_weights(

@@ -46,6 +46,11 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], str]] = [
         "batch_norm and layer_norm take the same place in the net; choose one",
     ),
     (
+        lambda r: not (r.batch_ensemble and r.batch_norm),
+        "batch_norm has one mean for all members of batch_ensemble: choose layer_norm, or one of "
+        "the two",
+    ),
+    (
         lambda r: r.numeric_embedding is None or r.scaling != "piecewise",
         "numeric_embedding and scaling piecewise both make several numbers of one; choose one",
     ),

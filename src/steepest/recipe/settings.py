@@ -173,6 +173,13 @@ class Settings:
     layer_norm: bool = _net(
         False, "normalise the hidden units of each row", SWITCH, needs_any("hidden"), of_net=True
     )
+    batch_ensemble: int | None = _net(
+        None,
+        "so many members that share the weights of one net, TabM's way",
+        whole(2).or_none(),
+        needs_any("hidden"),
+        of_net=True,
+    )
     residual: bool = _net(
         False, "blocks that add to their input, x + f(x)", SWITCH, needs_any("hidden"), of_net=True
     )
