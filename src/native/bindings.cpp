@@ -61,27 +61,52 @@ class Buffer {
   Py_buffer view_;
 };
 
+// What the extension knows of piecewise linear columns, in the memory of the Python arrays that it keeps alive.
+class PiecewiseColumns {
+ public:
+  PiecewiseColumns(int width, Array1<int64_t> from, Array1<int64_t> to, Array1<int64_t> values,
+                   Array1<int64_t> places, Array1<int64_t> first, Array1<int64_t> bins, Array1<float> empty,
+                   Array1<float> full)
+      : width_(width),
+        integers_{from, to, values, places, first, bins},
+        floats_{empty, full},
+        columns_{int(from.size()), int(values.size()), from.data(),  to.data(),   values.data(),
+                 places.data(),    first.data(),       bins.data(), empty.data(), full.data()} {}
+  int width() const { return width_; }
+  const Piecewise& columns() const { return columns_; }
+
+ private:
+  int width_;
+  std::vector<Array1<int64_t>> integers_;
+  std::vector<Array1<float>> floats_;
+  Piecewise columns_;
+};
+
 // The training rows and their targets, in the memory of the Python arrays that they keep alive.
 class Rows {
  public:
   Rows(nb::handle values, std::optional<Array1<int64_t>> rows, std::optional<Array1<int64_t>> targets,
        std::optional<Array1<uint8_t>> labels, std::optional<Array1<float>> weights, size_t samples,
-       std::optional<Array1<float>> offset, std::optional<Array1<float>> factor, float shift)
+       std::optional<Array1<float>> offset, std::optional<Array1<float>> factor, float shift,
+       std::optional<PiecewiseColumns> piecewise)
       : values_(values),
         rows_(rows),
         targets_(targets),
         labels_(labels),
         weights_(weights),
         offset_(offset),
-        factor_(factor) {
+        factor_(factor),
+        piecewise_(std::move(piecewise)) {
     const bool bytes = std::strcmp(values_->format, "B") == 0;
     if (values_->ndim < 1 || !(bytes || std::strcmp(values_->format, "f") == 0)) {
       throw std::invalid_argument("the rows must be an array of uint8 or float32");
     }
     int64_t features = 1;
     for (int i = 1; i < values_->ndim; ++i) features *= values_->shape[i];
+    if (piecewise_ && bytes) throw std::invalid_argument("piecewise linear columns must be float32");
+    if (piecewise_) features = piecewise_->width();
     const Source source{values_->buf,     bytes, size_t(values_->strides[0]), int(features), pointer(offset_),
-                        pointer(factor_), shift};
+                        pointer(factor_), shift, piecewise_ ? &piecewise_->columns() : nullptr};
     data_ = {source, pointer(rows_), pointer(targets_), pointer(weights_), pointer(labels_), samples};
   }
   const Data& data() const { return data_; }
@@ -91,6 +116,7 @@ class Rows {
   std::optional<Array1<int64_t>> rows_, targets_;
   std::optional<Array1<uint8_t>> labels_;
   std::optional<Array1<float>> weights_, offset_, factor_;
+  std::optional<PiecewiseColumns> piecewise_;
   Data data_;
 };
 
@@ -256,13 +282,19 @@ void bind_results(nb::module_& m) {
 }
 
 void bind_trainer(nb::module_& m) {
+  nb::class_<PiecewiseColumns>(m, "PiecewiseColumns")
+      .def(nb::init<int, Array1<int64_t>, Array1<int64_t>, Array1<int64_t>, Array1<int64_t>, Array1<int64_t>,
+                    Array1<int64_t>, Array1<float>, Array1<float>>(),
+           nb::kw_only(), "width"_a, "from_"_a.noconvert(), "to"_a.noconvert(), "values"_a.noconvert(),
+           "places"_a.noconvert(), "first"_a.noconvert(), "bins"_a.noconvert(), "empty"_a.noconvert(),
+           "full"_a.noconvert());
   nb::class_<Rows>(m, "Rows").def(
       nb::init<nb::handle, std::optional<Array1<int64_t>>, std::optional<Array1<int64_t>>,
                std::optional<Array1<uint8_t>>, std::optional<Array1<float>>, size_t, std::optional<Array1<float>>,
-               std::optional<Array1<float>>, float>(),
+               std::optional<Array1<float>>, float, std::optional<PiecewiseColumns>>(),
       "values"_a, nb::kw_only(), "rows"_a.none().noconvert(), "targets"_a.none().noconvert(),
       "labels"_a.none().noconvert(), "weights"_a.none().noconvert(), "samples"_a, "offset"_a.none().noconvert(),
-      "factor"_a.none().noconvert(), "shift"_a);
+      "factor"_a.none().noconvert(), "shift"_a, "piecewise"_a.none() = nb::none());
   nb::class_<Position>(m, "Position")
       .def(nb::init<int64_t, int64_t, bool>(), nb::kw_only(), "step"_a, "updates"_a, "averaged"_a);
   nb::class_<Trainer>(m, "Trainer")

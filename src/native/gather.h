@@ -49,6 +49,7 @@ static void gather(const Source& source, size_t row, float* x) {
   const char* from = static_cast<const char*>(source.data) + row * source.row_bytes;
   const uint8_t* bytes = reinterpret_cast<const uint8_t*>(from);
   const float* floats = reinterpret_cast<const float*>(from);
+  if (source.piecewise) return expand(*source.piecewise, floats, x, source.features);
   int i = 0;
   for (; i + W <= source.features; i += W) {
     const Vec v = source.bytes ? load_bytes(bytes + i) : load(floats + i);

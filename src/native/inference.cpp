@@ -48,15 +48,27 @@ Inference::Inference(const std::vector<NodeSpec>& nodes, int features, int threa
                      const Kernels& kernels)
     : kernels_(kernels),
       threads_(threads_for(threads, rows)),
-      network_(without_chance(nodes), features, int(std::min<int64_t>(kBlock, rows)) * threads_, nothing_kept()) {}
+      block_(int(std::min<int64_t>(kBlock, rows)) * threads_),
+      network_(without_chance(nodes), features, block_, nothing_kept()) {}
 
-void Inference::run(const Data& data, float* outputs) {
+void Inference::begin(const Data& data) {
+  coding_.reset();
+  Linear* first = std::get_if<Linear>(&network_.nodes.front());
+  if (first) first->piecewise = nullptr;
+  if (Coding::fits(network_.nodes, network_.inputs, data.source, block_)) {
+    coding_.emplace(*data.source.piecewise, block_);
+    first->piecewise = &coding_->rows();
+  }
   for (const Node& node : network_.nodes) {
     const BatchNorm* norm = std::get_if<BatchNorm>(&node);
     for (int n = 0; norm && n < norm->width; ++n) {
       norm->inverse[n] = 1.0f / std::sqrt(norm->variance.value.data[n] + norm->eps);
     }
   }
+}
+
+void Inference::run(const Data& data, float* outputs) {
+  begin(data);
   const int64_t rows = int64_t(data.samples);
   std::atomic<int64_t> next{0};
   const auto work = [&](int thread) {
@@ -74,7 +86,12 @@ void Inference::run(const Data& data, float* outputs) {
 void Inference::take(const Data& data, int64_t first, int64_t last, int begin, float* outputs) {
   const int end = begin + int(last - first);
   for (int m = begin; m < end; ++m) {
-    kernels_.gather(data.source, data.row(size_t(first + m - begin)), network_.inputs.row(m));
+    const size_t row = data.row(size_t(first + m - begin));
+    if (coding_) {
+      coding_->put(data.source, row, m);
+    } else {
+      kernels_.gather(data.source, row, network_.inputs.row(m));
+    }
   }
   forward(begin, end);
   const size_t classes = size_t(network_.classes);

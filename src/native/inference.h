@@ -5,8 +5,10 @@
 
 #pragma once
 
+#include <optional>
 #include <vector>
 
+#include "coding.h"
 #include "kernels.h"
 #include "network.h"
 #include "sharing.h"
@@ -25,12 +27,15 @@ class Inference {
   void run(const Data&, float* outputs);
 
  private:
+  void begin(const Data&);
   void take(const Data&, int64_t first, int64_t last, int begin, float* outputs);
   void forward(int begin, int end);
 
   const Kernels& kernels_;
   int threads_;
+  int block_;        // rows of all threads together
   Network network_;  // of a block for each thread
+  std::optional<Coding> coding_;
 };
 
 }  // namespace steepest

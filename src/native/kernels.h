@@ -66,6 +66,25 @@ enum class Activation : int {
 // In the nodes below, `first_parameter` is the place of the node's first parameter among those of the
 // network; its others follow it in the order in which they are declared.
 
+// What is taken as piecewise linear: features of at most so many bins, minibatches of at most so many rows.
+constexpr int kMostBins = 64, kMostPiecewiseRows = 2048;
+
+// How a row of the data becomes inputs of which some are piecewise linear (steepest/data/piecewise.py).
+struct Piecewise {
+  int plain, features;
+  const int64_t *from, *to;                       // of the plain inputs: where in the row, which input
+  const int64_t *values, *places, *first, *bins;  // of the features
+  const float *empty, *full;                      // of the inputs
+};
+
+// A minibatch of such rows: (features, stride) and (plain, stride), a row of the minibatch in a column.
+struct PiecewiseRows {
+  const Piecewise* columns;
+  size_t stride;
+  float *values, *plain;
+  uint8_t* bins;
+};
+
 // Z = X W + b. W is (in, out): the transpose of PyTorch's.
 struct Linear {
   int in, out;
@@ -73,6 +92,7 @@ struct Linear {
   Parameter weight, bias;      // a bias without memory is none
   Matrix transpose;            // W (out, in), for the gradient of X; without memory if none is needed
   Matrix x, z, dx, dz;         // (batch, in) and (batch, out), and the gradients of the loss for them
+  const PiecewiseRows* piecewise;  // what x stands for where it has no values; else null
 };
 
 struct Activate {
@@ -167,6 +187,7 @@ struct Source {
   const float* offset;  // (padded features), null if zero
   const float* factor;  // (padded features), null if one
   float shift;
+  const Piecewise* piecewise;  // how a row becomes inputs; null: it is them
 };
 
 // The data loss of rows whose target is `share` of class first[m] and the rest of second[m]; or, where a

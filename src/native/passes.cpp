@@ -11,7 +11,11 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
   for (int m = begin; m < end; ++m) {
     float* x = network_.inputs.row(m);
     prefetch(step.first + m + settings_.order.batch_size);
-    input(step, m, x);
+    if (coding_) {
+      coding_->put(data_.source, data_.row(order_[step.first + m]), m);
+    } else {
+      input(step, m, x);
+    }
     targets_[m] = second_targets_[m] = target(step.first + m);
     if (data_.weights) row_weights_[m] = data_.weights[order_[step.first + m]];
     if (step.mixed) {  // with the next row: the order is random already
@@ -44,7 +48,9 @@ void Trainer::prefetch(int64_t place) const {
   if (place >= int64_t(data_.samples)) return;
   const int64_t sample = order_[place];
   const char* row = static_cast<const char*>(data_.source.data) + data_.row(sample) * data_.source.row_bytes;
-  const size_t bytes = size_t(data_.source.features) * (data_.source.bytes ? 1 : 4);
+  const Piecewise* columns = data_.source.piecewise;
+  const int kept = columns ? columns->plain + 2 * columns->features : data_.source.features;
+  const size_t bytes = size_t(kept) * (data_.source.bytes ? 1 : 4);
   for (size_t at = 0; at < bytes; at += 64) __builtin_prefetch(row + at);
   if (!data_.labels) __builtin_prefetch(&data_.targets[sample]);
 }

@@ -147,6 +147,10 @@ INLINE void gradient_sparse(const Linear& layer, int batch, int begin, int end, 
 template <class Sink>
 INLINE void gradient(const Linear& layer, const uint64_t* bits, int batch, int begin, int end, void* scratch,
                      const Sink& sink) {
+  if (layer.piecewise) {
+    PiecewiseGradient<Sink> panels{layer, *layer.piecewise, batch, begin, end, sink};
+    return for_panels<kPiecewiseVectors>(padded(layer.out) / W, panels);
+  }
   if (bits) return gradient_sparse(layer, batch, begin, end, scratch, sink);
   gradient_dense(layer, batch, begin, end, sink);
 }

@@ -57,6 +57,11 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   double filled = std::accumulate(found.begin(), found.end(), 0.0) / double(found.size());
   if (settings_.augmentation.mixes) filled = 1 - (1 - filled) * (1 - filled);
   sparse_ = linear_first && batch <= kMostSparseBatch && filled < kMostDense;
+  if (!settings_.augmentation.mixes && Coding::fits(network_.nodes, network_.inputs, data_.source, batch)) {
+    coding_.emplace(*data_.source.piecewise, batch);
+    std::get<Linear>(network_.nodes.front()).piecewise = &coding_->rows();
+    sparse_ = false;
+  }
   const Kept kept = kept_of(settings_.optimizer);
   const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
@@ -132,7 +137,7 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
 
 std::string Trainer::description() const {
   return std::string(kernels_.name) + ", " + std::to_string(threads_) + " thread" + (threads_ == 1 ? "" : "s") +
-         (sparse_ ? ", zero inputs skipped" : "");
+         (sparse_ ? ", zero inputs skipped" : coding_ ? ", piecewise linear inputs looked up" : "");
 }
 
 }  // namespace steepest

@@ -16,12 +16,14 @@
 
 #include <cmath>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "augment.h"
 #include "barrier.h"
+#include "coding.h"
 #include "kernels.h"
 #include "network.h"
 #include "random.h"
@@ -160,6 +162,7 @@ class Trainer {
   Network network_;
   int64_t steps_per_epoch_;
   int threads_;
+  std::optional<Coding> coding_;  // of piecewise linear inputs, where layer 1 takes them as they are kept
   bool sparse_;                  // whether layer 1 skips zero inputs, by their bits
   bool whole_gradient_;          // whether gradients are whole in memory before they are used
   int words_;                    // of 64 bits, for the inputs of a row

@@ -50,7 +50,8 @@ def test_the_module_alone_has_the_probabilities_of_the_classifier(run):
     rows = table(30, seed=1)
     inputs = run.classifier.preprocessing.prepare(run.classifier.read(rows))
     with torch.no_grad():
-        found = torch.softmax(run.model(torch.from_numpy(inputs.array)).double(), dim=1)
+        rows_as_fed = torch.from_numpy(inputs.block(0, len(inputs)))
+        found = torch.softmax(run.model(rows_as_fed).double(), dim=1)
     np.testing.assert_allclose(run.classifier.predict_proba(rows), found.numpy(), rtol=1e-5)
 
 

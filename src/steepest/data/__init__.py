@@ -15,6 +15,7 @@ from steepest.data.load import load_data as load_data
 from steepest.data.load import load_rows as load_rows
 from steepest.data.memory import available_memory as available_memory
 from steepest.data.numeric import NumericTransform as NumericTransform
+from steepest.data.piecewise import PiecewiseColumns as PiecewiseColumns
 from steepest.data.preprocessing import Inputs as Inputs
 from steepest.data.preprocessing import PreparedPart as PreparedPart
 from steepest.data.preprocessing import Preprocessing as Preprocessing

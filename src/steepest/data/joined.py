@@ -2,11 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
+from steepest.data.piecewise import PiecewiseColumns
 from steepest.data.preprocessing import Inputs, Preprocessing
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
@@ -42,15 +43,20 @@ class JoinedPreprocessing(Preprocessing):
         return tuple(zip([0, *ends[:-1]], ends, strict=True))
 
     def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
-        prepared = np.empty((len(samples), *self.shape), dtype=dtype)
-        notes: tuple[str, ...] = ()
-        for part, (first, beyond) in zip(self.parts, self.spans, strict=True):
-            inputs = part.prepare(samples, dtype)
+        made = [part.prepare(samples, dtype) for part in self.parts]
+        # A scaler that is applied on the way is that of a part alone.
+        kept = [
+            inputs.shape[0] if inputs.piecewise is None else inputs.piecewise for inputs in made
+        ]
+        ends = np.cumsum([k if isinstance(k, int) else k.kept for k in kept]).tolist()
+        prepared = np.empty((len(samples), ends[-1]), dtype=dtype)
+        for inputs, first, beyond in zip(made, [0, *ends[:-1]], ends, strict=True):
+            plain = replace(inputs, piecewise=None)
             for start in range(0, len(inputs), _ROWS_AT_ONCE):
                 stop = min(start + _ROWS_AT_ONCE, len(inputs))
-                prepared[start:stop, first:beyond] = inputs.block(start, stop)
-            notes = inputs.notes
-        return Inputs(prepared, None, Scaler(), notes)
+                prepared[start:stop, first:beyond] = plain.block(start, stop)
+        columns = PiecewiseColumns.beside(kept)
+        return Inputs(prepared, None, Scaler(), made[-1].notes, columns)
 
     def summary(self) -> tuple[str, ...]:
         return self.parts[0].summary()

@@ -4,11 +4,14 @@ Each is fitted on the training rows, a column at a time, and computed in float64
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+
+from steepest.data.piecewise import PiecewiseColumns
 
 Float64Array = NDArray[np.float64]
 
@@ -110,8 +113,54 @@ class NumericTransform:
         most = max(map(_bins, self.knots), default=0)
         return f"piecewise, up to {most} bins" if self.kind == "piecewise" else self.kind
 
+    @cached_property
+    def columns(self) -> PiecewiseColumns | None:
+        """How the rows that `code` gives become all columns; None where they are all columns."""
+        if self.kind != "piecewise":
+            return None
+        bins = np.array([_bins(edges) for edges in self.knots], dtype=np.int64)
+        widths = np.ones(self.width, dtype=np.int64)
+        widths[self.places] = bins
+        begins = np.cumsum(widths) - widths
+        others = np.setdiff1d(np.arange(self.width), self.places)
+        empty, full = np.zeros(self.outputs), np.zeros(self.outputs)
+        for place, count, (mean, inverse) in zip(self.places, bins, self.moments, strict=True):
+            own = slice(begins[place], begins[place] + count)
+            empty[own], full[own] = (0 - mean) * inverse, (1 - mean) * inverse
+        kept, numbers = len(others), np.arange(len(bins))
+        return PiecewiseColumns(
+            width=self.outputs,
+            plain=np.stack([np.arange(kept), begins[others]], axis=1),
+            values=kept + numbers,
+            places=kept + len(bins) + numbers,
+            first=begins[self.places],
+            bins=bins,
+            empty=empty,
+            full=full,
+        )
+
+    def code(self, x: Float64Array, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
+        """The transformed rows as they are kept, (N, columns.kept), or all columns of them.
+
+        x: (N, width) float64.
+        """
+        columns = self.columns
+        if columns is None:
+            return self.apply(x, dtype)
+        kept = np.empty((len(x), columns.kept), dtype=dtype)
+        kept[:, columns.plain[:, 0]] = x[:, np.setdiff1d(np.arange(self.width), self.places)]
+        with np.errstate(over="ignore"):
+            for i, place in enumerate(self.places):
+                edges, (mean, inverse) = self.knots[i], self.moments[i]
+                bins, filled = bin_of(x[:, place], edges)
+                kept[:, columns.places[i]] = bins
+                kept[:, columns.values[i]] = (filled - mean[bins]) * inverse[bins]
+        return kept
+
     def apply(self, x: Float64Array, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """The transformed rows, (N, outputs) of this type. x: (N, width) float64."""
+        if self.columns is not None:
+            return self.columns.expand(self.code(x, dtype))
         result = np.empty((len(x), self.outputs), dtype=dtype)
         for start in range(0, len(x), _ROWS_AT_ONCE):
             some = slice(start, start + _ROWS_AT_ONCE)
@@ -120,42 +169,20 @@ class NumericTransform:
         return result
 
     def _apply(self, x: Float64Array, out: NDArray[Any]) -> None:
-        if self.kind != "piecewise":
-            out[:] = x
-            for i, place in enumerate(self.places):
-                column = x[:, place]
-                out[:, place] = (
-                    smooth_clip(column)
-                    if self.kind == "robust"
-                    else normal_quantile(column, self.knots[i])
-                )
-            return
-        numbers = {place: i for i, place in enumerate(self.places.tolist())}
-        at = 0
-        for place in range(self.width):
-            width = 1
-            if place in numbers:
-                i = numbers[place]
-                width = _bins(self.knots[i])
-                out[:, at : at + width] = self._filled(x, i)
-            else:
-                out[:, at] = x[:, place]
-            at += width
-
-    def _filled(self, x: Float64Array, i: int) -> Float64Array:
-        """How far the i-th column of numbers fills its bins, standardised, (N, bins)."""
-        mean, inverse = self.moments[i]
-        filled = piecewise_linear(x[:, self.places[i]], self.knots[i])
-        standardised: Float64Array = (filled - mean) * inverse
-        return standardised
+        out[:] = x
+        for i, place in enumerate(self.places):
+            column = x[:, place]
+            out[:, place] = (
+                smooth_clip(column)
+                if self.kind == "robust"
+                else normal_quantile(column, self.knots[i])
+            )
 
     def fits(self, x: Float64Array, dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
         """Which values of the rows stay finite in this type, (N, width)."""
         finite = np.isfinite(x)
-        with np.errstate(over="ignore"):
-            for i in range(len(self.moments)):
-                filled = self._filled(x, i).astype(dtype)
-                finite[:, self.places[i]] = np.isfinite(filled).all(axis=1)
+        if self.columns is not None:
+            finite[:, self.places] &= np.isfinite(self.code(x, dtype)[:, self.columns.values])
         return finite
 
     def to_json(self) -> dict[str, Any]:
@@ -257,6 +284,22 @@ def piecewise_linear(x: Float64Array, edges: Float64Array) -> Float64Array:
         np.clip(filled[:, 1:-1], 0.0, 1.0, out=filled[:, 1:-1])
         np.maximum(filled[:, -1:], 0.0, out=filled[:, -1:])
     return filled
+
+
+def bin_of(x: Float64Array, edges: Float64Array) -> tuple[NDArray[np.int64], Float64Array]:
+    """The bin that x lies in, and how far x fills it; beyond the edges as `piecewise_linear`.
+
+    Args:
+        x: (N,).
+        edges: (T + 1,) ascending and distinct.
+
+    Returns:
+        (N,) int64 and (N,) float64; zeros where the column is constant.
+    """
+    if len(edges) < 2:
+        return np.zeros(len(x), dtype=np.int64), np.zeros(len(x))
+    bins = np.searchsorted(edges[1:-1], x, side="right")
+    return bins, (x - edges[bins]) / np.diff(edges)[bins]
 
 
 def _quantiles(x: Float64Array, shares: Float64Array) -> Float64Array:

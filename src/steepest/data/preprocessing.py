@@ -1,6 +1,6 @@
 """Preprocessing: from samples as they came to the rows that a net takes; saved with the model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple, Self
 
@@ -13,6 +13,7 @@ from steepest.data.classes import shorten
 from steepest.data.columns import Place, as_numbers
 from steepest.data.encoding import TableEncoder
 from steepest.data.numeric import KINDS, NumericTransform
+from steepest.data.piecewise import PiecewiseColumns
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
 from steepest.errors import DataError, did_you_mean
@@ -28,13 +29,28 @@ class Inputs:
 
     array: (M, ...) uint8, float32, int64, or float64 for a model of that; perhaps memory-mapped.
     rows: (N,) the rows of the array that are meant, in order; None for all. scaler: the identity
-    where it has been applied. notes: what in these rows training never saw.
+    where it has been applied. notes: what in these rows training never saw. piecewise: how a net's
+    columns are made of a row where some are piecewise linear, else None; the scaler is the identity
+    then.
     """
 
     array: NDArray[Any]
     rows: NDArray[np.int64] | None
     scaler: Scaler
     notes: tuple[str, ...] = ()
+    piecewise: PiecewiseColumns | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one row as a net takes it."""
+        return self.array.shape[1:] if self.piecewise is None else (self.piecewise.width,)
+
+    def columns(self, first: int, beyond: int) -> "Inputs":
+        """The same rows with the columns first .. beyond-1 of (N, n) alone; nothing is copied."""
+        if self.piecewise is None:
+            return replace(self, array=self.array[:, first:beyond], scaler=Scaler())
+        kept, piecewise = self.piecewise.within(first, beyond)
+        return replace(self, array=self.array[:, kept], piecewise=piecewise)
 
     def __len__(self) -> int:
         return len(self.array) if self.rows is None else len(self.rows)
@@ -42,6 +58,8 @@ class Inputs:
     def block(self, start: int, stop: int) -> NDArray[Any]:
         """The scaled rows start .. stop-1, (stop - start, ...) float32, or float64 as the array."""
         some = slice(start, stop) if self.rows is None else self.rows[start:stop]
+        if self.piecewise is not None:
+            return self.piecewise.expand(self.array[some])
         double = self.array.dtype == np.float64
         return self.scaler.apply(self.array[some], np.float64 if double else np.float32)
 
@@ -176,14 +194,14 @@ class Preprocessing:
             if self.numeric is None:
                 return Inputs(self.encoder.transform(frame, place, dtype), None, Scaler(), notes)
             encoded = self.encoder.transform(frame, place, np.float64)
-            prepared = self.numeric.apply(encoded, dtype)
+            prepared = self.numeric.code(encoded, dtype)
             wrong = np.flatnonzero(~np.isfinite(prepared).all(axis=1))
             if wrong.size:
                 raise DataError(
                     f"{samples.source}: row {place.row(wrong[0])}, one of {wrong.size}, holds a "
                     "value that is too large for the model's numbers when scaled as in training"
                 )
-            return Inputs(prepared, None, Scaler(), notes)
+            return Inputs(prepared, None, Scaler(), notes, self.numeric.columns)
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
         kept = (np.int64,) if self.integers else (np.uint8, np.float32, dtype)
@@ -193,14 +211,16 @@ class Preprocessing:
             require_whole(inputs, samples.rows, samples.source)
             taken = inputs if samples.rows is None else inputs[samples.rows]
             return Inputs(taken.astype(np.int64, order="C"), None, self.scaler)
-        prepared = np.empty((len(samples), *self.shape), dtype=dtype)
+        columns = None if self.numeric is None else self.numeric.columns
+        shape = self.shape if columns is None else (columns.kept,)
+        prepared = np.empty((len(samples), *shape), dtype=dtype)
         start = 0
         for block in blocks(inputs, samples.rows):
             prepared[start : start + len(block)] = self._scaled(block, dtype)
             start += len(block)
         if not np.isfinite(prepared).all():
             require_room(inputs, samples.rows, samples.source, partial(self._fits, dtype=dtype))
-        return Inputs(prepared, None, Scaler())
+        return Inputs(prepared, None, Scaler(), piecewise=columns)
 
     def _fits(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
         """Which values of a block stay finite."""
@@ -212,7 +232,7 @@ class Preprocessing:
     def _scaled(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[Any]:
         if self.numeric is None:
             return self.scaler.apply(block, dtype)
-        return self.numeric.apply(self.scaler.apply(block, np.float64), dtype)
+        return self.numeric.code(self.scaler.apply(block, np.float64), dtype)
 
     def summary(self) -> tuple[str, ...]:
         """What is done with the inputs, in plain lines."""

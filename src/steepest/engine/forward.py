@@ -1,5 +1,6 @@
 """A model's outputs for many rows, without a trace: for evaluation and prediction."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +27,7 @@ def forward(model: nn.Module, inputs: Inputs) -> Tensor:
         return outputs
     like = reference_parameter(model)
     rows = Rows(inputs, like)
-    block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * inputs.array[:1].size)))
+    block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * math.prod(inputs.shape))))
     whole = None
     with module_mode(model, training=False), torch.no_grad():
         for start in range(0, len(rows), block):

@@ -1,5 +1,6 @@
 """A model's outputs by the native kernels, where they run it: the same whatever rows are beside."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
-from steepest.data import Inputs, Scaler
+from steepest.data import Inputs, PiecewiseColumns, Scaler
 from steepest.engine.layers import Node, native_nodes, oddity_of
 from steepest.extension import extension, forced_isa
 from steepest.nn import Ensemble
@@ -26,14 +27,14 @@ def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
     if not _is_readable(inputs) or torch_module._global_forward_hooks:
         return None
     if type(model) is not Ensemble:
-        nodes = _nodes(model, inputs.array)
+        nodes = _nodes(model, inputs.shape)
         return None if nodes is None else _run(nodes, inputs)
-    if not inputs.scaler.is_identity or inputs.array.ndim != 2 or oddity_of(model):
+    if not inputs.scaler.is_identity or len(inputs.shape) != 1 or oddity_of(model):
         return None
     logits = []
     for member, (first, beyond) in zip(model.members, model.spans, strict=True):
-        columns = Inputs(inputs.array[:, first:beyond], inputs.rows, Scaler())
-        nodes = _nodes(member, columns.array)
+        columns = inputs.columns(first, beyond)
+        nodes = _nodes(member, columns.shape)
         if nodes is None:
             return None
         logits.append(_run(nodes, columns))
@@ -43,7 +44,7 @@ def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
 
 def native_rows(inputs: Inputs, **targets: Any) -> Any:
     """The inputs as the extension's `Rows`, which keeps these arrays alive."""
-    offset, factor = _padded(inputs.scaler, int(np.prod(inputs.array.shape[1:])))
+    offset, factor = _padded(inputs.scaler, math.prod(inputs.shape))
     return extension().Rows(
         inputs.array,
         rows=None if inputs.rows is None else np.ascontiguousarray(inputs.rows, dtype=np.int64),
@@ -51,7 +52,23 @@ def native_rows(inputs: Inputs, **targets: Any) -> Any:
         offset=offset,
         factor=factor,
         shift=inputs.scaler.shift,
+        piecewise=None if inputs.piecewise is None else _columns(inputs.piecewise),
         **{"targets": None, "labels": None, "weights": None, **targets},
+    )
+
+
+def _columns(columns: PiecewiseColumns) -> Any:
+    """The columns as the extension's `PiecewiseColumns`."""
+    integers = {
+        "from_": columns.plain[:, 0],
+        "to": columns.plain[:, 1],
+        **{name: getattr(columns, name) for name in ("values", "places", "first", "bins")},
+    }
+    floats = {"empty": columns.empty, "full": columns.full}
+    return extension().PiecewiseColumns(
+        width=columns.width,
+        **{name: np.ascontiguousarray(part, dtype=np.int64) for name, part in integers.items()},
+        **{name: np.ascontiguousarray(part, dtype=np.float32) for name, part in floats.items()},
     )
 
 
@@ -74,10 +91,10 @@ def _is_readable(inputs: Inputs) -> bool:
     return True
 
 
-def _nodes(model: nn.Module, array: NDArray[Any]) -> Sequence[Node] | None:
-    if array.ndim != 2 and type(next(_leaves(model), None)) is not nn.Flatten:
+def _nodes(model: nn.Module, shape: tuple[int, ...]) -> Sequence[Node] | None:
+    if len(shape) != 1 and type(next(_leaves(model), None)) is not nn.Flatten:
         return None  # torch applies a linear layer to the last dimension alone
-    nodes = native_nodes(model, int(np.prod(array.shape[1:])), trained=False)
+    nodes = native_nodes(model, math.prod(shape), trained=False)
     return None if isinstance(nodes, str) else nodes
 
 
@@ -88,7 +105,7 @@ def _leaves(model: nn.Module) -> Iterator[nn.Module]:
 def _run(nodes: Sequence[Node], inputs: Inputs) -> Tensor:
     inference = extension().Inference(
         nodes=[node.spec for node in nodes],
-        features=int(np.prod(inputs.array.shape[1:])),
+        features=math.prod(inputs.shape),
         threads=torch.get_num_threads(),
         rows=len(inputs),
         isa=forced_isa(),

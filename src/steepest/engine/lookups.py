@@ -5,7 +5,7 @@ a value of the rows, or only computed from them, is followed from operation to o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any
 
@@ -157,7 +157,7 @@ def try_extremes(model: nn.Module, inputs: Inputs) -> Trial:
         smallest, largest = block.min(axis=0), block.max(axis=0)
         low = smallest if low is None else np.minimum(low, smallest)
         high = largest if high is None else np.maximum(high, largest)
-    both = Inputs(np.stack([low, high]), None, inputs.scaler)  # type: ignore[list-item]
+    both = replace(inputs, array=np.stack([low, high]), rows=None)  # type: ignore[list-item]
     like = reference_parameter(model)
     return try_batch(model, Rows(both, like)[torch.arange(2, device=like.device)])
 

@@ -44,7 +44,7 @@ def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
     except RuntimeError as error:
         return str(error)
     recipe, array = plan.recipe, plan.inputs.array
-    nodes = native_nodes(plan.model, int(np.prod(array.shape[1:])))
+    nodes = native_nodes(plan.model, math.prod(plan.inputs.shape))
     if isinstance(nodes, str):
         return nodes
     if plan.objective.outputs != "logits":
@@ -103,9 +103,8 @@ class _NativeTraining:
     def __init__(
         self, plan: Plan, nodes: tuple[Node, ...], optimizer: OptimizerState, step: int
     ) -> None:
-        array = plan.inputs.array
         self._plan, self._nodes, self._step = plan, nodes, step
-        self._augmentation = Augmentation.of(plan.recipe, array.shape[1:])
+        self._augmentation = Augmentation.of(plan.recipe, plan.inputs.shape)
         self._tensors = [item for node in nodes for item in node.tensors.items()]
         self._slots = _slots(plan.recipe)
         updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)

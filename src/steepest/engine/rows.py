@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from steepest.data import Inputs
+from steepest.data import Inputs, PiecewiseColumns
 
 
 class Rows:
@@ -28,6 +28,8 @@ class Rows:
         self._shift = float(scaler.shift)
         self._centred = bool((self._offset != 0).any())
         self._count = len(inputs)
+        columns = inputs.piecewise
+        self._columns = None if columns is None else _Columns(columns, like)
 
     def __len__(self) -> int:
         return self._count
@@ -40,6 +42,8 @@ class Rows:
         if self._keep_integers:
             return batch
         batch = batch.to(self._dtype)
+        if self._columns is not None:
+            return self._columns.expand(batch)
         if self._scaled:
             if self._centred:
                 batch.sub_(self._offset)
@@ -47,6 +51,35 @@ class Rows:
             if self._shift:
                 batch.add_(self._shift)
         return batch
+
+
+class _Columns:
+    """`PiecewiseColumns.expand` by torch, on the device of `like`."""
+
+    def __init__(self, columns: PiecewiseColumns, like: Tensor) -> None:
+        features = np.repeat(np.arange(len(columns.bins)), columns.bins)
+        numbers = np.concatenate([np.arange(count) for count in columns.bins])
+        places = (columns.first[features] + numbers, features, numbers, columns.first)
+        self._to, self._feature, self._number, self._first = (
+            torch.from_numpy(part).to(like.device) for part in places
+        )
+        self._plain, self._values, self._places = (
+            torch.from_numpy(part).to(like.device)
+            for part in (columns.plain, columns.values, columns.places)
+        )
+        self._width = columns.width
+        self._empty, self._full = (
+            torch.as_tensor(part, dtype=like.dtype, device=like.device)[self._to]
+            for part in (columns.empty, columns.full)
+        )
+
+    def expand(self, kept: Tensor) -> Tensor:
+        dense = kept.new_empty((len(kept), self._width))
+        dense[:, self._plain[:, 1]] = kept[:, self._plain[:, 0]]
+        places = kept[:, self._places]
+        below = self._number < places[:, self._feature]
+        dense[:, self._to] = torch.where(below, self._full, self._empty)
+        return dense.scatter_(1, self._first + places.long(), kept[:, self._values])
 
 
 class _Writable:

@@ -65,7 +65,7 @@ class _TorchTraining:
         self._probe: LayerProbe | None = None
         self._device = next(iter(self._trainable.values())).device
         self._rows = Rows(plan.inputs, like=next(iter(self._trainable.values())))
-        self._augmentation = Augmentation.of(recipe, plan.inputs.array.shape[1:])
+        self._augmentation = Augmentation.of(recipe, plan.inputs.shape)
         self._targets = torch.from_numpy(plan.targets).to(self._device)
         given = plan.sample_weights
         self._weights = None if given is None else torch.from_numpy(given).to(self._device)

@@ -184,8 +184,9 @@ def group_of(checkpoint: EnsembleCheckpoint, k: int, group: str) -> dict[str, Te
 def fingerprint_of(portfolio: Portfolio) -> str:
     """A hash of the training rows, prepared, and of their targets: up to 4096 of them."""
     digest = hashlib.blake2b(digest_size=16)
-    array = portfolio.inputs.array
-    digest.update(f"{array.shape} {portfolio.folds}".encode())
+    inputs = portfolio.inputs
+    array = inputs.array
+    digest.update(f"{(len(array), *inputs.shape)} {portfolio.folds}".encode())
     digest.update(np.ascontiguousarray(portfolio.targets).tobytes())
     if portfolio.weights is not None:
         digest.update(portfolio.weights.tobytes())

@@ -16,7 +16,6 @@ from steepest.data import (
     JoinedPreprocessing,
     PreparedPart,
     Preprocessing,
-    Scaler,
 )
 from steepest.engine import EngineChoice, Plan, choose
 from steepest.ensemble.folds import fold_of_rows
@@ -211,7 +210,7 @@ def outputs_of(objective: Objective, classes: Classes) -> int:
 
 def in_view(inputs: Inputs, span: tuple[int, int], rows: NDArray[np.int64] | None) -> Inputs:
     """Some rows of a prepared matrix with some of its columns; nothing is copied."""
-    return Inputs(inputs.array[:, slice(*span)], rows, Scaler())
+    return replace(inputs.columns(*span), rows=rows)
 
 
 def _members(

@@ -160,7 +160,7 @@ def fingerprint(plan: Plan) -> str:
     """A hash of the training rows: shape, type, targets, scaling, up to 4096 rows throughout."""
     digest = hashlib.blake2b(digest_size=16)
     inputs = plan.inputs
-    digest.update(f"{inputs.array.shape[1:]} {inputs.array.dtype} {plan.rows}".encode())
+    digest.update(f"{inputs.shape} {inputs.array.dtype} {plan.rows}".encode())
     digest.update(np.ascontiguousarray(plan.targets).tobytes())
     if plan.sample_weights is not None:
         digest.update(plan.sample_weights.tobytes())

@@ -197,7 +197,7 @@ def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> 
     """Everything that a recipe can ask and this model, data or split cannot give."""
     recipe = plan.recipe
     parameter_settings(recipe, plan.model)
-    Augmentation.of(recipe, plan.inputs.array.shape[1:])
+    Augmentation.of(recipe, plan.inputs.shape)
     _ = plan.loss, plan.row_weights
     require_rows_apart(plan)
     if recipe.mixup and (looked_up or plan.inputs.array.dtype.kind == "i"):

@@ -232,5 +232,5 @@ def _require_same_data(checkpoint: Checkpoint, plan: Plan, accept_changes: bool)
         return
     raise RunError(
         f"the training rows are not those of the checkpoint ({plan.rows} rows of shape "
-        f"{plan.inputs.array.shape[1:]} now): bring back the data, or go on with accept_changes"
+        f"{plan.inputs.shape} now): bring back the data, or go on with accept_changes"
     )

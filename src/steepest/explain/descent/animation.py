@@ -152,7 +152,7 @@ def _input_grid(prepared: Preparation) -> tuple[InputGrid | None, Inputs | None]
     rows = inputs.array if inputs.rows is None else inputs.array[inputs.rows]
     points = np.asarray(rows, dtype=np.float64).reshape(len(rows), -1)
     features = points.shape[1]
-    if features > 2 or prepared.plan.objective.kind == "multilabel":
+    if features > 2 or inputs.piecewise is not None or prepared.plan.objective.kind == "multilabel":
         return None, None
     count = _ALONG_LINE if features == 1 else _ALONG_PLANE
     axes = tuple(_span(points[:, i], count) for i in range(features))
