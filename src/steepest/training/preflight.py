@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from steepest.data import PreparedPart
 from steepest.engine import Plan, Rows
 from steepest.errors import HealthError, HealthWarning, warn
 from steepest.health import Findings, examine
+from steepest.health.replay.batches import WeightedRows
 from steepest.health.replay.planned import Planned
 from steepest.health.replay.replay import Setup
 from steepest.training.preparation import Preparation
@@ -59,12 +61,18 @@ def preflight(
     rows = Rows(plan.inputs, like=next(p for p in plan.model.parameters() if p.requires_grad))
     targets = torch.from_numpy(plan.targets).to(next(plan.model.parameters()).device)
     first = (torch.from_numpy(batch) for batch in islice(plan.minibatches(0), _BATCHES))
-    train = [(rows[i], targets[i]) for i in (batch.to(targets.device) for batch in first)]
+    weights = None if plan.sample_weights is None else torch.from_numpy(plan.sample_weights)
+    train: list[Any] = [
+        (rows[i], targets[i])
+        if weights is None
+        else WeightedRows(rows[i], targets[i], weights.to(i.device)[i])
+        for i in (batch.to(targets.device) for batch in first)
+    ]
     steps = Planned(plan, prepared.lr, _within(plan, rate or _rate(prepared)))
     setup = Setup(plan.model, plan.loss, (steps,))
     findings = examine(
         setup,
-        _joined(train),
+        _alike(train),
         _part(plan, prepared.parts.get("validation")),
         seconds,
         steady=thorough and _steady(plan),
@@ -81,7 +89,7 @@ def _flops(prepared: Preparation) -> float:
     return plan.total_steps * (3 * prepared.row_flops * plan.batch_size + _FLOPS_A_STEP)
 
 
-def _joined(batches: list[tuple[Tensor, Tensor]]) -> list[tuple[Tensor, Tensor]]:
+def _alike(batches: list[Any]) -> list[Any]:
     """Without a last shorter batch, so that all steps of a replay are alike."""
     return batches[:-1] if len(batches[-1][1]) < len(batches[0][1]) else batches
 

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 from steepest.engine import seed_generators
 from steepest.health.check.failures import Failure
 from steepest.health.foreign import is_foreign, swallow
-from steepest.health.replay.batches import Batch, Form, LoaderSample, forms, read
+from steepest.health.replay.batches import (
+    Batch,
+    Form,
+    LoaderSample,
+    WeightedRows,
+    forms,
+    read,
+)
 from steepest.health.replay.replay import Setup, first_tensor
 
 _ROWS = 256  # of the probe
@@ -59,7 +66,7 @@ def _trial(setup: Setup, batch: Batch) -> Failure | None:
         if first_tensor(output) is None:
             return Failure(stage, TypeError(f"the model returned a {type(output).__name__}"))
         stage = "loss"
-        clone.loss_of(output, batch.target)
+        clone.loss_of(output, batch.target, batch.weights)
     except Exception as error:
         if not is_foreign(error):
             raise
@@ -111,4 +118,5 @@ def _joined(raws: Sequence[Any]) -> Any:
             break
         some.append(raw)
         rows += len(raw[0]) if raw[0].ndim else 1
-    return tuple(torch.cat(parts)[:_ROWS] for parts in zip(*some, strict=True))
+    joined = (torch.cat(parts)[:_ROWS] for parts in zip(*some, strict=True))
+    return type(first)(*joined) if isinstance(first, WeightedRows) else tuple(joined)

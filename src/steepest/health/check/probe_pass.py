@@ -90,7 +90,7 @@ def run_pass(setup: Setup, batch: Batch) -> ProbePass | None:
     if logits is None:
         kind = type(output).__name__
         raise mark(TypeError(f"the model returned a {kind} that holds no tensor"))
-    loss = clone.loss_of(output, batch.target)
+    loss = clone.loss_of(output, batch.target, batch.weights)
     leaves: list[Tensor] = []
     used_by: dict[int, set[str]] = {}
     if loss.requires_grad:

@@ -3,8 +3,8 @@
 import inspect
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -23,11 +23,15 @@ _INPUTS = ("inputs", "input", "x", "X", "image", "images", "pixel_values", "feat
 
 @dataclass(frozen=True)
 class Batch:
-    """A minibatch as the model and the loss take it: model(*args, **kwargs), loss(z, target)."""
+    """A minibatch as the model and the loss take it: model(*args, **kwargs), loss(z, target).
+
+    weights: (N,) of the rows of a plan of ours, whose loss takes them; None for 1.
+    """
 
     args: tuple[Any, ...]
     target: Any
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    weights: Tensor | None = None
 
     @property
     def rows(self) -> int:
@@ -44,7 +48,8 @@ class Batch:
         """The same batch with another first input."""
         old = self.x
         args = tuple(x if a is old else a for a in self.args)
-        return Batch(args, self.target, {k: x if v is old else v for k, v in self.kwargs.items()})
+        kwargs = {k: x if v is old else v for k, v in self.kwargs.items()}
+        return replace(self, args=args, kwargs=kwargs)
 
     def take(self, rows: Any) -> "Batch":
         """Some of the rows. rows: a slice or indices."""
@@ -61,7 +66,16 @@ class Batch:
     def _changed(self, change: "Callable[[Tensor], Tensor]") -> "Batch":
         kwargs = {name: _nested(value, change) for name, value in self.kwargs.items()}
         args = tuple(_nested(arg, change) for arg in self.args)
-        return Batch(args, _nested(self.target, change), kwargs)
+        weights = None if self.weights is None else change(self.weights)
+        return Batch(args, _nested(self.target, change), kwargs, weights)
+
+
+class WeightedRows(NamedTuple):
+    """A minibatch of a plan of ours whose rows have weights."""
+
+    inputs: Tensor
+    targets: Tensor
+    weights: Tensor
 
 
 def _has_rows(value: Any) -> bool:
@@ -85,6 +99,8 @@ Form = Callable[[Any], Batch]
 
 def forms(raw: Any, model: nn.Module) -> list[Form]:
     """Ways to take a batch apart, the likeliest first; empty if nothing in it can be a target."""
+    if isinstance(raw, WeightedRows):  # those of the validation part may come without
+        return [lambda r: Batch((r[0],), r[1], weights=r[2] if len(r) > 2 else None)]
     if isinstance(raw, Mapping):
         return _forms_of_mapping(raw, model)
     if not isinstance(raw, (tuple, list)) or len(raw) < 2:

@@ -42,8 +42,15 @@ class OnEngine:
         settings, lr = known
         recipe = Recipe(**settings, batch_size=batches[0].rows, engine="native", threads=1)
         rows = Inputs(inputs, None, Scaler())
-        order = in_turn(len(targets))
-        plan = Plan(model, objective, rows, targets, recipe, given_order=order)
+        plan = Plan(
+            model,
+            objective,
+            rows,
+            targets,
+            recipe,
+            given_order=in_turn(len(targets)),
+            sample_weights=sample_weights(batches),
+        )
         try:
             if native_obstacle(plan) or not _fits(plan, loss_fn, batches[0]):
                 return None
@@ -132,6 +139,15 @@ def _targets(batches: Sequence[Batch]) -> NDArray[np.int64] | None:
     if (y.ndim == 2 and y.shape[1] != 1) or int(y.min()) < 0:
         return None
     return y.reshape(-1).long().numpy()
+
+
+def sample_weights(batches: Sequence[Batch]) -> NDArray[np.float32] | None:
+    """(k B,) of k minibatches whose rows have weights; None if any has none."""
+    held = [b.weights for b in batches if b.weights is not None]
+    if not held or len(held) < len(batches):
+        return None
+    weights: NDArray[np.float32] = torch.cat(held).cpu().numpy()
+    return weights
 
 
 def _fits(plan: Plan, loss_fn: Any, batch: Batch) -> bool:

@@ -20,7 +20,7 @@ from steepest.engine import (
     parameter_settings,
 )
 from steepest.health.replay.batches import Batch
-from steepest.health.replay.on_engine import OnEngine
+from steepest.health.replay.on_engine import OnEngine, sample_weights
 from steepest.objective import TrainingLoss
 from steepest.recipe import Recipe
 
@@ -72,6 +72,7 @@ class Planned:
             self.plan.class_names,
             given_order=in_turn(len(targets)),
             given_loss=loss,  # that of all rows: balanced weights are not counted anew
+            sample_weights=sample_weights(batches),
         )
         native = isinstance(loss, TrainingLoss) and native_obstacle(plan) is None
         engine = NativeEngine() if native else TorchEngine()
@@ -104,11 +105,19 @@ class _Mean:
     loss_fn: Callable[..., Any]
     is_plain = False
 
-    def __call__(self, outputs: Tensor, targets: Tensor, *_: Any) -> Any:
-        return self.loss_fn(outputs, targets)
+    def __call__(
+        self,
+        outputs: Tensor,
+        targets: Tensor,
+        second: Tensor | None = None,
+        share: float = 1.0,
+        weights: Tensor | None = None,
+    ) -> Any:
+        more = {} if weights is None else {"weights": weights}
+        return self.loss_fn(outputs, targets, **more)
 
-    def weight_of(self, targets: Tensor) -> float:
-        return float(len(targets))
+    def weight_of(self, targets: Tensor, weights: Tensor | None = None) -> float:
+        return float(len(targets) if weights is None else weights.double().sum())
 
 
 def _array(parts: Sequence[Tensor]) -> NDArray[Any]:

@@ -73,18 +73,22 @@ class Setup:
         with foreign:
             return self.model(*batch.args, **batch.kwargs)
 
-    def loss_of(self, output: Any, target: Any) -> Tensor:
-        """The loss as a scalar: a loss without reduction is averaged."""
+    def loss_of(self, output: Any, target: Any, weights: Tensor | None = None) -> Tensor:
+        """The loss as a scalar: a loss without reduction is averaged.
+
+        weights: of the rows, which a loss of ours takes, and what a what-if makes of it.
+        """
         shown = first_tensor(output) if self.unpack else output
+        more = {} if weights is None else {"weights": weights}
         with foreign:
-            value = self.loss_fn(shown, target)
+            value = self.loss_fn(shown, target, **more)
         loss = first_tensor(value)
         if loss is None:
             raise mark(TypeError("the loss function returned no tensor"))
         return loss if loss.ndim == 0 else loss.mean()
 
     def loss(self, batch: Batch) -> Tensor:
-        return self.loss_of(self.outputs(batch), batch.target)
+        return self.loss_of(self.outputs(batch), batch.target, batch.weights)
 
     def step(self, batch: Batch) -> float:
         """One step of the user's optimizers; the loss before it."""
@@ -264,7 +268,7 @@ def _in_groups(change: Callable[[dict[str, Any]], None]) -> Callable[[Setup], Se
 def mean_loss(setup: Setup) -> Setup:
     """A summed loss divided by the rows of its batch."""
     whole = setup.loss_fn
-    return replace(setup, loss_fn=lambda z, y: whole(z, y) / len(y))
+    return replace(setup, loss_fn=lambda z, y, **more: whole(z, y, **more) / len(y))
 
 
 def on_logits(back: Callable[[Tensor], Tensor]) -> Callable[[Setup], Setup]:
@@ -272,7 +276,7 @@ def on_logits(back: Callable[[Tensor], Tensor]) -> Callable[[Setup], Setup]:
 
     def apply(setup: Setup) -> Setup:
         whole = setup.loss_fn
-        return replace(setup, loss_fn=lambda z, y: whole(back(z), y))
+        return replace(setup, loss_fn=lambda z, y, **more: whole(back(z), y, **more))
 
     return apply
 

@@ -232,7 +232,8 @@ def unstable_log(context: CheckContext) -> Iterator[Finding]:
     """Log of a softmax or sigmoid with nothing that keeps it from 0."""
     assert context.first is not None
     z = context.first.logits
-    loss = context.first.setup.loss_of(context.first.output, context.probe.target)
+    probe = context.probe
+    loss = context.first.setup.loss_of(context.first.output, probe.target, probe.weights)
     chains = [z.grad_fn, loss.grad_fn]
     if not any(_bare_log(node) for root in chains for node in graph_nodes(root, 2000)):
         return
