@@ -125,6 +125,16 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
             "adamw, weight_decay 0.5": {"optimizer": "adamw", "weight_decay": 0.5},
         },
     ),
+    "muon": (
+        digits,
+        {**SHORT, "hidden": (64, 64, 64), "epochs": 3},
+        {
+            "adamw, lr 0.001": {"optimizer": "adamw", "lr": 0.001},
+            "adamw, lr 0.005": {"optimizer": "adamw", "lr": 0.005},
+            "muon, lr 0.02": {"optimizer": "muon"},
+            "muon, lr 0.02, adamw_lr_scale 0.25": {"optimizer": "muon", "adamw_lr_scale": 0.25},
+        },
+    ),
     "rmsprop": (
         digits,
         SHORT,

@@ -192,7 +192,8 @@ void bind_enums(nb::module_& m) {
       .value("SGD", Optimizer::kSgd)
       .value("ADAM", Optimizer::kAdam)
       .value("ADAMW", Optimizer::kAdamW)
-      .value("RMSPROP", Optimizer::kRmsprop);
+      .value("RMSPROP", Optimizer::kRmsprop)
+      .value("MUON", Optimizer::kMuon);
   nb::enum_<Slot>(m, "Slot")
       .value("VALUE", Slot::kValue)
       .value("FIRST_MOMENT", Slot::kFirstMoment)
@@ -216,7 +217,8 @@ void bind_settings(nb::module_& m) {
            "purpose"_a = 0, "columns"_a = std::vector<int>())
       .def_ro("kind", &NodeSpec::kind);
   nb::class_<ParameterSettings>(m, "ParameterSettings")
-      .def(nb::init<float, float, float, float>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a, "l2"_a);
+      .def(nb::init<float, float, float, float, bool>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a,
+           "l2"_a, "muon"_a = false);
   nb::class_<LossSettings>(m, "LossSettings")
       .def("__init__",
            [](LossSettings* self, bool binary, float pos_weight, float label_smoothing,

@@ -24,14 +24,14 @@ struct Matrix {
 struct Parameter {
   int rows = 0, columns = 0;
   Matrix value;
-  float* first_moment = nullptr;   // SGD's and RMSprop's momentum, Adam's mean of g
+  float* first_moment = nullptr;   // SGD's and RMSprop's momentum, Adam's and Muon's mean of g
   float* second_moment = nullptr;  // Adam's and RMSprop's mean of g squared
   float* ema = nullptr;            // moving average of the weights over the steps
   float* gradient = nullptr;       // of the data loss, where it must be whole before it is used
   bool transposed = true;          // whether PyTorch's rows are the columns here
 };
 
-enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop };
+enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop, kMuon };
 
 // How a parameter moves in one step (steepest/engine/optimizers.py has the formulas).
 struct Update {
@@ -286,6 +286,14 @@ struct Kernels {
   // That many rounds of fused multiply-adds in registers; gives the operations done. For measuring
   // what the processor can do at most.
   double (*fma_rounds)(int64_t rounds);
+
+  // Muon, for rows begin .. end-1 of what each writes (muon.h). The direction of a matrix of weights, and the
+  // squares of its rows' norms; C = A^T A; C = A B; P = a I + b G + c P; W moved by a direction.
+  void (*muon_direction)(const Parameter&, const Update&, Matrix to, int begin, int end, double* norms);
+  void (*gram)(Matrix a, int rows, int columns, Matrix c, int begin, int end);
+  void (*multiply_rows)(Matrix a, Matrix b, Matrix c, int depth, int columns, int begin, int end);
+  void (*polynomial)(Matrix g, Matrix p, int size, const float (&coefficients)[3], int begin, int end);
+  void (*muon_finish)(const Linear&, const Update&, Matrix direction, int begin, int end, RowSums* sums);
 };
 
 // The best table that this processor runs, or the one of the instruction set `forced`, if not null.

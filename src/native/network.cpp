@@ -5,13 +5,14 @@
 #include <utility>
 
 namespace steepest {
-namespace {
 
 // Rows of 64 bytes; a distance that is a multiple of 1 KiB would crowd few sets of the caches.
-size_t stride_of(int columns, size_t unit = 16) {
+size_t stride_of(int columns, size_t unit) {
   const size_t floats = (static_cast<size_t>(columns) + unit - 1) / unit * unit;
   return floats % 256 == 0 ? floats + unit : floats;
 }
+
+namespace {
 
 // Whether the derivative needs Z: of the others it is a function of A alone.
 bool needs_pre(Activation kind) {

@@ -61,6 +61,9 @@ struct Overloaded : F... {
 template <class... F>
 Overloaded(F...) -> Overloaded<F...>;
 
+// The distance of two rows of a matrix, in floats.
+size_t stride_of(int columns, size_t unit = 16);
+
 // What is kept of a parameter.
 enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 

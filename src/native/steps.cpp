@@ -117,7 +117,9 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     const auto [begin, end] = rows_of(layer, thread);
     RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
     const Update u = update_of(step, parameter, scale);
-    if (!whole_gradient_) {
+    if (moves && !muon_.empty() && !muon_[parameter].empty()) {
+      take_muon_step(step, layer, scale, thread, barrier);
+    } else if (!whole_gradient_) {
       const uint64_t* bits = bits_of(layer);
       kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
     } else if (moves) {
@@ -244,7 +246,8 @@ Update Trainer::update_of(const Step& step, int parameter, float scale) const {
   const OptimizerSettings& settings = settings_.optimizer;
   const ParameterSettings& own = settings.parameters[parameter];
   Update u{};
-  u.optimizer = settings.kind;
+  const bool muon = settings.kind == Optimizer::kMuon;
+  u.optimizer = muon && !own.muon ? Optimizer::kAdamW : settings.kind;
   u.rate = step.rate * own.lr_scale;
   u.momentum = settings.momentum;
   u.weight_decay = own.weight_decay;
@@ -258,6 +261,11 @@ Update Trainer::update_of(const Step& step, int parameter, float scale) const {
   if (u.optimizer == Optimizer::kAdam || u.optimizer == Optimizer::kAdamW) {
     u.correction1 = float(1 / (1 - std::pow(settings.beta1, double(step.update))));
     u.correction2 = float(1 / std::sqrt(1 - std::pow(settings.beta2, double(step.update))));
+  }
+  if (own.muon) {  // a mean as Adam's, and a step that is longer for a matrix of more rows than columns
+    const Parameter& p = *network_.parameters[parameter];
+    u.one_minus_beta1 = float(1 - double(settings.momentum));
+    u.correction1 = float(std::sqrt(std::max(1.0, double(p.columns) / p.rows)));
   }
   if (settings.ema != 0.0) u.ema_rate = step.averaged ? float(1 - settings.ema) : 1.0f;
   u.clip_value = settings.clip_value;

@@ -76,6 +76,13 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   for (size_t i = 0; std::isfinite(settings_.optimizer.clip_norm) && i < square_norms_.size(); ++i) {
     square_norms_[i].resize(network_.parameters[i]->rows);
   }
+  if (settings_.optimizer.kind == Optimizer::kMuon) {
+    muon_.resize(network_.parameters.size());
+    for (const Network::Watched& watched : network_.watched) {
+      const int parameter = watched.layer->first_parameter;
+      if (settings_.optimizer.parameters[parameter].muon) muon_[parameter] = MuonSpace(*watched.layer);
+    }
+  }
   if (settings_.augmentation.mixes) partners_.assign(threads_, std::vector<float>(network_.inputs.stride + 16));
   if (!sparse_) return;
   bits_.resize(size_t(batch) * words_);

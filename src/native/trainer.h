@@ -26,6 +26,7 @@
 #include "coding.h"
 #include "kernels.h"
 #include "network.h"
+#include "muon_space.h"
 #include "random.h"
 #include "sharing.h"
 
@@ -42,6 +43,7 @@ struct LossSettings {
 
 struct ParameterSettings {
   float lr_scale = 1.0f, weight_decay = 0.0f, l1 = 0.0f, l2 = 0.0f;
+  bool muon = false;  // moved by Muon; the others by AdamW, where Muon is the optimizer
 };
 
 struct OptimizerSettings {
@@ -56,10 +58,10 @@ struct OptimizerSettings {
   std::vector<ParameterSettings> parameters;  // one for each of the network's
 
   bool keeps_first_moment() const {
-    return kind == Optimizer::kAdam || kind == Optimizer::kAdamW || momentum != 0.0f;
+    return kind == Optimizer::kAdam || kind == Optimizer::kAdamW || kind == Optimizer::kMuon || momentum != 0.0f;
   }
   // Whether gradients must be whole before they are used, so that a step takes two passes over them.
-  bool keeps_gradient() const { return std::isfinite(clip_norm) || accumulate > 1; }
+  bool keeps_gradient() const { return std::isfinite(clip_norm) || accumulate > 1 || kind == Optimizer::kMuon; }
 };
 
 // Which rows a step takes. An order is a function of (seed, purpose, epoch).
@@ -147,6 +149,7 @@ class Trainer {
   void back(const Step&, int thread, int begin, int end, Barrier&);
   void update(const Step&, int thread, Barrier&);
   void collect(const Step&, int thread);
+  void take_muon_step(const Step&, const Linear&, float scale, int thread, Barrier&);
   std::pair<int, int> rows_of(const Linear&, int thread) const;
   const uint64_t* bits_of(const Linear&) const;
   bool reads_inputs(const Linear&) const;
@@ -189,6 +192,7 @@ class Trainer {
   std::vector<int32_t> correct_;
   std::vector<uint64_t> bits_;                     // (batch, words_): which inputs are not zero
   std::vector<std::vector<float>> partners_;       // of each thread: the row that is mixed in
+  std::vector<MuonSpace> muon_;                    // of each parameter that Muon moves
   std::vector<void*> scratch_;                     // of each thread, for the sparse kernels
   std::vector<std::vector<RowSums>> sums_;         // of each linear layer, for each row of W
   std::vector<std::vector<double>> square_norms_;  // of each parameter's gradient, for each row

@@ -94,9 +94,14 @@ OPTIMIZERS = {
     "adam": {"optimizer": "adam", "lr": 0.002, "weight_decay": 0.01},
     "adamw": {"optimizer": "adamw", "lr": 0.002, "weight_decay": 0.1},
     "rmsprop": {"optimizer": "rmsprop", "lr": 0.001},
+    "muon": {"optimizer": "muon", "lr": 0.01, "weight_decay": 0.1},
     "rmsprop with momentum": {"optimizer": "rmsprop", "lr": 5e-4, "momentum": 0.8},
 }
+MUON = {"optimizer": "muon", "lr": 0.01}
 SETTINGS = {
+    "muon, penalised and averaged": {**MUON, "l1": 1e-3, "l2": 1e-2, "ema": 0.9},
+    "muon, clipped": {**MUON, "clip_value": 0.003, "muon_momentum": 0.8},
+    "muon, accumulated and clipped": {**MUON, "accumulate": 2, "clip_norm": 0.1},
     "penalties": {"l1": 1e-3, "l2": 1e-2},
     "penalised biases": {"l1": 1e-3, "l2": 1e-2, "penalise_biases": True},
     "clip_norm": {"clip_norm": 0.05, "l2": 0.01},

@@ -122,6 +122,8 @@ INERT = {
     "nesterov": True,
     "betas": (0.5, 0.9),
     "rms_decay": 0.9,
+    "muon_momentum": 0.9,
+    "adamw_lr_scale": 0.1,
     "eps": 1e-6,
     "weight_decay": 0.1,
     "penalise_biases": True,

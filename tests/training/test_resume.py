@@ -45,6 +45,7 @@ KINDS = {
     "accumulated": {"accumulate": 3, "momentum": 0.9, "epochs": 6, "batch_size": 16},
     "lr auto": {"lr": "auto", "epochs": 5, "batch_size": 16},
     "lbfgs": {"optimizer": "lbfgs", "batch_size": "full", "epochs": 40, "engine": "torch"},
+    "muon": {"optimizer": "muon", "hidden": (12, 12), "epochs": 6, "batch_size": 16},
     "rmsprop, warm-up": {
         "optimizer": "rmsprop",
         "momentum": 0.5,

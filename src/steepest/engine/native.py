@@ -106,7 +106,12 @@ class _NativeTraining:
         self._plan, self._nodes, self._step = plan, nodes, step
         self._augmentation = Augmentation.of(plan.recipe, plan.inputs.shape)
         self._tensors = [item for node in nodes for item in node.tensors.items()]
-        self._slots = _slots(plan.recipe)
+        settings = parameter_settings(plan.recipe, plan.model)
+        self._slots = {
+            name: _slots(plan.recipe, settings[name])
+            for name, _ in self._tensors
+            if name in settings
+        }
         updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)
         averaged = any("average" in kept for kept in optimizer.values())
         native = extension()
@@ -118,7 +123,7 @@ class _NativeTraining:
         )
         for i, (name, tensor) in enumerate(self._tensors):
             self.trainer.write(i, native.Slot.VALUE, _array(tensor))
-            for key, slot in self._slots.items():
+            for key, slot in self._slots.get(name, {}).items():
                 if key in optimizer.get(name, {}):
                     self.trainer.write(i, slot, _array(optimizer[name][key]))
         self._stepped = bool(optimizer)
@@ -177,8 +182,9 @@ class _NativeTraining:
         for i, (name, tensor) in enumerate(self._tensors):
             if not self._stepped or name in running:
                 continue
-            kept = {key: self._read(i, slot, tensor) for key, slot in self._slots.items()}
-            if self._plan.recipe.optimizer != "sgd":
+            slots = self._slots[name]
+            kept = {key: self._read(i, slot, tensor) for key, slot in slots.items()}
+            if "exp_avg_sq" in slots or "square_avg" in slots:
                 kept["step"] = torch.tensor(float(self.trainer.updates))
             if kept:
                 state[name] = kept
@@ -190,14 +196,16 @@ class _NativeTraining:
         return torch.from_numpy(array)
 
 
-def _slots(recipe: Recipe) -> dict[str, Any]:
+def _slots(recipe: Recipe, settings: ParameterSettings) -> dict[str, Any]:
     """What is kept of a parameter: its name in torch.optim, and the extension's `Slot` for it."""
     slot = extension().Slot
+    adam = {"exp_avg": slot.FIRST_MOMENT, "exp_avg_sq": slot.SECOND_MOMENT}
     slots = {
         "sgd": {},
-        "adam": {"exp_avg": slot.FIRST_MOMENT, "exp_avg_sq": slot.SECOND_MOMENT},
-        "adamw": {"exp_avg": slot.FIRST_MOMENT, "exp_avg_sq": slot.SECOND_MOMENT},
+        "adam": adam,
+        "adamw": adam,
         "rmsprop": {"square_avg": slot.SECOND_MOMENT},
+        "muon": {"momentum_buffer": slot.FIRST_MOMENT} if settings.muon else adam,
     }[recipe.optimizer]
     if recipe.momentum:
         name = "momentum" if recipe.optimizer == "sgd" else "momentum_buffer"
@@ -268,7 +276,7 @@ def _optimizer_settings(plan: Plan, nodes: Sequence[Node]) -> Any:
     unmoved = ParameterSettings()  # of running statistics, which no optimizer moves
     return native.OptimizerSettings(
         native.Optimizer[recipe.optimizer.upper()],
-        momentum=recipe.momentum,
+        momentum=recipe.muon_momentum if recipe.optimizer == "muon" else recipe.momentum,
         nesterov=recipe.nesterov,
         betas=(0.0, recipe.rms_decay) if recipe.optimizer == "rmsprop" else recipe.betas,
         eps=recipe.eps,

@@ -7,6 +7,9 @@ adam:     g += d w;  u = b1 u + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
 adamw:    w -= r d w, then adam without d                    (Loshchilov and Hutter, ICLR 2019)
 rmsprop:  g += d w;  v = a v + (1 - a) g^2;  s = g / (sqrt(v) + eps);  w -= r s
           (with momentum: u = m u + s;  w -= r u)                        (Tieleman and Hinton, 2012)
+muon:     hidden matrices: w -= r d w;  u = m u + (1 - m) g;  v = m u + (1 - m) g;
+          w -= r max(1, rows / columns)^(1/2) O(v), O as in `orthogonalised`;
+          all other parameters: adamw                                          (Jordan et al., 2024)
 Before that the penalties are added to g (2 l2 w + l1 sign(w)), and g is clipped.
 """
 
@@ -27,6 +30,10 @@ _KEPT = {
     "adamw": ("exp_avg", "exp_avg_sq", "step"),
     "rmsprop": ("square_avg", "momentum_buffer", "step"),
 }
+# Of the quintic iteration that makes Muon's steps orthogonal: torch.optim.Muon's numbers.
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+_NEWTON_SCHULZ_STEPS = 5
+_LEAST_NORM = 1e-7
 
 
 class Optimizer(Protocol):
@@ -43,6 +50,8 @@ def make_optimizer(
     """The optimizer that a recipe names, for these parameters. LBFGS is LBFGS below."""
     if recipe.optimizer == "sgd":
         return SGD(parameters, settings, momentum=recipe.momentum, nesterov=recipe.nesterov)
+    if recipe.optimizer == "muon":
+        return Muon(recipe, parameters, settings)
     return TorchOptimizer(recipe, parameters, settings)
 
 
@@ -132,21 +141,22 @@ class TorchOptimizer:
         settings: Mapping[str, ParameterSettings],
     ) -> None:
         self._parameters = dict(parameters)
-        self._kept = _KEPT[recipe.optimizer]
+        name = "adamw" if recipe.optimizer == "muon" else recipe.optimizer
+        self._kept = _KEPT[name]
         self._scales = [settings[name].lr_scale for name in parameters]
         groups = [
             {"params": [p], "weight_decay": settings[name].weight_decay}
             for name, p in parameters.items()
         ]
         # The same decay and scale for all is the usual case, and one group is quicker than many.
-        if len(set(settings.values())) == 1:
+        if len({settings[name] for name in parameters}) == 1:
             groups = [{**groups[0], "params": list(parameters.values())}]
         common: dict[str, Any] = {"lr": 1.0, "eps": recipe.eps, "foreach": True}
-        if recipe.optimizer == "rmsprop":
+        if name == "rmsprop":
             extra: dict[str, Any] = {"alpha": recipe.rms_decay, "momentum": recipe.momentum}
             self._optimizer: torch.optim.Optimizer = torch.optim.RMSprop(groups, **common, **extra)
         else:
-            kind = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+            kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._optimizer = kind(groups, **common, betas=(recipe.betas[0], recipe.betas[1]))
 
     def step(self, rate: float) -> None:
@@ -167,6 +177,82 @@ class TorchOptimizer:
             self._optimizer.state[self._parameters[name]] = {
                 key: kept[key].clone() for key in self._kept if key in kept
             }
+
+
+class Muon:
+    """Muon for hidden matrices and AdamW for all others, as `ParameterSettings` divides them.
+
+    As torch.optim.Muon with its defaults, but for the products, which that one makes in bfloat16
+    and this one in the parameters' own type: so that it gives the native engine's numbers.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        parameters: Mapping[str, Tensor],
+        settings: Mapping[str, ParameterSettings],
+    ) -> None:
+        self._momentum = recipe.muon_momentum
+        self._settings = settings
+        self._hidden = {name: p for name, p in parameters.items() if settings[name].muon}
+        others = {name: p for name, p in parameters.items() if not settings[name].muon}
+        self._others = TorchOptimizer(recipe, others, settings) if others else None
+        self._means: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def step(self, rate: float) -> None:
+        for name, w in self._hidden.items():
+            if w.grad is None:
+                continue
+            mean = self._means.setdefault(name, torch.zeros_like(w.grad))
+            mean.lerp_(w.grad, 1 - self._momentum)
+            direction = orthogonalised(w.grad.lerp(mean, self._momentum))
+            own = self._settings[name]
+            longer = max(1.0, w.shape[0] / w.shape[1]) ** 0.5
+            w.mul_(1 - rate * own.lr_scale * own.weight_decay)
+            w.add_(direction, alpha=-rate * own.lr_scale * longer)
+        if self._others is not None:
+            self._others.step(rate)
+
+    def state(self) -> OptimizerState:
+        """A copy of the means and of what AdamW keeps, in torch.optim's own names."""
+        means = {name: {"momentum_buffer": mean.clone()} for name, mean in self._means.items()}
+        return means if self._others is None else {**means, **self._others.state()}
+
+    def load(self, state: OptimizerState) -> None:
+        self._means = {
+            name: state[name]["momentum_buffer"].clone()
+            for name in self._hidden
+            if "momentum_buffer" in state.get(name, {})
+        }
+        if self._others is not None:
+            others = {name: kept for name, kept in state.items() if name not in self._hidden}
+            self._others.load(others)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """A matrix with the same singular vectors, whose singular values lie between about 0.7 and 1.2.
+
+    X / |X| is taken through five steps X <- a X + (b G + c G^2) X with G = X X^T, of Newton and
+    Schulz. Singular values below about 1e-3 of the Frobenius norm stay smaller.
+
+    Args:
+        matrix: (n, m).
+
+    Returns:
+        (n, m).
+
+    Source:
+        K. Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024.
+    """
+    a, b, c = _NEWTON_SCHULZ
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if tall else matrix
+    x = x / x.norm().clamp(min=_LEAST_NORM)
+    for _ in range(_NEWTON_SCHULZ_STEPS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
 
 
 class LBFGS:

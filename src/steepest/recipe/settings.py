@@ -50,7 +50,7 @@ SCALINGS = (
 PRESETS = ("tabular", "image", "lecture")
 ENGINES = ("auto", "native", "torch")
 ADAMS = ("adam", "adamw")
-FIRST_ORDER = ("sgd", *ADAMS, "rmsprop")
+FIRST_ORDER = ("sgd", *ADAMS, "rmsprop", "muon")
 OPTIMIZERS = (*FIRST_ORDER, "lbfgs")
 SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
 TASKS = ("auto", "multiclass", "binary", "multilabel")
@@ -58,7 +58,14 @@ LOSSES = ("cross_entropy", "focal")
 SAMPLINGS = ("shuffle", "blocks", "weighted")
 
 # The learning rate where none is given: each optimizer's usual one.
-USUAL_LR = {"sgd": 0.1, "adam": 1e-3, "adamw": 1e-3, "rmsprop": 1e-3, "lbfgs": 1.0}
+USUAL_LR = {
+    "sgd": 0.1,
+    "adam": 1e-3,
+    "adamw": 1e-3,
+    "rmsprop": 1e-3,
+    "muon": 0.02,
+    "lbfgs": 1.0,
+}
 
 _data, _net = under("Data"), under("Net")
 _regularisation, _augmentation = under("Regularisation"), under("Augmentation")
@@ -213,7 +220,10 @@ class Settings:
         needs_any("momentum"),
     )
     betas: tuple[float, ...] = _optimizer(
-        (0.9, 0.999), "decay of Adam's two averages, a,b", DECAYS, needs(optimizer=ADAMS)
+        (0.9, 0.999),
+        "decay of Adam's two averages, a,b",
+        DECAYS,
+        needs(optimizer=(*ADAMS, "muon")),
     )
     rms_decay: float = _optimizer(
         0.99, "decay of RMSprop's average", BELOW_1, needs(optimizer=("rmsprop",))
@@ -222,11 +232,20 @@ class Settings:
         1e-8,
         "added to the root that Adam and RMSprop divide by",
         POSITIVE,
-        needs(optimizer=(*ADAMS, "rmsprop")),
+        needs(optimizer=(*ADAMS, "rmsprop", "muon")),
+    )
+    muon_momentum: float = _optimizer(
+        0.95, "momentum of Muon, in Nesterov's form", BELOW_1, needs(optimizer=("muon",))
+    )
+    adamw_lr_scale: float = _optimizer(
+        0.05,
+        "factor of lr for what Muon leaves to AdamW: all but the hidden weights",
+        POSITIVE,
+        needs(optimizer=("muon",)),
     )
     weight_decay: float = _regularisation(
         0.0,
-        "adds this times the weight to its gradient; with adamw to its step",
+        "adds this times the weight to its gradient; with adamw and muon to its step",
         AT_LEAST_0,
         needs(optimizer=FIRST_ORDER),
     )
