@@ -72,7 +72,7 @@ def test_a_model_given_by_hand_has_no_preset_unless_asked():
     model = nn.Linear(3, 2)
     assert chosen(model=model).recipe == Recipe()
     asked = chosen(model=model, preset="tabular")
-    assert asked.dataset is None
+    assert not asked.several
     assert (asked.recipe.optimizer, asked.recipe.members) == ("adamw", 1)
     assert asked.recipe.hidden is None
 
@@ -174,3 +174,39 @@ def test_several_nets_of_pictures_are_refused():
     pictures = RNG.random((20, 1, 4, 4)).astype(np.float32)
     with pytest.raises(RecipeError, match=r"rows of shape \(1, 4, 4\), and several nets"):
         sp.train(None, (pictures, Y[:20]), members=3, progress="none")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"members": 1},
+        {"preset": "lecture"},
+        {"preset": "tabular", "members": 1},
+        {"hidden": (4,), "members": 2},
+    ],
+)
+def test_the_data_are_read_once(settings, monkeypatch, tmp_path):
+    read = []
+    monkeypatch.setattr(
+        "steepest.training.preparation.load_data",
+        lambda *args, **options: (read.append(args), load_data(*args, **options))[1],
+    )
+    pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(y=pl.Series(Y)).write_csv(
+        tmp_path / "table.csv"
+    )
+    source = str(tmp_path / "table.csv")
+    run = sp.train(None, source, target="y", epochs=1, progress="none", check=False, **settings)
+    assert len(read) == 1
+    assert run.recipe.data == source
+
+
+@pytest.mark.parametrize("settings", [{}, {"validation": 0.0}, {"validation": 0.3}])
+@pytest.mark.parametrize("model", [None, nn.Linear(3, 2)])
+def test_one_net_holds_out_rows_for_its_best_epoch_unless_told_not_to(model, settings):
+    """There are no folds, which the preset counts on."""
+    asked = {"preset": "tabular"} if model else {"members": 1}
+    run = sp.train(model, (X, Y), epochs=1, progress="none", check=False, **asked, **settings)
+    rows = {0.1: 6, 0.0: None, 0.3: 18}[settings.get("validation", 0.1)]
+    score = run.scores.get("validation")
+    assert (score and score.rows) == rows

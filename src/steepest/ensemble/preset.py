@@ -11,7 +11,7 @@ from steepest.data.sources.frames import is_frame
 from steepest.errors import RecipeError
 from steepest.presets import Meeting, bins_for, contradicts, decide
 from steepest.recipe import Recipe
-from steepest.training.preparation import load_parts
+from steepest.training.preparation import load_whole, split_by
 
 _SHARE_OF_MEMORY = 0.5
 _FILES_OF_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz", ".npy")
@@ -23,13 +23,18 @@ class Decision:
 
     Attributes:
         recipe: With all that a preset decided.
-        dataset: Of an ensemble: its parts. None for one net.
+        dataset: Its parts, if the data had to be looked at for this.
         line: What a preset decided, if there is one.
     """
 
     recipe: Recipe
     dataset: Dataset | None = None
     line: str = ""
+
+    @property
+    def several(self) -> bool:
+        """Whether it is more than one net."""
+        return (self.recipe.members or 1) > 1
 
 
 def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool) -> Decision:
@@ -54,17 +59,19 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
             return Decision(recipe)
     # The folds hold rows out: a further part is taken only where it is asked for.
     folds = recipe if "validation" in recipe.given else recipe.replace(validation=0.0)
-    dataset = load_parts(data, folds)
-    met = Meeting.of(dataset.train)
+    whole = load_whole(data, recipe)
+    held = split_by(whole, folds)
+    met = Meeting.of(held.train)
     name = asked or ("tabular" if not contradicts(recipe) and _suits(met) else None)
     if name is None:
-        return Decision(folds, dataset) if (recipe.members or 1) > 1 else Decision(recipe)
+        several = (recipe.members or 1) > 1
+        return Decision(folds, held) if several else Decision(recipe, split_by(whole, recipe))
     made, line = decide(name, recipe, met, has_net=model is not None)
     if (made.members or 1) > 1:
-        return Decision(made, dataset, line)
+        return Decision(made, held, line)
     if name == "tabular" and made.scaling == "auto":
         made = made.replace(scaling="quantile")
-    return Decision(made, None, line)
+    return Decision(made, split_by(whole, made), line)
 
 
 def _suits(met: Meeting) -> bool:

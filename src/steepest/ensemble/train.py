@@ -99,7 +99,7 @@ def train(
     check_progress(progress)
     check_scheduler_every(scheduler_every)
     decision = decided(model, data, asked, by_hand=scheduler is not None)
-    if decision.dataset is None:
+    if not decision.several:
         return training.train(
             model,
             data,
@@ -110,6 +110,7 @@ def train(
             scheduler=scheduler,
             scheduler_every=scheduler_every,
             notes=(decision.line,) if decision.line else (),
+            parts=decision.dataset,
         )
     if scheduler is not None:
         raise RecipeError("an ensemble takes the recipe's schedule; leave out the scheduler")

@@ -14,6 +14,7 @@ _OWN_MIND = {
 _ALSO = {"batch_size", "sampling", "steps", "device"}
 _NOT = {"class_weight", "pos_weight"}
 # What belongs to an optimizer: another one that was asked for comes with its own.
+_NEED_VALIDATION = ("early_stopping", "patience")
 _OF_OPTIMIZER = ("lr", "weight_decay")
 
 
@@ -43,6 +44,10 @@ def decide(name: str, recipe: Recipe, met: Meeting, *, has_net: bool = False) ->
         settings = {k: v for k, v in settings.items() if not SETTINGS[k].of_net}
         settings["members"] = 1
     by_hand = {k: getattr(recipe, k) for k in recipe.given if getattr(recipe, k) is not None}
+    if by_hand.get("members", settings["members"]) == 1:
+        settings.pop("validation", None)  # folds hold rows out for several nets only
+        if by_hand.get("validation") == 0:
+            settings = {k: v for k, v in settings.items() if k not in _NEED_VALIDATION}
     if "optimizer" in by_hand and by_hand["optimizer"] != settings.get("optimizer"):
         settings = {k: v for k, v in settings.items() if k not in _OF_OPTIMIZER}
     decided = Recipe(**{"preset": name, **settings}).replace(**{**by_hand, "preset": name})

@@ -258,6 +258,11 @@ def _size_notes(plan: Plan) -> tuple[str, ...]:
 
 def load_parts(data: Any, recipe: Recipe) -> Dataset:
     """The parts that a recipe makes of data (None: of recipe.data), neither encoded nor scaled."""
+    return split_by(load_whole(data, recipe), recipe)
+
+
+def load_whole(data: Any, recipe: Recipe) -> Dataset:
+    """What a recipe names, read; no part is taken of it yet but those that lie in files."""
     source = recipe.data if data is None else data
     if source is None:
         raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
@@ -277,6 +282,11 @@ def load_parts(data: Any, recipe: Recipe) -> Dataset:
             f"one 1 and else 0, but row {row} is {labels[row].tolist()}; if rows may have several "
             "classes or none, set task to 'multilabel'"
         )
+    return dataset
+
+
+def split_by(dataset: Dataset, recipe: Recipe) -> Dataset:
+    """The parts of it by the recipe's shares."""
     return split(
         dataset,
         validation=0.0 if isinstance(recipe.validation, str) else recipe.validation,

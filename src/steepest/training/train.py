@@ -8,11 +8,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from steepest.data import Dataset
 from steepest.files import make_run_folder
 from steepest.recipe import Recipe
 from steepest.run import LOCK, Observer, Run
+from steepest.training.model_checks import require_trainable
 from steepest.training.preflight import require_healthy
-from steepest.training.preparation import prepare
+from steepest.training.preparation import load_parts, prepare_parts
 from steepest.training.progress import check_progress
 from steepest.training.schedule import TorchScheduler, check_scheduler_every
 from steepest.training.session import NOTHING, begin_record, carry_out, locked, schedule_of
@@ -30,6 +32,7 @@ def train(
     scheduler: TorchScheduler | None = None,
     scheduler_every: str = "epoch",
     notes: Sequence[str] = (),
+    parts: Dataset | None = None,
     **settings: Any,
 ) -> Run:
     """Train a classifier by gradient descent and give back the run.
@@ -58,6 +61,7 @@ def train(
             recipe's schedule: `lambda optimizer: StepLR(optimizer, 3)`.
         scheduler_every: Whether it takes a step after each "epoch" or each "step".
         notes: Lines that are told, and recorded, before all others.
+        parts: What the recipe makes of the data, where they are read already.
         **settings: Single settings that differ from the recipe: `train(..., lr=0.5)`.
 
     Returns:
@@ -76,7 +80,9 @@ def train(
         make_run_folder(folder)
     with locked(folder), torch.inference_mode(False), torch.enable_grad():
         try:
-            prepared = prepare(model, data, recipe)
+            require_trainable(model, recipe)
+            parts = load_parts(data, recipe) if parts is None else parts
+            prepared = prepare_parts(model, parts, recipe)
             prepared = replace(prepared, summary=(*notes, *prepared.summary))
             schedule = schedule_of(prepared, scheduler, scheduler_every)
             findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
