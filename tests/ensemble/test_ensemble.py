@@ -90,6 +90,12 @@ def test_it_learns_and_its_held_out_score_is_that_of_rows_not_seen(run):
     assert set(run.scores) == {"train", "validation", "test"}
 
 
+def test_without_rows_apart_evaluate_names_the_score_that_there_is():
+    run = sp.train(None, table(), target="kind", epochs=1, **SMALL)
+    with pytest.raises(RunError, match=r"pass the rows to evaluate \(scores\['validation'\] is of"):
+        run.evaluate()
+
+
 def test_a_saved_ensemble_predicts_the_same(run, tmp_path):
     again = sp.load_run(run.save(tmp_path / "run"))
     assert_same(weights_of(run), weights_of(again))

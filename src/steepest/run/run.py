@@ -154,7 +154,11 @@ class Run:
     def _held_out(self) -> Samples:
         held_out = self.dataset and (self.dataset.test or self.dataset.validation)
         if not held_out:
-            raise RunError("this run has no test or validation part; pass the rows to evaluate")
+            by_others = " (scores['validation'] is of each row by the nets that did not see it)"
+            raise RunError(
+                "this run has no test or validation part; pass the rows to evaluate"
+                f"{by_others if 'validation' in self.scores else ''}"
+            )
         return held_out
 
     def save(self, path: str | Path) -> Path:
