@@ -192,3 +192,13 @@ def test_a_damaged_file_is_refused(change, message, tmp_path):
     path.write_text(json.dumps(state))
     with pytest.raises(RunError, match=message):
         sp.load_run(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_many_rows_are_transformed_in_threads_as_few_are_alone(kind, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    few, many = matrix(500), matrix(150_000, seed=1)
+    fitted = NumericTransform.fit(kind, few, np.arange(4))
+    whole = fitted.code(many)
+    for start in (0, 70_000, 149_990):
+        np.testing.assert_array_equal(whole[start : start + 10], fitted.code(many[start:][:10]))

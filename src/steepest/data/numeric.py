@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from steepest.data.piecewise import PiecewiseColumns
+from steepest.data.threads import for_each
 
 Float64Array = NDArray[np.float64]
 
@@ -149,34 +150,37 @@ class NumericTransform:
             return self.apply(x, dtype)
         kept = np.empty((len(x), columns.kept), dtype=dtype)
         kept[:, columns.plain[:, 0]] = x[:, np.setdiff1d(np.arange(self.width), self.places)]
-        with np.errstate(over="ignore"):
-            for i, place in enumerate(self.places):
-                edges, (mean, inverse) = self.knots[i], self.moments[i]
-                bins, filled = bin_of(x[:, place], edges)
+
+        def fill(i: int) -> None:
+            edges, (mean, inverse) = self.knots[i], self.moments[i]
+            with np.errstate(over="ignore"):
+                bins, filled = bin_of(x[:, self.places[i]], edges)
                 kept[:, columns.places[i]] = bins
                 kept[:, columns.values[i]] = (filled - mean[bins]) * inverse[bins]
+
+        for_each(fill, range(len(self.places)), len(x) * len(self.places))
         return kept
 
     def apply(self, x: Float64Array, dtype: type[np.floating[Any]] = np.float32) -> NDArray[Any]:
         """The transformed rows, (N, outputs) of this type. x: (N, width) float64."""
         if self.columns is not None:
             return self.columns.expand(self.code(x, dtype))
-        result = np.empty((len(x), self.outputs), dtype=dtype)
-        for start in range(0, len(x), _ROWS_AT_ONCE):
-            some = slice(start, start + _ROWS_AT_ONCE)
-            with np.errstate(over="ignore"):
-                self._apply(x[some], result[some])
-        return result
+        with np.errstate(over="ignore"):
+            result = x.astype(dtype)
 
-    def _apply(self, x: Float64Array, out: NDArray[Any]) -> None:
-        out[:] = x
-        for i, place in enumerate(self.places):
-            column = x[:, place]
-            out[:, place] = (
-                smooth_clip(column)
-                if self.kind == "robust"
-                else normal_quantile(column, self.knots[i])
-            )
+        def change(i: int) -> None:
+            for start in range(0, len(x), _ROWS_AT_ONCE):
+                rows = slice(start, start + _ROWS_AT_ONCE)
+                column = x[rows, self.places[i]]
+                with np.errstate(over="ignore"):
+                    result[rows, self.places[i]] = (
+                        smooth_clip(column)
+                        if self.kind == "robust"
+                        else normal_quantile(column, self.knots[i])
+                    )
+
+        for_each(change, range(len(self.places)), len(x) * len(self.places))
+        return result
 
     def fits(self, x: Float64Array, dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
         """Which values of the rows stay finite in this type, (N, width)."""
@@ -250,9 +254,9 @@ def normal_quantile(x: Float64Array, quantiles: Float64Array) -> Float64Array:
     if quantiles[0] == quantiles[-1]:
         return np.zeros_like(x)
     shares = np.linspace(0, 1, len(quantiles))
-    upward = np.interp(x, quantiles, shares)
-    downward = np.interp(-x, -quantiles[::-1], -shares[::-1])
-    share = 0.5 * (upward - downward)
+    share = np.interp(x, quantiles, shares)
+    if np.any(quantiles[1:] == quantiles[:-1]):  # else it is the same from above
+        share = 0.5 * (share - np.interp(-x, -quantiles[::-1], -shares[::-1]))
     share[x - _EDGE < quantiles[0]] = 0.0
     share[x + _EDGE > quantiles[-1]] = 1.0
     least = _EDGE - np.spacing(1)
