@@ -135,6 +135,30 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
             "muon, lr 0.02, adamw_lr_scale 0.25": {"optimizer": "muon", "adamw_lr_scale": 0.25},
         },
     ),
+    "flat_cos": (
+        noisy,
+        {**SHORT, "epochs": 20, "lr": 0.3, "batch_size": 8},
+        {
+            "constant": {},
+            "cosine": {"schedule": "cosine"},
+            "flat_cos": {"schedule": "flat_cos"},
+            "coslog4": {"schedule": "coslog4"},
+        },
+    ),
+    "scheduled": (
+        digits,
+        {**FEW, "dropout": 0.5, "label_smoothing": 0.2},
+        {
+            "constant": {},
+            "dropout flat_cos": {"dropout_schedule": "flat_cos"},
+            "label_smoothing flat_cos": {"label_smoothing_schedule": "flat_cos"},
+            "label_smoothing coslog4": {"label_smoothing_schedule": "coslog4"},
+            "both flat_cos": {
+                "dropout_schedule": "flat_cos",
+                "label_smoothing_schedule": "flat_cos",
+            },
+        },
+    ),
     "rmsprop": (
         digits,
         SHORT,

@@ -121,8 +121,10 @@ class Rows {
 };
 
 Result advance(Trainer& trainer, Array1<double> rates, std::optional<Array1<double>> shares,
-               std::optional<Array1<int32_t>> boxes, bool statistics) {
-  const Steps steps{int64_t(rates.size()), rates.data(), pointer(shares), pointer(boxes)};
+               std::optional<Array1<int32_t>> boxes, bool statistics, std::optional<Array1<double>> factors) {
+  if (factors && factors->size() != 3 * rates.size()) throw std::invalid_argument("there are 3 factors a step");
+  const Steps steps{int64_t(rates.size()), rates.data(), pointer(shares), pointer(boxes),
+                    reinterpret_cast<const Factors*>(pointer(factors))};
   nb::gil_scoped_release released;
   return trainer.advance(steps, statistics);
 }
@@ -221,7 +223,7 @@ void bind_settings(nb::module_& m) {
            "l2"_a, "muon"_a = false);
   nb::class_<LossSettings>(m, "LossSettings")
       .def("__init__",
-           [](LossSettings* self, bool binary, float pos_weight, float label_smoothing,
+           [](LossSettings* self, bool binary, float pos_weight, double label_smoothing,
               Array1<float> class_weights, float class_weight_sum, Array1<float> normalisers) {
     new (self) LossSettings{binary,           pos_weight,         label_smoothing, copied(class_weights),
                             class_weight_sum, copied(normalisers)};
@@ -316,7 +318,8 @@ void bind_trainer(nb::module_& m) {
            [](Trainer& t, int parameter, Slot slot, Out<float> values) {
     t.network().read(parameter, slot, values.data());
   }, "parameter"_a, "slot"_a, "values"_a.noconvert())
-      .def("advance", &advance, "rates"_a, "shares"_a.none(), "boxes"_a.none(), "statistics"_a)
+      .def("advance", &advance, "rates"_a, "shares"_a.none(), "boxes"_a.none(), "statistics"_a,
+           "factors"_a.none() = nb::none())
       .def_prop_ro("updates", &Trainer::updates)
       .def_prop_ro("description", &Trainer::description);
 }

@@ -144,6 +144,7 @@ struct Categories {
 // One mask a row and step: words width rounded up to 4, times the row of the minibatch.
 struct Dropout {
   int width;
+  double probability;  // of a number to be dropped, p
   uint32_t threshold;  // a number is kept if its word is not below this
   float scale;         // 1 / (1 - p)
   uint32_t purpose;    // stream << 8 | purpose

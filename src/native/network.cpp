@@ -190,8 +190,7 @@ class Network::Builder {
   void add_dropout(const NodeSpec& spec) {
     Dropout& node = make<Dropout>();
     node.width = value_.width;
-    node.threshold = threshold_of(spec.probability);
-    node.scale = keep_scale(spec.probability);
+    set_probability(node, spec.probability);
     node.purpose = spec.purpose;
     Value out = produce(value_.width, value_.has_gradient);
     out.exclusive = false;
@@ -321,6 +320,12 @@ class Network::Builder {
   Value value_;             // what the node to come reads
   std::vector<Open> open_;  // residual blocks that have not ended
 };
+
+void set_probability(Dropout& node, double probability) {
+  node.probability = probability;
+  node.threshold = threshold_of(probability);
+  node.scale = keep_scale(probability);
+}
 
 Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, const Kept& kept) {
   Builder(*this, features, batch, kept).build(specs);

@@ -64,6 +64,9 @@ Overloaded(F...) -> Overloaded<F...>;
 // The distance of two rows of a matrix, in floats.
 size_t stride_of(int columns, size_t unit = 16);
 
+// How many numbers a node drops, and what the others are multiplied by for it.
+void set_probability(Dropout&, double probability);
+
 // What is kept of a parameter.
 enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 

@@ -71,7 +71,10 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
             [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
             [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
             [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
-            [&](const Dropout& layer) { kernels_.dropout(layer, settings_.order.seed, step.number, begin, end); },
+            [&](Dropout layer) {  // a copy: its probability may be of this step alone
+      if (step.factors.dropout != 1) set_probability(layer, layer.probability * step.factors.dropout);
+      kernels_.dropout(layer, settings_.order.seed, step.number, begin, end);
+    },
             [&](const BatchNorm& layer) {
       barrier.wait();
       const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
@@ -91,7 +94,7 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
                   targets_.data(),
                   second_targets_.data(),
                   step.share,
-                  settings.label_smoothing,
+                  float(settings.label_smoothing * step.factors.label_smoothing),
                   data_.weights ? row_weights_.data() : nullptr,
                   settings.class_weights.empty() ? nullptr : settings.class_weights.data(),
                   settings.class_weight_sum,

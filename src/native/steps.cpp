@@ -19,6 +19,7 @@ Trainer::Step Trainer::step_at(int64_t number, const Steps& steps, int64_t i, bo
   step.batch = int(std::min(size, samples - step.first));
   step.number = static_cast<uint32_t>(number);
   step.rate = float(steps.rates[i]);
+  if (steps.factors) step.factors = steps.factors[i];
   step.share = 1.0f;
   if (steps.shares) {
     step.mixed = true;
@@ -250,7 +251,7 @@ Update Trainer::update_of(const Step& step, int parameter, float scale) const {
   u.optimizer = muon && !own.muon ? Optimizer::kAdamW : settings.kind;
   u.rate = step.rate * own.lr_scale;
   u.momentum = settings.momentum;
-  u.weight_decay = own.weight_decay;
+  u.weight_decay = float(own.weight_decay * step.factors.weight_decay);
   u.l1 = own.l1;
   u.l2 = own.l2;
   u.nesterov = settings.nesterov;

@@ -35,7 +35,7 @@ namespace steepest {
 struct LossSettings {
   bool binary = false;
   float pos_weight = 1.0f;           // factor of the loss of labels that are 1
-  float label_smoothing = 0.0f;      // share of a target spread over all classes
+  double label_smoothing = 0.0;      // share of a target spread over all classes
   std::vector<float> class_weights;  // of the loss, padded; empty for 1
   float class_weight_sum = 0.0f;
   std::vector<float> normalisers;  // what a row of each class counts in the mean; empty for 1
@@ -88,13 +88,20 @@ struct Position {
   bool averaged;    // whether the moving averages hold anything
 };
 
+// What the settings' numbers are multiplied by in one step.
+struct Factors {
+  double weight_decay = 1, dropout = 1, label_smoothing = 1;
+};
+
 // What differs from step to step. shares: null where no step mixes rows. boxes: null for mixup, else four
 // numbers a step, an empty box where the step mixes up.
+// factors: null where all are 1.
 struct Steps {
   int64_t count;
   const double* rates;
   const double* shares;
   const int32_t* boxes;
+  const Factors* factors;
 };
 
 struct LayerSums {
@@ -133,6 +140,7 @@ class Trainer {
     float share;        // of a row's own target
     Box box;
     float rate;
+    Factors factors;
     float scale, loss_scale;  // 1 over the rows' weights: of the whole update, of this minibatch
     bool opens, closes;       // whether it begins, and ends, the minibatches of an update
     int64_t update;           // number of the update, from 1

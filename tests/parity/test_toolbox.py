@@ -187,6 +187,37 @@ def test_every_setting(isa, setting, kind):
     check(isa, lambda: net(108, 5), recipe, kind=kind)
 
 
+SCHEDULED = {
+    "decay": {"weight_decay": 0.1, "weight_decay_schedule": "cosine"},
+    "decay of adamw": {
+        "optimizer": "adamw",
+        "lr": 0.002,
+        "weight_decay": 0.5,
+        "weight_decay_schedule": "coslog4",
+    },
+    "decay of muon": {**MUON, "weight_decay": 0.5, "weight_decay_schedule": "flat_cos"},
+    "dropout": {"dropout_schedule": "flat_cos"},
+    "smoothing": {"label_smoothing": 0.2, "label_smoothing_schedule": "coslog4"},
+    "all": {
+        "weight_decay": 0.1,
+        "label_smoothing": 0.2,
+        "accumulate": 3,
+        "mixup": 0.2,
+        "weight_decay_schedule": "coslog4",
+        "dropout_schedule": "coslog4",
+        "label_smoothing_schedule": "cosine",
+    },
+}
+
+
+@pytest.mark.parametrize("isa", ISAS[-1:])
+@pytest.mark.parametrize("setting", SCHEDULED)
+def test_every_scheduled_number(isa, setting):
+    """To the end of the run's 100 steps and beyond."""
+    recipe = Recipe(**{"batch_size": 32, "seed": 1, "lr": 0.05, "epochs": 18, **SCHEDULED[setting]})
+    check(isa, lambda: net(108, 5, dropout=0.3), recipe)
+
+
 @pytest.mark.parametrize("batch_size", [1, 2, 32])
 @pytest.mark.parametrize(
     "setting",

@@ -127,6 +127,8 @@ INERT = {
     "eps": 1e-6,
     "weight_decay": 0.1,
     "penalise_biases": True,
+    "weight_decay_schedule": "cosine",
+    "label_smoothing_schedule": "cosine",
     "gamma": 0.5,
     "step_size": 3,
     "milestones": (3,),

@@ -33,4 +33,5 @@ from steepest.engine.process import process_state as process_state
 from steepest.engine.process import seed_generators as seed_generators
 from steepest.engine.process import seeded as seeded
 from steepest.engine.rows import Rows as Rows
+from steepest.engine.scheduled import schedule_factor as schedule_factor
 from steepest.engine.torch import TorchEngine as TorchEngine

@@ -46,6 +46,8 @@ class Plan:
         given_order: The rows of each epoch, (N,) int64, in place of what the recipe says.
         given_loss: In place of the recipe's, as that of other rows than these.
         sample_weights: (N,) float32, how much the loss of each row counts; None for 1.
+        planned_epochs: Those that schedules end with, where a time limit left fewer than the
+            recipe has.
     """
 
     model: nn.Module
@@ -57,6 +59,7 @@ class Plan:
     given_order: Order | None = None
     given_loss: TrainingLoss | None = None
     sample_weights: NDArray[np.float32] | None = None
+    planned_epochs: int | None = None
 
     @cached_property
     def loss(self) -> TrainingLoss:
@@ -88,6 +91,12 @@ class Plan:
         """The steps of the whole run: those of all epochs, or `steps` if these are fewer."""
         all_epochs = self.recipe.epochs * self.steps_per_epoch
         return all_epochs if self.recipe.steps is None else min(all_epochs, self.recipe.steps)
+
+    @property
+    def planned_steps(self) -> int:
+        """The steps that schedules end with."""
+        epochs = self.planned_epochs
+        return self.total_steps if epochs is None else epochs * self.steps_per_epoch
 
     @property
     def row_weights(self) -> NDArray[np.float64] | None:

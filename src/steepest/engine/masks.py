@@ -47,14 +47,17 @@ class Masks:
         self._seed = seed
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
-        self._step = 0
+        self._step, self._factor = 0, 1.0
 
     def __bool__(self) -> bool:
         return bool(self._streams)
 
-    def begin(self, step: int) -> None:
-        """The forward pass to come is that of this step (again, if it was so before)."""
-        self._step = step
+    def begin(self, step: int, dropout_factor: float = 1.0) -> None:
+        """The forward pass to come is that of this step (again, if it was so before).
+
+        dropout_factor: of the shares that are dropped.
+        """
+        self._step, self._factor = step, dropout_factor
         self._used.clear()
 
     @contextmanager
@@ -75,14 +78,15 @@ class Masks:
                 delattr(module, name)
 
     def _dropout(self, module: nn.Dropout, x: Tensor) -> Tensor:
-        if not module.training or module.p == 0:
+        p = module.p * self._factor
+        if not module.training or p == 0:
             return x
-        if module.p == 1:
+        if p == 1:
             return x * 0.0
         width = x[0].numel() if len(x) else 0
         padded = -(-width // 4) * 4
-        kept = self._kept(module, module.p, len(x) * padded).reshape(len(x), padded)
-        mask = kept[:, :width].to(x.device, x.dtype) * (1 / (1 - module.p))
+        kept = self._kept(module, p, len(x) * padded).reshape(len(x), padded)
+        mask = kept[:, :width].to(x.device, x.dtype) * (1 / (1 - p))
         return x * mask.reshape(x.shape)
 
     def _row_scales(self, module: Residual, y: Tensor) -> Tensor:

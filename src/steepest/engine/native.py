@@ -22,6 +22,7 @@ from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
 from steepest.engine.inference import native_rows, rows_obstacle
 from steepest.engine.layers import Node, native_nodes
+from steepest.engine.scheduled import factors_at, factors_change
 from steepest.errors import EngineError
 from steepest.extension import extension, forced_isa
 from steepest.random import Purpose
@@ -134,11 +135,15 @@ class _NativeTraining:
         mixes = self._augmentation.mixes(steps)
         if self._plan.recipe.sampling == "blocks" or self._plan.given_order is not None:
             self._give_orders(steps)
+        factors = None
+        if factors_change(self._plan):
+            factors = np.array([factors_at(self._plan, step) for step in steps]).reshape(-1)
         result = self.trainer.advance(
             np.asarray(rates, dtype=np.float64),
             None if mixes is None else mixes.shares,
             None if mixes is None or mixes.boxes is None else mixes.boxes.reshape(-1),
             statistics,
+            factors,
         )
         self._step = steps.stop
         for node in self._nodes:

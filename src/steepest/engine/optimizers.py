@@ -37,9 +37,12 @@ _LEAST_NORM = 1e-7
 
 
 class Optimizer(Protocol):
-    """Moves named parameters by their gradients."""
+    """Moves named parameters by their gradients.
 
-    def step(self, rate: float) -> None: ...
+    A step has a learning rate and a factor of all weight decays.
+    """
+
+    def step(self, rate: float, decay: float = 1.0) -> None: ...
     def state(self) -> OptimizerState: ...
     def load(self, state: OptimizerState) -> None: ...
 
@@ -96,7 +99,7 @@ class SGD:
         self._groups = list(by_settings.items())
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
+    def step(self, rate: float, decay: float = 1.0) -> None:
         """Update the parameters from their gradients, at the learning rate of this step."""
         for (lr_scale, weight_decay), names in self._groups:
             used = {n: p for n in names if (p := self._parameters[n]).grad is not None}
@@ -105,7 +108,8 @@ class SGD:
                 continue
             directions = [w.grad for w in weights if w.grad is not None]
             if weight_decay:
-                directions = list(torch._foreach_add(directions, weights, alpha=weight_decay))
+                alpha = decay * weight_decay
+                directions = list(torch._foreach_add(directions, weights, alpha=alpha))
             if self._momentum:
                 directions = self._with_momentum(list(used), directions)
             torch._foreach_add_(weights, directions, alpha=-rate * lr_scale)
@@ -144,6 +148,7 @@ class TorchOptimizer:
         name = "adamw" if recipe.optimizer == "muon" else recipe.optimizer
         self._kept = _KEPT[name]
         self._scales = [settings[name].lr_scale for name in parameters]
+        self._decays = [settings[name].weight_decay for name in parameters]
         groups = [
             {"params": [p], "weight_decay": settings[name].weight_decay}
             for name, p in parameters.items()
@@ -159,9 +164,10 @@ class TorchOptimizer:
             kind = torch.optim.Adam if name == "adam" else torch.optim.AdamW
             self._optimizer = kind(groups, **common, betas=(recipe.betas[0], recipe.betas[1]))
 
-    def step(self, rate: float) -> None:
-        for group, scale in zip(self._optimizer.param_groups, self._scales, strict=False):
-            group["lr"] = rate * scale
+    def step(self, rate: float, decay: float = 1.0) -> None:
+        groups = self._optimizer.param_groups
+        for group, scale, whole in zip(groups, self._scales, self._decays, strict=False):
+            group["lr"], group["weight_decay"] = rate * scale, decay * whole
         self._optimizer.step()
 
     def state(self) -> OptimizerState:
@@ -200,7 +206,7 @@ class Muon:
         self._means: dict[str, Tensor] = {}
 
     @torch.no_grad()
-    def step(self, rate: float) -> None:
+    def step(self, rate: float, decay: float = 1.0) -> None:
         for name, w in self._hidden.items():
             if w.grad is None:
                 continue
@@ -209,10 +215,10 @@ class Muon:
             direction = orthogonalised(w.grad.lerp(mean, self._momentum))
             own = self._settings[name]
             longer = max(1.0, w.shape[0] / w.shape[1]) ** 0.5
-            w.mul_(1 - rate * own.lr_scale * own.weight_decay)
+            w.mul_(1 - rate * own.lr_scale * decay * own.weight_decay)
             w.add_(direction, alpha=-rate * own.lr_scale * longer)
         if self._others is not None:
-            self._others.step(rate)
+            self._others.step(rate, decay)
 
     def state(self) -> OptimizerState:
         """A copy of the means and of what AdamW keeps, in torch.optim's own names."""

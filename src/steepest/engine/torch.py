@@ -8,6 +8,7 @@ counted once a call: a small net's step is shorter than its bookkeeping would be
 
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from steepest.engine.masks import Masks
 from steepest.engine.optimizers import LBFGS, Average, add_penalties, make_optimizer
 from steepest.engine.process import may_draw, process_state, seed_generators
 from steepest.engine.rows import Rows
+from steepest.engine.scheduled import Factors, factors_at, factors_change
 from steepest.engine.statistics import LayerProbe
 from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
@@ -73,6 +75,8 @@ class _TorchTraining:
             self._threads = recipe.threads or _threads_worth(plan)
         self._draws = any(map(may_draw, plan.model.modules()))
         self._masks = Masks(plan.model, recipe.seed)
+        self._scheduled = factors_change(plan)
+        self._factors, self._loss = Factors(), plan.loss
         self._settings = parameter_settings(recipe, plan.model)
         self._penalised = any(own.l1 or own.l2 for own in self._settings.values())
         self._lbfgs = LBFGS(self._trainable) if recipe.optimizer == "lbfgs" else None
@@ -149,6 +153,10 @@ class _TorchTraining:
         meant: what TrainingLoss takes beside the outputs.
         """
         opens, closes, share, weight = self._window()
+        if self._scheduled:
+            self._factors = factors_at(self._plan, self._step)
+            smoothing = self._plan.loss.label_smoothing * self._factors.label_smoothing
+            self._loss = replace(self._plan.loss, label_smoothing=smoothing)
         first: list[tuple[Tensor, Tensor]] = []
 
         def evaluate() -> Tensor:
@@ -156,14 +164,14 @@ class _TorchTraining:
                 self._zero_grad()
             if self._draws:
                 seed_generators(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
-            self._masks.begin(self._step)
+            self._masks.begin(self._step, self._factors.dropout)
             with nullcontext() if len(inputs) > 1 else single_values_kept_apart(self._plan.model):
                 outputs = self._plan.model(inputs)
-            loss = self._plan.loss(outputs, *meant)
+            loss = self._loss(outputs, *meant)
             first.append((loss.detach(), outputs.detach()))
             part = loss if share == 1.0 else loss * share
             if share == 0.0 < weight:  # its rows weigh 0, but smoothing gives each class its share
-                part = self._plan.loss.total(outputs, *meant) / weight
+                part = self._loss.total(outputs, *meant) / weight
             part.backward()  # type: ignore[no-untyped-call]
             if self._probe:
                 self._probe.take_gradients()
@@ -176,7 +184,7 @@ class _TorchTraining:
         else:
             evaluate()
             if closes and self._optimizer is not None:
-                self._optimizer.step(rate)
+                self._optimizer.step(rate, self._factors.weight_decay)
         if closes and self._average is not None:
             self._average.update()
         self._step += 1

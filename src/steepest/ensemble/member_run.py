@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -41,18 +42,23 @@ class MemberRun:
             self._deciding = self._held_out._replace(weights=deciding)
         self._budget = StepBudget()
         self.step, self.epoch = 0, NO_STEPS
+        self._begun = False
         self.best = Best()
         self.latest: Score | None = None
         self.diverged = False
         self.epochs, self._schedule = epochs, _schedule(member, epochs)
 
     def lengthen(self, epochs: int) -> None:
-        """Plan for so many epochs in all: the schedule ends with them."""
+        """Plan for so many epochs in all: the schedules end with them."""
         self.epochs, self._schedule = epochs, _schedule(self.member, epochs)
+        self.plan = replace(self.plan, planned_epochs=epochs)
+        if self._begun:
+            self.begin(self._engine.export())
 
     def begin(self, optimizer: OptimizerState | None = None) -> None:
         """Give the net to its engine. optimizer: of a checkpoint."""
         self._engine.load(self.plan, optimizer, self.step)
+        self._begun = True
 
     @property
     def is_over(self) -> bool:

@@ -43,6 +43,9 @@ class Increments:
                 preset=None,
                 members=None,
                 schedule="constant",
+                weight_decay_schedule="constant",
+                dropout_schedule="constant",
+                label_smoothing_schedule="constant",
                 early_stopping=False,
                 scaling=scaling,
             )

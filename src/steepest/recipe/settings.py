@@ -52,7 +52,8 @@ ENGINES = ("auto", "native", "torch")
 ADAMS = ("adam", "adamw")
 FIRST_ORDER = ("sgd", *ADAMS, "rmsprop", "muon")
 OPTIMIZERS = (*FIRST_ORDER, "lbfgs")
-SCHEDULES = ("constant", "step", "multistep", "exponential", "cosine", "one_cycle", "plateau")
+FACTOR_SCHEDULES = ("constant", "cosine", "flat_cos", "coslog4")
+SCHEDULES = (*FACTOR_SCHEDULES, "step", "multistep", "exponential", "one_cycle", "plateau")
 TASKS = ("auto", "multiclass", "binary", "multilabel")
 LOSSES = ("cross_entropy", "focal")
 SAMPLINGS = ("shuffle", "blocks", "weighted")
@@ -296,15 +297,26 @@ class Settings:
     )
     min_lr: float = _schedule(
         0.0,
-        "where schedule cosine ends and plateau stops",
+        "where schedules cosine, flat_cos and coslog4 end and plateau stops",
         AT_LEAST_0,
-        needs(schedule=("cosine", "plateau")),
+        needs(schedule=("cosine", "flat_cos", "coslog4", "plateau")),
     )
     plateau_patience: int = _schedule(
         3,
         "epochs without a better validation loss before schedule plateau goes down",
         whole(0),
         needs(schedule=("plateau",)),
+    )
+    weight_decay_schedule: str = _regularisation(
+        "constant",
+        "what weight decay is multiplied by: " + ", ".join(FACTOR_SCHEDULES),
+        one_of(FACTOR_SCHEDULES),
+        needs_any("weight_decay"),
+    )
+    dropout_schedule: str = _regularisation(
+        "constant",
+        "what the shares of dropout are multiplied by, in your own modules too",
+        one_of(FACTOR_SCHEDULES),
     )
     ema: float = _regularisation(
         0.0, "decay of the average of the weights that is evaluated and kept, 0.999", BELOW_1
@@ -339,6 +351,12 @@ class Settings:
     )
     label_smoothing: float = _regularisation(
         0.0, "share of each target spread over all classes", BELOW_1
+    )
+    label_smoothing_schedule: str = _regularisation(
+        "constant",
+        "what label_smoothing is multiplied by",
+        one_of(FACTOR_SCHEDULES),
+        needs_any("label_smoothing"),
     )
     class_weight: str | tuple[float, ...] | dict[str, float] | None = _loss(
         None, "balanced, or a weight of the loss for each class, 1,5", CLASS_WEIGHT.or_none()

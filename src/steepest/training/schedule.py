@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import torch
 
+from steepest.engine import schedule_factor
 from steepest.errors import RecipeError
 from steepest.recipe import Recipe
 
@@ -53,11 +54,11 @@ class RecipeSchedule:
     done (0 during the warm-up): constant r; step r gamma^(e // step_size); multistep
     r gamma^(milestones passed); exponential r gamma^e; cosine
     min_lr + (r - min_lr) (1 + cos(pi t)) / 2, t beginning again every restart_every epochs after
-    the warm-up; one_cycle up from r / 25 in 30 % of the steps and down to r / 250000, both along a
-    cosine; plateau r gamma^k, k growing when the validation loss has not been better for
-    plateau_patience epochs. In the first w steps, the warm-up, the rate that the schedule has in
-    that step is multiplied by (step + 1) / w. A warm-up given as a share has
-    round(share * total_steps) steps.
+    the warm-up; flat_cos and coslog4 likewise with the factors of `schedule_factor`; one_cycle up
+    from r / 25 in 30 % of the steps and down to r / 250000, both along a cosine; plateau r gamma^k,
+    k growing when the validation loss has not been better for plateau_patience epochs. In the first
+    w steps, the warm-up, the rate that the schedule has in that step is multiplied by
+    (step + 1) / w. A warm-up given as a share has round(share * total_steps) steps.
     """
 
     def __init__(self, recipe: Recipe, base: float, steps_per_epoch: int, total_steps: int) -> None:
@@ -101,6 +102,10 @@ class RecipeSchedule:
                     period = recipe.restart_every * self._steps_per_epoch
                     done %= period
                 return _between(base, recipe.min_lr, done / max(1, period))
+            case "flat_cos" | "coslog4":
+                share = max(0, step - self._warmup) / max(1, self._total - self._warmup)
+                factor = schedule_factor(recipe.schedule, share)
+                return recipe.min_lr + (base - recipe.min_lr) * factor
             case "one_cycle":
                 return self._one_cycle(step)
             case "plateau":
