@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from steepest.loggers import MLflow, TensorBoard, Trackio, WandB
+
 ROOT = Path(__file__).parent.parent
 OPTIONAL = {
     "matplotlib": "matplotlib",
@@ -19,7 +21,14 @@ OPTIONAL = {
     "onnx": "onnx",
     "onnxruntime": "onnxruntime",
     "onnxscript": "onnxscript",
+    "tensorboard": "tensorboard",
+    "mlflow-skinny": "mlflow",
+    "sqlalchemy": "sqlalchemy",
+    "alembic": "alembic",
+    "wandb": "wandb",
+    "trackio": "trackio",
 }
+LOGGERS = {"mlflow", "tensorboard", "trackio", "wandb"}
 # In front of a program: the packages of the extras are not found.
 BLOCKED = f"""
 import sys
@@ -58,19 +67,21 @@ def _extras():
     return {name: {re.split(r"[>\[]", p)[0] for p in packages} for name, packages in extras.items()}
 
 
-def test_an_extra_names_what_is_imported_late_and_all_has_every_one():
+def test_an_extra_names_what_is_imported_late_and_all_and_loggers_have_every_one():
     extras = _extras()
-    ours = set(extras) - {"all", "dev", "docs"}
+    ours = set(extras) - {"all", "loggers", "dev", "docs"}
     assert set.union(*(extras[name] for name in ours)) == set(OPTIONAL)
     text = (ROOT / "pyproject.toml").read_text("utf-8")
-    assert f'all = ["steepest[{",".join(sorted(ours))}]"]' in text
-    assert '"steepest[all]"' in text
+    assert f'all = ["steepest[{",".join(sorted(ours - LOGGERS))}]"]' in text
+    assert f'loggers = ["steepest[{",".join(sorted(LOGGERS))}]"]' in text
+    assert '"steepest[all,loggers]"' in text
     named = {
         name
         for path in (ROOT / "src").rglob("*.py")
         for name in re.findall(r'needs\("(\w+)"', path.read_text("utf-8"))
     }
-    assert named == ours
+    assert named == ours - LOGGERS  # those of loggers are named by their classes
+    assert {kind.extra for kind in (TensorBoard, MLflow, WandB, Trackio)} == LOGGERS
 
 
 def test_a_training_from_data_to_predictions_needs_no_extra(bare, table):
@@ -122,6 +133,10 @@ for use in (
     lambda: sp.explain.backprop(sp.mlp(4, (3,), 2), X[:2], y[:2]).save('l.html'),
     lambda: sp.explain.descent('moons'),
     lambda: sp.explain.initialisation_spread,
+    lambda: sp.loggers.TensorBoard('tb'),
+    lambda: sp.loggers.MLflow(),
+    lambda: sp.loggers.WandB(),
+    lambda: sp.loggers.Trackio(),
 ):
     try:
         use()
@@ -135,6 +150,7 @@ for use in (
     assert named == [
         *("plots", "plots", "onnx", "metrics", "datasets", "parquet", "images"),
         *("explain", "explain", "explain"),
+        *("tensorboard", "mlflow", "wandb", "trackio"),
     ]
     assert "Parquet needs pyarrow, which is not installed" in printed
 

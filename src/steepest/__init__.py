@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     __version__: str
     from steepest import explain as explain
+    from steepest import loggers as loggers
     from steepest.attached import Run as Run
     from steepest.attached import load_run as load_run
     from steepest.attached import resume as resume
@@ -69,6 +70,7 @@ _PUBLIC = {
     "find_lr": "steepest.training",
     "load_data": "steepest.data",
     "load_run": "steepest.attached",
+    "loggers": "steepest.loggers:",
     "mlp": "steepest.nn",
     "resume": "steepest.attached",
     "split": "steepest.data",

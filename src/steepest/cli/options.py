@@ -70,6 +70,24 @@ def _type(values: Values) -> click.ParamType[Any]:
     return _Name(values) if values.names else _Value(values)
 
 
+def _loggers(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> tuple[Any, ...]:
+    if not given:
+        return ()
+    from steepest.loggers import logger_from
+
+    return tuple(map(logger_from, given))
+
+
+log = click.option(
+    "--log",
+    "loggers",
+    metavar="NAME:PLACE",
+    multiple=True,
+    callback=_loggers,
+    help="Also tell a tracker, or several: tensorboard:FOLDER, mlflow:URI (sqlite:///mlflow.db), "
+    "wandb:PROJECT (offline), trackio:PROJECT.",
+)
+
 weights = click.option(
     "--weights",
     type=click.Choice(["final", "best"]),

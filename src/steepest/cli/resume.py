@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from steepest.cli.help import Command
-from steepest.cli.options import as_json
+from steepest.cli.options import as_json, log
 from steepest.cli.train import finish
 from steepest.cli.verdict import strict
 
@@ -25,6 +25,7 @@ from steepest.cli.verdict import strict
     show_default=True,
     help="How the training shows itself on standard error.",
 )
+@log
 @strict
 @as_json
 def command(
@@ -32,6 +33,7 @@ def command(
     source: str | None,
     accept_changes: bool,
     progress: str,
+    loggers: tuple[Any, ...],
     strict: bool,
     as_json: bool,
     **options: Any,
@@ -47,5 +49,12 @@ def command(
     from steepest.ensemble import resume
 
     settings = {name: value for name, value in options.items() if value is not None}
-    done = resume(run, data=source, progress=progress, accept_changes=accept_changes, **settings)
+    done = resume(
+        run,
+        data=source,
+        progress=progress,
+        observers=loggers,
+        accept_changes=accept_changes,
+        **settings,
+    )
     finish(done, run, strict=strict, as_json=as_json)

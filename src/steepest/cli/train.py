@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from steepest.cli.help import Command
-from steepest.cli.options import as_json, print_json, recipe_options
+from steepest.cli.options import as_json, log, print_json, recipe_options
 from steepest.cli.verdict import end_with, reasons_of, reasons_of_run, strict, verdict_of
 from steepest.errors import HealthError
 from steepest.recipe import Recipe
@@ -29,10 +29,17 @@ from steepest.recipe import Recipe
     show_default=True,
     help="How the training shows itself on standard error.",
 )
+@log
 @strict
 @as_json
 def command(
-    source: str, out: Path | None, progress: str, strict: bool, as_json: bool, **options: Any
+    source: str,
+    out: Path | None,
+    progress: str,
+    loggers: tuple[Any, ...],
+    strict: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     r"""Train a classifier on SOURCE: a file, a folder, a data set by name, or a recipe.toml.
 
@@ -49,7 +56,7 @@ def command(
     from steepest.ensemble import train
 
     try:
-        run = train(recipe=recipe, out=out, progress=progress)
+        run = train(recipe=recipe, out=out, progress=progress, observers=loggers)
     except HealthError as error:
         if as_json:
             found = [finding.to_dict() for finding in error.findings]

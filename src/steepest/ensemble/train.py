@@ -74,7 +74,8 @@ def train(
         progress: "bar", "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or
             "auto": a bar on a terminal, else lines.
         observers: Called with each event; they cannot change the run's numbers. What one of them
-            raises ends the training as Ctrl-C does, and is raised when the run is saved.
+            raises ends the training as Ctrl-C does, and is raised when the run is saved. One with a
+            method `close` is closed at the end. `steepest.loggers` has those of trackers.
         scheduler: Makes a scheduler of torch.optim.lr_scheduler from an optimizer, instead of the
             recipe's schedule: lambda optimizer: StepLR(optimizer, 3).
         scheduler_every: "epoch" or "step", after which it takes a step.

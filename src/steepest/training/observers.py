@@ -17,6 +17,7 @@ class Guarded:
     """
 
     def __init__(self, observers: Sequence[Observer], stop: StopRequest) -> None:
+        self._given = tuple(observers)
         self._observers = list(observers)
         self._stop = stop
         self.error: BaseException | None = None
@@ -33,3 +34,13 @@ class Guarded:
                     self._stop.made = True
                     raised = f"an observer that raised {type(error).__name__}"
                     self._stop.by = "an observer" if wanted else raised
+
+    def close(self) -> None:
+        """Close those that have something to close: the training has ended, however it did."""
+        for observer in self._given:
+            close = getattr(observer, "close", None)
+            if callable(close):
+                try:
+                    close()
+                except Exception as error:  # as above
+                    self.error = self.error or error

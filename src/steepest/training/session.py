@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -133,7 +133,8 @@ def save_after(
     try:
         with shown_progress(progress) as shown, stop_request() as stop:
             guarded = Guarded(observers, stop)
-            descend(announcer(run.record, shown, guarded), stop, checkpoints)
+            with closing(guarded):
+                descend(announcer(run.record, shown, guarded), stop, checkpoints)
         if run.folder is not None:
             save_classifier(run.classifier, run.folder)
         run.record.fold()  # last: a record that tells how a run ended has its model beside it
