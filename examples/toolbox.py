@@ -177,8 +177,8 @@ CASES: dict[str, tuple[Any, Settings, dict[str, Settings]]] = {
         SHORT,
         {
             "all at lr 0.02": {},
-            "first layer at a tenth": {"groups": {"1.*": {"lr_scale": 0.1}}},
-            "last layer at ten times": {"groups": {"3.*": {"lr_scale": 10.0}}},
+            "first layer at a tenth": {"groups": {"first layer": {"lr_scale": 0.1}}},
+            "last layer at ten times": {"groups": {"last layer": {"lr_scale": 10.0}}},
         },
     ),
     "clipping": (

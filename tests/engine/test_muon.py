@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+import steepest as sp
 from steepest import Recipe
 from steepest.data import Preprocessing, Samples
 from steepest.engine import Plan, TorchEngine, parameter_settings
@@ -163,6 +164,17 @@ def test_embeddings_of_ours_are_not_its_own_on_either_engine():
         found.append(trained.state_dict())
     for name, value in found[0].items():
         assert torch.allclose(value, found[1][name], atol=1e-4)
+
+
+def test_of_a_batch_ensemble_it_moves_the_shared_weights():
+    layers = [
+        nn.Linear(6, 8),
+        sp.LinearBatchEnsemble(8, 8, 4),
+        nn.Linear(8, 8),
+        sp.LinearEnsemble(8, 3, 4),
+    ]
+    settings = parameter_settings(Recipe(optimizer="muon"), nn.Sequential(*layers))
+    assert {name for name, own in settings.items() if own.muon} == {"1.weight", "2.weight"}
 
 
 def test_a_net_without_hidden_matrices_is_refused():

@@ -240,6 +240,38 @@ def test_a_group_that_matches_nothing_is_refused():
     )
 
 
+def test_a_group_may_be_called_by_its_role():
+    model = nn.Sequential(
+        nn.Embedding(9, 5),
+        nn.Flatten(),
+        sp.ScalingLayer(10),
+        nn.Linear(10, 8),
+        nn.LayerNorm(8),
+        nn.Sequential(nn.Conv1d(1, 1, 3, bias=False), nn.Linear(6, 2)),
+    )
+    members = {
+        "first layer": {"3.weight", "3.bias"},
+        "last layer": {"5.1.weight", "5.1.bias"},
+        "biases": {"3.bias", "4.bias", "5.1.bias"},
+        "norms": {"4.weight", "4.bias"},
+        "embeddings": {"0.weight"},
+        "scaling": {"2.scale"},
+    }
+    for role, expected in members.items():
+        recipe = Recipe(groups={role: {"lr_scale": 6.0}}, weight_decay=0.1)
+        settings = parameter_settings(recipe, model)
+        assert {name for name, own in settings.items() if own.lr_scale == 6.0} == expected
+        assert all(own.weight_decay == 0.1 for own in settings.values())
+    both = Recipe(groups={"biases": {"lr_scale": 0.1}, "4.*": {"lr_scale": 2.0, "l2": 0.3}})
+    assert parameter_settings(both, model)["4.bias"].lr_scale == 2.0
+    assert parameter_settings(both, model)["3.bias"].lr_scale == 0.1
+    with pytest.raises(RecipeError) as error:
+        parameter_settings(Recipe(groups={"norms": {"l1": 0.1}}), nn.Sequential(nn.Linear(2, 2)))
+    assert str(error.value) == (
+        "groups has 'norms', which matches none of the parameters 0.weight, 0.bias"
+    )
+
+
 WEIGHTS = (1.0, 0.3, 2.0, 5.0)
 
 

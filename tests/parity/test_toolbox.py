@@ -113,6 +113,9 @@ SETTINGS = {
         "groups": {"1.*": {"lr_scale": 0.1}, "*.bias": {"weight_decay": 0.0}},
         "weight_decay": 0.1,
     },
+    "groups by role": {
+        "groups": {"first layer": {"lr_scale": 3.0}, "biases": {"lr_scale": 0.1, "l2": 0.1}},
+    },
     "label smoothing": {"label_smoothing": 0.2},
     "class weights": {"class_weight": (1.0, 2.0, 0.5, 3.0, 0.1)},
     "balanced weights, smoothed": {"class_weight": "balanced", "label_smoothing": 0.1},

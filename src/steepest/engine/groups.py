@@ -1,6 +1,5 @@
 """What each parameter has of its own: learning rate, weight decay and penalties, by its name."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -8,10 +7,20 @@ from typing import Any
 from torch import nn
 
 from steepest.errors import RecipeError
-from steepest.nn import CategoryEmbedding, PeriodicEmbedding
+from steepest.nn import (
+    CategoryEmbedding,
+    LinearBatchEnsemble,
+    LinearEnsemble,
+    PeriodicEmbedding,
+    ScalingLayer,
+)
 from steepest.recipe import Recipe
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, CategoryEmbedding, PeriodicEmbedding)
+_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_MODULES = {"norms": _NORMS, "embeddings": _EMBEDDINGS, "scaling": (ScalingLayer,)}
+# What a group of parameters may be called in place of a pattern of their names.
+ROLES = ("first layer", "last layer", "biases", *_MODULES)
 
 
 @dataclass(frozen=True)
@@ -47,10 +56,12 @@ def parameter_settings(recipe: Recipe, model: nn.Module) -> dict[str, ParameterS
     """
     groups = recipe.groups or {}
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    for pattern in groups:
-        if not any(fnmatchcase(name, pattern) for name in trainable):
+    members = {key: members_of(model, key) & trainable.keys() for key in groups}
+    for key, names in members.items():
+        if not names:
+            what = "" if key in ROLES else "the pattern "
             raise RecipeError(
-                f"groups has the pattern {pattern!r}, which matches none of the parameters "
+                f"groups has {what}{key!r}, which matches none of the parameters "
                 f"{', '.join(trainable)}"
             )
     muon = recipe.optimizer == "muon"
@@ -63,7 +74,9 @@ def parameter_settings(recipe: Recipe, model: nn.Module) -> dict[str, ParameterS
             "l1": recipe.l1 if penalised else 0.0,
             "l2": recipe.l2 if penalised else 0.0,
         }
-        own |= _of_groups(groups, name)
+        for key, settings in groups.items():
+            if name in members[key]:
+                own |= settings
         if name in hidden:
             own["muon"] = True
         elif muon:
@@ -72,20 +85,53 @@ def parameter_settings(recipe: Recipe, model: nn.Module) -> dict[str, ParameterS
     return found
 
 
-def _of_groups(groups: Mapping[str, Mapping[str, float]], name: str) -> dict[str, float]:
-    """What the groups that match this name say of it, the later over the earlier."""
-    own: dict[str, float] = {}
-    for pattern, settings in groups.items():
-        if fnmatchcase(name, pattern):
-            own |= settings
-    return own
+def members_of(model: nn.Module, key: str) -> frozenset[str]:
+    """The names of the parameters of a group.
+
+    Args:
+        model: Whose parameters.
+        key: A pattern of names, or a role: "first layer" and "last layer", the modules of the first
+            and of the last parameter of two or more dimensions that embeds nothing; "biases", those
+            called so; "norms", "embeddings" and "scaling", the parameters of such modules.
+    """
+    owners = {
+        f"{name}.{own}" if name else own: module
+        for name, module in model.named_modules()
+        for own, _ in module.named_parameters(recurse=False)
+    }
+    names = {name for name, _ in model.named_parameters()}
+    if key in _MODULES:
+        return frozenset(n for n in names if isinstance(owners[n], _MODULES[key]))
+    if key == "biases":
+        return frozenset(n for n in names if n.rpartition(".")[2] == "bias")
+    if key in ROLES:
+        layers = [
+            owners[n]
+            for n, p in model.named_parameters()
+            if p.ndim > 1 and not isinstance(owners[n], _EMBEDDINGS)
+        ]
+        chosen = layers[:1] if key == "first layer" else layers[-1:]
+        return frozenset(n for n in names if owners[n] in chosen)
+    return frozenset(n for n in names if fnmatchcase(n, key))
+
+
+def _of_members(model: nn.Module) -> frozenset[str]:
+    """What the members of an ensemble in one net have as a row each: vectors, not matrices."""
+    return frozenset(
+        f"{name}.{own}" if name else own
+        for name, module in model.named_modules()
+        if isinstance(module, (LinearBatchEnsemble, LinearEnsemble))
+        for own, _ in module.named_parameters(recurse=False)
+        if own != "weight"
+    )
 
 
 def _hidden_weights(model: nn.Module) -> frozenset[str]:
     """The weights that Muon moves: hidden matrices, as its author says.
 
-    These are the parameters of two dimensions, more than one wide both ways, without embeddings and
-    without the first and the last of the model, which read the inputs and make the outputs.
+    These are the weights of two dimensions, more than one wide both ways, without embeddings,
+    without the last weights of the model, which make the outputs, and without the first, which read
+    the inputs, where no embedding comes before them.
 
     Raises:
         RecipeError: If there are none.
@@ -93,14 +139,14 @@ def _hidden_weights(model: nn.Module) -> frozenset[str]:
     Source:
         K. Jordan, "Muon: an optimizer for hidden layers in neural networks", 2024.
     """
-    embedded = {
-        id(p) for m in model.modules() if isinstance(m, _EMBEDDINGS) for p in m.parameters()
-    }
-    matrices = [(name, p) for name, p in model.named_parameters() if p.ndim == 2]
+    named, embeddings = dict(model.named_parameters()), members_of(model, "embeddings")
+    apart = embeddings | _of_members(model)
+    weights = [name for name, p in named.items() if p.ndim > 1 and name not in apart]
+    inner = weights[0 if next(iter(named), "") in embeddings else 1 : -1]
     found = frozenset(
         name
-        for name, p in matrices[1:-1]
-        if p.requires_grad and id(p) not in embedded and min(p.shape) > 1
+        for name in inner
+        if named[name].requires_grad and named[name].ndim == 2 and min(named[name].shape) > 1
     )
     if not found:
         raise RecipeError(

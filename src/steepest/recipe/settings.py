@@ -257,7 +257,7 @@ class Settings:
     )
     groups: dict[str, dict[str, float]] | None = _optimizer(
         None,
-        'settings of parameters by name, {"0.*": {"lr_scale": 0.1}}',
+        'settings of parameters by name or role, {"0.*": {"lr_scale": 0.1}, "biases": ...}',
         GROUPS_OF_PARAMETERS.or_none(),
     )
     clip_norm: float | None = _optimizer(
