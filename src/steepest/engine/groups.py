@@ -122,7 +122,7 @@ def _of_members(model: nn.Module) -> frozenset[str]:
         for name, module in model.named_modules()
         if isinstance(module, (LinearBatchEnsemble, LinearEnsemble))
         for own, _ in module.named_parameters(recurse=False)
-        if own != "weight"
+        if own not in ("weight", "weights")
     )
 
 
