@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from steepest.ensemble.combine import fitted_temperature, greedy_weights, log_loss
+from steepest.classifier import fitted_temperature, log_loss
+from steepest.ensemble.combine import greedy_weights
 from steepest.ensemble.folds import fold_of_rows
 from steepest.errors import ModelError
 from steepest.nn import Ensemble, build, describe

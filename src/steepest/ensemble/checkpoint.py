@@ -19,6 +19,7 @@ from steepest.ensemble.portfolio import Portfolio
 from steepest.recipe import Recipe
 from steepest.run import read_tensors
 from steepest.training.checkpoint import (
+    best_cost_of,
     best_loss_of,
     count,
     newest_readable,
@@ -38,8 +39,9 @@ class MemberState:
     Attributes:
         step: Steps that it has done.
         epoch_stats: Sums over those of the epoch under way.
-        best_epoch: The epoch of its lowest held-out loss, -1 for none yet.
-        best_loss: That loss, infinity for none yet.
+        best_epoch: Its best epoch on its held-out rows, -1 for none yet.
+        best_loss: The loss there, infinity for none yet.
+        best_cost: What made it the best, likewise.
         latest: How it did after its last whole epoch, None before the first.
         diverged: Whether it ended with a loss that is not finite.
     """
@@ -48,6 +50,7 @@ class MemberState:
     epoch_stats: StepStats
     best_epoch: int
     best_loss: float
+    best_cost: float
     latest: Score | None
     diverged: bool
 
@@ -60,6 +63,7 @@ class MemberState:
             epoch_stats=stats_of(described["epoch_stats"]),
             best_epoch=count(described, "best_epoch", -1),
             best_loss=best_loss_of(described),
+            best_cost=best_cost_of(described),
             latest=latest
             and Score(count(latest, "rows"), number(latest, "loss"), number(latest, "accuracy")),
             diverged=bool(described["diverged"]),
@@ -67,8 +71,8 @@ class MemberState:
 
     def about(self) -> dict[str, Any]:
         """What is written of it."""
-        best = self.best_loss if self.best_epoch >= 0 else None
-        return asdict(self) | {"best_loss": best}
+        none: dict[str, Any] = {"best_loss": None, "best_cost": None}
+        return asdict(self) | ({} if self.best_epoch >= 0 else none)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +137,13 @@ def taken(
         }
         members.append(
             MemberState(
-                run.step, run.epoch, run.best.epoch, run.best.loss, run.latest, run.diverged
+                run.step,
+                run.epoch,
+                run.best.epoch,
+                run.best.loss,
+                run.best.cost,
+                run.latest,
+                run.diverged,
             )
         )
     epochs = max(run.epochs for run in runs)

@@ -75,6 +75,7 @@ class EnsembleDescent:
             run.restore(group_of(checkpoint, k, "model"), group_of(checkpoint, k, "best"))
             run.step, run.epoch = kept.step, kept.epoch_stats
             run.best.epoch, run.best.loss = kept.best_epoch, kept.best_loss
+            run.best.cost = kept.best_cost
             run.latest, run.diverged = kept.latest, kept.diverged
             run.lengthen(self._epochs)
             run.begin(optimizer_of(checkpoint, k))

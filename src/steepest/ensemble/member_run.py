@@ -10,6 +10,7 @@ from torch import Tensor
 
 from steepest.engine import NO_STEPS, OptimizerState, forward
 from steepest.ensemble.portfolio import Member, Portfolio
+from steepest.training.deciding import cost_of
 from steepest.training.schedule import Schedule, make_schedule
 from steepest.training.step_budget import StepBudget
 from steepest.training.weights import Best, averages_in, load_tensors, snapshot
@@ -25,7 +26,7 @@ class MemberRun:
 
     Attributes:
         epoch: Sums over the steps of the epoch under way.
-        best: The weights of the epoch with the lowest loss on its held-out rows.
+        best: The weights of the best epoch on its held-out rows.
         latest: That loss after the last epoch, None before the first.
         diverged: Whether a loss was not finite: then it has ended.
     """
@@ -104,12 +105,13 @@ class MemberRun:
         else:
             self._engine.update_model()
         with averages_in(model, averages):
-            score = self._classifier.measure(*self._held_out)
-            deciding = score.loss
+            score = deciding = self._classifier.measure(*self._held_out)
             if self._deciding is not self._held_out:
-                deciding = self._classifier.measure(*self._deciding).loss
-            if math.isfinite(deciding):
-                self.best.offer(epoch, deciding, model)
+                deciding = self._classifier.measure(*self._deciding)
+            if math.isfinite(deciding.loss):
+                by = self.plan.recipe.best_by
+                cost = cost_of(by, self._classifier, self._deciding, deciding)
+                self.best.offer(epoch, cost, deciding.loss, model)
         self.latest = score
         self._schedule.epoch_done(score.loss)
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from steepest.classifier import Classifier, Score
-from steepest.ensemble.combine import fitted_temperature, greedy_weights, log_loss
+from steepest.classifier import Classifier, Score, fitted_temperature, log_loss
+from steepest.ensemble.combine import greedy_weights
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 

@@ -56,6 +56,7 @@ FACTOR_SCHEDULES = ("constant", "cosine", "flat_cos", "coslog4")
 SCHEDULES = (*FACTOR_SCHEDULES, "step", "multistep", "exponential", "one_cycle", "plateau")
 TASKS = ("auto", "multiclass", "binary", "multilabel")
 LOSSES = ("cross_entropy", "focal")
+BEST_BY = ("loss", "accuracy", "balanced_accuracy", "calibrated_loss")
 SAMPLINGS = ("shuffle", "blocks", "weighted")
 
 # The learning rate where none is given: each optimizer's usual one.
@@ -324,8 +325,16 @@ class Settings:
     swa: float = _regularisation(
         0.0, "share of the epochs, at the end, whose weights are averaged", BELOW_1
     )
+    best_by: str = _regularisation(
+        "loss",
+        "what the best epoch is the best by, on the validation part: " + ", ".join(BEST_BY),
+        one_of(BEST_BY),
+    )
     early_stopping: bool = _regularisation(
-        False, "stop when the validation loss no longer falls", SWITCH, resumable=True
+        False,
+        "stop when the validation part no longer does better, by best_by",
+        SWITCH,
+        resumable=True,
     )
     patience: int = _regularisation(
         5,

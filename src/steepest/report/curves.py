@@ -15,29 +15,39 @@ from steepest.training import RangeTest
 _QUANTITIES = {"loss": "cross entropy (nats)", "acc": "accuracy"}
 
 
-def best_epoch(history: pl.DataFrame) -> int | None:
-    """The row of the lowest validation loss.
+def best_epoch(history: pl.DataFrame, best_by: str = "loss") -> int | None:
+    """The row of the best epoch.
 
     Args:
         history: `run.history`.
+        best_by: What it is the best by, as in the recipe.
 
     Returns:
-        The row, from 0; None without a validation loss that is a finite number.
+        The row, from 0; None without a validation loss that is a finite number, and for what the
+        history does not hold: balanced accuracy and calibrated loss.
     """
     losses = history["val_loss"].to_numpy().astype(np.float64)  # no loss becomes NaN
-    return int(np.nanargmin(losses)) if np.isfinite(losses).any() else None
+    if best_by not in ("loss", "accuracy") or not np.isfinite(losses).any():
+        return None
+    if best_by == "accuracy":  # of equal ones the loss decides
+        accuracies = np.where(np.isfinite(losses), history["val_acc"].to_numpy(), -1.0)
+        losses = np.where(accuracies == accuracies.max(), losses, np.inf)
+    return int(np.nanargmin(losses))
 
 
-def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None = None) -> Axes:
+def plot_curves(
+    history: pl.DataFrame, quantity: str = "loss", ax: Axes | None = None, best_by: str = "loss"
+) -> Axes:
     """Training and validation curve of one quantity over the epochs, and the best epoch.
 
-    The best epoch is that of the lowest validation loss. The training curve is the mean over each
-    epoch's minibatches, so it lags half an epoch behind the validation curve.
+    The training curve is the mean over each epoch's minibatches, so it lags half an epoch behind
+    the validation curve.
 
     Args:
         history: `run.history`.
         quantity: "loss" (nats) or "acc".
         ax: Where it is drawn; None for a new figure.
+        best_by: What the best epoch is the best by, as in the recipe.
 
     Returns:
         The Axes; `ax.figure` shows and saves the figure.
@@ -50,12 +60,12 @@ def plot_curves(history: pl.DataFrame, quantity: str = "loss", ax: Axes | None =
         ax.plot(
             epochs, history[f"val_{quantity}"], "s--", ms=3, color=validation, label="validation"
         )
-        _mark_best(history, ax)
+        _mark_best(history, ax, best_by)
     ax.set_ylabel(_QUANTITIES[quantity])
     return _over_epochs(ax)
 
 
-def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
+def plot_gap(history: pl.DataFrame, ax: Axes | None = None, best_by: str = "loss") -> Axes:
     """How much larger the validation loss is than the training loss, over the epochs.
 
     A gap that grows while the training loss falls is overfitting.
@@ -63,6 +73,7 @@ def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
     Args:
         history: `run.history`, of a run with a validation part.
         ax: Where it is drawn; None for a new figure.
+        best_by: What the best epoch is the best by, as in the recipe.
 
     Returns:
         The Axes; `ax.figure` shows and saves the figure.
@@ -74,7 +85,7 @@ def plot_gap(history: pl.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot(epochs, gap, "s--", ms=3, color=colour, label="validation - train")
     ax.fill_between(epochs, 0, gap, color=colour, alpha=0.2, lw=0)
     ax.axhline(0, color="grey", lw=1)
-    _mark_best(history, ax)
+    _mark_best(history, ax, best_by)
     ax.set_ylabel("gap of the loss (nats)")
     return _over_epochs(ax)
 
@@ -134,7 +145,7 @@ def save_curves(run: Run, path: str | Path) -> Path:
     """
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     for ax, quantity in zip(figure.subplots(1, 2), _QUANTITIES, strict=True):
-        plot_curves(run.history, quantity, ax)
+        plot_curves(run.history, quantity, ax, run.recipe.best_by)
     return save(figure.axes[0], path)
 
 
@@ -151,8 +162,8 @@ def save_range_test(test: RangeTest, path: str | Path) -> Path:
     return save(plot_range_test(test), path)
 
 
-def _mark_best(history: pl.DataFrame, ax: Axes) -> None:
-    best = best_epoch(history)
+def _mark_best(history: pl.DataFrame, ax: Axes, best_by: str) -> None:
+    best = best_epoch(history, best_by)
     if best is not None:
         epoch = int(history["epoch"][best])
         ax.axvline(epoch, color="grey", ls=":", lw=1.2, label=f"best epoch {epoch}")

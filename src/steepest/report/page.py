@@ -126,11 +126,21 @@ def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
 
 def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
     history, intervals, layers = run.history, run.intervals, run.layers
+    by = run.recipe.best_by
     if history.height:
-        yield "Loss", _figure(lambda: plot_curves(history, "loss"), "Loss over the epochs")
-        yield "Accuracy", _figure(lambda: plot_curves(history, "acc"), "Accuracy over the epochs")
+        yield (
+            "Loss",
+            _figure(lambda: plot_curves(history, "loss", best_by=by), "Loss over the epochs"),
+        )
+        yield (
+            "Accuracy",
+            _figure(lambda: plot_curves(history, "acc", best_by=by), "Accuracy over the epochs"),
+        )
     if best_epoch(history) is not None:
-        yield "Overfitting gap", _figure(lambda: plot_gap(history), "Validation less training loss")
+        yield (
+            "Overfitting gap",
+            _figure(lambda: plot_gap(history, best_by=by), "Validation less training loss"),
+        )
     if intervals.height:
         yield "Learning rate", _figure(lambda: plot_learning_rate(intervals), "Learning rate")
     if layers.height:
@@ -199,7 +209,7 @@ def _settings(run: Run) -> list[tuple[str, str, bool]]:
 
 
 def _best(run: Run) -> dict[str, Any] | None:
-    best = best_epoch(run.history)
+    best = best_epoch(run.history, run.recipe.best_by)
     return None if best is None else run.history.row(best, named=True)
 
 

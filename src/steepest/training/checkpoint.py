@@ -38,9 +38,9 @@ class Checkpoint:
 
     step: steps that are done. epoch_stats, interval: sums over the steps of the epoch, and of the
     interval of the record, that are under way. seconds: spent so far. lr: what the schedule starts
-    from. best_epoch, best_loss: of early stopping. epochs_averaged: of stochastic weight averaging.
-    data: the fingerprint of the training rows. model, optimizer, best, mean: tensors by name.
-    scheduler: whether the learning rates came from a scheduler of torch.
+    from. best_epoch, best_loss, best_cost: of the best epoch. epochs_averaged: of stochastic weight
+    averaging. data: the fingerprint of the training rows. model, optimizer, best, mean: tensors by
+    name. scheduler: whether the learning rates came from a scheduler of torch.
     """
 
     step: int
@@ -55,6 +55,7 @@ class Checkpoint:
     optimizer: OptimizerState
     best_epoch: int = -1
     best_loss: float = math.inf
+    best_cost: float = math.inf
     best: dict[str, Tensor] = field(default_factory=dict)
     epochs_averaged: int = 0
     mean: dict[str, Tensor] = field(default_factory=dict)
@@ -227,6 +228,7 @@ def _describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "data": checkpoint.data,
         "best_epoch": checkpoint.best_epoch,
         "best_loss": checkpoint.best_loss if checkpoint.best_epoch >= 0 else None,
+        "best_cost": checkpoint.best_cost if checkpoint.best_epoch >= 0 else None,
         "epochs_averaged": checkpoint.epochs_averaged,
         "scheduler": checkpoint.scheduler,
     }
@@ -260,6 +262,13 @@ def stats_of(described: dict[str, Any]) -> StepStats:
 def best_loss_of(described: dict[str, Any]) -> float:
     """Infinite as long as no epoch was the best. Raises ValueError for what no run writes."""
     return math.inf if described["best_loss"] is None else number(described, "best_loss")
+
+
+def best_cost_of(described: dict[str, Any]) -> float:
+    """As `best_loss_of`; in checkpoints from before best_by the cost was the loss."""
+    if described.get("best_cost") is None:
+        return best_loss_of(described)
+    return number(described, "best_cost")
 
 
 def optimizer_state(tensors: dict[str, Tensor]) -> OptimizerState:
@@ -297,6 +306,7 @@ def _read(path: Path) -> Checkpoint:
         optimizer=optimizer,
         best_epoch=count(described, "best_epoch", -1),
         best_loss=best_loss_of(described),
+        best_cost=best_cost_of(described),
         epochs_averaged=count(described, "epochs_averaged"),
         scheduler=bool(described["scheduler"]),
         **groups,

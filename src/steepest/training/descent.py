@@ -32,6 +32,7 @@ from steepest.nn import describe, shares_parts
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
+from steepest.training.deciding import NO_BETTER
 from steepest.training.divergence import LastFinite, State, infinite_buffers
 from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import Preparation
@@ -130,6 +131,7 @@ class Descent:
         self._step = checkpoint.step
         self._epoch, self._interval = checkpoint.epoch_stats, checkpoint.interval
         self._best.epoch, self._best.loss = checkpoint.best_epoch, checkpoint.best_loss
+        self._best.cost = checkpoint.best_cost
         self._best.weights = checkpoint.best
         self._average = average_to_go_on(checkpoint, self._plan)
         self._started -= checkpoint.seconds
@@ -246,7 +248,8 @@ class Descent:
             done = self._epoch_finished()
             self._notify(done)
             if self._keeps_best and done.val_loss is not None and stopped is None:
-                self._best.offer(done.epoch, done.val_loss, model)
+                cost = self._scoring.cost(self._step, self._latest)
+                self._best.offer(done.epoch, cost, done.val_loss, model)
         self._schedule.epoch_done(done.val_loss)
         if self._step == self._epoch_end:  # else it was interrupted within the epoch
             self._average.add(done.epoch, model)
@@ -348,6 +351,7 @@ class Descent:
                 optimizer=now.optimizer,
                 best_epoch=self._best.epoch,
                 best_loss=self._best.loss,
+                best_cost=self._best.cost,
                 best=self._best.weights,
                 epochs_averaged=self._average.epochs,
                 mean=self._average.means,
@@ -387,7 +391,9 @@ class Descent:
         end = self._stopped or Stopped("finished", f"all {self._times.total} steps were taken")
         reason, best = end.reason, self._best.epoch
         if end.status != "diverged" and self._plan.recipe.early_stopping and best >= 0:
+            by = self._plan.recipe.best_by
             reason += f"; the weights are those of epoch {best}, the best on the validation part"
+            reason += "" if by == "loss" else f" by {by.replace('_', ' ')}"
         scores = self._scoring.final(self._step, self._latest)
         seconds = self._seconds
         return RunStopped(end.status, reason, self._step, seconds, scores)
@@ -411,5 +417,5 @@ def _cut_short(stopped: Stopped | None) -> bool:
 def _patience_over(recipe: Recipe, best: int, epoch: int) -> Stopped | None:
     if epoch - best < recipe.patience:
         return None
-    reason = f"the validation loss has not been lower for {recipe.patience} epochs"
+    reason = f"{NO_BETTER[recipe.best_by]} for {recipe.patience} epochs"
     return Stopped("finished", reason)

@@ -52,17 +52,24 @@ def _named(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 
 class Best:
-    """The weights of the epoch with the lowest validation loss so far."""
+    """The weights of the best epoch so far.
+
+    Attributes:
+        epoch: Counted from 0, -1 for none.
+        cost: What is lowest there, as the recipe's best_by says.
+        loss: The validation loss, by which epochs of equal cost are decided.
+    """
 
     def __init__(self) -> None:
         self.epoch = -1
-        self.loss = math.inf
+        self.cost = self.loss = math.inf
         self.weights: dict[str, Tensor] = {}
 
-    def offer(self, epoch: int, val_loss: float, model: nn.Module) -> None:
-        """Keep the model's weights if this loss is the lowest yet."""
-        if val_loss < self.loss:
-            self.epoch, self.loss, self.weights = epoch, val_loss, snapshot(model)
+    def offer(self, epoch: int, cost: float, val_loss: float, model: nn.Module) -> None:
+        """Keep the model's weights if this cost is the lowest yet."""
+        if math.isfinite(val_loss) and (cost, val_loss) < (self.cost, self.loss):
+            self.epoch, self.cost, self.loss = epoch, cost, val_loss
+            self.weights = snapshot(model)
 
     def restore(self, model: nn.Module) -> None:
         load_tensors(model, self.weights)
