@@ -92,7 +92,7 @@ def test_a_run_of_them_is_saved_with_the_mean_of_their_probabilities(blobs, tmp_
     x = torch.as_tensor(
         run.classifier.preprocessing.prepare(sp.load_data(blobs).train).block(0, 50)
     )
-    each = [member(run.model, k, x).softmax(1) for k in range(K)]
+    each = [member(run.model.eval(), k, x).softmax(1) for k in range(K)]
     np.testing.assert_allclose(
         run.classifier.predict_proba(blobs[0][:50]),
         torch.stack(each).mean(0).detach().numpy(),
