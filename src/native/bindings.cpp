@@ -70,7 +70,7 @@ class PiecewiseColumns {
       : width_(width),
         integers_{from, to, values, places, first, bins},
         floats_{empty, full},
-        columns_{int(from.size()), int(values.size()), from.data(),  to.data(),   values.data(),
+        columns_{int(from.size()), int(values.size()), from.data(), to.data(),    values.data(),
                  places.data(),    first.data(),       bins.data(), empty.data(), full.data()} {}
   int width() const { return width_; }
   const Piecewise& columns() const { return columns_; }
@@ -105,8 +105,14 @@ class Rows {
     for (int i = 1; i < values_->ndim; ++i) features *= values_->shape[i];
     if (piecewise_ && bytes) throw std::invalid_argument("piecewise linear columns must be float32");
     if (piecewise_) features = piecewise_->width();
-    const Source source{values_->buf,     bytes, size_t(values_->strides[0]), int(features), pointer(offset_),
-                        pointer(factor_), shift, piecewise_ ? &piecewise_->columns() : nullptr};
+    const Source source{values_->buf,
+                        bytes,
+                        size_t(values_->strides[0]),
+                        int(features),
+                        pointer(offset_),
+                        pointer(factor_),
+                        shift,
+                        piecewise_ ? &piecewise_->columns() : nullptr};
     data_ = {source, pointer(rows_), pointer(targets_), pointer(weights_), pointer(labels_), samples};
   }
   const Data& data() const { return data_; }
@@ -174,6 +180,9 @@ void bind_enums(nb::module_& m) {
       .value("SCALING", NodeSpec::Kind::kScaling)
       .value("PERIODIC", NodeSpec::Kind::kPeriodic)
       .value("CATEGORIES", NodeSpec::Kind::kCategories)
+      .value("VIEW", NodeSpec::Kind::kView)
+      .value("MEMBER_SCALING", NodeSpec::Kind::kMemberScaling)
+      .value("HEADS", NodeSpec::Kind::kHeads)
       .value("DROPOUT", NodeSpec::Kind::kDropout)
       .value("BATCH_NORM", NodeSpec::Kind::kBatchNorm)
       .value("LAYER_NORM", NodeSpec::Kind::kLayerNorm)
@@ -212,11 +221,11 @@ void bind_enums(nb::module_& m) {
 
 void bind_settings(nb::module_& m) {
   nb::class_<NodeSpec>(m, "NodeSpec")
-      .def(nb::init<NodeSpec::Kind, int, int, Activation, float, double, float, float, bool, uint32_t,
+      .def(nb::init<NodeSpec::Kind, int, int, int, Activation, float, double, float, float, bool, uint32_t,
                     std::vector<int>>(),
-           "kind"_a, nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "activation"_a = Activation::kIdentity,
-           "slope"_a = 0.0f, "probability"_a = 0.0, "eps"_a = 0.0f, "momentum"_a = 0.0f, "learned"_a = false,
-           "purpose"_a = 0, "columns"_a = std::vector<int>())
+           "kind"_a, nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "members"_a = 1,
+           "activation"_a = Activation::kIdentity, "slope"_a = 0.0f, "probability"_a = 0.0, "eps"_a = 0.0f,
+           "momentum"_a = 0.0f, "learned"_a = false, "purpose"_a = 0, "columns"_a = std::vector<int>())
       .def_ro("kind", &NodeSpec::kind);
   nb::class_<ParameterSettings>(m, "ParameterSettings")
       .def(nb::init<float, float, float, float, bool>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a,
@@ -339,7 +348,9 @@ void bind_inference(nb::module_& m) {
     nb::gil_scoped_release released;
     inference.run(rows.data(), outputs.data());
   }, "rows"_a, "outputs"_a.noconvert())
-      .def_prop_ro("classes", [](Inference& inference) { return inference.network().classes; });
+      .def_prop_ro("classes", [](Inference& inference) {
+    return inference.network().classes;
+  }).def_prop_ro("members", [](Inference& inference) { return inference.network().members; });
 }
 
 }  // namespace

@@ -94,14 +94,16 @@ void Inference::take(const Data& data, int64_t first, int64_t last, int begin, f
     }
   }
   forward(begin, end);
-  const size_t classes = size_t(network_.classes);
-  for (int m = begin; m < end; ++m) {
-    std::memcpy(outputs + size_t(first + m - begin) * classes, network_.logits.row(m), sizeof(float) * classes);
+  const size_t classes = size_t(network_.classes), members = size_t(network_.members);
+  for (size_t i = 0; i < size_t(last - first) * members; ++i) {
+    std::memcpy(outputs + (size_t(first) * members + i) * classes, network_.logits.row(begin * members + i),
+                sizeof(float) * classes);
   }
 }
 
-void Inference::forward(int begin, int end) {
-  for (const Node& node : network_.nodes) {
+void Inference::forward(int first_row, int last_row) {
+  for (size_t i = 0; i < network_.nodes.size(); ++i) {
+    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
     std::visit(Overloaded{
                    [&](const Linear& layer) { kernels_.linear(layer, begin, end); },
                    [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
@@ -109,13 +111,15 @@ void Inference::forward(int begin, int end) {
                    [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
                    [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
                    [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
+                   [&](const View& layer) { kernels_.view(layer, first_row, last_row); },
+                   [&](const MemberScaling& layer) { kernels_.member_scaling(layer, begin, end); },
                    [](const Dropout&) {},
                    [&](const BatchNorm& layer) { batch_norm(layer, begin, end); },
                    [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
                    [](const Branch&) {},
                    [&](const Join& layer) { kernels_.join(layer, 0, 0, begin, end); },
                },
-               node);
+               network_.nodes[i]);
   }
 }
 

@@ -23,13 +23,13 @@ class Inference {
 
   Network& network() { return network_; }
 
-  // outputs: (samples, classes).
+  // outputs: (samples, classes), or (samples, members, classes).
   void run(const Data&, float* outputs);
 
  private:
   void begin(const Data&);
   void take(const Data&, int64_t first, int64_t last, int begin, float* outputs);
-  void forward(int begin, int end);
+  void forward(int first_row, int last_row);
 
   const Kernels& kernels_;
   int threads_;

@@ -29,6 +29,8 @@ struct Parameter {
   float* ema = nullptr;            // moving average of the weights over the steps
   float* gradient = nullptr;       // of the data loss, where it must be whole before it is used
   bool transposed = true;          // whether PyTorch's rows are the columns here
+  int pieces = 0;                  // of how many parameters it is made, one after the other; 0: it is one
+  Parameter* const* parts = nullptr;
 };
 
 enum class Optimizer : int { kSgd, kAdam, kAdamW, kRmsprop, kMuon };
@@ -88,10 +90,11 @@ struct PiecewiseRows {
 // Z = X W + b. W is (in, out): the transpose of PyTorch's.
 struct Linear {
   int in, out;
-  int first_parameter, index;  // index: among the linear layers
-  Parameter weight, bias;      // a bias without memory is none
-  Matrix transpose;            // W (out, in), for the gradient of X; without memory if none is needed
-  Matrix x, z, dx, dz;         // (batch, in) and (batch, out), and the gradients of the loss for them
+  int first_parameter, index;      // index: among the linear layers of which there are statistics, else -1
+  int member;                      // which piece of its parameters is its own
+  Parameter weight, bias;          // a bias without memory is none
+  Matrix transpose;                // W (out, in), for the gradient of X; without memory if none is needed
+  Matrix x, z, dx, dz;             // (batch, in) and (batch, out), and the gradients of the loss for them
   const PiecewiseRows* piecewise;  // what x stands for where it has no values; else null
 };
 
@@ -138,6 +141,19 @@ struct Categories {
   int kept, categories, outputs, first_parameter;
   const int *others, *spans;
   Parameter table;
+  Matrix x, y, dx, dy;
+};
+
+// Each row once for each of the members that share what follows.
+struct View {
+  int members, width;
+  Matrix x, y, dx, dy;  // y, dy: (batch members, width)
+};
+
+// y = x scale_k + bias_k of member k, (members, width) each; a bias without memory is none.
+struct MemberScaling {
+  int members, width, first_parameter;
+  Parameter scale, bias;
   Matrix x, y, dx, dy;
 };
 
@@ -231,6 +247,10 @@ struct Kernels {
   void (*parametric_back)(const Parametric&, int begin, int end);
   void (*scaling)(const Scaling&, int begin, int end);
   void (*scaling_back)(const Scaling&, int begin, int end);
+  void (*view)(const View&, int begin, int end);
+  void (*view_back)(const View&, int begin, int end);
+  void (*member_scaling)(const MemberScaling&, int begin, int end);
+  void (*member_scaling_back)(const MemberScaling&, int begin, int end);
   void (*periodic)(const Periodic&, int begin, int end);
   void (*periodic_back)(const Periodic&, int begin, int end);
   void (*categories)(const Categories&, int begin, int end);
@@ -271,6 +291,7 @@ struct Kernels {
   void (*collect_products)(const Parameter&, Matrix dy, Matrix change, int width, int batch, bool add);
   void (*collect_periodic)(const Periodic&, int batch, bool add);
   void (*collect_categories)(const Categories&, int batch, bool add);
+  void (*collect_member_scaling)(const MemberScaling&, int batch, bool add);
   // A parameter moved by its gradient in memory.
   void (*finish_vector)(const Parameter&, const Update&);
   // The square of its gradient's norm, penalties included.

@@ -50,11 +50,17 @@ class Network::Builder {
     network_.parameters.clear();
     network_.watched.clear();
     network_.columns_.clear();
-    network_.nodes.reserve(specs.size());  // nodes point at each other
+    network_.stacked_.clear();
+    network_.parts_.clear();
+    network_.copies.clear();
+    size_t nodes = 0;
+    for (const NodeSpec& spec : specs) nodes += spec.kind == NodeSpec::Kind::kHeads ? size_t(spec.members) : 1;
+    network_.nodes.reserve(nodes);  // they point at each other
     for (const NodeSpec& spec : specs) add(spec);
     network_.logits = value_.data;
     network_.logits_gradient = value_.gradient;
     network_.classes = value_.width;
+    network_.members = copies_;
   }
 
  private:
@@ -73,6 +79,12 @@ class Network::Builder {
         return add_periodic(spec);
       case NodeSpec::Kind::kCategories:
         return add_categories(spec);
+      case NodeSpec::Kind::kView:
+        return add_view(spec);
+      case NodeSpec::Kind::kMemberScaling:
+        return add_member_scaling(spec);
+      case NodeSpec::Kind::kHeads:
+        return add_heads(spec);
       case NodeSpec::Kind::kDropout:
         return add_dropout(spec);
       case NodeSpec::Kind::kBatchNorm:
@@ -94,16 +106,13 @@ class Network::Builder {
     node.index = static_cast<int>(network_.watched.size());
     learn(node.weight, spec.inputs, spec.outputs, true);
     if (spec.learned) learn(node.bias, 1, spec.outputs, false);
-    if (value_.has_gradient) {
-      node.transpose.stride = stride_of(spec.inputs);
-      node.transpose.data = arena_.take(node.transpose.stride * (spec.outputs + 1));
-    }
+    if (value_.has_gradient) transpose(node);
     const Value out = produce(spec.outputs, kept_.back);
     node.x = value_.data;
     node.dx = value_.gradient;
     node.z = out.data;
     node.dz = out.gradient;
-    network_.watched.push_back({&node, out.data, Activation::kIdentity});
+    network_.watched.push_back({&node, out.data, Activation::kIdentity, copies_});
     value_ = out;
   }
 
@@ -185,6 +194,72 @@ class Network::Builder {
     connect(node, produce(node.kept + node.categories * node.outputs, kept_.back));
   }
 
+  void add_view(const NodeSpec& spec) {
+    View& node = make<View>();
+    node.members = spec.members;
+    node.width = value_.width;
+    copies_ = spec.members;
+    connect(node, produce(value_.width, value_.has_gradient));
+  }
+
+  void add_member_scaling(const NodeSpec& spec) {
+    MemberScaling& node = make<MemberScaling>();
+    node.members = copies_;
+    node.width = value_.width;
+    node.first_parameter = next_parameter();
+    learn_rows(node.scale, copies_, value_.width);
+    if (spec.learned) learn_rows(node.bias, copies_, value_.width);
+    connect(node, produce(value_.width, kept_.back));
+    if (spec.learned) watch(Activation::kIdentity);
+  }
+
+  // A linear layer for each member, each of its rows of the same matrices.
+  void add_heads(const NodeSpec& spec) {
+    const int members = copies_, first_parameter = next_parameter();
+    const Value in = value_, out = produce(spec.outputs, kept_.back);
+    const auto own = [&](Matrix m, int k) {
+      return m.data ? Matrix{m.data + k * m.stride, m.stride * members} : m;
+    };
+    std::vector<Parameter*>&weights = network_.parts_.emplace_back(), &biases = network_.parts_.emplace_back();
+    for (int k = 0; k < members; ++k) {
+      copies_ = 1;  // of the rows that are its own
+      Linear& node = make<Linear>();
+      node.in = spec.inputs;
+      node.out = spec.outputs;
+      node.first_parameter = first_parameter;
+      node.index = -1;
+      node.member = k;
+      learn(node.weight, spec.inputs, spec.outputs, true);
+      learn(node.bias, 1, spec.outputs, false);
+      weights.push_back(&node.weight);
+      biases.push_back(&node.bias);
+      if (in.has_gradient) transpose(node);
+      node.x = own(in.data, k);
+      node.dx = own(in.gradient, k);
+      node.z = own(out.data, k);
+      node.dz = own(out.gradient, k);
+    }
+    network_.parameters.resize(first_parameter);
+    stack(weights);
+    stack(biases);
+    copies_ = members;
+    value_ = out;
+  }
+
+  void stack(const std::vector<Parameter*>& parts) {
+    Parameter whole;
+    whole.rows = parts[0]->rows * static_cast<int>(parts.size());
+    whole.columns = parts[0]->columns;
+    whole.pieces = static_cast<int>(parts.size());
+    whole.parts = parts.data();
+    network_.parameters.push_back(&network_.stacked_.emplace_back(whole));
+  }
+
+  void transpose(Linear& node) {
+    node.transpose.stride = stride_of(node.in);
+    node.transpose.data = arena_.take(node.transpose.stride * (node.out + 1));
+  }
+
   const int* keep(const std::vector<int>& columns) { return network_.columns_.emplace_back(columns).data(); }
 
   void add_dropout(const NodeSpec& spec) {
@@ -212,7 +287,7 @@ class Network::Builder {
   void add_layer_norm(const NodeSpec& spec) {
     LayerNorm& node = make<LayerNorm>();
     normalise(node, spec);
-    node.inverse = arena_.take(batch_);
+    node.inverse = arena_.take(size_t(batch_) * copies_);
     node.normalised = matrix(value_.width);
     connect(node, produce(value_.width, value_.has_gradient || (spec.learned && kept_.back)));
   }
@@ -232,7 +307,7 @@ class Network::Builder {
     node.threshold = threshold_of(spec.probability);
     node.keep_scale = keep_scale(spec.probability);
     node.purpose = spec.purpose;
-    node.scale = arena_.take(batch_);
+    node.scale = arena_.take(size_t(batch_) * copies_);
     Value out = produce(value_.width, value_.has_gradient || start.has_gradient);
     out.exclusive = false;
     node.f = value_.data;
@@ -250,6 +325,7 @@ class Network::Builder {
 
   template <class T>
   T& make() {
+    network_.copies.push_back(copies_);
     return std::get<T>(network_.nodes.emplace_back(T{}));
   }
 
@@ -282,7 +358,7 @@ class Network::Builder {
 
   Matrix matrix(int columns) {
     const size_t stride = stride_of(columns);
-    return {arena_.take(stride * batch_), stride};
+    return {arena_.take(stride * batch_ * copies_), stride};
   }
 
   int next_parameter() const { return static_cast<int>(network_.parameters.size()); }
@@ -316,6 +392,7 @@ class Network::Builder {
   Network& network_;
   Arena& arena_;
   int batch_;
+  int copies_ = 1;  // of each row, behind a view
   Kept kept_;
   Value value_;             // what the node to come reads
   std::vector<Open> open_;  // residual blocks that have not ended
@@ -353,6 +430,8 @@ size_t place(const Parameter& p, int k, int n) {
   return p.transposed ? size_t(n) * p.rows + k : size_t(k) * p.columns + n;
 }
 
+size_t size_of(const Parameter& p) { return size_t(p.rows) * p.columns; }
+
 float* memory_of(const Parameter& p, Slot slot) {
   switch (slot) {
     case Slot::kFirstMoment:
@@ -369,7 +448,13 @@ float* memory_of(const Parameter& p, Slot slot) {
 }  // namespace
 
 void Network::write(int parameter, Slot slot, const float* values) {
-  const Parameter& p = *parameters[parameter];
+  const Parameter& whole = *parameters[parameter];
+  for (int i = 0; i < whole.pieces; ++i)
+    write(*whole.parts[i], slot, values + size_t(i) * size_of(*whole.parts[i]));
+  if (!whole.pieces) write(whole, slot, values);
+}
+
+void Network::write(const Parameter& p, Slot slot, const float* values) {
   float* to = memory_of(p, slot);
   for_tiles(p, [&](int k, int n) { to[k * p.value.stride + n] = values[place(p, k, n)]; });
   if (slot != Slot::kValue) return;
@@ -383,7 +468,13 @@ void Network::write(int parameter, Slot slot, const float* values) {
 }
 
 void Network::read(int parameter, Slot slot, float* values) const {
-  const Parameter& p = *parameters[parameter];
+  const Parameter& whole = *parameters[parameter];
+  for (int i = 0; i < whole.pieces; ++i)
+    read(*whole.parts[i], slot, values + size_t(i) * size_of(*whole.parts[i]));
+  if (!whole.pieces) read(whole, slot, values);
+}
+
+void Network::read(const Parameter& p, Slot slot, float* values) {
   const float* from = memory_of(p, slot);
   for_tiles(p, [&](int k, int n) { values[place(p, k, n)] = from[k * p.value.stride + n]; });
 }

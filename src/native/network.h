@@ -28,6 +28,9 @@ struct NodeSpec {
     kScaling,
     kPeriodic,
     kCategories,
+    kView,
+    kMemberScaling,
+    kHeads,
     kDropout,
     kBatchNorm,
     kLayerNorm,
@@ -36,6 +39,7 @@ struct NodeSpec {
   };
   Kind kind;
   int inputs, outputs;  // of a linear layer; frequencies and numbers of an embedding
+  int members;          // of a view
   Activation activation;
   float slope;               // of LeakyReLU
   double probability;        // of dropout and stochastic depth
@@ -50,8 +54,8 @@ struct Branch {
   const Join* join;
 };
 
-using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, Dropout, BatchNorm,
-                          LayerNorm, Branch, Join>;
+using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,
+                          Dropout, BatchNorm, LayerNorm, Branch, Join>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>
@@ -86,10 +90,13 @@ class Network {
     const Linear* layer;
     Matrix values;
     Activation activation;
+    int copies;
   };
 
   Matrix inputs;  // (batch, features)
   std::vector<Node> nodes;
+  std::vector<int> copies;             // of each row of the minibatch that a node takes: the members behind a view
+  int members = 1;                     // copies of each row of the logits
   std::vector<Parameter*> parameters;  // in the order of the nodes; batch norm's running ones too
   std::vector<Watched> watched;        // one for each linear layer, in order
   Matrix logits, logits_gradient;
@@ -100,9 +107,14 @@ class Network {
   void read(int parameter, Slot, float* values) const;
 
  private:
+  void write(const Parameter&, Slot, const float* values);
+  static void read(const Parameter&, Slot, float* values);
+
   class Builder;
   Arena arena_;
   std::list<std::vector<int>> columns_;  // that nodes point at
+  std::list<Parameter> stacked_;         // parameters made of those of several nodes
+  std::list<std::vector<Parameter*>> parts_;
 };
 
 }  // namespace steepest

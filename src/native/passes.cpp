@@ -1,12 +1,13 @@
 // A minibatch's way through the nodes, forwards and backwards: what each thread does with its rows.
 
 #include <algorithm>
+#include <cmath>
 
 #include "trainer.h"
 
 namespace steepest {
 
-// The inputs and targets of rows begin .. end-1.
+// The inputs and targets of rows begin .. end-1; the targets once for each member.
 void Trainer::prepare(const Step& step, int thread, int begin, int end) {
   for (int m = begin; m < end; ++m) {
     float* x = network_.inputs.row(m);
@@ -16,18 +17,23 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
     } else {
       input(step, m, x);
     }
-    targets_[m] = second_targets_[m] = target(step.first + m);
-    if (data_.weights) row_weights_[m] = data_.weights[order_[step.first + m]];
+    int64_t second = target(step.first + m);
+    const int64_t first = second;
     if (step.mixed) {  // with the next row: the order is random already
       const int partner = (m + 1) % step.batch;
       float* other = partners_[thread].data();
       input(step, partner, other);
-      second_targets_[m] = target(step.first + partner);
+      second = target(step.first + partner);
       if (step.boxed) {
         paste(settings_.augmentation.image, step.box, other, x);
       } else {
         kernels_.mix(x, other, step.share, data_.source.features);
       }
+    }
+    for (int row = m * network_.members; row < (m + 1) * network_.members; ++row) {
+      targets_[row] = first;
+      second_targets_[row] = second;
+      if (data_.weights) row_weights_[row] = data_.weights[order_[step.first + m]];
     }
     if (sparse_) kernels_.nonzero_bits(x, words_, &bits_[size_t(m) * words_]);
   }
@@ -55,38 +61,42 @@ void Trainer::prefetch(int64_t place) const {
   if (!data_.labels) __builtin_prefetch(&data_.targets[sample]);
 }
 
-void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier& barrier) {
-  for (const Node& node : network_.nodes) {
-    std::visit(
-        Overloaded{
-            [&](const Linear& layer) {
-      if (sparse_ && &node == &network_.nodes.front()) {
+void Trainer::forward(const Step& step, int thread, int first_row, int last_row, Barrier& barrier) {
+  for (size_t i = 0; i < network_.nodes.size(); ++i) {
+    const Node& node = network_.nodes[i];
+    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
+    std::visit(Overloaded{
+                   [&](const Linear& layer) {
+      if (sparse_ && i == 0) {
         kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
       } else {
         kernels_.linear(layer, begin, end);
       }
     },
-            [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
-            [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
-            [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
-            [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
-            [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
-            [&](Dropout layer) {  // a copy: its probability may be of this step alone
+                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
+                   [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
+                   [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
+                   [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
+                   [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
+                   [&](const View& layer) { kernels_.view(layer, first_row, last_row); },
+                   [&](const MemberScaling& layer) { kernels_.member_scaling(layer, begin, end); },
+                   [&](Dropout layer) {  // a copy: its probability may be of this step alone
       if (step.factors.dropout != 1) set_probability(layer, layer.probability * step.factors.dropout);
       kernels_.dropout(layer, settings_.order.seed, step.number, begin, end);
     },
-            [&](const BatchNorm& layer) {
+                   [&](const BatchNorm& layer) {
       barrier.wait();
       const auto [first, last] = share(layer.width, thread, threads_, kernels_.width);
       kernels_.batch_norm(layer, step.batch, first, last);
       barrier.wait();
     },
-            [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
-            [](const Branch&) {},
-            [&](const Join& layer) { kernels_.join(layer, settings_.order.seed, step.number, begin, end); },
-        },
-        node);
+                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
+                   [](const Branch&) {},
+                   [&](const Join& layer) { kernels_.join(layer, settings_.order.seed, step.number, begin, end); },
+               },
+               node);
   }
+  const int members = network_.members;
   const LossSettings& settings = settings_.loss;
   const Loss loss{settings.binary ? 2 : network_.classes,
                   data_.labels,
@@ -98,16 +108,43 @@ void Trainer::forward(const Step& step, int thread, int begin, int end, Barrier&
                   data_.weights ? row_weights_.data() : nullptr,
                   settings.class_weights.empty() ? nullptr : settings.class_weights.data(),
                   settings.class_weight_sum,
-                  step.scale,
+                  step.scale / float(members),
                   step.loss_scale};
   const auto compute = data_.labels      ? kernels_.label_loss
                        : settings.binary ? kernels_.sigmoid_loss
                                          : kernels_.softmax_loss;
-  compute(loss, network_.logits, network_.logits_gradient, begin, end, losses_.data(), correct_.data());
+  compute(loss, network_.logits, network_.logits_gradient, first_row * members, last_row * members, losses_.data(),
+          correct_.data());
+  for (int m = first_row; members > 1 && m < last_row; ++m) correct_[m * members] = is_right(m);
 }
 
-void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& barrier) {
-  for (auto node = network_.nodes.rbegin(); node != network_.nodes.rend(); ++node) {
+// Whether the mean of the members' probabilities is largest for the class of row m; where it may have several,
+// above 1/2 for those of its own alone.
+bool Trainer::is_right(int m) const {
+  const int members = network_.members, classes = network_.classes;
+  const int64_t target = targets_[m * members];
+  double largest = -1;
+  int likeliest = 0;
+  for (int c = 0; c < classes; ++c) {
+    double sum = 0;
+    for (int k = 0; k < members; ++k) {
+      const float* z = network_.logits.row(size_t(m) * members + k);
+      double others = 0;  // the rest of the mass beside that of class c
+      for (int j = 0; j < classes && !data_.labels && classes > 1; ++j) others += std::exp(double(z[j]) - z[c]);
+      sum += data_.labels || classes == 1 ? 1 / (1 + std::exp(-double(z[c]))) : 1 / others;
+    }
+    const double mean = sum / members;
+    if (classes == 1) return (mean > 0.5) == (target == 1);
+    if (data_.labels && (mean > 0.5) != (data_.labels[target * classes + c] != 0)) return false;
+    if (mean > largest) likeliest = c;
+    largest = std::max(largest, mean);
+  }
+  return data_.labels || likeliest == target;
+}
+
+void Trainer::back(const Step& step, int thread, int first_row, int last_row, Barrier& barrier) {
+  for (size_t i = network_.nodes.size(); i-- > 0;) {
+    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
     std::visit(Overloaded{
                    [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
                    [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
@@ -115,6 +152,8 @@ void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& ba
                    [&](const Scaling& layer) { kernels_.scaling_back(layer, begin, end); },
                    [&](const Periodic& layer) { kernels_.periodic_back(layer, begin, end); },
                    [&](const Categories& layer) { kernels_.categories_back(layer, begin, end); },
+                   [&](const View& layer) { kernels_.view_back(layer, first_row, last_row); },
+                   [&](const MemberScaling& layer) { kernels_.member_scaling_back(layer, begin, end); },
                    [&](const Dropout& layer) { kernels_.dropout_back(layer, begin, end); },
                    [&](const BatchNorm& layer) {
       barrier.wait();
@@ -126,7 +165,7 @@ void Trainer::back(const Step& step, int thread, int begin, int end, Barrier& ba
                    [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
                    [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
                },
-               *node);
+               network_.nodes[i]);
   }
 }
 

@@ -74,10 +74,13 @@ static void sum_squares(const Parameter& p, int begin, int end, RowSums* sums) {
   }
 }
 
-// Calls f(node) for the nodes that have parameters.
+// Calls f(node) for the nodes that have parameters, with how many rows the node has in `rows`.
 template <class F>
-static void for_learned(const std::vector<Node>& nodes, const F& f) {
-  for (const Node& node : nodes) std::visit(Overloaded{f, [](const auto&) {}}, node);
+static void for_learned(const Network& network, int batch, int& rows, const F& f) {
+  for (size_t i = 0; i < network.nodes.size(); ++i) {
+    rows = batch * network.copies[i];
+    std::visit(Overloaded{f, [](const auto&) {}}, network.nodes[i]);
+  }
 }
 
 // The rows of a linear layer's weights that are this thread's.
@@ -102,6 +105,7 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
   }
   const float scale = whole_gradient_ && step.closes ? clipping(step) : 1.0f;
   const bool moves = step.closes;
+  int rows = 0;
   const auto move = [&](const Parameter& p, int parameter) {
     kernels_.finish_vector(p, update_of(step, parameter, scale));
   };
@@ -109,66 +113,72 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
   const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
     if (others(parameter)) return;
-    if (!whole_gradient_) kernels_.collect_products(p, dy, change, width, step.batch, false);
+    if (!whole_gradient_) kernels_.collect_products(p, dy, change, width, rows, false);
     if (moves) move(p, parameter);
   };
-  for_learned(network_.nodes, Overloaded{
-                                  [&](const Linear& layer) {
+  for_learned(network_, step.batch, rows,
+              Overloaded{
+                  [&](const Linear& layer) {
     const int parameter = layer.first_parameter;
     const auto [begin, end] = rows_of(layer, thread);
-    RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
+    RowSums* sums = step.statistics && layer.index >= 0 ? sums_[layer.index].data() : nullptr;
     const Update u = update_of(step, parameter, scale);
     if (moves && !muon_.empty() && !muon_[parameter].empty()) {
       take_muon_step(step, layer, scale, thread, barrier);
     } else if (!whole_gradient_) {
       const uint64_t* bits = bits_of(layer);
-      kernels_.update(layer, bits, step.batch, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
+      kernels_.update(layer, bits, rows, u, begin, end, sums, bits ? scratch_[thread] : nullptr);
     } else if (moves) {
       kernels_.finish(layer, u, begin, end, sums);
     } else if (sums) {
       sum_squares(layer.weight, begin, end, sums);
     }
     if (others(parameter) || !layer.bias.value.data) return;
-    if (!whole_gradient_) kernels_.collect_bias(layer, step.batch, false);
+    if (!whole_gradient_) kernels_.collect_bias(layer, rows, false);
     if (moves) move(layer.bias, parameter + 1);
   },
-                                  [&](const Parametric& layer) {
+                  [&](const Parametric& layer) {
     vector(layer.alpha, layer.first_parameter, layer.dy, layer.change, layer.width);
   },
-                                  [&](const Scaling& layer) {
+                  [&](const Scaling& layer) {
     vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
   },
-                                  [&](const Periodic& layer) {
+                  [&](const Periodic& layer) {
     int parameter = layer.first_parameter;
     if (others(parameter)) return;
-    if (!whole_gradient_) kernels_.collect_periodic(layer, step.batch, false);
+    if (!whole_gradient_) kernels_.collect_periodic(layer, rows, false);
     for (const Parameter* p : {&layer.frequency, &layer.phase, &layer.mixing, &layer.bias}) {
       if (moves) move(*p, parameter++);
     }
   },
-                                  [&](const Categories& layer) {
+                  [&](const MemberScaling& layer) {
     if (others(layer.first_parameter)) return;
-    if (!whole_gradient_) kernels_.collect_categories(layer, step.batch, false);
+    if (!whole_gradient_) kernels_.collect_member_scaling(layer, step.batch, false);
+    if (moves) move(layer.scale, layer.first_parameter);
+    if (moves && layer.bias.value.data) move(layer.bias, layer.first_parameter + 1);
+  },
+                  [&](const Categories& layer) {
+    if (others(layer.first_parameter)) return;
+    if (!whole_gradient_) kernels_.collect_categories(layer, rows, false);
     if (moves) move(layer.table, layer.first_parameter);
   },
-                                  [&](const BatchNorm& layer) {
+                  [&](const BatchNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data || !moves) return;
     move(layer.gamma, layer.first_parameter);
     move(layer.beta, layer.first_parameter + 1);
   },
-                                  [&](const LayerNorm& layer) {
+                  [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
-    if (!whole_gradient_) kernels_.collect_layer_norm(layer, step.batch, false);
+    if (!whole_gradient_) kernels_.collect_layer_norm(layer, rows, false);
     if (!moves) return;
     move(layer.gamma, layer.first_parameter);
     move(layer.beta, layer.first_parameter + 1);
   },
-                              });
+              });
   if (thread != 0) return;
-  for (int m = 0; m < step.batch; ++m) {
-    result_.loss_sum += losses_[m];
-    result_.correct += correct_[m];
-  }
+  const int members = network_.members;
+  for (int m = 0; m < step.batch * members; ++m) result_.loss_sum += losses_[m] / members;
+  for (int m = 0; m < step.batch; ++m) result_.correct += correct_[m * members];
   result_.rows += step.batch;
   last_batch_ = step.batch;
 }
@@ -176,60 +186,74 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
 // Gradients into memory, and the squares of their norms where they are to be clipped.
 void Trainer::collect(const Step& step, int thread) {
   const bool add = !step.opens;
+  int rows = 0;
   const bool clips = step.closes && std::isfinite(settings_.optimizer.clip_norm);
-  const auto norms = [&](int parameter) { return clips ? square_norms_[parameter].data() : nullptr; };
-  const auto vector_norm = [&](const Parameter& p, int parameter) {
-    if (double* norm = norms(parameter)) *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
+  // member: which piece of the parameter, of so many rows, this is.
+  const auto norms = [&](int parameter, int member, int its_rows) {
+    return clips ? square_norms_[parameter].data() + member * its_rows : nullptr;
+  };
+  const auto vector_norm = [&](const Parameter& p, int parameter, int member = 0) {
+    if (double* norm = norms(parameter, member, 1)) {
+      *norm = kernels_.vector_norm(p, update_of(step, parameter, 1.0f));
+    }
   };
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
   const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
     if (others(parameter)) return;
-    kernels_.collect_products(p, dy, change, width, step.batch, add);
+    kernels_.collect_products(p, dy, change, width, rows, add);
     vector_norm(p, parameter);
   };
-  for_learned(network_.nodes, Overloaded{
-                                  [&](const Linear& layer) {
+  for_learned(network_, step.batch, rows,
+              Overloaded{
+                  [&](const Linear& layer) {
     const int parameter = layer.first_parameter;
     const auto [begin, end] = rows_of(layer, thread);
     const uint64_t* bits = bits_of(layer);
-    if (double* norm = norms(parameter)) std::fill(norm + begin, norm + end, 0.0);
-    kernels_.collect(layer, bits, step.batch, update_of(step, parameter, 1.0f), add, begin, end, norms(parameter),
+    double* norm = norms(parameter, layer.member, layer.in);
+    if (norm) std::fill(norm + begin, norm + end, 0.0);
+    kernels_.collect(layer, bits, rows, update_of(step, parameter, 1.0f), add, begin, end, norm,
                      bits ? scratch_[thread] : nullptr);
     if (others(parameter) || !layer.bias.value.data) return;
-    kernels_.collect_bias(layer, step.batch, add);
-    vector_norm(layer.bias, parameter + 1);
+    kernels_.collect_bias(layer, rows, add);
+    vector_norm(layer.bias, parameter + 1, layer.member);
   },
-                                  [&](const Parametric& layer) {
+                  [&](const Parametric& layer) {
     vector(layer.alpha, layer.first_parameter, layer.dy, layer.change, layer.width);
   },
-                                  [&](const Scaling& layer) {
+                  [&](const Scaling& layer) {
     vector(layer.scale, layer.first_parameter, layer.dy, layer.x, layer.width);
   },
-                                  [&](const Periodic& layer) {
+                  [&](const Periodic& layer) {
     int parameter = layer.first_parameter;
     if (others(parameter)) return;
-    kernels_.collect_periodic(layer, step.batch, add);
+    kernels_.collect_periodic(layer, rows, add);
     for (const Parameter* p : {&layer.frequency, &layer.phase, &layer.mixing, &layer.bias}) {
       vector_norm(*p, parameter++);
     }
   },
-                                  [&](const Categories& layer) {
+                  [&](const MemberScaling& layer) {
     if (others(layer.first_parameter)) return;
-    kernels_.collect_categories(layer, step.batch, add);
+    kernels_.collect_member_scaling(layer, step.batch, add);
+    vector_norm(layer.scale, layer.first_parameter);
+    if (layer.bias.value.data) vector_norm(layer.bias, layer.first_parameter + 1);
+  },
+                  [&](const Categories& layer) {
+    if (others(layer.first_parameter)) return;
+    kernels_.collect_categories(layer, rows, add);
     vector_norm(layer.table, layer.first_parameter);
   },
-                                  [&](const BatchNorm& layer) {  // its gradients are there already
+                  [&](const BatchNorm& layer) {  // its gradients are there already
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
     vector_norm(layer.gamma, layer.first_parameter);
     vector_norm(layer.beta, layer.first_parameter + 1);
   },
-                                  [&](const LayerNorm& layer) {
+                  [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
-    kernels_.collect_layer_norm(layer, step.batch, add);
+    kernels_.collect_layer_norm(layer, rows, add);
     vector_norm(layer.gamma, layer.first_parameter);
     vector_norm(layer.beta, layer.first_parameter + 1);
   },
-                              });
+              });
 }
 
 // The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
@@ -283,16 +307,17 @@ void Trainer::start_measuring(bool statistics) {
 std::vector<LayerSums> Trainer::statistics() const {
   std::vector<LayerSums> all;
   for (size_t i = 0; i < network_.watched.size(); ++i) {
-    const auto& [layer, values, activation] = network_.watched[i];
+    const auto& [layer, values, activation, copies] = network_.watched[i];
+    const int rows = last_batch_ * copies;
     RowSums total{};
     for (const RowSums& row : sums_[i]) {
       total.weight += row.weight;
       total.gradient += row.gradient;
       total.change += row.change;
     }
-    const double count = double(last_batch_) * layer->out;
+    const double count = double(rows) * layer->out;
     double sum = 0, squares = 0, inactive = 0;
-    for (int m = 0; m < last_batch_; ++m) {
+    for (int m = 0; m < rows; ++m) {
       for (int n = 0; n < layer->out; ++n) {
         const float a = values.row(m)[n];
         sum += a;
@@ -309,7 +334,7 @@ std::vector<LayerSums> Trainer::statistics() const {
       }
     }
     const double mean = sum / count;
-    for (int m = 0; m < last_batch_; ++m) {
+    for (int m = 0; m < rows; ++m) {
       for (int n = 0; n < layer->out; ++n) {
         const double d = values.row(m)[n] - mean;
         squares += d * d;

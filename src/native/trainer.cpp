@@ -19,9 +19,11 @@ constexpr double kMostDense = 0.75;
 constexpr int kMostSparseBatch = 1024;
 
 double flops_of_a_step(const Settings& settings) {
-  double weights = 0;
+  double weights = 0, members = 1;
   for (const NodeSpec& node : settings.nodes) {
-    if (node.kind == NodeSpec::Kind::kLinear) weights += double(node.inputs) * node.outputs;
+    const bool linear = node.kind == NodeSpec::Kind::kLinear || node.kind == NodeSpec::Kind::kHeads;
+    if (node.kind == NodeSpec::Kind::kView) members = node.members;
+    if (linear) weights += members * node.inputs * node.outputs;
   }
   return 6 * weights * settings.order.batch_size;
 }
@@ -66,11 +68,12 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
   first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_, matrices);
-  targets_.resize(batch);
-  second_targets_.resize(batch);
-  if (data_.weights) row_weights_.resize(batch);
-  losses_.resize(batch);
-  correct_.resize(batch);
+  const size_t rows = size_t(batch) * network_.members;
+  targets_.resize(rows);
+  second_targets_.resize(rows);
+  if (data_.weights) row_weights_.resize(rows);
+  losses_.resize(rows);
+  correct_.resize(rows);
   sums_.resize(network_.watched.size());
   square_norms_.resize(network_.parameters.size());
   for (size_t i = 0; std::isfinite(settings_.optimizer.clip_norm) && i < square_norms_.size(); ++i) {
@@ -144,7 +147,9 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
 
 std::string Trainer::description() const {
   return std::string(kernels_.name) + ", " + std::to_string(threads_) + " thread" + (threads_ == 1 ? "" : "s") +
-         (sparse_ ? ", zero inputs skipped" : coding_ ? ", piecewise linear inputs looked up" : "");
+         (sparse_   ? ", zero inputs skipped"
+          : coding_ ? ", piecewise linear inputs looked up"
+                    : "");
 }
 
 }  // namespace steepest

@@ -153,8 +153,9 @@ class Trainer {
   void input(const Step&, int m, float* x) const;
   int64_t target(int64_t place) const;
   void prefetch(int64_t place) const;
-  void forward(const Step&, int thread, int begin, int end, Barrier&);
-  void back(const Step&, int thread, int begin, int end, Barrier&);
+  void forward(const Step&, int thread, int first_row, int last_row, Barrier&);
+  bool is_right(int m) const;
+  void back(const Step&, int thread, int first_row, int last_row, Barrier&);
   void update(const Step&, int thread, Barrier&);
   void collect(const Step&, int thread);
   void take_muon_step(const Step&, const Linear&, float scale, int thread, Barrier&);
@@ -174,10 +175,10 @@ class Trainer {
   int64_t steps_per_epoch_;
   int threads_;
   std::optional<Coding> coding_;  // of piecewise linear inputs, where layer 1 takes them as they are kept
-  bool sparse_;                  // whether layer 1 skips zero inputs, by their bits
-  bool whole_gradient_;          // whether gradients are whole in memory before they are used
-  int words_;                    // of 64 bits, for the inputs of a row
-  std::vector<int> first_rows_;  // where each thread's rows of the first layer's weights begin
+  bool sparse_;                   // whether layer 1 skips zero inputs, by their bits
+  bool whole_gradient_;           // whether gradients are whole in memory before they are used
+  int words_;                     // of 64 bits, for the inputs of a row
+  std::vector<int> first_rows_;   // where each thread's rows of the first layer's weights begin
 
   // For a run: they change between two epochs or calls.
   Position position_;

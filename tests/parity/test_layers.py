@@ -10,6 +10,10 @@ from torch import nn
 from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native
 from steepest import (
     CategoryEmbedding,
+    EnsembleMean,
+    EnsembleView,
+    LinearBatchEnsemble,
+    LinearEnsemble,
     ParametricActivation,
     PeriodicEmbedding,
     Recipe,
@@ -97,12 +101,38 @@ def embedded(*, scaling=False, inside=False):
     return build
 
 
+def shared(*, outputs=3, members=5, width=12, dropout=0.0):
+    """Members behind an embedding, with layers of all kinds that look at one row."""
+
+    def build():
+        torch.manual_seed(2)
+        periodic = PeriodicEmbedding(FEATURES, [1, 2, 5], sigma=0.4)
+        block = nn.Sequential(LinearBatchEnsemble(width, width, members, "he"), nn.Tanh())
+        model = nn.Sequential(
+            *(nn.Flatten(), periodic, EnsembleView(members)),
+            *(LinearBatchEnsemble(periodic.width, width, members, "he", signs=True), nn.SiLU()),
+            *(Residual(block), nn.LayerNorm(width), ParametricActivation("mish", width)),
+            *(nn.Dropout(dropout), nn.PReLU(), nn.Linear(width, width), ScalingLayer(width)),
+            *(LinearEnsemble(width, outputs, members, "he"), EnsembleMean()),
+        )
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                if name.endswith((".r", ".s")) or p.shape == (members, outputs):
+                    p.add_(0.3 * torch.randn_like(p))
+        return model
+
+    return build
+
+
 NETS = nets() | {
+    "shared": shared(),
+    "shared, dropout": shared(dropout=0.25, width=16),
+    "shared, many": shared(members=33, width=7),
     "embeddings": embedded(),
     "embeddings inside": embedded(inside=True),
     "embeddings and scaling": embedded(scaling=True),
 }
-BRIEFLY = ["prelu, one", "in a block", "embeddings", "embeddings and scaling"]
+BRIEFLY = ["shared, dropout", "prelu, one", "in a block", "embeddings", "embeddings and scaling"]
 DATA = {"rows": 90, "shape": (FEATURES,), "outputs": 3}
 
 
@@ -163,7 +193,7 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, of_net, monkeypa
     assert torch.equal(found[0], found[2])
 
 
-@pytest.mark.parametrize("of_net", ["selu", "prelu, one", "scaling inside"])
+@pytest.mark.parametrize("of_net", ["selu", "prelu, one", "scaling inside", "shared"])
 def test_layer_statistics_are_those_of_the_torch_engine(of_net):
     layers = []
     for engine in (NativeEngine(), TorchEngine()):

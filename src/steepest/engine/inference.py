@@ -13,7 +13,7 @@ from torch.nn.modules import module as torch_module
 from steepest.data import Inputs, PiecewiseColumns, Scaler
 from steepest.engine.layers import Node, native_nodes, oddity_of
 from steepest.extension import extension, forced_isa
-from steepest.nn import Ensemble
+from steepest.nn import Ensemble, EnsembleMean
 
 # A vector of the widest instruction set, in floats: what per-feature arrays are padded to.
 _LANES = 16
@@ -28,7 +28,7 @@ def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
         return None
     if type(model) is not Ensemble:
         nodes = _nodes(model, inputs.shape)
-        return None if nodes is None else _run(nodes, inputs)
+        return None if nodes is None else _run(model, nodes, inputs)
     if not inputs.scaler.is_identity or len(inputs.shape) != 1 or oddity_of(model):
         return None
     logits = []
@@ -37,7 +37,7 @@ def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
         nodes = _nodes(member, columns.shape)
         if nodes is None:
             return None
-        logits.append(_run(nodes, columns))
+        logits.append(_run(member, nodes, columns))
     with torch.no_grad():
         return model.combine(torch.stack(logits))
 
@@ -102,7 +102,7 @@ def _leaves(model: nn.Module) -> Iterator[nn.Module]:
     return (module for module in model.modules() if not list(module.children()))
 
 
-def _run(nodes: Sequence[Node], inputs: Inputs) -> Tensor:
+def _run(model: nn.Module, nodes: Sequence[Node], inputs: Inputs) -> Tensor:
     inference = extension().Inference(
         nodes=[node.spec for node in nodes],
         features=math.prod(inputs.shape),
@@ -113,9 +113,11 @@ def _run(nodes: Sequence[Node], inputs: Inputs) -> Tensor:
     tensors = [tensor for node in nodes for tensor in node.tensors.values()]
     for i, tensor in enumerate(tensors):
         inference.write(i, tensor.detach().contiguous().numpy())
-    outputs = np.empty((len(inputs), inference.classes), dtype=np.float32)
+    outputs = np.empty((len(inputs), inference.members, inference.classes), dtype=np.float32)
     inference.run(native_rows(inputs), outputs)
-    return torch.from_numpy(outputs)
+    mean = next((m for m in model.modules() if isinstance(m, EnsembleMean)), None)
+    found = torch.from_numpy(outputs)
+    return found[:, 0] if mean is None else mean.combine(found)
 
 
 def _padded(

@@ -13,6 +13,10 @@ from steepest.extension import extension
 from steepest.nn import (
     ACTIVATIONS,
     CategoryEmbedding,
+    EnsembleMean,
+    EnsembleView,
+    LinearBatchEnsemble,
+    LinearEnsemble,
     LinearLayer,
     ParametricActivation,
     PeriodicEmbedding,
@@ -72,7 +76,9 @@ def native_nodes(
         The nodes in the order of the forward pass, or in one line what is in the way.
     """
     try:
-        nodes = tuple(_Reader(model, features, trained).read(model, ""))
+        reader = _Reader(model, features, trained)
+        nodes = tuple(reader.read(model, ""))
+        reader.require_one_answer()
     except _Obstacle as obstacle:
         return str(obstacle)
     if not any(node.is_linear for node in nodes):
@@ -89,6 +95,8 @@ class _Reader:
 
     def __init__(self, model: nn.Module, features: int, trained: bool) -> None:
         self._width, self._trained = features, trained
+        self._members: int | None = None  # behind a view
+        self._mean_taken = False
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
         self._kinds = extension().NodeKind
@@ -98,6 +106,8 @@ class _Reader:
         if oddity := oddity_of(module):
             raise _Obstacle(f"{where} {oddity}")
         kind = type(module)
+        if self._members is not None and kind not in (nn.Sequential, EnsembleMean):
+            self._require_by_row(module, where)
         if kind is nn.Sequential:
             for key, child in module._modules.items():
                 if child is not None:
@@ -119,6 +129,17 @@ class _Reader:
             yield self._periodic(module, name, where)  # type: ignore[arg-type]
         elif kind is CategoryEmbedding:
             yield self._categories(module, name, where)  # type: ignore[arg-type]
+        elif kind is EnsembleView:
+            self._members = module.members  # type: ignore[assignment]
+            yield Node(name, _spec(self._kinds.VIEW, members=self._members))
+        elif kind is LinearBatchEnsemble:
+            yield from self._batch_ensemble(module, name, where)  # type: ignore[arg-type]
+        elif kind is LinearEnsemble:
+            yield self._heads(module, name, where)  # type: ignore[arg-type]
+        elif kind is EnsembleMean:
+            if self._members is None or self._mean_taken:
+                raise _Obstacle(f"{where} has no members before it, or their mean already")
+            self._mean_taken = True
         elif kind is nn.Dropout:
             if not 0 <= module.p < 1:  # type: ignore[operator]
                 raise _Obstacle(f"{where} drops everything")
@@ -180,6 +201,54 @@ class _Reader:
             self._check_width(count, where)
         spec = _spec(self._kinds.PRELU, learned=count > 1)
         return Node(name, spec, tensors)
+
+    def _batch_ensemble(self, module: LinearBatchEnsemble, name: str, where: str) -> Iterator[Node]:
+        """Factors r of the members, one product for all of them, factors s and biases."""
+        self._check_members(module.members, where)
+        self._check_width(module.in_features, where)
+        r, weight, *out = (
+            self._tensors(module, name, (own,), where) for own in ("r", "weight", "s", "bias")
+        )
+        yield Node(name, _spec(self._kinds.MEMBER_SCALING), r)
+        self._width = module.out_features
+        product = _spec(self._kinds.LINEAR, inputs=module.in_features, outputs=module.out_features)
+        yield Node(name, product, weight)
+        yield Node(name, _spec(self._kinds.MEMBER_SCALING, learned=True), out[0] | out[1])
+
+    def _heads(self, module: LinearEnsemble, name: str, where: str) -> Node:
+        self._check_members(module.members, where)
+        self._check_width(module.in_features, where)
+        tensors = self._tensors(module, name, ("weights", "bias"), where)
+        self._width = module.out_features
+        spec = _spec(
+            self._kinds.HEADS,
+            inputs=module.in_features,
+            outputs=module.out_features,
+            members=module.members,
+        )
+        return Node(name, spec, tensors)
+
+    def require_one_answer(self) -> None:
+        """The net must have ended in the mean of its members, if it has members."""
+        if self._members is not None and not self._mean_taken:
+            raise _Obstacle("the members of the net do not end in EnsembleMean")
+
+    def _check_members(self, members: int, where: str) -> None:
+        if members != self._members:
+            raise _Obstacle(f"{where} has {members} members, but a row has {self._members} there")
+
+    def _require_by_row(self, module: nn.Module, where: str) -> None:
+        """Behind a view, where torch has three dimensions, what looks at one row as in two."""
+        kind = type(module)
+        wrong = kind in (nn.Flatten, nn.BatchNorm1d, EnsembleView, PeriodicEmbedding)
+        wrong = wrong or kind is CategoryEmbedding or self._mean_taken
+        wrong = wrong or (isinstance(module, nn.PReLU) and module.weight.numel() > 1)
+        wrong = wrong or (isinstance(module, Residual) and module.stochastic_depth > 0)
+        if wrong:
+            raise _Obstacle(f"{where} stands behind EnsembleView")
+        # Masks are drawn in fours, and torch's of a row are those of its members one after another.
+        if isinstance(module, nn.Dropout) and module.p and self._width % 4:
+            raise _Obstacle(f"{where} drops from members of {self._width} numbers, not fours")
 
     def _periodic(self, module: PeriodicEmbedding, name: str, where: str) -> Node:
         self._check_width(module.features, where)
