@@ -53,6 +53,17 @@ def test_embeddings_are_among_them():
     close(native_outputs(model, Inputs(x, None, Scaler())), by_torch(model, x))
 
 
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("count", [1, 129])
+def test_members_that_share_a_net_give_their_mean(outputs, count):
+    model, x = mlp(37, (20, 8), outputs, batch_ensemble=5, activation="mish", seed=0), rows(count)
+    found = native_outputs(model, Inputs(x, None, Scaler()))
+    assert found.shape == (count, outputs)
+    close(found, by_torch(model, x))
+    both = Ensemble([model, mlp(37, (4,), outputs)], [(0, 37), (0, 37)], "softmax")
+    close(native_outputs(both, Inputs(x, None, Scaler())), by_torch(both, x))
+
+
 @pytest.mark.parametrize("count", [1, 2, 127, 128, 129, 700])
 def test_they_are_those_of_torch_in_evaluation_mode(count):
     model, x = net(), rows(count)

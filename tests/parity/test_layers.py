@@ -1,6 +1,7 @@
 """Layers of ours on both engines: against PyTorch and float64, alone, in blocks and in front of a net."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from steepest import (
 )
 from steepest.engine import TorchEngine
 from steepest.engine.native import NativeEngine, native_obstacle
+from steepest.objective import Objective
 
 pytestmark = pytest.mark.skipif(native is None, reason="the native engine is not built here")
 
@@ -151,6 +153,8 @@ def test_zeros_are_skipped_in_categories_alone(isa):
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("of_net", BRIEFLY)
 def test_every_optimizer(optimizer, of_net):
+    if optimizer == "muon" and of_net in ("prelu, one", "embeddings and scaling"):
+        pytest.skip("there is no weight between two hidden layers")
     check(ISAS[-1], NETS[of_net], Recipe(batch_size=32, seed=3, **OPTIMIZERS[optimizer]), **DATA)
 
 
@@ -172,6 +176,66 @@ def test_every_optimizer(optimizer, of_net):
 def test_every_way_of_a_gradient(setting, of_net):
     recipe = {"batch_size": 32, "seed": 1, "lr": 0.02} | setting
     check(ISAS[-1], NETS[of_net], Recipe(**recipe), **DATA)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"outputs": 1}, {"outputs": 4, "mixup": 0.4}, {"outputs": 3, "label_smoothing": 0.2}],
+    ids=str,
+)
+def test_members_have_the_mean_of_their_losses_and_answers(setting):
+    outputs, more = setting["outputs"], {k: v for k, v in setting.items() if k != "outputs"}
+    recipe = Recipe(batch_size=16, seed=2, lr=0.05, class_weight="balanced", **more)
+    rows = {**DATA, "outputs": outputs}
+    check(ISAS[-1], shared(outputs=outputs), recipe, **rows)
+    found = []
+    for engine in (NativeEngine(), TorchEngine()):
+        engine.load(make_plan(shared(outputs=outputs)(), recipe, **rows))
+        found.append(engine.advance([0.1] * 30))
+    assert found[0].correct == pytest.approx(found[1].correct, abs=2)
+    assert found[0].rows == found[1].rows
+
+
+def test_members_of_rows_with_several_classes():
+    found = []
+    for engine in (NativeEngine(), TorchEngine()):
+        plan = make_plan(shared(outputs=2)(), Recipe(batch_size=16, seed=2), **DATA)
+        labels = np.random.default_rng(0).integers(0, 2, (90, 2))
+        plan = replace(plan, objective=Objective("multilabel"), targets=labels)
+        engine.load(plan)
+        found.append((engine.advance([0.1] * 30), plan.model))
+        engine.export()
+    (ours, mine), (theirs, other) = found
+    assert ours.loss == pytest.approx(theirs.loss, rel=1e-4)
+    assert ours.correct == pytest.approx(theirs.correct, abs=2)
+    for p, q in zip(mine.parameters(), other.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "obstacle"),
+    [
+        ([nn.Dropout(0.2)], "module '2' (Dropout) drops from members of 7 numbers, not fours"),
+        ([nn.BatchNorm1d(3)], "module '2' (BatchNorm1d) stands behind EnsembleView"),
+        ([EnsembleView(2)], "module '2' (EnsembleView) stands behind EnsembleView"),
+        (
+            [LinearBatchEnsemble(7, 7, 2)],
+            "module '2' (LinearBatchEnsemble) has 2 members, but a row",
+        ),
+        ([EnsembleMean(), nn.Tanh()], "module '3' (Tanh) stands behind EnsembleView"),
+    ],
+    ids=str,
+)
+def test_what_looks_beyond_a_member_is_declined(layers, obstacle):
+    model = nn.Sequential(nn.Linear(FEATURES, 7), EnsembleView(3), *layers)
+    found = native_obstacle(make_plan(model, Recipe(), **DATA))
+    assert found.startswith(obstacle)
+
+
+def test_members_without_an_answer_are_declined():
+    model = nn.Sequential(nn.Linear(FEATURES, 7), EnsembleView(3), LinearEnsemble(7, 3, 3))
+    found = native_obstacle(make_plan(model, Recipe(), **DATA))
+    assert found == "the members of the net do not end in EnsembleMean"
 
 
 @pytest.mark.parametrize("isa", ISAS)
