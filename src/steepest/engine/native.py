@@ -22,6 +22,7 @@ from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
 from steepest.engine.inference import native_rows, rows_obstacle
 from steepest.engine.layers import Node, native_nodes
+from steepest.engine.optimizers import require_fitting
 from steepest.engine.scheduled import factors_at, factors_change
 from steepest.errors import EngineError
 from steepest.extension import extension, forced_isa
@@ -113,6 +114,7 @@ class _NativeTraining:
             for name, _ in self._tensors
             if name in settings
         }
+        require_fitting(optimizer, dict(plan.model.named_parameters()))
         updates = max((int(kept.get("step", 0)) for kept in optimizer.values()), default=0)
         averaged = any("average" in kept for kept in optimizer.values())
         native = extension()

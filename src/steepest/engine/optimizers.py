@@ -22,6 +22,7 @@ from torch import Tensor
 
 from steepest.engine.contract import OptimizerState
 from steepest.engine.groups import ParameterSettings
+from steepest.errors import EngineError
 from steepest.recipe import Recipe
 
 # Of what torch.optim keeps, what we save, by optimizer.
@@ -34,6 +35,44 @@ _KEPT = {
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5
 _LEAST_NORM = 1e-7
+
+
+_WHOLE = ({"momentum"}, {"momentum_buffer"}, {"square_avg", "step"}, *map(set, _KEPT.values()))
+
+
+def require_fitting(state: OptimizerState, parameters: Mapping[str, Tensor]) -> None:
+    """Refuse what no run of these parameters has kept: a file of a stranger may hold anything.
+
+    The memory of L-BFGS, which has the name "", is looked at by torch.
+
+    Args:
+        state: As `Engine.export` gives it.
+        parameters: By name.
+
+    Raises:
+        EngineError: It is of other parameters, of another form, or half is missing.
+    """
+    for name, kept in state.items():
+        if not name:
+            continue
+        if name not in parameters:
+            raise EngineError(f"the optimizer's state has {name!r}, which is no parameter")
+        keys, shape = kept.keys() - {"average"}, parameters[name].shape
+        if keys and keys not in _WHOLE:
+            raise EngineError(
+                f"the optimizer's state of {name!r} is {', '.join(sorted(keys))}, which no "
+                "optimizer keeps"
+            )
+        for key, tensor in kept.items():
+            fits = tensor.numel() == 1 if key == "step" else tensor.shape == shape
+            if not (fits and tensor.is_floating_point()):
+                raise EngineError(
+                    f"the optimizer's {key} of {name!r} does not fit: it must be of "
+                    f"{'one number' if key == 'step' else f'the shape {tuple(shape)}'}, but is "
+                    f"{tensor.dtype} of the shape {tuple(tensor.shape)}"
+                )
+            if key == "step" and not 0 <= float(tensor) <= 2**53:
+                raise EngineError(f"the optimizer's step of {name!r} is {float(tensor)}, no count")
 
 
 class Optimizer(Protocol):

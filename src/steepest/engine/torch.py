@@ -18,7 +18,13 @@ from steepest.engine.contract import OptimizerState, Plan, StepStats
 from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
 from steepest.engine.masks import Masks
-from steepest.engine.optimizers import LBFGS, Average, add_penalties, make_optimizer
+from steepest.engine.optimizers import (
+    LBFGS,
+    Average,
+    add_penalties,
+    make_optimizer,
+    require_fitting,
+)
 from steepest.engine.process import may_draw, process_state, seed_generators
 from steepest.engine.rows import Rows
 from steepest.engine.scheduled import Factors, factors_at, factors_change
@@ -61,6 +67,7 @@ class _TorchTraining:
     def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:
         recipe = plan.recipe
         self._trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
+        require_fitting(optimizer, self._trainable)
         self._plan = plan
         self._step = step
         self._epoch, self._batches = -1, tuple[Tensor, ...]()
