@@ -7,9 +7,13 @@ if TYPE_CHECKING:
     __version__: str
     from steepest import explain as explain
     from steepest import loggers as loggers
+    from steepest import sweeps as sweeps
     from steepest.attached import Run as Run
+    from steepest.attached import Sweep as Sweep
     from steepest.attached import load_run as load_run
+    from steepest.attached import load_sweep as load_sweep
     from steepest.attached import resume as resume
+    from steepest.attached import sweep as sweep
     from steepest.attached import train as train
     from steepest.classifier import Classifier as Classifier
     from steepest.classifier import Evaluation as Evaluation
@@ -62,6 +66,7 @@ _PUBLIC = {
     "ScalingLayer": "steepest.nn",
     "SteepestClassifier": "steepest.estimator.classifier",
     "SteepestError": "steepest.errors",
+    "Sweep": "steepest.attached",
     "binary_cross_entropy": "steepest.objective",
     "check": "steepest.health",
     "cross_entropy": "steepest.objective",
@@ -71,9 +76,12 @@ _PUBLIC = {
     "load_data": "steepest.data",
     "load_run": "steepest.attached",
     "loggers": "steepest.loggers:",
+    "load_sweep": "steepest.attached",
     "mlp": "steepest.nn",
     "resume": "steepest.attached",
     "split": "steepest.data",
+    "sweep": "steepest.attached",
+    "sweeps": "steepest.sweeps:",
     "train": "steepest.attached",
     "watch": "steepest.health",
 }

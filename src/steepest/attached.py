@@ -15,6 +15,9 @@ from steepest.export import export_run
 from steepest.run import Run as Run
 from steepest.run import attach
 from steepest.run import load_run as load_run
+from steepest.sweeps import Sweep as Sweep
+from steepest.sweeps import load_sweep as load_sweep
+from steepest.sweeps import sweep as sweep
 
 
 def _report(run: Run, path: str | Path, *, samples: Any, target: str | None) -> Path:

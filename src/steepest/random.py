@@ -49,6 +49,7 @@ class Purpose(IntEnum):
     FOLDS = 14  # which rows each net of an ensemble is measured on
     MEMBER = 15  # the seeds of the nets of an ensemble
     IMPORTANCE = 16  # orders in which a column is shuffled
+    SEARCH = 20  # the settings that a random search tries
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:

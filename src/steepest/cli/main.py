@@ -15,6 +15,7 @@ from steepest.errors import HealthError, SteepestError
 # Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
 _COMMANDS = {
     "train": "Train a classifier on a file, a folder or a data set by name.",
+    "sweep": "Train many times, with other settings and other seeds.",
     "resume": "Go on with a run from its newest checkpoint.",
     "check": "Look for faults before training: a recipe, data, or a Python file.",
     "find-lr": "Suggest a learning rate by a range test.",

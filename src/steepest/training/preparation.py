@@ -101,13 +101,7 @@ def prepare_parts(model: nn.Module | None, dataset: Dataset, recipe: Recipe) -> 
     if model is None:
         classes = _classes(train, recipe, None)
         one = len(classes) == 2 and recipe.task in ("auto", "binary")
-        model = net_of(
-            recipe,
-            int(np.prod(preprocessing.shape)),
-            1 if one else len(classes),
-            numbers=preprocessing.numbers,
-            categories=preprocessing.categories,
-        )
+        model = net_for(recipe, preprocessing, 1 if one else len(classes))
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))
@@ -145,39 +139,50 @@ def prepare_parts(model: nn.Module | None, dataset: Dataset, recipe: Recipe) -> 
     return Preparation(plan, choose(plan), classifier, dataset, parts, lr, row_flops, summary)
 
 
-def prepare_alike(
-    like: Preparation, rows: Preparation, model: nn.Module, recipe: Recipe
-) -> Preparation:
-    """The preparation of one of many trainings, by what two of them have found already.
+def net_for(recipe: Recipe, preprocessing: Preprocessing, outputs: int) -> nn.Sequential:
+    """The net that a recipe describes for rows prepared so, with its first weights."""
+    return net_of(
+        recipe,
+        int(np.prod(preprocessing.shape)),
+        outputs,
+        numbers=preprocessing.numbers,
+        categories=preprocessing.categories,
+    )
 
-    Nothing is read, encoded, tried or checked again, so it is as good as what it is made of.
+
+def prepare_alike(
+    rows: Preparation, model: nn.Module, recipe: Recipe, choice: EngineChoice | None = None
+) -> Preparation:
+    """The preparation of one of many trainings on the same rows; nothing is read or encoded again.
 
     Args:
-        like: Of another recipe, which differs in numbers that no check depends on.
-        rows: Of another recipe with the same rows in each part, prepared alike.
-        model: As that of `like`, with its first weights.
-        recipe: Its learning rate is a number or left open.
+        rows: Of another recipe, whose settings of the data are the same.
+        model: As that of `rows` in what it takes and gives, with its first weights.
+        recipe: Every setting.
+        choice: Of a recipe that differs from this one in numbers that no check depends on; None to
+            check what the recipe asks of these rows, and to choose.
+
+    Raises:
+        SteepestError: Of whatever does not fit.
     """
     inputs, targets, weights = rows.parts["train"]
     plan = replace(
-        like.plan,
+        rows.plan,
         model=model,
         inputs=inputs,
         targets=targets,
         recipe=recipe,
         sample_weights=weights,
     )
-    choice = EngineChoice(type(like.choice.engine)(), like.choice.reason)
+    if recipe.device is not None:
+        model.to(_device(recipe.device))
+    if choice is None:
+        _check_plan(plan, rows.parts, inputs.array.dtype.kind == "i")
+        choice = choose(plan)
+    engine = EngineChoice(type(choice.engine)(), choice.reason)
     classifier = replace(rows.classifier, model=model)
-    return replace(
-        like,
-        plan=plan,
-        choice=choice,
-        classifier=classifier,
-        dataset=rows.dataset,
-        parts=rows.parts,
-        lr=recipe.base_lr,
-    )
+    lr, _ = _learning_rate(plan)
+    return replace(rows, plan=plan, choice=engine, classifier=classifier, lr=lr)
 
 
 def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:

@@ -1,0 +1,89 @@
+"""Keeper: of the runs of a sweep the best few keep their weights, as run folders."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from steepest.files import make_folder, write_errors
+from steepest.run import Run
+from steepest.sweeps.metrics import Metric
+
+FOLDER = "best"
+
+
+class Keeper:
+    """Saves a run when it is among the best so far, and removes the one that it replaces.
+
+    Args:
+        folder: Of the sweep; None keeps the runs in memory.
+        metric: What decides; of equal runs the earlier one.
+        most: How many are kept.
+    """
+
+    def __init__(self, folder: Path | None, metric: Metric, most: int) -> None:
+        self._folder, self._metric, self._most = folder, metric, most
+        self._kept: dict[str, tuple[float, int]] = {}
+        self._runs: dict[str, Run] = {}
+
+    def known(self, name: str, cost: float, place: int) -> None:
+        """Take in a run that ended before this process began."""
+        if self._wants(cost, place):
+            self._take(name, cost, place)
+
+    def offer(self, name: str, cost: float, place: int, make: Callable[[], Run]) -> None:
+        """Keep a run if it is one of the best. place: its place among all runs."""
+        if self._wants(cost, place):
+            self.put(name, make())
+            self._take(name, cost, place)
+
+    def put(self, name: str, run: Run) -> None:
+        """Save a run that is to be kept."""
+        if self._folder is None:
+            self._runs[name] = run
+            return
+        make_folder(self._folder / FOLDER)
+        target = self._folder / FOLDER / name
+        if not target.exists():
+            run.save(target)
+
+    def missing(self) -> list[str]:
+        """Runs that should be kept and are not there: a process was killed before they were."""
+        return [name for name in self._kept if not self._is_there(name)]
+
+    @property
+    def names(self) -> list[str]:
+        """Of the runs that are kept."""
+        return list(self._kept)
+
+    def run(self, name: str) -> Run | None:
+        """A run that is kept in memory."""
+        return self._runs.get(name)
+
+    def sweep_out(self) -> None:
+        """Remove what is no longer among the best."""
+        if self._folder is None or not (self._folder / FOLDER).is_dir():
+            return
+        for path in (self._folder / FOLDER).iterdir():
+            if path.name not in self._kept and not path.is_symlink():
+                with write_errors(path):
+                    shutil.rmtree(path)
+
+    def _is_there(self, name: str) -> bool:
+        if self._folder is None:
+            return name in self._runs
+        return (self._folder / FOLDER / name / "classifier.json").exists()
+
+    def _wants(self, cost: float, place: int) -> bool:
+        if not self._most or cost == float("inf"):
+            return False
+        full = len(self._kept) >= self._most
+        return not full or (cost, place) < max(self._kept.values())
+
+    def _take(self, name: str, cost: float, place: int) -> None:
+        self._kept[name] = (cost, place)
+        if len(self._kept) > self._most:
+            worst = max(self._kept, key=lambda one: self._kept[one])
+            del self._kept[worst]
+            self._runs.pop(worst, None)
+            if self._folder is not None:
+                shutil.rmtree(self._folder / FOLDER / worst, ignore_errors=True)

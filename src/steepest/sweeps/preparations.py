@@ -1,0 +1,157 @@
+"""What the runs of a sweep share: data read once, encoded once for each split, checked once."""
+
+import copy
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parameter import is_lazy
+
+from steepest.data import Dataset
+from steepest.engine import EngineChoice, NativeEngine, process_state, seed_generators
+from steepest.ensemble.preset import decided
+from steepest.errors import ModelError
+from steepest.random import Purpose, torch_seed
+from steepest.recipe import SETTINGS, Recipe
+from steepest.training.model_checks import require_trainable
+from steepest.training.preparation import (
+    Preparation,
+    load_whole,
+    net_for,
+    prepare_alike,
+    prepare_parts,
+    split_by,
+)
+
+Model = nn.Module | Callable[[Recipe], nn.Module] | None
+
+# What decides which rows there are, and how they are encoded and scaled.
+_OF_READING = ("target", "ignore", "image_size", "task")
+_OF_ROWS = (*_OF_READING, "validation", "test", "scaling", "scaling_range", "bins")
+# Of these numbers no check depends on more than whether they are 0.
+_ONLY_NUMBERS = (
+    *("lr", "momentum", "weight_decay", "l1", "l2", "label_smoothing", "dropout"),
+    *("clip_norm", "clip_value", "gamma", "min_lr", "ema", "eps", "pos_weight", "focal_gamma"),
+)
+
+
+class Preparations:
+    """Prepares runs, each with a model and an engine of its own, on rows that are shared.
+
+    Args:
+        model: None for nets of the recipe; a module, of which each run trains a copy; or a function
+            from a recipe to a module.
+        data: As for `train`.
+    """
+
+    def __init__(self, model: Model, data: Any) -> None:
+        self._model, self._data = model, data
+        self._lock = threading.RLock()
+        self._whole: dict[Any, Dataset] = {}
+        self._rows: dict[Any, Preparation] = {}
+        self._choices: dict[Any, EngineChoice] = {}
+
+    def whole(self, recipe: Recipe) -> Dataset:
+        """All rows, read but not split."""
+        key = _values(recipe, _OF_READING) + tuple(
+            value if isinstance(value := getattr(recipe, part), str) else None
+            for part in ("validation", "test")
+        )
+        with self._lock:
+            if key not in self._whole:
+                self._whole[key] = load_whole(self._data, recipe)
+            return self._whole[key]
+
+    def is_plain(self, recipe: Recipe) -> bool:
+        """Whether a recipe trains one net on these data, and no preset decides."""
+        decision = decided(
+            self._model if isinstance(self._model, nn.Module) else None,
+            self.whole(recipe),
+            recipe,
+            by_hand=self._model is not None,
+        )
+        return decision.dataset is None and decision.recipe == recipe
+
+    def of(self, recipe: Recipe) -> Preparation:
+        """The preparation of a run.
+
+        Raises:
+            SteepestError: Of whatever does not fit.
+        """
+        rows = self._prepared_rows(recipe)
+        model = self._new_model(recipe, rows)
+        if any(map(is_lazy, model.parameters())):  # its shapes are known after a first batch
+            return prepare_parts(model, rows.dataset, recipe)
+        key = _kind(recipe)
+        prepared = prepare_alike(rows, model, recipe, self._choices.get(key))
+        self._choices.setdefault(key, prepared.choice)
+        # Not as measured on whichever net of the sweep came first.
+        return prepared if self._model else replace(prepared, row_flops=_row_flops(model))
+
+    def kind(self, recipe: Recipe) -> Any:
+        """What decides whether a recipe fits; equal of recipes that differ in numbers alone."""
+        return _kind(recipe)
+
+    def is_native(self, recipe: Recipe) -> bool:
+        """Whether the native engine trains this recipe, as `of` has found for one of its kind."""
+        choice = self._choices.get(_kind(recipe))
+        return choice is not None and isinstance(choice.engine, NativeEngine)
+
+    def _prepared_rows(self, recipe: Recipe) -> Preparation:
+        """Some preparation with the rows of this recipe."""
+        drawn = any(isinstance(s, float) and s for s in (recipe.validation, recipe.test))
+        key = (*_values(recipe, _OF_ROWS), recipe.seed if drawn else None)
+        with self._lock:
+            if key not in self._rows:
+                parts = split_by(self.whole(recipe), recipe)
+                model = self._begun(recipe)
+                require_trainable(model, recipe)
+                self._rows[key] = prepare_parts(model, parts, recipe)
+            return self._rows[key]
+
+    def _new_model(self, recipe: Recipe, rows: Preparation) -> nn.Module:
+        model = self._begun(recipe)
+        if model is not None:
+            return model
+        outputs = 1 if rows.classifier.objective.kind == "binary" else len(rows.classifier.classes)
+        return net_for(recipe, rows.classifier.preprocessing, outputs)
+
+    def _begun(self, recipe: Recipe) -> nn.Module | None:
+        """The user's model with its first weights."""
+        if self._model is None:
+            return None
+        if isinstance(self._model, nn.Module):
+            return copy.deepcopy(self._model)
+        with process_state(torch.device("cpu")):
+            seed_generators(torch_seed(recipe.seed, Purpose.INITIALISATION, 0))
+            model = self._model(recipe)
+        if not isinstance(model, nn.Module):
+            raise ModelError(
+                "model must be a torch.nn.Module, or a function that makes one of a recipe, but it "
+                f"made a {type(model).__name__}"
+            )
+        return model
+
+
+def _row_flops(model: nn.Module) -> float:
+    """Of a forward pass of a row through a net of linear layers."""
+    return 2.0 * sum(p.numel() for p in model.parameters() if p.ndim > 1)
+
+
+def _values(recipe: Recipe, names: tuple[str, ...]) -> tuple[Any, ...]:
+    return tuple(getattr(recipe, name) for name in names)
+
+
+def _kind(recipe: Recipe) -> Any:
+    told = []
+    for name in SETTINGS:
+        value = getattr(recipe, name)
+        if name == "seed":
+            continue
+        if name in _ONLY_NUMBERS and isinstance(value, (int, float)):
+            value = value != 0
+        told.append(repr(value) if isinstance(value, dict) else value)
+    return tuple(told)

@@ -1,0 +1,304 @@
+"""The record of a sweep: one SQLite file that one process writes and any number read.
+
+Tables (layout 1): facts (key, value as JSON: what the sweep is), trials (its points), plan (which
+run each seed of each trial is), runs (what came of each; a run that has no row is still to be
+trained), epochs (the history of each), decisions (of a pruner, in their order). Nothing that is
+there is ever changed, so a process that is killed leaves whole rows: those that were committed.
+Timings have columns that no result is made of.
+"""
+
+import json
+import math
+import secrets
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from steepest.errors import RunError
+from steepest.files import write_errors
+from steepest.run import EpochFinished
+from steepest.run.record import require_own_record
+
+LAYOUT = 1
+RECORD = "sweep.sqlite"
+# A commit costs a write to the disk, which many runs share.
+_SECONDS_BETWEEN_COMMITS = 0.05
+
+_SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
+_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """What came of a run.
+
+    Attributes:
+        run: Its name.
+        status: finished, diverged, pruned, or failed.
+        cause: Why it ended, where it did not reach its end.
+        epochs: Epochs that are done.
+        step: Steps that are done.
+        train_loss: Of the last epoch, as in its history.
+        train_acc: Likewise.
+        val_loss: Of the validation part at the last weights.
+        val_acc: Likewise.
+        test_loss: Of the test part at the last weights.
+        test_acc: Likewise.
+        best_epoch: That of the lowest validation loss.
+        best_val_loss: That loss.
+        seconds: What it took.
+    """
+
+    run: str
+    status: str
+    cause: str | None
+    epochs: int
+    step: int
+    train_loss: float | None = None
+    train_acc: float | None = None
+    val_loss: float | None = None
+    val_acc: float | None = None
+    test_loss: float | None = None
+    test_acc: float | None = None
+    best_epoch: int | None = None
+    best_val_loss: float | None = None
+    seconds: float = 0.0
+
+
+_TEXT, _WHOLE = ("run", "status", "cause"), ("epochs", "step", "best_epoch")
+_RUN_COLUMNS: dict[str, type] = {
+    field.name: str if field.name in _TEXT else int if field.name in _WHOLE else float
+    for field in fields(RunRow)
+}
+_EPOCH_COLUMNS: dict[str, type] = {
+    field.name: int if field.name in ("epoch", "step") else float for field in fields(EpochFinished)
+}
+_TABLES: dict[str, dict[str, type]] = {
+    "facts": {"key": str, "value": str},
+    "trials": {"trial": int, "settings": str},
+    "plan": {"trial": int, "seed": int, "run": str},
+    "runs": _RUN_COLUMNS,
+    "epochs": {"run": str, **_EPOCH_COLUMNS},
+    "decisions": {"trial": int, "epochs": int, "value": float, "decision": str},
+}
+_KEYS = {"facts": "key", "trials": "trial", "plan": "trial, seed", "runs": "run"}
+_KEYS |= {"epochs": "run, epoch", "decisions": "trial, epochs"}
+
+
+class SweepRecord:
+    """Takes what happens in a sweep, and gives it as frames."""
+
+    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
+        self._connection, self._where = connection, where
+        self._committed, self._waiting, self._closed = 0.0, False, False
+
+    @classmethod
+    def create(cls, folder: Path | None) -> Self:
+        """A new record in a folder, or in memory."""
+        if folder is None:
+            record = cls(sqlite3.connect(":memory:", check_same_thread=False), "memory")
+            record._make_tables()
+            return record
+        # Made beside its place and renamed: whoever kills it leaves no half of one.
+        part = folder / f".steepest-{secrets.token_hex(8)}.part"
+        with write_errors(folder / RECORD):
+            with open(part, "xb"):
+                pass
+            record = cls(sqlite3.connect(part), str(part))
+            record._make_tables()
+            record.close()
+            part.rename(folder / RECORD)
+        return cls.open(folder, to_write=True)
+
+    def _make_tables(self) -> None:
+        with self._writing():
+            self._connection.execute(f"PRAGMA user_version = {LAYOUT}")
+            for table in _TABLES:
+                self._connection.execute(_make_table(table))
+            self._connection.commit()
+
+    @classmethod
+    def open(cls, folder: Path, *, to_write: bool = False) -> Self:
+        """The record in a folder. Raises RunError if there is none, or one that is not known."""
+        path = folder / RECORD
+        if not path.exists():
+            raise RunError(f"{folder} is not the folder of a sweep: it has no {RECORD}")
+        require_own_record(path, to_write=to_write)
+        with _read_errors(path):
+            if to_write:
+                connection = sqlite3.connect(path, check_same_thread=False)
+            else:
+                address = f"{path.absolute().as_uri()}?mode=ro"
+                connection = sqlite3.connect(address, uri=True, check_same_thread=False)
+            connection.execute("PRAGMA trusted_schema = OFF")
+            layout = connection.execute("PRAGMA user_version").fetchone()[0]
+            found = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql > ''"))
+        if layout != LAYOUT:
+            raise RunError(
+                f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}"
+            )
+        if found != {table: _make_table(table) for table in _TABLES}:
+            raise RunError(f"{path} is not the record of a sweep: its tables are other ones")
+        record = cls(connection, str(path))
+        if to_write:
+            with record._writing():
+                record._prepare()
+        return record
+
+    def _prepare(self) -> None:
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    # What is written.
+
+    def put_facts(self, facts: dict[str, Any]) -> None:
+        """Write what the sweep is."""
+        rows = [(key, json.dumps(value)) for key, value in facts.items()]
+        with self._writing():
+            self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", rows)
+        self._waiting = True
+
+    def put_trials(self, first: int, settings: Sequence[dict[str, Any]]) -> None:
+        """Write the points of trials, which are numbered from `first` on."""
+        self._insert("trials", ((first + i, json.dumps(one)) for i, one in enumerate(settings)))
+
+    def put_plan(self, rows: Iterable[tuple[int, int, str]]) -> None:
+        """Write which run each seed of each trial is: (trial, seed, run)."""
+        self._insert("plan", rows)
+
+    def put_run(self, row: RunRow, history: Iterable[EpochFinished]) -> None:
+        """Write what came of a run; on disk within a twentieth of a second."""
+        self._insert("runs", [_to_sql(astuple(row))])
+        self._insert("epochs", [(row.run, *_to_sql(astuple(epoch))) for epoch in history])
+        self.commit_if_due()
+
+    def put_decision(self, trial: int, epochs: int, value: float, decision: str) -> None:
+        """Write what a pruner decided of a trial after so many epochs."""
+        self._insert("decisions", [(trial, epochs, *_to_sql((value,)), decision)])
+
+    def commit_if_due(self) -> None:
+        """Put what was written on disk, unless that was done a moment ago."""
+        if self._waiting and time.monotonic() > self._committed + _SECONDS_BETWEEN_COMMITS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Put what was written on disk."""
+        with self._writing():
+            self._connection.commit()
+        self._committed, self._waiting = time.monotonic(), False
+
+    def close(self) -> None:
+        """Put all on disk, in one file where nobody reads it, and let go of it."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self._waiting:
+                self.commit()
+        finally:
+            self._connection.close()
+
+    def __del__(self) -> None:
+        with suppress(RunError):
+            self.close()
+
+    def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
+        places = ", ".join("?" * len(_TABLES[table]))
+        with self._writing():
+            self._connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", rows)
+        self._waiting = True
+
+    # What is read.
+
+    def facts(self) -> dict[str, Any]:
+        """What the sweep is."""
+        return {key: json.loads(value) for key, value in self._rows("SELECT * FROM facts")}
+
+    def trials(self) -> list[dict[str, Any]]:
+        """The points, in the order of their numbers."""
+        rows = self._rows("SELECT settings FROM trials ORDER BY trial")
+        return [json.loads(settings) for (settings,) in rows]
+
+    def runs_done(self) -> dict[str, RunRow]:
+        """What came of each run, by its name."""
+        rows = self._rows("SELECT * FROM runs")
+        return {row[0]: RunRow(*map(_from_sql, row)) for row in rows}
+
+    def decisions(self) -> list[tuple[int, int, float, str]]:
+        """What a pruner decided, in the order of its decisions: (trial, epochs, value, what)."""
+        rows = self._rows("SELECT * FROM decisions ORDER BY rowid")
+        return [(trial, epochs, _from_sql(value), what) for trial, epochs, value, what in rows]
+
+    def results(self) -> pl.DataFrame:
+        """A row for each seed of each trial, in their order; null where a run is still missing."""
+        columns = {"trial": int, "seed": int, **_RUN_COLUMNS}
+        names = ", ".join(f"runs.{name}" for name in list(_RUN_COLUMNS)[1:])
+        return self._frame(
+            f"SELECT plan.trial, plan.seed, plan.run, {names} FROM plan LEFT JOIN runs "
+            "ON runs.run = plan.run ORDER BY plan.trial, plan.rowid",
+            columns,
+        )
+
+    def history(self, run: str | None = None) -> pl.DataFrame:
+        """The epochs of a run, or of all: run, epoch, step, train_loss, ..., seconds."""
+        where, values = ("", ()) if run is None else (" WHERE run = ?", (run,))
+        asked = f"SELECT * FROM epochs{where} ORDER BY run, epoch"
+        return self._frame(asked, _TABLES["epochs"], values)
+
+    def _frame(self, asked: str, columns: dict[str, type], values: Any = ()) -> pl.DataFrame:
+        by_column = list(zip(*self._rows(asked, values), strict=True)) or [()] * len(columns)
+        with _read_errors(self._where):
+            return pl.DataFrame(
+                [
+                    pl.Series(
+                        name, [_from_sql(v) for v in column] if kind is float else column,
+                        dtype=_POLARS[kind], strict=True,
+                    )
+                    for (name, kind), column in zip(columns.items(), by_column, strict=True)
+                ]
+            )  # fmt: skip
+
+    def _rows(self, asked: str, values: Any = ()) -> list[Any]:
+        with _read_errors(self._where):
+            return self._connection.execute(asked, values).fetchall()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+            reason = f"{error}"
+            if full:
+                reason = "the disk is full; make room and resume the sweep: what is done is kept"
+            raise RunError(f"cannot write {self._where}: {reason}") from None
+
+
+def _make_table(table: str) -> str:
+    columns = ", ".join(f"{name} {_SQL[kind]}" for name, kind in _TABLES[table].items())
+    return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({_KEYS[table]}))"
+
+
+@contextmanager
+def _read_errors(where: Any) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+        raise RunError(f"{where} is damaged: {error}") from None
+    except pl.exceptions.PolarsError as error:
+        raise RunError(f"{where} is damaged: {str(error).splitlines()[0]}") from None
+
+
+def _to_sql(row: Sequence[Any]) -> tuple[Any, ...]:
+    # SQLite would turn NaN into NULL, and a loss that is not a number must not look like no loss.
+    return tuple("NaN" if isinstance(v, float) and math.isnan(v) else v for v in row)
+
+
+def _from_sql(value: Any) -> Any:
+    return math.nan if value == "NaN" else value

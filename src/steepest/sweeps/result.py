@@ -1,0 +1,278 @@
+"""Sweep: what came of many runs, from memory or from a folder."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from steepest.errors import RunError, did_you_mean
+from steepest.recipe import Recipe
+from steepest.run import Run, load_run
+from steepest.sweeps.keeper import FOLDER, Keeper
+from steepest.sweeps.metrics import Metric
+from steepest.sweeps.record import SweepRecord
+from steepest.sweeps.space import shown, value_text
+
+_TIMINGS = ("seconds",)
+
+
+@dataclass(frozen=True)
+class Best:
+    """The trial whose runs are the best in the mean.
+
+    Attributes:
+        trial: Its number.
+        settings: What it has of the settings that vary.
+        recipe: Every setting; its seed is the sweep's first.
+        metric: What was compared.
+        mean: Of its runs.
+        std: Between its runs, with n - 1; NaN of one.
+        runs: Their names, by seed.
+    """
+
+    trial: int
+    settings: dict[str, Any]
+    recipe: Recipe
+    metric: str
+    mean: float
+    std: float
+    runs: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        spread = f" ± {self.std:.2g}" if self.std == self.std else ""
+        count = f"{len(self.runs)} run{'s' * (len(self.runs) > 1)}"
+        return (
+            f"<Best: trial {self.trial}, {shown(self.settings) or 'the recipe'}: "
+            f"{self.metric} {self.mean:.4f}{spread} over {count}>"
+        )
+
+
+class Sweep:
+    """Many runs of one recipe, of which some settings vary.
+
+    Attributes:
+        folder: Where it lies; None if only in memory.
+    """
+
+    def __init__(
+        self, record: SweepRecord, folder: Path | None, keeper: Keeper | None = None
+    ) -> None:
+        self.folder = folder
+        self._record, self._keeper = record, keeper
+        self._facts = record.facts()
+        self._results: pl.DataFrame | None = None
+
+    @property
+    def recipe(self) -> Recipe:
+        """What the runs have in common."""
+        return Recipe.from_toml(self._facts["recipe"], "the sweep's recipe")
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The settings that vary."""
+        return tuple(self._facts["space"])
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the sweep is: recipe, space, sampler, seeds, pruner, metric, and its data's name."""
+        return dict(self._facts)
+
+    @property
+    def metric(self) -> str:
+        """What the runs are compared by: a column of `results`."""
+        return str(self._facts["metric"])
+
+    @property
+    def results(self) -> pl.DataFrame:
+        """One row a run, by trial and seed.
+
+        trial, run (its name), a column for each setting that varies, seed, status (finished,
+        diverged, pruned, failed; null where it is still missing), cause, epochs, step, train_loss,
+        train_acc (of the last epoch), val_loss, val_acc, test_loss, test_acc (at the last weights),
+        best_epoch, best_val_loss. The same whenever it was computed, on however many threads.
+        """
+        if self._results is None:
+            self._results = self._read_results()
+        return self._results.drop(_TIMINGS)
+
+    @property
+    def timings(self) -> pl.DataFrame:
+        """What each run took: trial, run, seed, seconds. Of another sweep they are other ones."""
+        if self._results is None:
+            self._results = self._read_results()
+        return self._results.select("trial", "run", "seed", *_TIMINGS)
+
+    def history(self, run: str | None = None) -> pl.DataFrame:
+        """The epochs of a run: epoch, step, train_loss, train_acc, val_loss, val_acc, lr.
+
+        Args:
+            run: Its name, or the beginning of it; None for all runs, with a column run.
+
+        Raises:
+            RunError: There is no run of this name.
+        """
+        if run is None:
+            return self._record.history().drop(_TIMINGS)
+        return self._record.history(self._full_name(run)).drop("run", *_TIMINGS)
+
+    @property
+    def failures(self) -> pl.DataFrame:
+        """The runs that did not end well: those that diverged or failed, with the cause."""
+        return self.results.filter(pl.col("status").is_in(["diverged", "failed"]))
+
+    @property
+    def by_trial(self) -> pl.DataFrame:
+        """One row a trial, the best first.
+
+        trial, the settings that vary, runs (how many reached their end), mean and std of the
+        metric over them; trials of which not every run did come last, with null.
+        """
+        metric, table = Metric.of(self.metric), self.results
+        value = pl.col(metric.name)
+        sound = (pl.col("status") == "finished").fill_null(False) & value.is_not_nan()
+        grouped = table.group_by("trial", *self.settings, maintain_order=True).agg(
+            sound.sum().cast(pl.Int64).alias("runs"),
+            pl.when(sound.all()).then(value.mean()).alias("mean"),
+            pl.when(sound.all()).then(value.std()).alias("std"),
+        )
+        return grouped.sort(
+            "mean", descending=not metric.falls, nulls_last=True, maintain_order=True
+        )
+
+    def best(self) -> Best:
+        """The trial whose runs are the best in the mean over its seeds.
+
+        Raises:
+            RunError: No trial has reached its end with every seed.
+        """
+        first = self.by_trial.head(1)
+        if not first.height or first["mean"][0] is None:
+            raise RunError(
+                "no trial of this sweep reached its end with every seed; see sweep.failures"
+            )
+        number = int(first["trial"][0])
+        settings = {name: _as_setting(v) for name, v in self._record.trials()[number].items()}
+        runs = tuple(self.results.filter(pl.col("trial") == number)["run"])
+        std = first["std"][0]
+        return Best(
+            number, settings, self.recipe.replace(**settings), self.metric,
+            float(first["mean"][0]), float("nan") if std is None else float(std), runs,
+        )  # fmt: skip
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The runs that keep their weights, by name: see `run`."""
+        if self.folder is None:
+            return tuple(sorted(self._keeper.names)) if self._keeper else ()
+        place = self.folder / FOLDER
+        return tuple(sorted(path.name for path in place.iterdir())) if place.is_dir() else ()
+
+    def run(self, name: str) -> Run:
+        """A run that kept its weights, as `train` gives it.
+
+        Args:
+            name: Its name, or the beginning of it.
+
+        Raises:
+            RunError: There is none, or it did not keep its weights.
+        """
+        full = self._full_name(name)
+        found = self._keeper.run(full) if self._keeper else None
+        if found is not None:
+            return found
+        if self.folder is not None and full in self.kept:
+            return load_run(self.folder / FOLDER / full)
+        raise RunError(
+            f"run {full} did not keep its weights: only the best {self._facts['keep_best']} do "
+            "(keep_best). Train its recipe again for the same bits: sp.train(None, data, "
+            "sweep.recipe_of(name))"
+        )
+
+    def recipe_of(self, run: str) -> Recipe:
+        """Every setting of a run: `train` with it gives the same bits.
+
+        Args:
+            run: Its name, or the beginning of it.
+
+        Raises:
+            RunError: There is no run of this name.
+        """
+        row = self.results.filter(pl.col("run") == self._full_name(run)).row(0, named=True)
+        settings = self._record.trials()[row["trial"]]
+        recipe = self.recipe.replace(**{name: _as_setting(v) for name, v in settings.items()})
+        return recipe.with_seed(row["seed"])
+
+    def close(self) -> None:
+        """Let go of the record's file."""
+        self._record.close()
+
+    def __len__(self) -> int:
+        return self.results.height
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.results.iter_rows(named=True)
+
+    def __repr__(self) -> str:
+        counts = self.results["status"].fill_null("missing").value_counts(sort=True).rows()
+        told = ", ".join(f"{count} {status}" for status, count in counts)
+        where = "in memory" if self.folder is None else f"in {self.folder}"
+        trials = self.results["trial"].n_unique()
+        return f"<Sweep {where}: {trials} trials, {len(self)} runs: {told}>"
+
+    def _full_name(self, name: str) -> str:
+        names = self.results["run"]
+        found = names.filter(names.str.starts_with(name)).unique() if name else names.head(0)
+        if len(found) != 1:
+            hint = did_you_mean(name, names.head(1000))
+            why = f"{len(found)} runs begin so" if len(found) else f"there is none{hint}"
+            raise RunError(f"no run {name!r:.40} in this sweep: {why}")
+        return str(found[0])
+
+    def _read_results(self) -> pl.DataFrame:
+        table, trials = self._record.results(), self._record.trials()
+        columns = [
+            _column(name, [_as_setting(trial.get(name)) for trial in trials])
+            for name in self.settings
+        ]
+        swept = pl.DataFrame(columns)[table["trial"]] if columns else pl.DataFrame()
+        seed = table["seed"]
+        return pl.concat(
+            [
+                table.select("trial", "run"), swept, pl.DataFrame(seed),
+                table.drop("trial", "run", "seed"),
+            ],
+            how="horizontal",
+        )  # fmt: skip
+
+
+def load_sweep(path: str | Path) -> Sweep:
+    """The sweep in a folder, also while another process works on it. Nothing in it is executed.
+
+    Args:
+        path: The folder.
+
+    Raises:
+        RunError: The folder holds no sweep, or a damaged one.
+    """
+    folder = Path(path)
+    return Sweep(SweepRecord.open(folder), folder)
+
+
+def _as_setting(value: Any) -> Any:
+    """A value of a setting from JSON, which has lists for tuples."""
+    return tuple(map(_as_setting, value)) if isinstance(value, list) else value
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """The values of a setting as a column: numbers and switches as they are, others as text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {int}:
+        return pl.Series(name, values, dtype=pl.Int64)
+    if kinds and kinds <= {int, float}:
+        return pl.Series(name, [v if v is None else float(v) for v in values], dtype=pl.Float64)
+    texts = [None if value is None else value_text(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)

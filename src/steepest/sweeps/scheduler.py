@@ -1,0 +1,225 @@
+"""Scheduler: trials go to a pool, run by run; what comes back is recorded; pruners decide between.
+
+A trial is a point of the space, trained once for each seed. Who steers (a plain sweep, a pruner)
+says how far trials are to be trained and gets them back when all their runs are there. A run that
+the record knows is back at once, with the history that it had, so a sweep that is resumed takes
+the way that it had taken and trains only what is missing.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from steepest.recipe import Recipe
+from steepest.run import EpochFinished
+from steepest.sweeps.metrics import Metric
+from steepest.sweeps.pool import Done, Pool, carried_out
+from steepest.sweeps.record import RunRow, SweepRecord
+from steepest.sweeps.training import Training, failed_row
+from steepest.training.interrupt import StopRequest
+
+# Tasks that wait for a thread: enough that none waits for this one, few enough to fit into memory.
+_AHEAD = 2
+_PATIENCE = 0.05
+
+
+@dataclass(eq=False)
+class TrialRun:
+    """A run of a trial.
+
+    Attributes:
+        name: Of the run.
+        seed: Of the run.
+        row: What came of it; None as long as it has not ended.
+        history: Its epochs, as far as they are known.
+        training: The run on its way, None before its first step and after its last.
+    """
+
+    name: str
+    seed: int
+    row: RunRow | None = None
+    history: list[EpochFinished] = field(default_factory=list)
+    training: Training | None = None
+
+
+@dataclass(eq=False)
+class Trial:
+    """A point of the space with its runs.
+
+    Attributes:
+        number: Its place in the sweep.
+        recipe: Of its runs, but for the seed.
+        runs: One for each seed.
+    """
+
+    number: int
+    recipe: Recipe
+    runs: list[TrialRun]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether all its runs have."""
+        return all(run.row is not None for run in self.runs)
+
+    def value(self, metric: Metric, epochs: int) -> float:
+        """The mean of its runs after so many epochs, the lower the better; infinity for broken."""
+        return math.fsum(metric.after(run.history, epochs) for run in self.runs) / len(self.runs)
+
+
+class Scheduler:
+    """Trains trials, many runs at once.
+
+    Args:
+        record: Where what comes of them is written.
+        begin: Makes the training of a run.
+        in_turn: Whether runs of a recipe are trained here, one after the other: torch has its
+            generators and threads once for the process.
+        keep: Called with each run that has just ended.
+        threads: How many runs at once.
+        stop: True once somebody has asked to stop.
+        tell: Called after each run, with its row.
+        known: What the record has of earlier: rows by name, and a function from a name to epochs.
+    """
+
+    def __init__(
+        self,
+        record: SweepRecord,
+        begin: Callable[[str, Recipe], Training],
+        in_turn: Callable[[Recipe], bool],
+        keep: Callable[[Trial, TrialRun], None],
+        threads: int,
+        stop: StopRequest,
+        tell: Callable[[RunRow], None],
+        known: tuple[dict[str, RunRow], Callable[[str], list[EpochFinished]]],
+    ) -> None:
+        self._record, self._begin, self._keep = record, begin, keep
+        self._in_turn = in_turn
+        self._threads, self._stop, self._tell = threads, stop, tell
+        self._rows, self._history = known
+        self._pool = Pool(threads)
+        self._waiting: deque[tuple[Trial, TrialRun, int | None]] = deque()
+        self._under_way = 0
+        self._left: dict[int, int] = {}  # runs of a trial that are not back yet
+        self._back: deque[Trial] = deque()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked to stop: then trials no longer come back."""
+        return bool(self._stop)
+
+    @property
+    def is_hungry(self) -> bool:
+        """Whether another trial should be started, so that no thread is without work."""
+        return len(self._waiting) + self._under_way < _AHEAD * self._threads
+
+    def start(self, trial: Trial, epochs: int | None) -> None:
+        """Train the runs of a trial that have not ended up to so many epochs, or to their end."""
+        due = [run for run in trial.runs if run.row is None and not self._is_known(run)]
+        self._left[trial.number] = len(due)
+        self._waiting.extend((trial, run, epochs) for run in due)
+        if not due:
+            self._back.append(trial)
+
+    def next_back(self) -> Trial | None:
+        """The next trial whose runs are all there; None if none is under way, or it was stopped."""
+        while not self._back:
+            self._feed()
+            if not self._under_way:
+                return None
+            done = self._pool.get(_PATIENCE)
+            if done is None:
+                self._record.commit_if_due()
+            else:
+                self._take(done)
+        return self._back.popleft()
+
+    def train_all(self, trials: Iterable[Trial]) -> Iterator[Trial]:
+        """Train trials to their end, in about their order; each as its runs are all there."""
+        coming = iter(trials)
+        while True:
+            while self.is_hungry and not self.stopped and (trial := next(coming, None)) is not None:
+                self.start(trial, None)
+            back = self.next_back()
+            if back is None:
+                return
+            yield back
+
+    def prune(self, trial: Trial, cause: str) -> None:
+        """End the runs of a trial that paused; their place is free at once."""
+        for run in trial.runs:
+            if run.training is not None:
+                self._ended(trial, run, run.training.prune(cause))
+
+    def close(self) -> None:
+        """Let go of the threads, and put all that came back on disk."""
+        self._waiting.clear()
+        self._pool.close()
+        while self._under_way and (done := self._pool.get(0)) is not None:
+            self._take(done)
+        self._record.commit()
+
+    def _is_known(self, run: TrialRun) -> bool:
+        """Whether the record has this run; its history is read then."""
+        row = self._rows.get(run.name)
+        if row is None:
+            return False
+        run.row, run.history = row, self._history(run.name)
+        return True
+
+    def _feed(self) -> None:
+        """Give tasks to the pool, no more than it can soon begin."""
+        while self._waiting and self._under_way < _AHEAD * self._threads and not self._stop:
+            trial, run, epochs = self._waiting.popleft()
+            self._under_way += 1
+            recipe = trial.recipe.with_seed(run.seed)
+            task = _task(self._begin, run, recipe, epochs)
+            if not self._in_turn(trial.recipe):
+                self._pool.submit((trial, run), task)
+                continue
+            self._take(carried_out((trial, run), task))
+
+    def _take(self, done: Done) -> None:
+        """Write down what came of a task."""
+        trial, run = done.label
+        self._under_way -= 1
+        row: RunRow | None = done.result
+        if done.error is not None:
+            if not isinstance(done.error, Exception):
+                raise done.error
+            history = [] if run.training is None else list(run.training.history)
+            row, run.training = failed_row(run.name, done.error, history), None
+            run.history = history
+        elif run.training is not None:
+            run.history = list(run.training.history)
+        if row is not None:
+            self._ended(trial, run, row)
+        elif self._stop:
+            return
+        self._left[trial.number] -= 1
+        if not self._left[trial.number]:
+            self._back.append(trial)
+
+    def _ended(self, trial: Trial, run: TrialRun, row: RunRow | None) -> None:
+        if row is None:
+            return
+        run.row = row
+        if run.training is not None:
+            run.history = list(run.training.history)
+            self._keep(trial, run)  # before its row is there, so that no kept run can be missing
+        run.training = None
+        self._rows[run.name] = row
+        self._record.put_run(row, run.history)
+        self._tell(row)
+
+
+def _task(
+    begin: Callable[[str, Recipe], Training], run: TrialRun, recipe: Recipe, epochs: int | None
+) -> Callable[[], Any]:
+    def task() -> RunRow | None:
+        if run.training is None:
+            run.training = begin(run.name, recipe)
+        return run.training.advance(epochs)
+
+    return task

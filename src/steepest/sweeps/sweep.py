@@ -1,0 +1,338 @@
+"""sweep(): many runs of one recipe, of which some settings vary."""
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steepest.engine import usable_threads
+from steepest.errors import DataError, RecipeError, RunError, SteepestError
+from steepest.files import PART, make_run_folder
+from steepest.recipe import SETTINGS, Recipe
+from steepest.run import LOCK, EpochFinished
+from steepest.sweeps.keeper import Keeper
+from steepest.sweeps.metrics import Metric
+from steepest.sweeps.naming import data_name, recipe_name, run_name
+from steepest.sweeps.preparations import Model, Preparations
+from steepest.sweeps.record import RECORD, SweepRecord
+from steepest.sweeps.result import Sweep, load_sweep
+from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
+from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
+from steepest.sweeps.training import RunTraining, Training, WholeTraining
+from steepest.training.interrupt import StopRequest, stop_request
+from steepest.training.session import locked
+from steepest.training.sources import with_sources
+
+
+def sweep(
+    recipe: Recipe | None = None,
+    space: Any = None,
+    *,
+    model: Model = None,
+    data: Any = None,
+    seeds: int | Sequence[int] = 16,
+    sampler: str = "grid",
+    trials: int | None = None,
+    metric: str = "val_loss",
+    keep_best: int = 1,
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int | None = None,
+    progress: str = "auto",
+    **settings: Any,
+) -> Sweep:
+    """Train a recipe many times, with other values of some settings and other seeds.
+
+    Data are read, encoded and checked once for all runs that share them; nets that the native
+    engine runs are trained one a thread. A run has the bits of `train` with its recipe alone. One
+    that fails is a row with its cause. Ctrl-C ends the sweep, and `resume` goes on with it.
+
+    Args:
+        recipe: What the runs have in common; None for the defaults.
+        space: For each setting that varies a list of values, or `uniform`, `log_uniform`,
+            `integers` or `choice` of `steepest.sweeps`: {"lr": [0.01, 0.1], "hidden": [(64,)]}.
+        model: None for nets of the recipe; a torch.nn.Module, of which each run trains a copy; or a
+            function from a recipe to a module.
+        data: As for `train`; None for the recipe's.
+        seeds: How many seeds for each trial, from the recipe's on; or the seeds.
+        sampler: "grid" for all combinations, "random" or "sobol" for `trials` of them.
+        trials: How many points of the space.
+        metric: What runs are compared by, a column of `Sweep.results`: val_loss, val_acc, ...
+        keep_best: So many runs keep their weights.
+        out: The folder of the sweep; None keeps it in memory.
+        resume: Go on with the sweep in `out`, if there is one: what is missing is trained, nothing
+            else. More seeds or trials may be asked for than before.
+        workers: How many runs are trained at once; None for as many as there are processors.
+        progress: "auto" or "none".
+        **settings: Single settings that differ from the recipe.
+
+    Returns:
+        The sweep: `results`, `best()`, `history`, `failures`.
+
+    Raises:
+        RecipeError: A setting is unknown or cannot have a value; some combinations cannot be
+            trained: they are named, and none is.
+        RunError: The folder holds another sweep, or another process works on it.
+    """
+    base = with_sources(Recipe.of(recipe, settings), data)
+    if base.threads is None:  # one run a thread
+        base = base.replace(threads=1)
+    varied = Space.of({} if space is None else space)
+    asked = _asked(base, varied, seeds, sampler, trials, metric, keep_best)
+    folder = None if out is None else Path(out)
+    if folder is not None:
+        _make_folder(folder, resume)
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder))
+        shared = Preparations(model, data)
+        work = _Work(asked, shared, model, data, folder)
+        stop = stack.enter_context(stop_request())
+        return work.carry_out(stop, workers or usable_threads(), progress)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be done: all that decides the results, but the data."""
+
+    base: Recipe
+    space: Space
+    seeds: tuple[int, ...]
+    sampler: str
+    trials: int | None
+    metric: Metric
+    keep_best: int
+
+    def facts(self, data: str) -> dict[str, Any]:
+        facts = {
+            "recipe": self.base.to_toml(),
+            "space": self.space.to_json(),
+            "seeds": list(self.seeds),
+            "sampler": self.sampler,
+            "trials": self.trials,
+            "metric": self.metric.name,
+            "keep_best": self.keep_best,
+            "data": data,
+        }
+        plain: dict[str, Any] = json.loads(json.dumps(facts))  # as a record gives them back
+        return plain
+
+
+def _asked(
+    base: Recipe,
+    space: Space,
+    seeds: Any,
+    sampler: str,
+    trials: int | None,
+    metric: str,
+    keep_best: int,
+) -> _Asked:
+    if sampler not in SAMPLERS:
+        raise RecipeError(f"sampler must be one of {', '.join(SAMPLERS)}, but is {sampler!r:.40}")
+    whole = isinstance(keep_best, int) and not isinstance(keep_best, bool)
+    if not whole or keep_best < 0:
+        raise RecipeError(f"keep_best must be a whole number of at least 0, but is {keep_best!r}")
+    return _Asked(
+        base, space, _seeds(seeds, base.seed), sampler, trials, Metric.of(metric), keep_best
+    )
+
+
+def _seeds(seeds: Any, first: int) -> tuple[int, ...]:
+    if isinstance(seeds, int) and not isinstance(seeds, bool):
+        if seeds < 1:
+            raise RecipeError(f"seeds must be at least 1, but is {seeds}")
+        return tuple(range(first, first + seeds))
+    values = SETTINGS["seed"].values
+    if not isinstance(seeds, (list, tuple, range)) or not seeds or len(set(seeds)) < len(seeds):
+        raise RecipeError(f"seeds takes a number or a list of different ones, but is {seeds!r:.60}")
+    for seed in seeds:
+        if not values.holds(seed):
+            raise RecipeError(f"a seed must be {values.expected}, but is {seed!r:.40}")
+    return tuple(seeds)
+
+
+class _Work:
+    """A sweep that is carried out."""
+
+    def __init__(
+        self, asked: _Asked, shared: Preparations, model: Model, data: Any, folder: Path | None
+    ) -> None:
+        self._asked, self._shared, self._folder = asked, shared, folder
+        self._model, self._data = model, data
+        self._plain: dict[Any, bool] = {}
+        self._keeper = Keeper(folder, asked.metric, asked.keep_best)
+        points = points_of(
+            asked.space, asked.sampler, asked.trials, len(asked.seeds), asked.base.seed
+        )
+        recipes = recipes_of(asked.base, points)
+        self._check(points, recipes)
+        named = data_name(shared.whole(asked.base), model)
+        self._record = self._open(asked.facts(named))
+        self._trials = [self._trial(i, recipe, named) for i, recipe in enumerate(recipes)]
+        self._record.put_trials(0, points)
+        self._record.put_plan(
+            (trial.number, run.seed, run.name) for trial in self._trials for run in trial.runs
+        )
+        self._record.commit()
+
+    def carry_out(self, stop: StopRequest, threads: int, progress: str) -> Sweep:
+        known = self._record.runs_done()
+        for place, (_, run) in enumerate(self._all_runs()):
+            if run.name in known:
+                cost = self._asked.metric.of_row(known[run.name])
+                self._keeper.known(run.name, cost, place)
+        scheduler = Scheduler(
+            self._record,
+            lambda name, recipe: self._begin(name, recipe, stop),
+            lambda recipe: not (self._is_plain(recipe) and self._shared.is_native(recipe)),
+            self._keep,
+            threads,
+            stop,
+            lambda row: None,
+            (dict(known), self._history),
+        )
+        try:
+            for trial in scheduler.train_all(self._trials):
+                for run in trial.runs:  # thousands of them would fill the memory
+                    run.history = []
+        finally:
+            scheduler.close()
+        if not stop:
+            self._bring_back(stop)
+        self._record.commit()
+        if self._folder is None:
+            return Sweep(self._record, None, self._keeper)
+        self._record.close()
+        return load_sweep(self._folder)
+
+    def _check(self, points: list[Point], recipes: list[Recipe]) -> None:
+        """All that can be known before the first step, once for recipes that differ in numbers."""
+        refused, looked_at = list[tuple[Point, str]](), dict[Any, str | None]()
+        for point, recipe in zip(points, recipes, strict=True):
+            kind = self._shared.kind(recipe)
+            if kind not in looked_at:
+                looked_at[kind] = self._obstacle(recipe.with_seed(self._asked.seeds[0]))
+            if (why := looked_at[kind]) is not None:
+                refused.append((point, why))
+        if len(refused) == len(points) and len(set(looked_at.values())) == 1:
+            raise RecipeError(refused[0][1])  # it is not the combination
+        refuse(refused, len(points))
+
+    def _obstacle(self, recipe: Recipe) -> str | None:
+        try:
+            if self._is_plain(recipe):
+                prepared = self._shared.of(recipe)
+                if self._asked.metric.name.startswith(("val", "best_val")):
+                    _require(prepared.parts, "validation", self._asked.metric)
+                elif self._asked.metric.name.startswith("test"):
+                    _require(prepared.parts, "test", self._asked.metric)
+        except DataError:  # of the data, whatever the recipe
+            raise
+        except SteepestError as error:
+            return str(error)
+        return None
+
+    def _open(self, facts: dict[str, Any]) -> SweepRecord:
+        if self._folder is None or not (self._folder / RECORD).exists():
+            record = SweepRecord.create(self._folder)
+            record.put_facts(facts)
+            return record
+        record = SweepRecord.open(self._folder, to_write=True)
+        before = record.facts() or facts
+        if before.get("data") != facts["data"]:
+            raise RunError(
+                f"{self._folder} holds a sweep of other data: bring back the data, or choose "
+                "another folder"
+            )
+        for key, value in facts.items():
+            if not _goes_with(key, before.get(key), value):
+                raise RunError(
+                    f"{self._folder} holds a sweep with another {key}: {_short(before.get(key))}, "
+                    f"and now {_short(value)}; choose another folder"
+                )
+        record.put_facts(facts)
+        return record
+
+    def _trial(self, number: int, recipe: Recipe, data: str) -> Trial:
+        name = recipe_name(recipe, data)
+        runs = [TrialRun(run_name(name, seed), seed) for seed in self._asked.seeds]
+        return Trial(number, recipe, runs)
+
+    def _all_runs(self) -> Iterable[tuple[Trial, TrialRun]]:
+        return ((trial, run) for trial in self._trials for run in trial.runs)
+
+    def _history(self, name: str) -> list[EpochFinished]:
+        return [EpochFinished(**row) for row in self._record.history(name).drop("run").to_dicts()]
+
+    def _is_plain(self, recipe: Recipe) -> bool:
+        kind = self._shared.kind(recipe)
+        if kind not in self._plain:
+            self._plain[kind] = self._shared.is_plain(recipe)
+        return self._plain[kind]
+
+    def _begin(self, name: str, recipe: Recipe, stop: StopRequest) -> Training:
+        if self._is_plain(recipe):
+            return RunTraining(name, recipe, self._shared, stop)
+        return WholeTraining(name, recipe, self._model, self._data)
+
+    def _keep(self, trial: Trial, run: TrialRun) -> None:
+        assert run.row is not None
+        assert run.training is not None
+        cost = self._asked.metric.of_row(run.row)
+        self._keeper.offer(run.name, cost, self._place(trial, run), run.training.to_run)
+
+    def _place(self, trial: Trial, run: TrialRun) -> int:
+        return trial.number * len(trial.runs) + trial.runs.index(run)
+
+    def _bring_back(self, stop: StopRequest) -> None:
+        """Runs that should be kept and are not there are trained again: they get the same bits."""
+        missing = set(self._keeper.missing())
+        for trial, run in self._all_runs():
+            if run.name in missing:
+                missing.discard(run.name)
+                training = self._begin(run.name, trial.recipe.with_seed(run.seed), stop)
+                if training.advance(None) is not None:
+                    self._keeper.put(run.name, training.to_run())
+        self._keeper.sweep_out()
+
+
+def _make_folder(folder: Path, resume: bool) -> None:
+    """A new folder, or that of the sweep that is gone on with, however early it was killed."""
+    if (folder / RECORD).exists():
+        if not resume:
+            raise RunError(
+                f"{folder} holds a sweep already: go on with it by resume=True (--resume), or "
+                "choose another folder"
+            )
+        return
+    begun = folder.is_dir() and all(
+        path.name == LOCK or PART.fullmatch(path.name.partition("-journal")[0])
+        for path in folder.iterdir()
+    )
+    if not (resume and begun):
+        make_run_folder(folder)
+
+
+def _require(parts: dict[str, Any], part: str, metric: Metric) -> None:
+    if part not in parts:
+        raise RecipeError(
+            f"metric {metric.name} needs a {part} part: set {part} to a share or a file, or "
+            "choose another metric"
+        )
+
+
+def _goes_with(key: str, before: Any, now: Any) -> bool:
+    """Whether a sweep may go on with this fact: it adds runs, and changes none that is there."""
+    if before == now or key == "keep_best":
+        return True
+    if key == "recipe":  # the file may lie elsewhere: the rows are compared by themselves
+        recipes = [Recipe.from_toml(text, "the sweep's recipe") for text in (before, now)]
+        return recipes[0].replace(data=None) == recipes[1].replace(data=None)
+    if key == "seeds":
+        return bool(now[: len(before)] == before)
+    return key == "trials" and isinstance(before, int) and isinstance(now, int) and now > before
+
+
+def _short(value: Any) -> str:
+    return f"{value!r:.60}"

@@ -1,0 +1,183 @@
+"""RunTraining: one run of a sweep on its way, which can pause between epochs."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import torch
+
+from steepest.ensemble import train
+from steepest.recipe import Recipe
+from steepest.run import EpochFinished, Event, Record, Run, RunStarted, RunStopped
+from steepest.sweeps.preparations import Preparations
+from steepest.sweeps.record import RunRow
+from steepest.training.descent import Descent, Stopped
+from steepest.training.interrupt import StopRequest
+from steepest.training.schedule import make_schedule
+from steepest.training.scoring import Scoring
+
+_LONGEST_CAUSE = 300
+
+
+class Training(Protocol):
+    """A run on its way."""
+
+    @property
+    def history(self) -> Sequence[EpochFinished]:
+        """The epochs that are done."""
+        ...
+
+    def advance(self, epochs: int | None) -> RunRow | None:
+        """Train until so many epochs are done, or to the end; what came of it, if it has ended.
+
+        None also where somebody asked to stop: `stopped` tells.
+        """
+        ...
+
+    def prune(self, cause: str) -> RunRow | None:
+        """End it between two epochs."""
+        ...
+
+    def to_run(self) -> Run:
+        """The ended run, as `train` gives it."""
+        ...
+
+
+class RunTraining:
+    """One net, by the same loop as any training.
+
+    Args:
+        name: Of the run.
+        recipe: Every setting.
+        shared: What it shares with the others.
+        stop: True once somebody has asked to stop.
+    """
+
+    def __init__(self, name: str, recipe: Recipe, shared: Preparations, stop: StopRequest) -> None:
+        self._name, self._recipe, self._shared = name, recipe, shared
+        self._events: list[Event] = []
+        self._seconds = 0.0
+        begun = time.perf_counter()
+        self._prepared = shared.of(recipe)
+        plan = self._prepared.plan
+        schedule = make_schedule(recipe, self._prepared.lr, plan.steps_per_epoch, plan.total_steps)
+        self._descent = Descent(
+            self._prepared, schedule, self._events.append, stop, None, one_of_many=True
+        )
+        with torch.inference_mode(False), torch.enable_grad():
+            self._descent.begin()
+        self._seconds += time.perf_counter() - begun
+
+    @property
+    def history(self) -> list[EpochFinished]:
+        """The epochs that are done."""
+        return [event for event in self._events if isinstance(event, EpochFinished)]
+
+    def advance(self, epochs: int | None) -> RunRow | None:
+        """Train until so many epochs are done, or to the end; what came of it, if it has ended."""
+        begun = time.perf_counter()
+        with torch.inference_mode(False), torch.enable_grad():
+            ended = self._descent.go_on(epochs)
+            if ended:
+                self._descent.finish()
+        self._seconds += time.perf_counter() - begun
+        return self._row() if ended else None
+
+    def prune(self, cause: str) -> RunRow | None:
+        """End it between two epochs."""
+        with torch.inference_mode(False), torch.enable_grad():
+            self._descent.finish(Stopped("pruned", cause))
+        return self._row()
+
+    def _row(self) -> RunRow | None:
+        end = self._events[-1]
+        assert isinstance(end, RunStopped)
+        return (
+            None if end.status == "interrupted" else row_of(self._name, self._events, self._seconds)
+        )
+
+    def to_run(self) -> Run:
+        """The ended run, with what is measured only of those that are kept."""
+        end = self._events[-1]
+        assert isinstance(end, RunStopped)
+        begin = Scoring(self._shared.of(self._recipe)).initial_loss(0)
+        scores = Scoring(self._prepared).final(end.step)
+        record = Record.create(None)
+        for event in self._events:
+            if isinstance(event, RunStarted):
+                event = replace(event, initial_loss=begin)
+            elif isinstance(event, RunStopped):
+                event = replace(event, scores=scores)
+            record(event)
+        return Run(self._recipe, self._prepared.classifier, record, dataset=self._prepared.dataset)
+
+
+class WholeTraining:
+    """What is trained as `train` does it: several nets, or what a preset decides.
+
+    It cannot pause: it ends with its first call.
+    """
+
+    def __init__(self, name: str, recipe: Recipe, model: Any, data: Any) -> None:
+        self._name, self._recipe, self._model, self._data = name, recipe, model, data
+        self._events: list[Event] = []
+        self._run: Run | None = None
+
+    @property
+    def history(self) -> list[EpochFinished]:
+        """The epochs that are done."""
+        return [event for event in self._events if isinstance(event, EpochFinished)]
+
+    def advance(self, epochs: int | None) -> RunRow | None:
+        """Train to the end."""
+        begun = time.perf_counter()
+        self._run = train(
+            self._model, self._data, self._recipe.replace(check=False, watch=False),
+            progress="none", observers=[self._events.append],
+        )  # fmt: skip
+        if self._run.status == "interrupted":
+            return None
+        return row_of(self._name, self._events, time.perf_counter() - begun)
+
+    def prune(self, cause: str) -> RunRow | None:
+        """Never: it has no pause."""
+        raise AssertionError(cause)
+
+    def to_run(self) -> Run:
+        """The ended run."""
+        assert self._run is not None
+        return self._run
+
+
+def row_of(name: str, events: Sequence[Event], seconds: float) -> RunRow:
+    """What came of a run, from what it told."""
+    end = events[-1]
+    assert isinstance(end, RunStopped)
+    history = [event for event in events if isinstance(event, EpochFinished)]
+    held_out = [(e.val_loss, e.epoch) for e in history if e.val_loss is not None]
+    best = min((pair for pair in held_out if pair[0] == pair[0]), default=None)
+    cause = None if end.status == "finished" else end.reason
+    row = RunRow(name, end.status, cause, len(history), end.step, seconds=seconds)
+    if history:
+        row = replace(row, train_loss=history[-1].train_loss, train_acc=history[-1].train_acc)
+    if best:
+        row = replace(row, best_val_loss=best[0], best_epoch=best[1])
+    if end.status == "diverged":
+        return row
+    measured = {"validation": "val", "test": "test"}
+    scores = {
+        f"{short}_{what}": getattr(end.scores[part], attribute)
+        for part, short in measured.items()
+        if part in end.scores
+        for what, attribute in (("loss", "loss"), ("acc", "accuracy"))
+    }
+    return replace(row, **scores)
+
+
+def failed_row(name: str, error: BaseException, history: Sequence[EpochFinished]) -> RunRow:
+    """What came of a run that raised: the first line of why."""
+    line = (str(error).splitlines() or [""])[0]
+    cause = f"{type(error).__name__}: {line}"[:_LONGEST_CAUSE]
+    step = history[-1].step if history else 0
+    return RunRow(name, "failed", cause, len(history), step)
