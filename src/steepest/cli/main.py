@@ -15,10 +15,10 @@ from steepest.errors import HealthError, SteepestError
 # Command -> its line in `steepest --help`. Each lives in steepest.cli.<command>.
 _COMMANDS = {
     "train": "Train a classifier on a file, a folder or a data set by name.",
-    "sweep": "Train many times, with other settings and other seeds.",
     "resume": "Go on with a run from its newest checkpoint.",
     "check": "Look for faults before training: a recipe, data, or a Python file.",
     "find-lr": "Suggest a learning rate by a range test.",
+    "sweep": "Train many times, with other settings and other seeds.",
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
     "explain": "Explain backpropagation, a graph, a descent, or a health rule.",

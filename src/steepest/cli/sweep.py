@@ -48,6 +48,7 @@ def command(
     seeds: int,
     trials: int | None,
     metric: str,
+    pruner: str,
     keep_best: int,
     workers: int | None,
     resume: bool,
@@ -56,9 +57,9 @@ def command(
     r"""Train SOURCE, a file, a data set by name or a recipe.toml, with other settings and seeds.
 
     \b
-    steepest sweep digits --set lr=0.01,0.1,1 --set "hidden=64;128,128" --seeds 16
-    steepest sweep recipe.toml --set "lr=log_uniform(1e-4,1)" --random --trials 100 --out sweeps/a
-    steepest sweep recipe.toml --set batch_size=8,32 --out sweeps/b --resume
+    steepest sweep digits --set lr=0.01,0.1,1 --set "hidden=64;128,128"
+    steepest sweep r.toml --set "lr=log_uniform(1e-4,1)" --random --trials 50
+    steepest sweep r.toml --set batch_size=8,32 --out sweeps/b --resume
     """
     if random and sobol:
         raise click.UsageError("--random and --sobol are two samplers: choose one")
@@ -77,6 +78,7 @@ def command(
         sampler="random" if random else "sobol" if sobol else "grid",
         trials=trials,
         metric=metric,
+        pruner=pruner,
         keep_best=keep_best,
         workers=workers,
         resume=resume,

@@ -1,7 +1,7 @@
 """sweep(): many runs of one recipe, of which some settings vary."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.preparations import Model, Preparations
+from steepest.sweeps.pruners import asha, check_pruner, halving
 from steepest.sweeps.record import RECORD, SweepRecord
 from steepest.sweeps.result import Sweep, load_sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
@@ -35,6 +36,7 @@ def sweep(
     seeds: int | Sequence[int] = 16,
     sampler: str = "grid",
     trials: int | None = None,
+    pruner: str = "none",
     metric: str = "val_loss",
     keep_best: int = 1,
     out: str | Path | None = None,
@@ -59,6 +61,8 @@ def sweep(
         seeds: How many seeds for each trial, from the recipe's on; or the seeds.
         sampler: "grid" for all combinations, "random" or "sobol" for `trials` of them.
         trials: How many points of the space.
+        pruner: "none"; "halving", which ends all trials but the best third after 1, 3, 9, ...
+            epochs, judged by the mean over their seeds; or "asha", where none waits for the others.
         metric: What runs are compared by, a column of `Sweep.results`: val_loss, val_acc, ...
         keep_best: So many runs keep their weights.
         out: The folder of the sweep; None keeps it in memory.
@@ -80,7 +84,7 @@ def sweep(
     if base.threads is None:  # one run a thread
         base = base.replace(threads=1)
     varied = Space.of({} if space is None else space)
-    asked = _asked(base, varied, seeds, sampler, trials, metric, keep_best)
+    asked = _asked(base, varied, seeds, sampler, trials, pruner, metric, keep_best)
     folder = None if out is None else Path(out)
     if folder is not None:
         _make_folder(folder, resume)
@@ -101,6 +105,7 @@ class _Asked:
     seeds: tuple[int, ...]
     sampler: str
     trials: int | None
+    pruner: str
     metric: Metric
     keep_best: int
 
@@ -111,6 +116,7 @@ class _Asked:
             "seeds": list(self.seeds),
             "sampler": self.sampler,
             "trials": self.trials,
+            "pruner": self.pruner,
             "metric": self.metric.name,
             "keep_best": self.keep_best,
             "data": data,
@@ -125,16 +131,25 @@ def _asked(
     seeds: Any,
     sampler: str,
     trials: int | None,
+    pruner: str,
     metric: str,
     keep_best: int,
 ) -> _Asked:
+    check_pruner(pruner, Metric.of(metric))
     if sampler not in SAMPLERS:
         raise RecipeError(f"sampler must be one of {', '.join(SAMPLERS)}, but is {sampler!r:.40}")
     whole = isinstance(keep_best, int) and not isinstance(keep_best, bool)
     if not whole or keep_best < 0:
         raise RecipeError(f"keep_best must be a whole number of at least 0, but is {keep_best!r}")
     return _Asked(
-        base, space, _seeds(seeds, base.seed), sampler, trials, Metric.of(metric), keep_best
+        base,
+        space,
+        _seeds(seeds, base.seed),
+        sampler,
+        trials,
+        pruner,
+        Metric.of(metric),
+        keep_best,
     )
 
 
@@ -193,7 +208,7 @@ class _Work:
             (dict(known), self._history),
         )
         try:
-            for trial in scheduler.train_all(self._trials):
+            for trial in self._ended_trials(scheduler):
                 for run in trial.runs:  # thousands of them would fill the memory
                     run.history = []
         finally:
@@ -205,6 +220,13 @@ class _Work:
             return Sweep(self._record, None, self._keeper)
         self._record.close()
         return load_sweep(self._folder)
+
+    def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
+        """The trials, as they end."""
+        if self._asked.pruner == "none":
+            return scheduler.train_all(self._trials)
+        steer = halving if self._asked.pruner == "halving" else asha
+        return steer(scheduler, self._record, self._trials, self._asked.metric)
 
     def _check(self, points: list[Point], recipes: list[Recipe]) -> None:
         """All that can be known before the first step, once for recipes that differ in numbers."""
