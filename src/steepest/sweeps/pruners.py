@@ -96,9 +96,9 @@ def asha(
     """
     at_rung: dict[int, list[float]] = {}
     decided: dict[tuple[int, int], str] = {}
-    for number, rung, value, decision in record.decisions():
-        at_rung.setdefault(rung, []).append(value)
-        decided[number, rung] = decision
+    for number, judged_at, value, decision in record.decisions():
+        at_rung.setdefault(judged_at, []).append(value)
+        decided[number, judged_at] = decision
     coming, under_way = iter(trials), dict[int, int | None]()
 
     def start(trial: Trial, done: int) -> None:
