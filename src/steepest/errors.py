@@ -36,6 +36,10 @@ class RunError(SteepestError):
     """A run cannot be written, read or continued."""
 
 
+class WorkerError(SteepestError):
+    """One of several processes that train together is gone, or has ended the training."""
+
+
 class HealthError(SteepestError):
     """The check before training found what surely breaks it. findings: what it found.
 

@@ -479,12 +479,12 @@ def test_mixup_mixes_with_the_next_row_and_cutmix_pastes_a_box_of_it():
     assert (mixes.shares >= 0.5).all()
     share = mixes.shares[7]
     expected = share * batch + (1 - share) * batch.roll(-1, 0)
-    assert torch.allclose(up.mix(batch, mixes, 7), expected.float(), rtol=1e-6)
+    assert torch.allclose(up.mix(batch, batch.roll(-1, 0), mixes, 7), expected.float(), rtol=1e-6)
     cut = Augmentation.of(Recipe(cutmix=1.0), batch.shape[1:])
     mixes = cut.mixes(range(100))
     assert 0.3 < mixes.shares.mean() < 0.9
     i = int(np.argmax((mixes.shares < 0.8) & (mixes.shares > 0.2)))
-    mixed = cut.mix(batch, mixes, i)
+    mixed = cut.mix(batch, batch.roll(-1, 0), mixes, i)
     own = (mixed == batch).float().mean(dim=(1, 2, 3))
     assert own.tolist() == pytest.approx([mixes.shares[i]] * len(batch))
     assert ((mixed == batch) | (mixed == batch.roll(-1, 0))).all()

@@ -1,5 +1,6 @@
 """`steepest train`."""
 
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,10 @@ def command(
     steepest train recipe.toml --seed 1
     """
     recipe = recipe_of(source, options)
+    if out is None and int(os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0")) > 0:
+        raise click.UsageError(
+            "workers that may be started again need --out, to go on with that run"
+        )
     if out is None:
         name = Path(recipe.data or "data").stem
         out = Path("runs", f"{name}-{time.strftime('%Y%m%d-%H%M%S')}")
@@ -67,10 +72,17 @@ def command(
 
 
 def finish(run: Any, out: Path, *, strict: bool, as_json: bool) -> None:
-    """Print what came of a run in the folder `out`, and end with its exit code."""
+    """Print what came of a run in the folder `out`, and end with its exit code.
+
+    Of several workers the first one prints.
+    """
+    from steepest.engine import is_first_worker
+
     reasons = reasons_of_run(run, strict=strict)
     verdict = verdict_of(reasons, interrupted=run.status == "interrupted")
-    if as_json:
+    if not is_first_worker():
+        pass
+    elif as_json:
         print_json(result_of(run, out) | {"verdict": verdict})
     else:
         print_result(run, out)

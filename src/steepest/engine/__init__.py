@@ -3,6 +3,7 @@
 from steepest.engine.augment import Augmentation as Augmentation
 from steepest.engine.choose import EngineChoice as EngineChoice
 from steepest.engine.choose import choose as choose
+from steepest.engine.choose import choose_shared as choose_shared
 from steepest.engine.contract import BLOCKS_MIXED as BLOCKS_MIXED
 from steepest.engine.contract import NO_STEPS as NO_STEPS
 from steepest.engine.contract import Engine as Engine
@@ -35,3 +36,9 @@ from steepest.engine.process import seeded as seeded
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.scheduled import schedule_factor as schedule_factor
 from steepest.engine.torch import TorchEngine as TorchEngine
+from steepest.engine.workers import Workers as Workers
+from steepest.engine.workers import is_first_worker as is_first_worker
+from steepest.engine.workers import join_workers as join_workers
+from steepest.engine.workers import load_told as load_told
+from steepest.engine.workers import was_restarted as was_restarted
+from steepest.engine.workers import worker_count as worker_count

@@ -109,23 +109,30 @@ class Augmentation:
             shares = np.where(mixed_up, shares, 1 - taken / (height * width))
         return Mixes(np.ascontiguousarray(shares, dtype=np.float64), boxes)
 
-    def change(self, batch: Tensor, step: int) -> Tensor:
-        """The rows of a step's minibatch, (B, ...), cropped, flipped, shifted and cut out."""
+    def change(self, batch: Tensor, step: int, places: NDArray[np.int64] | None = None) -> Tensor:
+        """The rows of a step's minibatch, (B, ...), cropped, flipped, shifted and cut out.
+
+        Args:
+            batch: The rows.
+            step: Its number.
+            places: Where they stand in the minibatch, (B,); None where they are all of it.
+        """
         if not self.changes_rows:
             return batch
         assert self.image is not None
         recipe, (_, height, width) = self.recipe, self.image
         images = batch.reshape(len(batch), *self.image)
+        places = np.arange(len(batch)) if places is None else places
         if recipe.crop:
-            images = _cropped(images, self._offsets(Purpose.CROP, step, len(batch), recipe.crop))
+            images = _cropped(images, self._offsets(Purpose.CROP, step, places, recipe.crop))
         if recipe.flip:
-            mirrored = words(recipe.seed, Purpose.FLIP, step, len(batch)) >= 2**31
+            mirrored = self._words(Purpose.FLIP, step, places, 1)[:, 0] >= 2**31
             mask = torch.from_numpy(mirrored).to(images.device)[:, None, None, None]
             images = torch.where(mask, images.flip(-1), images)
         if recipe.shift:
-            images = _shifted(images, self._offsets(Purpose.SHIFT, step, len(batch), recipe.shift))
+            images = _shifted(images, self._offsets(Purpose.SHIFT, step, places, recipe.shift))
         if recipe.cutout:
-            numbers = words(recipe.seed, Purpose.CUTOUT, step, 2 * len(batch)).reshape(-1, 2)
+            numbers = self._words(Purpose.CUTOUT, step, places, 2)
             tops = below(numbers[:, 0], height) - recipe.cutout // 2
             lefts = below(numbers[:, 1], width) - recipe.cutout // 2
             inside = (
@@ -135,9 +142,8 @@ class Augmentation:
             images = images.masked_fill(inside[:, None].to(images.device), 0.0)
         return images.reshape(batch.shape)
 
-    def mix(self, batch: Tensor, mixes: Mixes, i: int) -> Tensor:
-        """The minibatch of the i-th of these steps, each row mixed with the next one."""
-        other = batch.roll(-1, 0)
+    def mix(self, batch: Tensor, other: Tensor, mixes: Mixes, i: int) -> Tensor:
+        """The minibatch of the i-th of these steps, each row mixed with the next one, `other`."""
         if mixes.boxes is None or mixes.boxes[i, 1] <= mixes.boxes[i, 0]:
             share = float(mixes.shares[i])
             return share * batch + (1 - share) * other
@@ -148,10 +154,18 @@ class Augmentation:
         images[:, :, top:bottom, left:right] = taken
         return images.reshape(batch.shape)
 
-    def _offsets(self, purpose: Purpose, step: int, rows: int, most: int) -> NDArray[np.int64]:
+    def _offsets(
+        self, purpose: Purpose, step: int, places: NDArray[np.int64], most: int
+    ) -> NDArray[np.int64]:
         """How far each row moves down and right, (B, 2), from -most to most."""
-        numbers = words(self.recipe.seed, purpose, step, 2 * rows)
-        return below(numbers, 2 * most + 1).reshape(-1, 2) - most
+        return below(self._words(purpose, step, places, 2), 2 * most + 1) - most
+
+    def _words(
+        self, purpose: Purpose, step: int, places: NDArray[np.int64], each: int
+    ) -> NDArray[np.uint32]:
+        """So many words for each row, (B, each)."""
+        count = int(places.max(initial=-1)) + 1
+        return words(self.recipe.seed, purpose, step, each * count).reshape(-1, each)[places]
 
 
 def _span(first: NDArray[np.int64], length: int, side: int) -> Tensor:

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from torch.nn.modules.batchnorm import _BatchNorm
+
 from steepest.engine.contract import Engine, Plan
 from steepest.engine.native import NativeEngine, native_obstacle
 from steepest.engine.torch import TorchEngine
+from steepest.engine.workers import Workers
 from steepest.errors import EngineError
 
 
@@ -14,6 +17,29 @@ class EngineChoice:
 
     engine: Engine
     reason: str
+
+
+def choose_shared(plan: Plan, workers: Workers) -> EngineChoice:
+    """The torch engine of one of several workers that take each step together.
+
+    Raises:
+        EngineError: The recipe asks for the native engine, or the net looks at rows together.
+    """
+    if plan.recipe.engine == "native":
+        raise EngineError(
+            f"the native engine trains in one process, and {workers.count} were started: its whole "
+            "step is shorter than adding up gradients over processes (docs/scale.md); set engine "
+            "to 'torch' or 'auto', or start one process"
+        )
+    norms = [name for name, m in plan.model.named_modules() if isinstance(m, _BatchNorm)]
+    if norms:
+        raise EngineError(
+            f"the batch normalisation {norms[0]} takes its means over the whole minibatch, which "
+            f"lies in {workers.count} processes: use layer normalisation, or start one process"
+        )
+    return EngineChoice(
+        TorchEngine(workers), f"{workers.count} workers share each minibatch, which it can"
+    )
 
 
 def choose(plan: Plan) -> EngineChoice:

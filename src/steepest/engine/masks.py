@@ -48,16 +48,20 @@ class Masks:
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
         self._step, self._factor = 0, 1.0
+        self._part: range | None = None
 
     def __bool__(self) -> bool:
         return bool(self._streams)
 
-    def begin(self, step: int, dropout_factor: float = 1.0) -> None:
+    def begin(self, step: int, dropout_factor: float = 1.0, part: range | None = None) -> None:
         """The forward pass to come is that of this step (again, if it was so before).
 
-        dropout_factor: of the shares that are dropped.
+        Args:
+            step: Its number.
+            dropout_factor: Of the shares that are dropped.
+            part: The places in the minibatch of the rows to come; None for all of it.
         """
-        self._step, self._factor = step, dropout_factor
+        self._step, self._factor, self._part = step, dropout_factor, part
         self._used.clear()
 
     @contextmanager
@@ -97,5 +101,8 @@ class Masks:
         stream = self._streams[id(module)] + 256 * self._used[id(module)]
         self._used[id(module)] += 1
         purpose = _PURPOSES[type(module)]
-        drawn = words(self._seed, purpose, self._step, count, stream=stream)
+        first = 0
+        if self._part and count % len(self._part) == 0:  # else it is no number of each row
+            first = self._part.start * (count // len(self._part))
+        drawn = words(self._seed, purpose, self._step, count, first=first, stream=stream)
         return torch.from_numpy(drawn >= threshold(probability))

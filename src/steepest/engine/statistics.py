@@ -1,6 +1,7 @@
 """Per-layer statistics of one training step, taken with hooks that are removed again."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -73,6 +74,35 @@ class LayerProbe:
                 self._latest.outputs = _output_summary(module, output.detach())
 
         self._handles.append(module.register_forward_hook(hook))
+
+
+def over_all_rows(
+    layers: tuple[LayerStats, ...], rows: int, add: Callable[[Tensor], Tensor]
+) -> tuple[LayerStats, ...]:
+    """The statistics over the rows of all workers; each has those over its own.
+
+    Args:
+        layers: Of this worker; their weights and gradients are the same in all.
+        rows: How many it had.
+        add: Sums a tensor over the workers.
+    """
+    if not layers:
+        return ()
+    own = [
+        (1.0, s.activation_mean, s.activation_std**2 + s.activation_mean**2, s.inactive)
+        for s in layers
+    ]
+    sums = add(rows * torch.tensor(own, dtype=torch.double))
+    means = (sums[:, 1:] / sums[:, :1]).tolist()
+    return tuple(
+        replace(
+            layer,
+            activation_mean=mean,
+            activation_std=max(0.0, square - mean**2) ** 0.5,
+            inactive=inactive,
+        )
+        for layer, (mean, square, inactive) in zip(layers, means, strict=True)
+    )
 
 
 def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:

@@ -4,16 +4,22 @@ The model's own tensors are trained in place, so they are current after every st
 only copies what the optimizer keeps. What is torch's once for the process (threads, generators) is
 changed within a call of `advance` alone, and gradients are none between two updates. Sums are
 counted once a call: a small net's step is shorter than its bookkeeping would be.
+
+Where several workers train together (`workers.py`), each takes its part of every minibatch, and
+what is a sum over rows (gradients, losses, hits) is added up over them.
 """
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steepest.engine.augment import Augmentation
+from steepest.engine.augment import Augmentation, Mixes
 from steepest.engine.contract import OptimizerState, Plan, StepStats
 from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
@@ -28,7 +34,8 @@ from steepest.engine.optimizers import (
 from steepest.engine.process import may_draw, process_state, seed_generators
 from steepest.engine.rows import Rows
 from steepest.engine.scheduled import Factors, factors_at, factors_change
-from steepest.engine.statistics import LayerProbe
+from steepest.engine.statistics import LayerProbe, over_all_rows
+from steepest.engine.workers import Workers, tell_to_advance, tell_to_load
 from steepest.nn import LinearLayer
 from steepest.random import Purpose, torch_seed
 
@@ -39,18 +46,29 @@ _FLOPS_WORTH_SHARING = 64e6
 
 
 class TorchEngine:
-    """Runs every plan. Fulfils `steepest.engine.contract.Engine`."""
+    """Runs every plan. Fulfils `steepest.engine.contract.Engine`.
+
+    Args:
+        workers: Those that take each step together. What the first one loads and how far it
+            advances, the others are told, and follow. Without them, as what-ifs are made, this
+            process takes the steps alone.
+    """
 
     name = "torch"
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers | None = None) -> None:
+        self._workers = workers
         self._loaded: _TorchTraining | None = None
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
-        self._loaded = _TorchTraining(plan, optimizer or {}, step)
+        if self._workers is not None and self._workers.is_first:
+            tell_to_load(self._workers, plan.model, optimizer or {}, step)
+        self._loaded = _TorchTraining(plan, optimizer or {}, step, self._workers)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
         assert self._loaded is not None
+        if self._workers is not None and self._workers.is_first:
+            tell_to_advance(self._workers, rates, statistics=statistics)
         return self._loaded.advance(rates, statistics=statistics)
 
     def update_model(self) -> None:
@@ -61,11 +79,37 @@ class TorchEngine:
         return self._loaded.export()
 
 
+class _Minibatch(NamedTuple):
+    """What a step takes. size: rows of the whole minibatch. part: the places of these in it.
+
+    meant: what TrainingLoss takes beside the outputs. norm: what the whole minibatch weighs, where
+    these are a part of it.
+    """
+
+    size: int
+    part: range
+    inputs: Tensor
+    meant: tuple[Tensor, Tensor | None, float, Tensor | None]
+    norm: float | None
+
+
+class _Done(NamedTuple):
+    """What came of a step. size: as above."""
+
+    size: int
+    loss: Tensor
+    outputs: Tensor
+    targets: Tensor
+
+
 class _TorchTraining:
     """A plan on its way; `_step` steps are done."""
 
-    def __init__(self, plan: Plan, optimizer: OptimizerState, step: int) -> None:
+    def __init__(
+        self, plan: Plan, optimizer: OptimizerState, step: int, workers: Workers | None
+    ) -> None:
         recipe = plan.recipe
+        self._workers = workers
         self._trainable = {n: p for n, p in plan.model.named_parameters() if p.requires_grad}
         require_fitting(optimizer, self._trainable)
         self._plan = plan
@@ -96,9 +140,7 @@ class _TorchTraining:
                 part.load(optimizer)
 
     def advance(self, rates: Sequence[float], *, statistics: bool = False) -> StepStats:
-        losses: list[Tensor] = []
-        outputs: list[Tensor] = []
-        targets: list[Tensor] = []
+        done: list[_Done] = []
         mixes = self._augmentation.mixes(range(self._step, self._step + len(rates)))
         with (
             module_mode(self._plan.model, training=True),
@@ -108,33 +150,25 @@ class _TorchTraining:
             for i, rate in enumerate(rates):
                 if statistics and i == len(rates) - 1:
                     self._probe = LayerProbe(self._plan.model)
-                batch = self._next_batch()
-                targets.append(self._targets.index_select(0, batch))
-                inputs = self._augmentation.change(self._rows[batch], self._step)
-                mixed = None
-                if mixes is not None:
-                    inputs = self._augmentation.mix(inputs, mixes, i)
-                    mixed = (targets[-1].roll(-1, 0), float(mixes.shares[i]))
-                weights = None if self._weights is None else self._weights[batch]
-                loss, output = self._take_step(
-                    inputs, (targets[-1], *(mixed or (None, 1.0)), weights), rate
-                )
-                losses.append(loss)
-                outputs.append(output)
+                done.append(self._take_step(self._next_minibatch(mixes, i), rate))
             layers = self._probe.finish() if self._probe else ()
             self._probe = None
         if self._window()[0]:  # an update is done; else its gradient is still being gathered
             self._zero_grad()
         # Counted once a call and not once a step: that is dearer than a small net's own work.
-        sizes = torch.tensor([len(target) for target in targets], dtype=torch.double)
-        hits = self._plan.objective.right(torch.cat(outputs), torch.cat(targets))
-        return StepStats(
-            steps=len(losses),
-            rows=len(hits),
-            loss_sum=float(torch.stack(losses).double().cpu() @ sizes),
-            correct=int(hits.sum()),
-            layers=layers,
-        )
+        sizes = torch.tensor([size for size, *_ in done], dtype=torch.double)
+        losses = torch.stack([loss for _, loss, *_ in done]).double().cpu()
+        there = [(outputs, targets) for *_, outputs, targets in done if len(targets)]
+        hits = 0
+        if there:
+            outputs, targets = map(torch.cat, zip(*there, strict=True))
+            hits = int(self._plan.objective.right(outputs, targets).sum())
+        loss_sum = float(losses @ sizes)
+        if self._workers is not None:
+            sums = self._workers.add(torch.tensor([loss_sum, hits], dtype=torch.double))
+            loss_sum, hits = float(sums[0]), int(sums[1])
+            layers = over_all_rows(layers, len(done[-1].targets), self._workers.add)
+        return StepStats(len(done), int(sizes.sum()), loss_sum, hits, layers)
 
     def export(self) -> OptimizerState:
         chosen = self._optimizer or self._lbfgs
@@ -152,36 +186,60 @@ class _TorchTraining:
             self._epoch = epoch
         return self._batches[i]
 
-    def _take_step(
-        self, inputs: Tensor, meant: tuple[Tensor, Tensor | None, float, Tensor | None], rate: float
-    ) -> tuple[Tensor, Tensor]:
-        """One minibatch, and the update if it is the last one of it: loss and outputs.
+    def _next_minibatch(self, mixes: Mixes | None, i: int) -> "_Minibatch":
+        """What the i-th of some steps takes, or this worker's part of it."""
+        batch = self._next_batch()
+        part = range(len(batch)) if self._workers is None else self._workers.part(len(batch))
+        rows = batch[part.start : part.stop]
+        targets = self._targets.index_select(0, rows)
+        places = None if self._workers is None else np.arange(part.start, part.stop)
+        inputs = self._augmentation.change(self._rows[rows], self._step, places)
+        second, share = None, 1.0
+        if mixes is not None and len(rows):
+            if self._workers is None:
+                other, second = inputs.roll(-1, 0), targets.roll(-1, 0)
+            else:  # the row after this part is another worker's
+                following = (np.arange(part.start, part.stop) + 1) % len(batch)
+                others = batch[torch.from_numpy(following).to(batch.device)]
+                second = self._targets.index_select(0, others)
+                other = self._augmentation.change(self._rows[others], self._step, following)
+            inputs, share = self._augmentation.mix(inputs, other, mixes, i), float(mixes.shares[i])
+        weights = None if self._weights is None else self._weights[rows]
+        norm = None
+        if self._workers is not None:
+            whole = None if self._weights is None else self._weights[batch]
+            norm = self._plan.loss.weight_of(self._targets[batch], whole)
+        return _Minibatch(len(batch), part, inputs, (targets, second, share, weights), norm)
 
-        meant: what TrainingLoss takes beside the outputs.
-        """
+    def _take_step(self, taken: "_Minibatch", rate: float) -> "_Done":
+        """One minibatch, and the update if it is the last one of it."""
         opens, closes, share, weight = self._window()
         if self._scheduled:
             self._factors = factors_at(self._plan, self._step)
             smoothing = self._plan.loss.label_smoothing * self._factors.label_smoothing
             self._loss = replace(self._plan.loss, label_smoothing=smoothing)
         first: list[tuple[Tensor, Tensor]] = []
+        shared = None if self._workers is None else taken.part
 
         def evaluate() -> Tensor:
             if opens:
                 self._zero_grad()
             if self._draws:
-                seed_generators(torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step))
-            self._masks.begin(self._step, self._factors.dropout)
-            with nullcontext() if len(inputs) > 1 else single_values_kept_apart(self._plan.model):
-                outputs = self._plan.model(inputs)
-            loss = self._loss(outputs, *meant)
+                seed_generators(self._seed_of_modules())
+            self._masks.begin(self._step, self._factors.dropout, shared)
+            loss, outputs = self._loss_of(taken)
             first.append((loss.detach(), outputs.detach()))
             part = loss if share == 1.0 else loss * share
             if share == 0.0 < weight:  # its rows weigh 0, but smoothing gives each class its share
-                part = self._loss.total(outputs, *meant) / weight
-            part.backward()  # type: ignore[no-untyped-call]
+                part = self._loss.total(outputs, *taken.meant) / weight
+            if len(taken.inputs):
+                part.backward()  # type: ignore[no-untyped-call]
+            if self._workers is not None and closes:
+                loss = self._workers.add_gradients(self._trainable.values(), loss)
             if self._probe:
-                self._probe.take_gradients()
+                gathering = self._workers is not None and not closes
+                with self._summed() if gathering else nullcontext():
+                    self._probe.take_gradients()
             if closes:
                 self._change_gradient()
             return loss
@@ -195,7 +253,36 @@ class _TorchTraining:
         if closes and self._average is not None:
             self._average.update()
         self._step += 1
-        return first[0]
+        return _Done(taken.size, *first[0], taken.meant[0])
+
+    def _loss_of(self, taken: "_Minibatch") -> tuple[Tensor, Tensor]:
+        """The loss of the minibatch, or what this worker's rows add to it, and the outputs."""
+        inputs, model = taken.inputs, self._plan.model
+        if not len(inputs):  # fewer rows than workers
+            return next(iter(self._trainable.values())).new_zeros(()), inputs
+        with nullcontext() if len(inputs) > 1 else single_values_kept_apart(model):
+            outputs = model(inputs)
+        if taken.norm is None:
+            return self._loss(outputs, *taken.meant), outputs
+        total = self._loss.total(outputs, *taken.meant)
+        return total / (taken.norm or math.inf), outputs
+
+    @contextmanager
+    def _summed(self) -> Iterator[None]:
+        """Within the block the gradients are those of all workers, though no update is due yet."""
+        assert self._workers is not None
+        own = {name: p.grad for name, p in self._trainable.items()}
+        for p in self._trainable.values():
+            p.grad = None if p.grad is None else p.grad.clone()
+        self._workers.add_gradients(self._trainable.values(), torch.zeros(()))
+        yield
+        for name, p in self._trainable.items():
+            p.grad = own[name]
+
+    def _seed_of_modules(self) -> int:
+        """What torch's generators are seeded by; each worker draws its own numbers."""
+        rank = 0 if self._workers is None else self._workers.rank
+        return torch_seed(self._plan.recipe.seed, Purpose.MODULE, self._step, stream=rank)
 
     def _window(self) -> tuple[bool, bool, float, float]:
         """Whether this minibatch begins an update, ends it, and its share of the update's weight.

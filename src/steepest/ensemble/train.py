@@ -11,6 +11,7 @@ from torch import nn
 
 from steepest import training
 from steepest.data import Dataset
+from steepest.engine import is_first_worker, worker_count
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
     fingerprint_of,
@@ -113,6 +114,11 @@ def train(
             notes=(decision.line,) if decision.line else (),
             parts=decision.dataset,
         )
+    if worker_count() > 1:
+        raise RecipeError(
+            f"several nets at once are trained in one process, and {worker_count()} were started: "
+            "start one, or train a single net (members = 1, or hidden = ... without a preset)"
+        )
     if scheduler is not None:
         raise RecipeError("an ensemble takes the recipe's schedule; leave out the scheduler")
     folder = None if out is None else Path(out)
@@ -180,8 +186,9 @@ def resume(
     started = time.perf_counter()
     folder = Path(path)
     check_progress(progress)
-    require_run_folder(folder, to_write=True)
-    if (Recipe.read(folder / "recipe.toml").members or 1) == 1:
+    if is_first_worker():  # another one may have no such folder on its machine
+        require_run_folder(folder, to_write=True)
+    if not is_first_worker() or (Recipe.read(folder / "recipe.toml").members or 1) == 1:
         return training.resume(
             path,
             model,
@@ -193,6 +200,8 @@ def resume(
             accept_changes=accept_changes,
             **settings,
         )
+    if worker_count() > 1:
+        raise RunError(f"{folder} is a run of several nets, which goes on in one process alone")
     if model is not None or scheduler is not None:
         raise RunError(f"{folder} is a run of several nets, which takes no model and no scheduler")
     with locked(folder), torch.inference_mode(False), torch.enable_grad():

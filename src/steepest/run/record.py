@@ -228,6 +228,25 @@ class Record:
                     copy._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
         copy.close()
 
+    def rows(self) -> dict[str, list[Any]]:
+        """All rows by table, as `of_rows` takes them."""
+        with self._reading():
+            return {
+                table: [list(row) for row in self._connection.execute(f"SELECT * FROM {table}")]
+                for table in filter(self._has, ("facts", *_TABLES))
+            }
+
+    @classmethod
+    def of_rows(cls, tables: Mapping[str, list[Any]]) -> "Record":
+        """A record in memory of another record's `rows()`."""
+        record = cls.create(None)
+        for table, rows in tables.items():
+            for row in rows:
+                places = ", ".join("?" * len(row))
+                record._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
+        record.commit()
+        return record
+
     def fold(self) -> None:
         """Fold the log into the one file, so that it can be moved and read from read-only disks.
 

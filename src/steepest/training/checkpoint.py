@@ -287,8 +287,18 @@ def _layer_stats(described: dict[str, Any]) -> LayerStats:
     return LayerStats(str(described["name"]), **{n: number(described, n) for n in numbers})
 
 
+def pack(checkpoint: Checkpoint) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """A checkpoint as a description and tensors, for another process."""
+    return _describe(checkpoint), _tensors(checkpoint)
+
+
 def _read(path: Path) -> Checkpoint:
     tensors, described = read_tensors(path)
+    return unpack(described, tensors, path.name)
+
+
+def unpack(described: dict[str, Any], tensors: dict[str, Tensor], where: str) -> Checkpoint:
+    """What `pack` made of a checkpoint. where: it comes from, for messages."""
     groups: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "mean": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         group, _, rest = name.partition(_SEPARATOR)
@@ -300,7 +310,7 @@ def _read(path: Path) -> Checkpoint:
         interval=stats_of(described["interval"]),
         seconds=number(described, "seconds"),
         lr=number(described, "lr"),
-        recipe=Recipe.from_toml(described["recipe"], path.name),
+        recipe=Recipe.from_toml(described["recipe"], where),
         architecture=described["architecture"],
         data=str(described["data"]),
         optimizer=optimizer,

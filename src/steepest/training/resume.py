@@ -1,21 +1,23 @@
 """resume(): a run that goes on from its newest checkpoint."""
 
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
 from torch import nn
 
-from steepest.engine import Plan
+from steepest.engine import Plan, Workers, join_workers
 from steepest.errors import ModelError, RunError, SteepestWarning, TargetError, warn
 from steepest.files import write_atomically
 from steepest.nn import outline, outputs_of
 from steepest.recipe import SETTINGS, Recipe
-from steepest.run import RECORD, Observer, Record, Run, load_run, require_run_folder
+from steepest.run import CHECKPOINTS, RECORD, Observer, Record, Run, load_run, require_run_folder
 from steepest.training.checkpoint import Checkpoint, fingerprint, newest, remove_partial_files
 from steepest.training.descent import average_to_go_on
+from steepest.training.following import follow, leading, shared, tell_end
 from steepest.training.preparation import Preparation, prepare
 from steepest.training.progress import check_progress
 from steepest.training.schedule import TorchScheduler
@@ -66,6 +68,54 @@ def resume(
     """
     folder = Path(path)
     check_progress(progress)
+    workers = join_workers()
+    if workers is not None and not workers.is_first:
+        return follow_along(workers, model, data)
+    with leading(workers):
+        run = lead_on(
+            workers,
+            folder,
+            model,
+            data,
+            progress,
+            observers,
+            scheduler,
+            scheduler_every,
+            accept_changes,
+            settings,
+        )
+        tell_end(workers, run)
+    return run
+
+
+def follow_along(workers: Workers, model: nn.Module | None, data: Any) -> Run:
+    """A worker's part in the training that the first one leads; the run at its end, in memory."""
+    with torch.inference_mode(False), torch.enable_grad():
+        return follow(
+            workers,
+            lambda recipe: prepare(model, data, recipe),
+            lambda recipe, checkpoint: _prepare_to_go_on(checkpoint, model, data, recipe),
+        )
+
+
+def has_begun(folder: Path) -> bool:
+    """Whether there is a run in this folder that has written a checkpoint."""
+    return (folder / CHECKPOINTS).is_dir()
+
+
+def lead_on(
+    workers: Workers | None,
+    folder: Path,
+    model: nn.Module | None,
+    data: Any,
+    progress: str,
+    observers: Sequence[Observer],
+    scheduler: TorchScheduler | None,
+    scheduler_every: str,
+    accept_changes: bool = False,
+    settings: Mapping[str, Any] = MappingProxyType({}),
+) -> Run:
+    """As `resume`, by this process or the first worker."""
     require_run_folder(folder, to_write=True)
     with locked(folder), torch.inference_mode(False), torch.enable_grad():
         remove_partial_files(folder)
@@ -85,8 +135,10 @@ def resume(
         over = ("finished",) if scheduler is not None else ("finished", "diverged")
         if ended := _ended_run(folder, model, prepared, checkpoint, over):
             _say_ended(ended)
+            shared(prepared, workers, checkpoint)
             return ended
         schedule = schedule_of(prepared, scheduler, scheduler_every)
+        prepared = shared(prepared, workers, checkpoint)
         record = Record.reopen(folder / RECORD)
         epoch_begin = checkpoint.step - checkpoint.epoch_stats.steps
         record.rewind(epoch_begin, checkpoint.step - checkpoint.interval.steps)
@@ -136,7 +188,7 @@ def recipe_to_go_on(
     folder: Path,
     before: Recipe,
     accept_changes: bool,
-    settings: dict[str, Any],
+    settings: Mapping[str, Any],
     *,
     resumable: Container[str],
     what: str = "a run",

@@ -9,13 +9,16 @@ import torch
 from torch import nn
 
 from steepest.data import Dataset
+from steepest.engine import join_workers, was_restarted
 from steepest.files import make_run_folder
 from steepest.recipe import Recipe
 from steepest.run import LOCK, Observer, Run
+from steepest.training.following import leading, shared, tell_end
 from steepest.training.model_checks import require_trainable
 from steepest.training.preflight import require_healthy
 from steepest.training.preparation import load_parts, prepare_parts
 from steepest.training.progress import check_progress
+from steepest.training.resume import follow_along, has_begun, lead_on
 from steepest.training.schedule import TorchScheduler, check_scheduler_every
 from steepest.training.session import NOTHING, begin_record, carry_out, locked, schedule_of
 from steepest.training.sources import with_sources
@@ -77,23 +80,35 @@ def train(
     check_progress(progress)
     check_scheduler_every(scheduler_every)
     folder = None if out is None else Path(out)
-    if folder is not None:
-        make_run_folder(folder)
-    with locked(folder), torch.inference_mode(False), torch.enable_grad():
-        try:
-            require_trainable(model, recipe)
-            parts = load_parts(data, recipe) if parts is None else parts
-            prepared = prepare_parts(model, parts, recipe)
-            prepared = replace(prepared, summary=(*notes, *prepared.summary))
-            schedule = schedule_of(prepared, scheduler, scheduler_every)
-            findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
-            weights = sum(t.nbytes for t in prepared.classifier.model.state_dict().values())
-            record = begin_record(folder, recipe, weights)
-        except BaseException:
-            remove_if_begun(folder)
-            raise
-        run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
-        carry_out(run, prepared, schedule, progress, observers, findings=findings)
+    workers = join_workers()
+    if workers is not None and not workers.is_first:
+        return follow_along(workers, model, data)
+    with leading(workers):
+        if workers is not None and folder is not None and was_restarted() and has_begun(folder):
+            run = lead_on(
+                workers, folder, model, data, progress, observers, scheduler, scheduler_every
+            )
+            tell_end(workers, run)
+            return run
+        if folder is not None:
+            make_run_folder(folder)
+        with locked(folder), torch.inference_mode(False), torch.enable_grad():
+            try:
+                require_trainable(model, recipe)
+                parts = load_parts(data, recipe) if parts is None else parts
+                prepared = prepare_parts(model, parts, recipe)
+                prepared = replace(prepared, summary=(*notes, *prepared.summary))
+                schedule = schedule_of(prepared, scheduler, scheduler_every)
+                findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING
+                prepared = shared(prepared, workers)
+                weights = sum(t.nbytes for t in prepared.classifier.model.state_dict().values())
+                record = begin_record(folder, recipe, weights)
+            except BaseException:
+                remove_if_begun(folder)
+                raise
+            run = Run(recipe, prepared.classifier, record, dataset=prepared.dataset, folder=folder)
+            carry_out(run, prepared, schedule, progress, observers, findings=findings)
+        tell_end(workers, run)
     return run
 
 
