@@ -5,10 +5,12 @@ where there is none.
 """
 
 import os
+from functools import cache
 from importlib import import_module
 from typing import Any
 
 
+@cache
 def extension() -> Any:
     """The module `steepest._native`, or None where it was not built."""
     try:

@@ -16,9 +16,6 @@ from numpy.typing import NDArray
 
 from steepest.extension import extension
 
-# From so many words on the extension is quicker than NumPy; both give the same ones.
-_FEW = 64
-
 UInt32Array = NDArray[np.uint32]
 UInt64Array = NDArray[np.uint64]
 Int64Array = NDArray[np.int64]
@@ -92,7 +89,7 @@ def words(
     """
     offset, use = first % 4, stream << 8 | purpose
     native = extension()
-    if native is not None and count > _FEW:
+    if native is not None:  # the same words as NumPy's
         numbers = np.empty(offset + count, dtype=np.uint32)
         native.random_words(seed, step, use, first // 4, numbers)
         return numbers[offset:]

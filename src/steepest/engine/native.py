@@ -10,7 +10,6 @@ import math
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -292,7 +291,7 @@ def _optimizer_settings(plan: Plan, nodes: Sequence[Node]) -> Any:
         accumulate=recipe.accumulate,
         ema=recipe.ema,
         parameters=[
-            native.ParameterSettings(**asdict(settings.get(name, unmoved)))
+            native.ParameterSettings(**vars(settings.get(name, unmoved)))
             for node in nodes
             for name in node.tensors
         ],

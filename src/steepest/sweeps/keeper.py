@@ -1,6 +1,11 @@
-"""Keeper: of the runs of a sweep the best few keep their weights, as run folders."""
+"""Keeper: of the runs of a sweep the best few keep their weights, as run folders.
+
+A folder costs several writes to the disk, and early in a sweep each run may be the best so far: so
+the best are held in memory, and written every few seconds. What a kill takes away is trained again.
+"""
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +14,7 @@ from steepest.run import Run
 from steepest.sweeps.metrics import Metric
 
 FOLDER = "best"
+_SECONDS_BETWEEN_WRITES = 3.0
 
 
 class Keeper:
@@ -24,6 +30,8 @@ class Keeper:
         self._folder, self._metric, self._most = folder, metric, most
         self._kept: dict[str, tuple[float, int]] = {}
         self._runs: dict[str, Run] = {}
+        self._waiting: dict[str, Callable[[], Run]] = {}
+        self._written = time.monotonic()
 
     def known(self, name: str, cost: float, place: int) -> None:
         """Take in a run that ended before this process began."""
@@ -33,8 +41,17 @@ class Keeper:
     def offer(self, name: str, cost: float, place: int, make: Callable[[], Run]) -> None:
         """Keep a run if it is one of the best. place: its place among all runs."""
         if self._wants(cost, place):
-            self.put(name, make())
+            self._waiting[name] = make
             self._take(name, cost, place)
+        if time.monotonic() > self._written + _SECONDS_BETWEEN_WRITES:
+            self.write()
+
+    def write(self) -> None:
+        """Save the runs that are held."""
+        while self._waiting:
+            name, make = self._waiting.popitem()
+            self.put(name, make())
+        self._written = time.monotonic()
 
     def put(self, name: str, run: Run) -> None:
         """Save a run that is to be kept."""
@@ -85,5 +102,7 @@ class Keeper:
             worst = max(self._kept, key=lambda one: self._kept[one])
             del self._kept[worst]
             self._runs.pop(worst, None)
+            if self._waiting.pop(worst, None):
+                return  # it was never written
             if self._folder is not None:
                 shutil.rmtree(self._folder / FOLDER / worst, ignore_errors=True)

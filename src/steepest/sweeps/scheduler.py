@@ -207,7 +207,7 @@ class Scheduler:
         run.row = row
         if run.training is not None:
             run.history = list(run.training.history)
-            self._keep(trial, run)  # before its row is there, so that no kept run can be missing
+            self._keep(trial, run)
         run.training = None
         self._rows[run.name] = row
         self._record.put_run(row, run.history)

@@ -213,6 +213,7 @@ class _Work:
                     run.history = []
         finally:
             scheduler.close()
+            self._keeper.write()
         if not stop:
             self._bring_back(stop)
         self._record.commit()

@@ -24,6 +24,9 @@ def averages(state: OptimizerState) -> dict[str, Tensor]:
 def averages_in(model: nn.Module, state: OptimizerState) -> Iterator[None]:
     """Within the block the parameters are the engine's averages, if it keeps any."""
     values = averages(state)
+    if not values:
+        yield
+        return
     named = dict(model.named_parameters())
     before = {name: named[name].detach().clone() for name in values}
     load_tensors(model, values)
@@ -36,6 +39,8 @@ def averages_in(model: nn.Module, state: OptimizerState) -> Iterator[None]:
 @torch.no_grad()
 def load_tensors(model: nn.Module, values: dict[str, Tensor]) -> None:
     """Copy these values into the model's parameters and buffers, by name."""
+    if not values:  # to look for names takes as long as a small net's steps
+        return
     named = dict(_named(model))
     for name, value in values.items():
         named[name].copy_(value)
