@@ -24,6 +24,13 @@ from steepest.cli.train import recipe_of
 @click.option("--random", is_flag=True, help="Trials at random points instead of a grid.")
 @click.option("--sobol", is_flag=True, help="Trials at the points of Sobol's sequence.")
 @click.option("--trials", type=int, help="How many of them.")
+@click.option(
+    "--pruner",
+    type=click.Choice(["none", "halving", "asha"]),
+    default="none",
+    show_default=True,
+    help="Whether trials that fall behind are ended early.",
+)
 @click.option("--metric", default="val_loss", show_default=True, help="What runs are compared by.")
 @click.option(
     "--keep-best", type=int, default=1, show_default=True, help="Runs that keep their weights."

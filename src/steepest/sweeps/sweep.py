@@ -25,6 +25,7 @@ from steepest.sweeps.training import RunTraining, Training, WholeTraining
 from steepest.training.interrupt import StopRequest, stop_request
 from steepest.training.session import locked
 from steepest.training.sources import with_sources
+from steepest.training.train import remove_if_begun
 
 
 def sweep(
@@ -91,7 +92,11 @@ def sweep(
     with ExitStack() as stack:
         stack.enter_context(locked(folder))
         shared = Preparations(model, data)
-        work = _Work(asked, shared, model, data, folder)
+        try:
+            work = _Work(asked, shared, model, data, folder)
+        except BaseException:
+            remove_if_begun(folder)  # what is refused leaves no trace
+            raise
         stop = stack.enter_context(stop_request())
         return work.carry_out(stop, workers or usable_threads(), progress)
 

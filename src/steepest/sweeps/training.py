@@ -136,8 +136,8 @@ class WholeTraining:
             self._model, self._data, self._recipe.replace(check=False, watch=False),
             progress="none", observers=[self._events.append],
         )  # fmt: skip
-        if self._run.status == "interrupted":
-            return None
+        if self._run.status == "interrupted":  # it had the signal, and not the sweep
+            raise KeyboardInterrupt
         return row_of(self._name, self._events, time.perf_counter() - begun)
 
     def prune(self, cause: str) -> RunRow | None:
