@@ -62,3 +62,16 @@ def test_a_run_from_a_folder_says_what_was_not_measured(tmp_path, run):
     text = sp.load_run(tmp_path / "run").card(tmp_path / "card.md").read_text("utf-8")
     assert "not measured" in text
     assert "load_run('run')" in text
+
+
+@pytest.mark.parametrize("test", [0.0, 0.2])
+def test_the_card_of_a_run_read_back_knows_whether_rows_were_kept_apart(tmp_path, test):
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    run = sp.train(
+        None, (x, (x[:, 0] > 0).astype(int)), epochs=1, lr=0.1, test=test, progress="none"
+    )
+    again = sp.load_run(run.save(tmp_path / "run"))
+    for one in (run, again):
+        text = one.card(tmp_path / "card.md").read_text("utf-8")
+        (tmp_path / "card.md").unlink()
+        assert ("No test rows were kept apart" in text) == (test == 0)

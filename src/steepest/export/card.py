@@ -87,7 +87,7 @@ def _per_class(evaluation: Evaluation) -> Iterator[str]:
 def _limits(run: Run) -> Iterator[str]:
     yield "- It gives its classes for every row, also for rows unlike those of the training."
     yield "- Its probabilities hold for rows drawn as the training rows were."
-    if run.dataset is None or run.dataset.test is None:
+    if "test" not in run.scores:
         yield "- No test rows were kept apart here: scores of validation rows may flatter it."
     if run.status != "finished":
         yield f"- The training is not finished: {run.status}."
