@@ -73,7 +73,7 @@ class Preparations:
             recipe,
             by_hand=self._model is not None,
         )
-        return decision.dataset is None and decision.recipe == recipe
+        return not decision.several and decision.recipe == recipe
 
     def of(self, recipe: Recipe) -> Preparation:
         """The preparation of a run.
