@@ -120,9 +120,7 @@ class NumericTransform:
         if self.kind != "piecewise":
             return None
         bins = np.array([_bins(edges) for edges in self.knots], dtype=np.int64)
-        widths = np.ones(self.width, dtype=np.int64)
-        widths[self.places] = bins
-        begins = np.cumsum(widths) - widths
+        begins = self.starts[:-1]
         others = np.setdiff1d(np.arange(self.width), self.places)
         empty, full = np.zeros(self.outputs), np.zeros(self.outputs)
         for place, count, (mean, inverse) in zip(self.places, bins, self.moments, strict=True):
