@@ -32,4 +32,9 @@ def _threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "")
     if asked.isdecimal() and int(asked):
         return int(asked)
+    return usable_threads()
+
+
+def usable_threads() -> int:
+    """How many threads this process may use, by the processors that it has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

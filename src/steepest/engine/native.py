@@ -7,7 +7,6 @@ the current ones.
 """
 
 import math
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from steepest.data import usable_threads
 from steepest.engine.augment import Augmentation
 from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
@@ -322,11 +322,6 @@ def advance_many(
         raise ValueError(f"rates has {len(rates)} lists for {len(engines)} engines")
     with ThreadPoolExecutor(workers or usable_threads()) as pool:
         return list(pool.map(lambda engine, its: engine.advance(its), engines, rates))
-
-
-def usable_threads() -> int:
-    """How many threads this process may use; what the work is worth is decided in the extension."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _array(tensor: torch.Tensor) -> NDArray[np.float32]:

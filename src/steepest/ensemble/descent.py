@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from steepest.classifier import Classifier, Score
-from steepest.engine import NO_STEPS, NativeEngine, process_state, usable_threads
+from steepest.data import usable_threads
+from steepest.engine import NO_STEPS, NativeEngine, process_state
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
     fingerprint_of,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steepest.engine import usable_threads
+from steepest.data import usable_threads
 from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
 from steepest.recipe import SETTINGS, Recipe
