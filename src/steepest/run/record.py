@@ -10,8 +10,8 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import asdict, astuple, fields
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,15 @@ from steepest.run.events import (
     IntervalFinished,
     RunStarted,
     RunStopped,
+)
+from steepest.run.sqlite import (
+    POLARS_TYPES,
+    from_sql,
+    sql_read_errors,
+    sql_write_errors,
+    to_sql,
+    typed_columns,
+    use_log,
 )
 
 LAYOUT = 1
@@ -66,8 +75,7 @@ _TABLES: dict[str, dict[str, type]] = {
 _ADDED_LATER = {"findings"}
 # What a column was called in the first records of this layout; its place is the same.
 _FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
-_SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
-_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
+_IF_FULL = "make room or choose another folder"
 
 
 class Record:
@@ -87,9 +95,8 @@ class Record:
             _begin_file(path)
         connection = sqlite3.connect(path or ":memory:", check_same_thread=False)
         record = cls(connection, str(path or "memory"), writes=True)
-        with _write_errors(record._where):
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+        with sql_write_errors(record._where, _IF_FULL):
+            use_log(connection)
             connection.execute(f"PRAGMA user_version = {LAYOUT}")
             for statement in _schema().values():
                 connection.execute(statement)
@@ -123,9 +130,8 @@ class Record:
         _roll_back(path)
         cls.open(path).close()
         record = cls(sqlite3.connect(path, check_same_thread=False), str(path), writes=True)
-        with _write_errors(record._where):
-            record._connection.execute("PRAGMA journal_mode = WAL")
-            record._connection.execute("PRAGMA synchronous = NORMAL")
+        with sql_write_errors(record._where, _IF_FULL):
+            use_log(record._connection)
             for table in _ADDED_LATER:
                 record._connection.execute(
                     _schema()[table].replace("TABLE", "TABLE IF NOT EXISTS", 1)
@@ -198,14 +204,14 @@ class Record:
     def table(self, name: str) -> pl.DataFrame:
         """One table as a data frame, in the order of writing."""
         columns = _TABLES[name]
-        schema = {column: _POLARS[kind] for column, kind in columns.items()}
+        schema = {column: POLARS_TYPES[kind] for column, kind in columns.items()}
         with self._reading():
             if name in _ADDED_LATER and not self._has(name):
                 return pl.DataFrame(schema=schema)
             # By place: the tables are as `_require_known` knows them.
             rows = self._connection.execute(f"SELECT * FROM {name} ORDER BY rowid")
             kinds = tuple(columns.values())
-            values = [[_from_sql(*cell) for cell in zip(row, kinds, strict=True)] for row in rows]
+            values = [[from_sql(*cell) for cell in zip(row, kinds, strict=True)] for row in rows]
             frame = pl.DataFrame(values, schema=schema, orient="row", strict=True)
         require_values(frame, f"{self._where} is damaged: {name}")
         return frame
@@ -221,7 +227,7 @@ class Record:
         keeps from being committed, and such rows are what is to be rescued.
         """
         copy = Record.create(path)
-        with _write_errors(copy._where):
+        with sql_write_errors(copy._where, _IF_FULL):
             for table in filter(self._has, ("facts", *_TABLES)):
                 for row in self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
                     places = ", ".join("?" * len(row))
@@ -253,7 +259,7 @@ class Record:
         While somebody reads it, the log stays beside the file: a reader never holds up a run.
         """
         self.commit()
-        with _write_errors(self._where):
+        with sql_write_errors(self._where, _IF_FULL):
             self._connection.execute("PRAGMA busy_timeout = 100")
             try:
                 self._connection.execute("PRAGMA journal_mode = DELETE")
@@ -282,11 +288,11 @@ class Record:
 
     def _writing(self) -> AbstractContextManager[None]:
         self._require_open()
-        return _write_errors(self._where)
+        return sql_write_errors(self._where, _IF_FULL)
 
     def _reading(self) -> AbstractContextManager[None]:
         self._require_open()
-        return _read_errors(self._where)
+        return sql_read_errors(self._where)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -301,7 +307,7 @@ class Record:
         )
 
     def _insert(self, table: str, row: Iterable[Any]) -> None:
-        values = [_to_sql(value) for value in row]
+        values = [to_sql(value) for value in row]
         places = ", ".join("?" * len(values))
         self._connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
 
@@ -348,8 +354,7 @@ def _schema() -> dict[str, str]:
 def _make_table(table: str, names: Mapping[str, str] | None = None) -> str:
     """The statement that makes a table. names: what columns are called instead."""
     columns = {(names or {}).get(name, name): kind for name, kind in _TABLES[table].items()}
-    typed = ", ".join(f"{name} {_SQL[kind]}" for name, kind in columns.items())
-    return f"CREATE TABLE {table} ({typed})"
+    return f"CREATE TABLE {table} ({typed_columns(columns)})"
 
 
 def _require_known(found: dict[str, str], path: Path) -> None:
@@ -363,33 +368,3 @@ def _require_known(found: dict[str, str], path: Path) -> None:
     if strange or lacking:
         what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"
         raise RunError(f"{path} is not the record of a run: {what}")
-
-
-@contextmanager
-def _read_errors(where: str) -> Iterator[None]:
-    """What reading a damaged file raises, as one message."""
-    try:
-        yield
-    except (sqlite3.Error, ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise RunError(f"{where} is damaged: {error}") from None
-    except pl.exceptions.PolarsError as error:
-        raise RunError(f"{where} is damaged: {str(error).splitlines()[0]}") from None
-
-
-@contextmanager
-def _write_errors(where: str) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-        reason = "the disk is full; make room or choose another folder" if full else str(error)
-        raise RunError(f"cannot write {where}: {reason}") from None
-
-
-def _to_sql(value: Any) -> Any:
-    # SQLite would turn NaN into NULL, and a loss that is not a number must not look like no loss.
-    return "NaN" if isinstance(value, float) and math.isnan(value) else value
-
-
-def _from_sql(value: Any, kind: type) -> Any:
-    return math.nan if value == "NaN" and kind is float else value

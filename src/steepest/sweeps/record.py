@@ -8,12 +8,11 @@ Timings have columns that no result is made of.
 """
 
 import json
-import math
 import secrets
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -24,14 +23,22 @@ from steepest.errors import RunError
 from steepest.files import write_errors
 from steepest.run import EpochFinished
 from steepest.run.record import require_own_record
+from steepest.run.sqlite import (
+    POLARS_TYPES,
+    from_sql,
+    sql_read_errors,
+    sql_write_errors,
+    to_sql,
+    typed_columns,
+    use_log,
+)
 
 LAYOUT = 1
 RECORD = "sweep.sqlite"
 # A commit costs a write to the disk, which many runs share.
 _SECONDS_BETWEEN_COMMITS = 0.05
 
-_SQL = {int: "INTEGER", float: "REAL", str: "TEXT"}
-_POLARS = {int: pl.Int64, float: pl.Float64, str: pl.String}
+_IF_FULL = "make room and resume the sweep: what is done is kept"
 
 
 @dataclass(frozen=True)
@@ -130,7 +137,7 @@ class SweepRecord:
         if not path.exists():
             raise RunError(f"{folder} is not the folder of a sweep: it has no {RECORD}")
         require_own_record(path, to_write=to_write)
-        with _read_errors(path):
+        with sql_read_errors(path):
             if to_write:
                 connection = sqlite3.connect(path, check_same_thread=False)
             else:
@@ -148,12 +155,8 @@ class SweepRecord:
         record = cls(connection, str(path))
         if to_write:
             with record._writing():
-                record._prepare()
+                use_log(connection)
         return record
-
-    def _prepare(self) -> None:
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
 
     # What is written.
 
@@ -228,12 +231,15 @@ class SweepRecord:
     def runs_done(self) -> dict[str, RunRow]:
         """What came of each run, by its name."""
         rows = self._rows("SELECT * FROM runs")
-        return {row[0]: RunRow(*map(_from_sql, row)) for row in rows}
+        kinds = tuple(_RUN_COLUMNS.values())
+        return {row[0]: RunRow(*map(from_sql, row, kinds)) for row in rows}
 
     def decisions(self) -> list[tuple[int, int, float, str]]:
         """What a pruner decided, in the order of its decisions: (trial, epochs, value, what)."""
         rows = self._rows("SELECT * FROM decisions ORDER BY rowid")
-        return [(trial, epochs, _from_sql(value), what) for trial, epochs, value, what in rows]
+        return [
+            (trial, epochs, from_sql(value, float), what) for trial, epochs, value, what in rows
+        ]
 
     def results(self) -> pl.DataFrame:
         """A row for each seed of each trial, in their order; null where a run is still missing."""
@@ -253,52 +259,29 @@ class SweepRecord:
 
     def _frame(self, asked: str, columns: dict[str, type], values: Any = ()) -> pl.DataFrame:
         by_column = list(zip(*self._rows(asked, values), strict=True)) or [()] * len(columns)
-        with _read_errors(self._where):
+        with sql_read_errors(self._where):
             return pl.DataFrame(
                 [
                     pl.Series(
-                        name, [_from_sql(v) for v in column] if kind is float else column,
-                        dtype=_POLARS[kind], strict=True,
+                        name, [from_sql(v, kind) for v in column] if kind is float else column,
+                        dtype=POLARS_TYPES[kind], strict=True,
                     )
                     for (name, kind), column in zip(columns.items(), by_column, strict=True)
                 ]
             )  # fmt: skip
 
     def _rows(self, asked: str, values: Any = ()) -> list[Any]:
-        with _read_errors(self._where):
+        with sql_read_errors(self._where):
             return self._connection.execute(asked, values).fetchall()
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        try:
-            yield
-        except sqlite3.Error as error:
-            full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
-            reason = f"{error}"
-            if full:
-                reason = "the disk is full; make room and resume the sweep: what is done is kept"
-            raise RunError(f"cannot write {self._where}: {reason}") from None
+    def _writing(self) -> AbstractContextManager[None]:
+        return sql_write_errors(self._where, _IF_FULL)
 
 
 def _make_table(table: str) -> str:
-    columns = ", ".join(f"{name} {_SQL[kind]}" for name, kind in _TABLES[table].items())
+    columns = typed_columns(_TABLES[table])
     return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({_KEYS[table]}))"
 
 
-@contextmanager
-def _read_errors(where: Any) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
-        raise RunError(f"{where} is damaged: {error}") from None
-    except pl.exceptions.PolarsError as error:
-        raise RunError(f"{where} is damaged: {str(error).splitlines()[0]}") from None
-
-
 def _to_sql(row: Sequence[Any]) -> tuple[Any, ...]:
-    # SQLite would turn NaN into NULL, and a loss that is not a number must not look like no loss.
-    return tuple("NaN" if isinstance(v, float) and math.isnan(v) else v for v in row)
-
-
-def _from_sql(value: Any) -> Any:
-    return math.nan if value == "NaN" else value
+    return tuple(map(to_sql, row))
