@@ -6,6 +6,8 @@
 #include <cstring>
 #include <thread>
 
+#include "by_row.h"
+
 namespace steepest {
 namespace {
 
@@ -105,18 +107,10 @@ void Inference::forward(int first_row, int last_row) {
   for (size_t i = 0; i < network_.nodes.size(); ++i) {
     const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
     std::visit(Overloaded{
+                   ByRow{kernels_, first_row, last_row, begin, end},
                    [&](const Linear& layer) { kernels_.linear(layer, begin, end); },
-                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
-                   [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
-                   [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
-                   [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
-                   [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
-                   [&](const View& layer) { kernels_.view(layer, first_row, last_row); },
-                   [&](const MemberScaling& layer) { kernels_.member_scaling(layer, begin, end); },
                    [](const Dropout&) {},
                    [&](const BatchNorm& layer) { batch_norm(layer, begin, end); },
-                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
-                   [](const Branch&) {},
                    [&](const Join& layer) { kernels_.join(layer, 0, 0, begin, end); },
                },
                network_.nodes[i]);

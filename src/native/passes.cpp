@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "by_row.h"
 #include "trainer.h"
 
 namespace steepest {
@@ -66,6 +67,7 @@ void Trainer::forward(const Step& step, int thread, int first_row, int last_row,
     const Node& node = network_.nodes[i];
     const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
     std::visit(Overloaded{
+                   ByRow{kernels_, first_row, last_row, begin, end},
                    [&](const Linear& layer) {
       if (sparse_ && i == 0) {
         kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
@@ -73,13 +75,6 @@ void Trainer::forward(const Step& step, int thread, int first_row, int last_row,
         kernels_.linear(layer, begin, end);
       }
     },
-                   [&](const Activate& layer) { kernels_.activate(layer, begin, end); },
-                   [&](const Parametric& layer) { kernels_.parametric(layer, begin, end); },
-                   [&](const Scaling& layer) { kernels_.scaling(layer, begin, end); },
-                   [&](const Periodic& layer) { kernels_.periodic(layer, begin, end); },
-                   [&](const Categories& layer) { kernels_.categories(layer, begin, end); },
-                   [&](const View& layer) { kernels_.view(layer, first_row, last_row); },
-                   [&](const MemberScaling& layer) { kernels_.member_scaling(layer, begin, end); },
                    [&](Dropout layer) {  // a copy: its probability may be of this step alone
       if (step.factors.dropout != 1) set_probability(layer, layer.probability * step.factors.dropout);
       kernels_.dropout(layer, settings_.order.seed, step.number, begin, end);
@@ -90,8 +85,6 @@ void Trainer::forward(const Step& step, int thread, int first_row, int last_row,
       kernels_.batch_norm(layer, step.batch, first, last);
       barrier.wait();
     },
-                   [&](const LayerNorm& layer) { kernels_.layer_norm(layer, begin, end); },
-                   [](const Branch&) {},
                    [&](const Join& layer) { kernels_.join(layer, settings_.order.seed, step.number, begin, end); },
                },
                node);
