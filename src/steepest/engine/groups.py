@@ -94,11 +94,7 @@ def members_of(model: nn.Module, key: str) -> frozenset[str]:
             and of the last parameter of two or more dimensions that embeds nothing; "biases", those
             called so; "norms", "embeddings" and "scaling", the parameters of such modules.
     """
-    owners = {
-        f"{name}.{own}" if name else own: module
-        for name, module in model.named_modules()
-        for own, _ in module.named_parameters(recurse=False)
-    }
+    owners = _owners(model)
     names = {name for name, _ in model.named_parameters()}
     if key in _MODULES:
         return frozenset(n for n in names if isinstance(owners[n], _MODULES[key]))
@@ -118,12 +114,20 @@ def members_of(model: nn.Module, key: str) -> frozenset[str]:
 def _of_members(model: nn.Module) -> frozenset[str]:
     """What the members of an ensemble in one net have as a row each: vectors, not matrices."""
     return frozenset(
-        f"{name}.{own}" if name else own
-        for name, module in model.named_modules()
+        name
+        for name, module in _owners(model).items()
         if isinstance(module, (LinearBatchEnsemble, LinearEnsemble))
-        for own, _ in module.named_parameters(recurse=False)
-        if own not in ("weight", "weights")
+        and name.rpartition(".")[2] not in ("weight", "weights")
     )
+
+
+def _owners(model: nn.Module) -> dict[str, nn.Module]:
+    """The module that each parameter belongs to, by the parameter's name in the model."""
+    return {
+        f"{name}.{own}" if name else own: module
+        for name, module in model.named_modules()
+        for own, _ in module.named_parameters(recurse=False)
+    }
 
 
 def _hidden_weights(model: nn.Module) -> frozenset[str]:
