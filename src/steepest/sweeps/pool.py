@@ -1,8 +1,8 @@
 """Pool: threads that carry out tasks, and one queue of what came of them."""
 
 import queue
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import torch
@@ -24,15 +24,12 @@ class Pool:
     """
 
     def __init__(self, threads: int) -> None:
-        self._tasks: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(threads)]
-        for thread in self._threads:
-            thread.start()
+        self._threads = ThreadPoolExecutor(threads, initializer=_take_over_threads)
 
     def submit(self, label: Any, task: Callable[[], Any]) -> None:
         """Have a task carried out."""
-        self._tasks.put((label, task))
+        self._threads.submit(lambda: self._done.put(carried_out(label, task)))
 
     def get(self, timeout: float | None = None) -> Done | None:
         """The next task that is done; None if there is none in this time."""
@@ -42,16 +39,12 @@ class Pool:
             return None
 
     def close(self) -> None:
-        """Let the threads end after what they are doing."""
-        for _ in self._threads:
-            self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
+        """Let the threads end after what they are doing and what waits for them."""
+        self._threads.shutdown()
 
-    def _work(self) -> None:
-        torch.set_num_threads(torch.get_num_threads())  # a thread has the process's from then on
-        while (task := self._tasks.get()) is not None:
-            self._done.put(carried_out(*task))
+
+def _take_over_threads() -> None:
+    torch.set_num_threads(torch.get_num_threads())  # a thread has the process's from then on
 
 
 def carried_out(label: Any, task: Callable[[], Any]) -> Done:

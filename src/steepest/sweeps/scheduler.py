@@ -79,7 +79,6 @@ class Scheduler:
         keep: Called with each run that has just ended.
         threads: How many runs at once.
         stop: True once somebody has asked to stop.
-        tell: Called after each run, with its row.
         known: What the record has of earlier: rows by name, and a function from a name to epochs.
     """
 
@@ -91,12 +90,11 @@ class Scheduler:
         keep: Callable[[Trial, TrialRun], None],
         threads: int,
         stop: StopRequest,
-        tell: Callable[[RunRow], None],
         known: tuple[dict[str, RunRow], Callable[[str], list[EpochFinished]]],
     ) -> None:
         self._record, self._begin, self._keep = record, begin, keep
         self._in_turn = in_turn
-        self._threads, self._stop, self._tell = threads, stop, tell
+        self._threads, self._stop = threads, stop
         self._rows, self._history = known
         self._pool = Pool(threads)
         self._waiting: deque[tuple[Trial, TrialRun, int | None]] = deque()
@@ -211,7 +209,6 @@ class Scheduler:
         run.training = None
         self._rows[run.name] = row
         self._record.put_run(row, run.history)
-        self._tell(row)
 
 
 def _task(

@@ -43,7 +43,6 @@ def sweep(
     out: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
-    progress: str = "auto",
     **settings: Any,
 ) -> Sweep:
     """Train a recipe many times, with other values of some settings and other seeds.
@@ -70,7 +69,6 @@ def sweep(
         resume: Go on with the sweep in `out`, if there is one: what is missing is trained, nothing
             else. More seeds or trials may be asked for than before.
         workers: How many runs are trained at once; None for as many as there are processors.
-        progress: "auto" or "none".
         **settings: Single settings that differ from the recipe.
 
     Returns:
@@ -98,7 +96,7 @@ def sweep(
             remove_if_begun(folder)  # what is refused leaves no trace
             raise
         stop = stack.enter_context(stop_request())
-        return work.carry_out(stop, workers or usable_threads(), progress)
+        return work.carry_out(stop, workers or usable_threads())
 
 
 @dataclass(frozen=True)
@@ -196,7 +194,7 @@ class _Work:
         )
         self._record.commit()
 
-    def carry_out(self, stop: StopRequest, threads: int, progress: str) -> Sweep:
+    def carry_out(self, stop: StopRequest, threads: int) -> Sweep:
         known = self._record.runs_done()
         for place, (_, run) in enumerate(self._all_runs()):
             if run.name in known:
@@ -209,7 +207,6 @@ class _Work:
             self._keep,
             threads,
             stop,
-            lambda row: None,
             (dict(known), self._history),
         )
         try:
