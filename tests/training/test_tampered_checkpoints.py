@@ -1,15 +1,11 @@
 """Checkpoints of strangers: whatever a number of theirs holds, they are read or refused."""
 
-import json
-import shutil
-
 import pytest
 
 import steepest as sp
-from steepest.errors import RunError
+from tampering import times_refused
 
 DATA = ([[float(i % 3), float(i % 2)] for i in range(40)], [i % 2 for i in range(40)])
-ODD = (None, True, -2, 0.5, 2**64, 10**400, "3", "x", [], [1], {}, {"a": 1}, float("nan"))
 PLACES = (
     *(("step",), ("seconds",), ("lr",), ("best_epoch",), ("best_loss",), ("epochs_averaged",)),
     *((part, key) for part in ("epoch_stats", "interval") for key in ("steps", "rows", "correct")),
@@ -28,17 +24,8 @@ def trained(tmp_path_factory):
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: ".".join(map(str, place)))
 def test_a_number_that_no_run_writes_is_read_or_refused(trained, tmp_path, place):
-    refused = 0
-    for value in ODD:
-        folder = shutil.copytree(trained, tmp_path / "run", dirs_exist_ok=True)
-        for path in folder.glob("checkpoints/step-*.json"):
-            about = inside = json.loads(path.read_text())
-            for key in place[:-1]:
-                inside = inside[key]
-            inside[place[-1]] = value
-            path.write_text(json.dumps(about))
-        try:
-            sp.resume(folder, data=DATA, steps=9, progress="none")
-        except RunError:
-            refused += 1
+    def resume(folder):
+        sp.resume(folder, data=DATA, steps=9, progress="none")
+
+    refused = times_refused(trained, tmp_path / "run", place, resume)
     assert refused or place == ("scheduler",)
