@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import steepest as sp
-from steepest.errors import RecipeError, RunError
+from steepest.errors import RecipeError, RunError, SteepestError
 from steepest.sweeps import integers, log_uniform, uniform
 
 
@@ -205,3 +205,21 @@ def test_pictures_are_shared_though_they_were_looked_at_for_a_preset(monkeypatch
     labels = (pictures.mean(axis=(1, 2, 3)) > 0.5).astype(int)
     sweep = sp.sweep(sp.Recipe(epochs=1), {}, data=(pictures, labels), seeds=2)
     assert sweep.results["status"].to_list() == ["finished", "finished"]
+
+
+@pytest.mark.parametrize("settings", [{}, {"members": 2, "hidden": (4,)}, {"preset": "lecture"}])
+@pytest.mark.parametrize(
+    ("column", "labels", "message"),
+    [
+        ([1.0] * 40, ["x"] * 40, "one class"),
+        ([1.0, np.inf] * 20, ["x", "z"] * 20, "inf"),
+    ],
+)
+def test_a_table_that_nothing_can_learn_from_is_refused_before_the_first_run(
+    settings, column, labels, message, tmp_path
+):
+    """Also where a preset decides, or several nets are trained."""
+    table = pl.DataFrame({"a": column, "y": labels})
+    with pytest.raises(SteepestError, match=message):
+        sp.sweep(sp.Recipe(target="y", **settings), {}, data=table, seeds=2, out=tmp_path / "s")
+    assert not (tmp_path / "s").exists()

@@ -12,7 +12,8 @@ from torch.nn.parameter import is_lazy
 
 from steepest.data import Dataset
 from steepest.engine import EngineChoice, NativeEngine, process_state, seed_generators
-from steepest.ensemble.preset import decided
+from steepest.ensemble.portfolio import prepare_portfolio
+from steepest.ensemble.preset import Decision, decided
 from steepest.errors import ModelError
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import SETTINGS, Recipe
@@ -67,13 +68,28 @@ class Preparations:
 
     def is_plain(self, recipe: Recipe) -> bool:
         """Whether a recipe trains one net on these data, and no preset decides."""
-        decision = decided(
+        decision = self._decision(recipe)
+        return not decision.several and decision.recipe == recipe
+
+    def check_decided(self, recipe: Recipe) -> None:
+        """Prepare once what a preset decides, or several nets, and forget it.
+
+        Raises:
+            SteepestError: Of whatever does not fit.
+        """
+        decision = self._decision(recipe)
+        if decision.several and decision.dataset is not None:
+            prepare_portfolio(decision.dataset, decision.recipe)
+        else:
+            self._prepared_rows(decision.recipe)
+
+    def _decision(self, recipe: Recipe) -> Decision:
+        return decided(
             self._model if isinstance(self._model, nn.Module) else None,
             self.whole(recipe),
             recipe,
             by_hand=self._model is not None,
         )
-        return not decision.several and decision.recipe == recipe
 
     def of(self, recipe: Recipe) -> Preparation:
         """The preparation of a run.

@@ -246,7 +246,9 @@ class _Work:
 
     def _obstacle(self, recipe: Recipe) -> str | None:
         try:
-            if self._is_plain(recipe):
+            if not self._is_plain(recipe):
+                self._shared.check_decided(recipe)
+            else:
                 prepared = self._shared.of(recipe)
                 if self._asked.metric.name.startswith(("val", "best_val")):
                     _require(prepared.parts, "validation", self._asked.metric)
