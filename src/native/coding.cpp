@@ -8,7 +8,8 @@ bool Coding::fits(const std::vector<Node>& nodes, const Matrix& inputs, const So
   const Linear* layer = std::get_if<Linear>(&nodes.front());
   if (!layer || layer->x.data != inputs.data || !source.piecewise || batch > kMostPiecewiseRows) return false;
   const Piecewise& columns = *source.piecewise;
-  return std::all_of(columns.bins, columns.bins + columns.features, [](int64_t bins) { return bins <= kMostBins; });
+  return std::all_of(columns.bins, columns.bins + columns.features,
+                     [](int64_t bins) { return bins <= kMostBins; });
 }
 
 Coding::Coding(const Piecewise& columns, int batch)

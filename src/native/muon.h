@@ -50,7 +50,8 @@ static void polynomial(Matrix g, Matrix p, int size, const float (&coefficients)
   }
 }
 
-static void muon_finish(const Linear& layer, const Update& u, Matrix direction, int begin, int end, RowSums* sums) {
+static void muon_finish(const Linear& layer, const Update& u, Matrix direction, int begin, int end,
+                        RowSums* sums) {
   const Parameter& p = layer.weight;
   for (int k = begin; k < end; ++k) {
     const size_t at = k * p.value.stride;
