@@ -1,4 +1,4 @@
-"""Scheduler: trials go to a pool, run by run; what comes back is recorded; pruners decide between.
+"""Scheduler: trials go to an executor, run by run; what comes back is recorded; pruners decide.
 
 A trial is a point of the space, trained once for each seed. Who steers (a plain sweep, a pruner)
 says how far trials are to be trained and gets them back when all their runs are there. A run that
@@ -10,18 +10,15 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished
+from steepest.sweeps.executor import Done, Executor, Task
 from steepest.sweeps.metrics import Metric
-from steepest.sweeps.pool import Done, Pool, carried_out
 from steepest.sweeps.record import RunRow, SweepRecord
 from steepest.sweeps.training import Training, failed_row
 from steepest.training.interrupt import StopRequest
 
-# Tasks that wait for a thread: enough that none waits for this one, few enough to fit into memory.
-_AHEAD = 2
 _PATIENCE = 0.05
 
 
@@ -73,11 +70,8 @@ class Scheduler:
 
     Args:
         record: Where what comes of them is written.
-        begin: Makes the training of a run.
-        in_turn: Whether runs of a recipe are trained here, one after the other: torch has its
-            generators and threads once for the process.
+        executor: Trains the runs; closed with the scheduler.
         keep: Called with each run that has just ended.
-        threads: How many runs at once.
         stop: True once somebody has asked to stop.
         known: What the record has of earlier: rows by name, and a function from a name to epochs.
     """
@@ -85,18 +79,14 @@ class Scheduler:
     def __init__(
         self,
         record: SweepRecord,
-        begin: Callable[[str, Recipe], Training],
-        in_turn: Callable[[Recipe], bool],
+        executor: Executor,
         keep: Callable[[Trial, TrialRun], None],
-        threads: int,
         stop: StopRequest,
         known: tuple[dict[str, RunRow], Callable[[str], list[EpochFinished]]],
     ) -> None:
-        self._record, self._begin, self._keep = record, begin, keep
-        self._in_turn = in_turn
-        self._threads, self._stop = threads, stop
+        self._record, self._executor, self._keep = record, executor, keep
+        self._stop = stop
         self._rows, self._history = known
-        self._pool = Pool(threads)
         self._waiting: deque[tuple[Trial, TrialRun, int | None]] = deque()
         self._under_way = 0
         self._left: dict[int, int] = {}  # runs of a trial that are not back yet
@@ -109,8 +99,8 @@ class Scheduler:
 
     @property
     def is_hungry(self) -> bool:
-        """Whether another trial should be started, so that no thread is without work."""
-        return len(self._waiting) + self._under_way < _AHEAD * self._threads
+        """Whether another trial should be started, so that no worker is without work."""
+        return len(self._waiting) + self._under_way < self._executor.capacity
 
     def start(self, trial: Trial, epochs: int | None) -> None:
         """Train the runs of a trial that have not ended up to so many epochs, or to their end."""
@@ -126,7 +116,7 @@ class Scheduler:
             self._feed()
             if not self._under_way:
                 return None
-            done = self._pool.get(_PATIENCE)
+            done = self._executor.get(_PATIENCE)
             if done is None:
                 self._record.commit_if_due()
             else:
@@ -151,10 +141,10 @@ class Scheduler:
                 self._ended(trial, run, run.training.prune(cause))
 
     def close(self) -> None:
-        """Let go of the threads, and put all that came back on disk."""
+        """Let go of the workers, and put all that came back on disk."""
         self._waiting.clear()
-        self._pool.close()
-        while self._under_way and (done := self._pool.get(0)) is not None:
+        self._executor.close()
+        while self._under_way and (done := self._executor.get(0)) is not None:
             self._take(done)
         self._record.commit()
 
@@ -167,22 +157,18 @@ class Scheduler:
         return True
 
     def _feed(self) -> None:
-        """Give tasks to the pool, no more than it can soon begin."""
-        while self._waiting and self._under_way < _AHEAD * self._threads and not self._stop:
+        """Give tasks to the executor, no more than it can soon begin."""
+        while self._waiting and self._under_way < self._executor.capacity and not self._stop:
             trial, run, epochs = self._waiting.popleft()
             self._under_way += 1
             recipe = trial.recipe.with_seed(run.seed)
-            task = _task(self._begin, run, recipe, epochs)
-            if not self._in_turn(trial.recipe):
-                self._pool.submit((trial, run), task)
-                continue
-            self._take(carried_out((trial, run), task))
+            self._executor.submit(Task((trial, run), run.name, recipe, epochs, run.training))
 
     def _take(self, done: Done) -> None:
         """Write down what came of a task."""
-        trial, run = done.label
+        trial, run = done.task.label
         self._under_way -= 1
-        row: RunRow | None = done.result
+        row, run.training = done.row, done.task.training
         if done.error is not None:
             if not isinstance(done.error, Exception):
                 raise done.error
@@ -209,14 +195,3 @@ class Scheduler:
         run.training = None
         self._rows[run.name] = row
         self._record.put_run(row, run.history)
-
-
-def _task(
-    begin: Callable[[str, Recipe], Training], run: TrialRun, recipe: Recipe, epochs: int | None
-) -> Callable[[], Any]:
-    def task() -> RunRow | None:
-        if run.training is None:
-            run.training = begin(run.name, recipe)
-        return run.training.advance(epochs)
-
-    return task

@@ -12,6 +12,7 @@ from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
 from steepest.recipe import SETTINGS, Recipe
 from steepest.run import LOCK, EpochFinished
+from steepest.sweeps.executor import ThreadExecutor
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
@@ -202,10 +203,12 @@ class _Work:
                 self._keeper.known(run.name, cost, place)
         scheduler = Scheduler(
             self._record,
-            lambda name, recipe: self._begin(name, recipe, stop),
-            lambda recipe: not (self._is_plain(recipe) and self._shared.is_native(recipe)),
+            ThreadExecutor(
+                threads,
+                lambda name, recipe: self._begin(name, recipe, stop),
+                lambda recipe: not (self._is_plain(recipe) and self._shared.is_native(recipe)),
+            ),
             self._keep,
-            threads,
             stop,
             (dict(known), self._history),
         )
