@@ -11,7 +11,7 @@ from steepest.data.sources.frames import is_frame
 from steepest.errors import RecipeError
 from steepest.presets import Meeting, bins_for, contradicts, decide
 from steepest.recipe import Recipe
-from steepest.training.preparation import load_whole, split_by
+from steepest.run import load_whole, split_by
 
 _SHARE_OF_MEMORY = 0.5
 _FILES_OF_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz", ".npy")

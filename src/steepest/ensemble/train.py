@@ -30,12 +30,12 @@ from steepest.run import (
     Observer,
     Record,
     Run,
+    load_parts,
     load_run,
     require_run_folder,
 )
 from steepest.training.checkpoint import Checkpoints, remove_partial_files
 from steepest.training.interrupt import StopRequest
-from steepest.training.preparation import load_parts
 from steepest.training.progress import check_progress
 from steepest.training.resume import recipe_to_go_on
 from steepest.training.schedule import TorchScheduler, check_scheduler_every

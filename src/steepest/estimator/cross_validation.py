@@ -15,7 +15,7 @@ from steepest.ensemble import train
 from steepest.ensemble.folds import fold_of_rows
 from steepest.errors import DataError
 from steepest.recipe import Recipe
-from steepest.training.preparation import load_parts
+from steepest.run import load_parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,9 @@ from steepest.run.folder import LOCK as LOCK
 from steepest.run.folder import RECORD as RECORD
 from steepest.run.folder import begin_run_folder as begin_run_folder
 from steepest.run.folder import require_run_folder as require_run_folder
+from steepest.run.parts import load_parts as load_parts
+from steepest.run.parts import load_whole as load_whole
+from steepest.run.parts import split_by as split_by
 from steepest.run.record import Record as Record
 from steepest.run.run import Run as Run
 from steepest.run.run import attach as attach

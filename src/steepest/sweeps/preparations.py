@@ -17,14 +17,13 @@ from steepest.ensemble.preset import Decision, decided
 from steepest.errors import ModelError
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import SETTINGS, Recipe
+from steepest.run import load_whole, split_by
 from steepest.training.model_checks import require_trainable
 from steepest.training.preparation import (
     Preparation,
-    load_whole,
     net_for,
     prepare_alike,
     prepare_parts,
-    split_by,
 )
 
 Model = nn.Module | Callable[[Recipe], nn.Module] | None

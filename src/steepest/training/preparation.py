@@ -16,9 +16,6 @@ from steepest.data import (
     Preprocessing,
     Samples,
     available_memory,
-    load_data,
-    not_one_hot,
-    split,
 )
 from steepest.engine import (
     BLOCKS_MIXED,
@@ -38,6 +35,7 @@ from steepest.errors import ModelError, RecipeError, TargetError
 from steepest.nn import net_of
 from steepest.objective import Objective, is_plain_to_see, lasting_range
 from steepest.recipe import Recipe
+from steepest.run import load_parts
 from steepest.training.model_checks import (
     require_rows_apart,
     require_shortest_minibatch,
@@ -259,45 +257,6 @@ def _size_notes(plan: Plan) -> tuple[str, ...]:
             "sampling = 'blocks' reads them in long runs instead of row by row",
         )
     return ()
-
-
-def load_parts(data: Any, recipe: Recipe) -> Dataset:
-    """The parts that a recipe makes of data (None: of recipe.data), neither encoded nor scaled."""
-    return split_by(load_whole(data, recipe), recipe)
-
-
-def load_whole(data: Any, recipe: Recipe) -> Dataset:
-    """What a recipe names, read; no part is taken of it yet but those that lie in files."""
-    source = recipe.data if data is None else data
-    if source is None:
-        raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
-    dataset = load_data(
-        source,
-        target=recipe.target,
-        validation=recipe.validation if isinstance(recipe.validation, str) else None,
-        test=recipe.test if isinstance(recipe.test, str) else None,
-        ignore=recipe.ignore,
-        image_size=recipe.image_size,
-    )
-    labels = dataset.train.labels
-    if recipe.task != "multilabel" and labels is not None and labels.ndim == 2:
-        row = not_one_hot(labels)
-        raise TargetError(
-            f"{dataset.train.source}: labels of shape {labels.shape} must be one-hot rows, with "
-            f"one 1 and else 0, but row {row} is {labels[row].tolist()}; if rows may have several "
-            "classes or none, set task to 'multilabel'"
-        )
-    return dataset
-
-
-def split_by(dataset: Dataset, recipe: Recipe) -> Dataset:
-    """The parts of it by the recipe's shares."""
-    return split(
-        dataset,
-        validation=0.0 if isinstance(recipe.validation, str) else recipe.validation,
-        test=0.0 if isinstance(recipe.test, str) else recipe.test,
-        seed=recipe.seed,
-    )
 
 
 def _device(name: str) -> torch.device:

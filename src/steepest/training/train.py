@@ -12,11 +12,11 @@ from steepest.data import Dataset
 from steepest.engine import join_workers, was_restarted
 from steepest.files import make_run_folder
 from steepest.recipe import Recipe
-from steepest.run import LOCK, Observer, Run
+from steepest.run import LOCK, Observer, Run, load_parts
 from steepest.training.following import leading, shared, tell_end
 from steepest.training.model_checks import require_trainable
 from steepest.training.preflight import require_healthy
-from steepest.training.preparation import load_parts, prepare_parts
+from steepest.training.preparation import prepare_parts
 from steepest.training.progress import check_progress
 from steepest.training.resume import follow_along, has_begun, lead_on
 from steepest.training.schedule import TorchScheduler, check_scheduler_every
