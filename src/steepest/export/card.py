@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from steepest.classifier import Evaluation
-from steepest.errors import MissingExtra
+from steepest.errors import MissingExtra, RunError
 from steepest.files import write_atomically
 from steepest.run import Run
 
@@ -62,13 +62,9 @@ def _scores(run: Run) -> Iterator[str]:
     yield from ("| part | rows | loss (nats) | accuracy |", "|---|---|---|---|")
     for name, score in run.scores.items():
         yield f"| {name} | {score.rows} | {score.loss:.4f} | {score.accuracy:.4f} |"
-    held_out = run.dataset and (run.dataset.test or run.dataset.validation)
-    if not held_out:
-        yield "\nPer class and calibration: not measured, for there are no held-out rows here."
-        return
     try:
         evaluation = run.evaluate()
-    except MissingExtra as error:
+    except (MissingExtra, RunError) as error:
         yield f"\nPer class and calibration: not measured, {error}."
         return
     yield from _per_class(evaluation)

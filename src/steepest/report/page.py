@@ -30,7 +30,6 @@ from steepest.report.predictions import (
     plot_confusion,
 )
 from steepest.run import Run
-from steepest.training.preparation import load_parts
 
 _MOST_MISTAKES = 12
 _MEASURES = ("loss", "accuracy", "balanced_accuracy", "roc_auc", "expected_calibration_error")
@@ -86,17 +85,11 @@ def _rows(run: Run, samples: Any, target: str | None) -> tuple[Any, str]:
     if samples is not None:
         rows = run.classifier.read(samples, target=target or run.recipe.target, labelled=True)
         return rows, f"{rows.source}, {len(rows)} rows"
-    dataset = run.dataset
-    if dataset is None and run.recipe.data is None:
-        return None, "the run was not trained on a file or a name, and no rows were given"
     try:
-        dataset = load_parts(None, run.recipe) if dataset is None else dataset
+        name, part = run.held_out()
     except SteepestError as error:
-        return None, f"the data cannot be read again: {error}"
-    for name, part in (("test", dataset.test), ("validation", dataset.validation)):
-        if part is not None:
-            return part, f"the {name} part, {len(part)} rows"
-    return None, "the run has no test or validation part, and no rows were given"
+        return None, str(error)
+    return part, f"the {name} part, {len(part)} rows"
 
 
 def _predictions(run: Run, rows: Any) -> dict[str, Any]:

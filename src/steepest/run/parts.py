@@ -1,10 +1,16 @@
-"""The parts of the data that a recipe names."""
+"""The parts of the data that a recipe names: when a run is trained, and when it is read again."""
 
+import math
 from typing import Any
 
-from steepest.data import Dataset, load_data, not_one_hot, split
-from steepest.errors import RecipeError, TargetError
+from steepest.classifier import Classifier, Score
+from steepest.data import Dataset, Samples, load_data, not_one_hot, split
+from steepest.engine import seeded
+from steepest.errors import RecipeError, RunError, SteepestError, TargetError
 from steepest.recipe import Recipe
+
+# Scores of the same rows by the same weights differ by rounding: of engines, threads, machines.
+_ROUNDING = {"rel_tol": 1e-4, "abs_tol": 1e-5}
 
 
 def load_parts(data: Any, recipe: Recipe) -> Dataset:
@@ -44,3 +50,52 @@ def split_by(dataset: Dataset, recipe: Recipe) -> Dataset:
         test=0.0 if isinstance(recipe.test, str) else recipe.test,
         seed=recipe.seed,
     )
+
+
+def parts_of_run(
+    recipe: Recipe, classifier: Classifier, scores: dict[str, Score], step: int
+) -> Dataset:
+    """The parts of a run whose rows are not in memory, read again from where its recipe says.
+
+    Args:
+        recipe: Of the run.
+        classifier: Of the run, with the weights that its scores were measured at.
+        scores: What it measured, by part.
+        step: How many steps it took.
+
+    Raises:
+        RunError: It names no data, they cannot be read, or they are not those that it was scored
+            on: a part has another number of rows, or another loss.
+    """
+    if recipe.data is None:
+        raise RunError("the run was not trained on a file or a name")
+    try:
+        dataset = load_parts(None, recipe)
+        for name, part in (("test", dataset.test), ("validation", dataset.validation)):
+            if part is not None:
+                _require_alike(name, part, recipe, classifier, scores.get(name), step)
+    except RunError:
+        raise
+    except SteepestError as error:
+        raise RunError(f"the data cannot be read again: {error}") from None
+    return dataset
+
+
+def _require_alike(
+    name: str,
+    part: Samples,
+    recipe: Recipe,
+    classifier: Classifier,
+    then: Score | None,
+    step: int,
+) -> None:
+    """Raise RunError unless a part gives the score that the run has of it."""
+    if then is None:
+        raise RunError(f"the run has no score of its {name} part to compare the rows with")
+    changed = f"the file has changed since the run ({recipe.data}): its {name} part"
+    if len(part) != then.rows:
+        raise RunError(f"{changed} had {then.rows} rows, and has {len(part)}")
+    with seeded(classifier.model, recipe.seed, step):
+        now = classifier.measure(*classifier.prepare(part))
+    if not (math.isclose(now.loss, then.loss, **_ROUNDING) or math.isnan(now.loss + then.loss)):
+        raise RunError(f"{changed} had a loss of {then.loss:.6g}, and has {now.loss:.6g}")

@@ -1,5 +1,6 @@
 """Run: what training gives back, and what a run folder holds (see folder.py)."""
 
+import copy
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from steepest.files import is_empty_folder, make_run_folder, write_failure
 from steepest.health import Findings, findings_of
 from steepest.recipe import Recipe
 from steepest.run.folder import RECORD, begin_run_folder, require_run_folder
+from steepest.run.parts import parts_of_run
 from steepest.run.record import Record
 from steepest.run.tensors import put_best
 
@@ -36,7 +38,7 @@ class Run:
         recipe: Its settings.
         classifier: The trained net with preprocessing and class names.
         record: Its metrics and events.
-        dataset: Its parts; None if the run was read from a folder.
+        dataset: Its parts; None if the run was read from a folder, until `held_out` reads them.
         folder: Where it lies; None if only in memory.
     """
 
@@ -48,12 +50,14 @@ class Run:
         *,
         dataset: Dataset | None = None,
         folder: Path | None = None,
+        weights: Literal["final", "best"] = "final",
     ) -> None:
         self.recipe = recipe
         self.classifier = classifier
         self.record = record
         self.dataset = dataset
         self.folder = folder
+        self._at_best = weights == "best"
 
     @property
     def model(self) -> nn.Module:
@@ -112,12 +116,12 @@ class Run:
             target: The column that holds the class; None for the one trained on.
 
         Raises:
-            RunError: No rows were given, and the run has neither part.
+            RunError: No rows were given, and `held_out` gives none.
             TargetError: There are no labels, or one that training never saw.
             ModelError: The model's outputs are not finite.
         """
         if samples is None and y is None:
-            samples = self._held_out()
+            samples = self.held_out()[1]
         return self.classifier.evaluate(samples, y, target=target or self.recipe.target)
 
     def importance(
@@ -142,24 +146,48 @@ class Run:
 
         Raises:
             DataError: The rows have no columns: they are pictures, for example.
-            RunError: No rows were given, and the run has none held out.
+            RunError: No rows were given, and `held_out` gives none.
         """
         if samples is None and y is None:
-            samples = self._held_out()
+            samples = self.held_out()[1]
         source = samples if y is None else (samples, y)
         column = target or self.recipe.target
         rows = self.classifier.read(source, target=column, labelled=True)
         return permutation_importance(self.classifier, rows, repeats=repeats, seed=self.recipe.seed)
 
-    def _held_out(self) -> Samples:
-        held_out = self.dataset and (self.dataset.test or self.dataset.validation)
-        if not held_out:
-            by_others = " (scores['validation'] is of each row by the nets that did not see it)"
-            raise RunError(
-                "this run has no test or validation part; pass the rows to evaluate"
-                f"{by_others if 'validation' in self.scores else ''}"
-            )
-        return held_out
+    def held_out(self) -> tuple[Literal["test", "validation"], Samples]:
+        """The labelled rows that the net has not learned from, and which part they are.
+
+        Of a run that was read from a folder they are read again from the data that its recipe
+        names, and must give the scores that the run has of them.
+
+        Returns:
+            The test part, else the validation part.
+
+        Raises:
+            RunError: The run has neither, or its data are not there or have changed.
+        """
+        if self.dataset is None:
+            self.dataset = self._dataset_again()
+        if self.dataset.test:
+            return "test", self.dataset.test
+        if self.dataset.validation:
+            return "validation", self.dataset.validation
+        by_others = " (scores['validation'] is of each row by the nets that did not see it)"
+        raise RunError(
+            "the run has no test or validation part; pass the rows to evaluate"
+            f"{by_others if 'validation' in self.scores else ''}"
+        )
+
+    def _dataset_again(self) -> Dataset:
+        classifier = self.classifier
+        if self._at_best and self.folder is not None:  # the scores are of the final weights
+            classifier = open_classifier(self.folder, copy.deepcopy(classifier.model))
+        step = max(self.history["step"].to_list(), default=0)
+        try:
+            return parts_of_run(self.recipe, classifier, self.scores, step)
+        except RunError as error:
+            raise RunError(f"{error}; pass the rows to evaluate") from None
 
     def save(self, path: str | Path) -> Path:
         """Write the run into a new folder, whole or not at all.
@@ -340,4 +368,4 @@ def load_run(
     classifier = open_classifier(folder, model)
     if weights == "best":
         put_best(folder, classifier.model)
-    return Run(recipe, classifier, record, folder=folder)
+    return Run(recipe, classifier, record, folder=folder, weights=weights)
