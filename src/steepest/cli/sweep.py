@@ -43,6 +43,14 @@ from steepest.cli.train import recipe_of
     show_default="sweeps/NAME-TIME",
     help="Folder of the sweep.",
 )
+@click.option(
+    "--progress",
+    type=click.Choice(["auto", "table", "lines", "none"]),
+    default="auto",
+    show_default=True,
+    help="How the sweep shows itself on standard error.",
+)
+@click.option("--quiet", is_flag=True, help="The same as --progress none.")
 @recipe_options
 @as_json
 def command(
@@ -59,6 +67,8 @@ def command(
     keep_best: int,
     workers: int | None,
     resume: bool,
+    progress: str,
+    quiet: bool,
     **options: Any,
 ) -> None:
     r"""Train SOURCE, a file, a data set by name or a recipe.toml, with other settings and seeds.
@@ -89,6 +99,7 @@ def command(
         keep_best=keep_best,
         workers=workers,
         resume=resume,
+        progress="none" if quiet else progress,
         out=out,
     )
     if as_json:

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import polars as pl
 
@@ -98,12 +98,33 @@ _KEYS = {"facts": "key", "trials": "trial", "plan": "trial, seed", "runs": "run"
 _KEYS |= {"epochs": "run, epoch", "decisions": "trial, epochs"}
 
 
+class Listener(Protocol):
+    """Is told what a record is told, at once: for what shows a sweep while it goes on."""
+
+    def add_trials(self, first: int, settings: Sequence[dict[str, Any]]) -> None:
+        """Points of trials, which are numbered from `first` on."""
+        ...
+
+    def add_plan(self, rows: Sequence[tuple[int, int, str]]) -> None:
+        """Which run each seed of each trial is: (trial, seed, run)."""
+        ...
+
+    def add_run(self, row: RunRow) -> None:
+        """What came of a run."""
+        ...
+
+
 class SweepRecord:
-    """Takes what happens in a sweep, and gives it as frames."""
+    """Takes what happens in a sweep, and gives it as frames.
+
+    Attributes:
+        listener: Who is told of it, if anybody.
+    """
 
     def __init__(self, connection: sqlite3.Connection, where: str) -> None:
         self._connection, self._where = connection, where
         self._committed, self._waiting, self._closed = 0.0, False, False
+        self.listener: Listener | None = None
 
     @classmethod
     def create(cls, folder: Path | None) -> Self:
@@ -170,15 +191,22 @@ class SweepRecord:
     def put_trials(self, first: int, settings: Sequence[dict[str, Any]]) -> None:
         """Write the points of trials, which are numbered from `first` on."""
         self._insert("trials", ((first + i, json.dumps(one)) for i, one in enumerate(settings)))
+        if self.listener is not None:
+            self.listener.add_trials(first, settings)
 
     def put_plan(self, rows: Iterable[tuple[int, int, str]]) -> None:
         """Write which run each seed of each trial is: (trial, seed, run)."""
+        rows = list(rows)
         self._insert("plan", rows)
+        if self.listener is not None:
+            self.listener.add_plan(rows)
 
     def put_run(self, row: RunRow, history: Iterable[EpochFinished]) -> None:
         """Write what came of a run; on disk within a twentieth of a second."""
         self._insert("runs", [_to_sql(astuple(row))])
         self._insert("epochs", [(row.run, *_to_sql(astuple(epoch))) for epoch in history])
+        if self.listener is not None:
+            self.listener.add_run(row)
         self.commit_if_due()
 
     def put_decision(self, trial: int, epochs: int, value: float, decision: str) -> None:

@@ -17,11 +17,13 @@ from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.preparations import Model, Preparations
+from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, check_pruner, halving
 from steepest.sweeps.record import RECORD, SweepRecord
 from steepest.sweeps.result import Sweep, load_sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
 from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
+from steepest.sweeps.tally import Tally
 from steepest.sweeps.training import RunTraining, Training, WholeTraining
 from steepest.training.interrupt import StopRequest, stop_request
 from steepest.training.session import locked
@@ -44,6 +46,7 @@ def sweep(
     out: str | Path | None = None,
     resume: bool = False,
     workers: int | None = None,
+    progress: str = "auto",
     **settings: Any,
 ) -> Sweep:
     """Train a recipe many times, with other values of some settings and other seeds.
@@ -70,6 +73,8 @@ def sweep(
         resume: Go on with the sweep in `out`, if there is one: what is missing is trained, nothing
             else. More seeds or trials may be asked for than before.
         workers: How many runs are trained at once; None for as many as there are processors.
+        progress: How it shows itself on standard error: "auto" (a table on a terminal, lines
+            elsewhere), "table", "lines" or "none".
         **settings: Single settings that differ from the recipe.
 
     Returns:
@@ -80,6 +85,7 @@ def sweep(
             trained: they are named, and none is.
         RunError: The folder holds another sweep, or another process works on it.
     """
+    check_sweep_progress(progress)
     base = with_sources(Recipe.of(recipe, settings), data)
     if base.threads is None:  # one run a thread
         base = base.replace(threads=1)
@@ -97,6 +103,7 @@ def sweep(
             remove_if_begun(folder)  # what is refused leaves no trace
             raise
         stop = stack.enter_context(stop_request())
+        stack.enter_context(shown_sweep(progress, work.tally, stop, folder is not None))
         return work.carry_out(stop, workers or usable_threads())
 
 
@@ -188,6 +195,7 @@ class _Work:
         self._check(points, recipes)
         named = data_name(shared.whole(asked.base), model)
         self._record = self._open(asked.facts(named))
+        self.tally = self._record.listener = Tally(asked.metric)
         self._trials = [self._trial(i, recipe, named) for i, recipe in enumerate(recipes)]
         self._record.put_trials(0, points)
         self._record.put_plan(
@@ -197,6 +205,7 @@ class _Work:
 
     def carry_out(self, stop: StopRequest, threads: int) -> Sweep:
         known = self._record.runs_done()
+        self.tally.begin(known.values())
         for place, (_, run) in enumerate(self._all_runs()):
             if run.name in known:
                 cost = self._asked.metric.of_row(known[run.name])
