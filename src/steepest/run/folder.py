@@ -21,18 +21,19 @@ from pathlib import Path
 from steepest.errors import RunError
 from steepest.files import DAMAGE, require_plain_file, write_atomically
 from steepest.recipe import Recipe
-from steepest.run.record import LAYOUT, require_own_record
+from steepest.records.layout import LAYOUT_FILE, RECIPE_FILE, RUN_LAYOUT, RUN_RECORD
+from steepest.records.sqlite import require_own_record
 from steepest.run.tensors import BEST, CHECKPOINTS, STEP
 
-RECORD, LOCK = "record.sqlite", "lock"
-_FILES = ("layout.json", "recipe.toml", "model.safetensors", "classifier.json", LOCK)
+RECORD, LOCK = RUN_RECORD, "lock"
+_FILES = (LAYOUT_FILE, RECIPE_FILE, "model.safetensors", "classifier.json", LOCK)
 
 
 def begin_run_folder(folder: Path, recipe: Recipe) -> None:
     """Write what is known before training: the layout's version and the recipe."""
-    layout = {"layout": LAYOUT, "steepest": version("steepest")}
-    write_atomically(folder / "layout.json", json.dumps(layout).encode())
-    write_atomically(folder / "recipe.toml", recipe.to_toml().encode())
+    layout = {"layout": RUN_LAYOUT, "steepest": version("steepest")}
+    write_atomically(folder / LAYOUT_FILE, json.dumps(layout).encode())
+    write_atomically(folder / RECIPE_FILE, recipe.to_toml().encode())
 
 
 def require_run_folder(folder: Path, *, to_write: bool = False) -> None:
@@ -43,15 +44,15 @@ def require_run_folder(folder: Path, *, to_write: bool = False) -> None:
     """
     try:
         _look_over(folder, to_write)
-        layout = json.loads((folder / "layout.json").read_text(encoding="utf-8"))["layout"]
+        layout = json.loads((folder / LAYOUT_FILE).read_text(encoding="utf-8"))["layout"]
     except (FileNotFoundError, NotADirectoryError):
         raise RunError(f"{folder} is not a run folder: it has no layout.json") from None
     except DAMAGE as error:
         raise RunError(f"{folder} has a damaged layout.json: {error}") from None
-    if layout != LAYOUT:
+    if layout != RUN_LAYOUT:
         raise RunError(
             f"{folder} has layout {layout!s:.20}, and this version of steepest reads layout "
-            f"{LAYOUT}; open it with the version that wrote it"
+            f"{RUN_LAYOUT}; open it with the version that wrote it"
         )
 
 

@@ -12,15 +12,30 @@ import sqlite3
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, closing, suppress
-from dataclasses import asdict, astuple, fields
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from steepest.engine import LayerStats
 from steepest.errors import RunError
-from steepest.files import require_plain_file, write_errors
+from steepest.files import write_errors
+from steepest.records.frames import POLARS_TYPES, frame_read_errors
+from steepest.records.layout import (
+    ADDED_LATER,
+    RUN_LAYOUT,
+    RUN_SCHEMA,
+    RUN_TABLES,
+    unlike_a_run,
+)
+from steepest.records.sqlite import (
+    from_sql,
+    open_to_read,
+    require_own_record,
+    sql_write_errors,
+    to_sql,
+    use_log,
+)
 from steepest.run.contents import AT_START, require_info, require_values
 from steepest.run.events import (
     EpochFinished,
@@ -30,51 +45,8 @@ from steepest.run.events import (
     RunStarted,
     RunStopped,
 )
-from steepest.run.sqlite import (
-    POLARS_TYPES,
-    from_sql,
-    sql_read_errors,
-    sql_write_errors,
-    to_sql,
-    typed_columns,
-    use_log,
-)
 
-LAYOUT = 1
 _SECONDS_BETWEEN_COMMITS = 0.25
-# What a rollback journal of SQLite begins with, and ends with if it names a super-journal.
-_JOURNAL = bytes.fromhex("d9d505f920a163d7")
-
-_LAYER_FIELDS = tuple(field.name for field in fields(LayerStats))
-# Table -> column -> type; the order is that of the events' fields.
-_TABLES: dict[str, dict[str, type]] = {
-    "epochs": {
-        "epoch": int,
-        "step": int,
-        "train_loss": float,
-        "train_acc": float,
-        "val_loss": float,
-        "val_acc": float,
-        "lr": float,
-        "seconds": float,
-    },
-    "intervals": {
-        "epoch": int,
-        "batch": int,
-        "step": int,
-        "lr": float,
-        "rows": int,
-        "loss": float,
-        "accuracy": float,
-    },
-    "layers": {"step": int, **{name: str if name == "name" else float for name in _LAYER_FIELDS}},
-    "events": {"time": float, "kind": str, "text": str},
-    "findings": {"step": int, "code": str, "severity": str, "details": str},
-}
-# What the first records of this layout did not have yet.
-_ADDED_LATER = {"findings"}
-# What a column was called in the first records of this layout; its place is the same.
-_FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
 _IF_FULL = "make room or choose another folder"
 
 
@@ -97,8 +69,8 @@ class Record:
         record = cls(connection, str(path or "memory"), writes=True)
         with sql_write_errors(record._where, _IF_FULL):
             use_log(connection)
-            connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            for statement in _schema().values():
+            connection.execute(f"PRAGMA user_version = {RUN_LAYOUT}")
+            for statement in RUN_SCHEMA.values():
                 connection.execute(statement)
             connection.commit()
         return record
@@ -106,21 +78,7 @@ class Record:
     @classmethod
     def open(cls, path: Path) -> "Record":
         """The record in a file, to read. Raises RunError if it is not one, or of a later layout."""
-        require_own_record(path, to_write=False)
-        try:
-            connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            layout = connection.execute("PRAGMA user_version").fetchone()[0]
-            connection.execute("SELECT count(*) FROM facts")
-            schema = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql > ''"))
-        except (sqlite3.Error, UnicodeDecodeError) as error:  # the latter by a damaged name
-            raise RunError(f"{path} is not the record of a run: {error}") from None
-        _require_known(schema, path)
-        if layout != LAYOUT:
-            raise RunError(
-                f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}; "
-                "open it with the version that wrote it"
-            )
+        connection = open_to_read(path, "run", RUN_LAYOUT, unlike_a_run)
         return cls(connection, str(path), writes=False)
 
     @classmethod
@@ -132,9 +90,9 @@ class Record:
         record = cls(sqlite3.connect(path, check_same_thread=False), str(path), writes=True)
         with sql_write_errors(record._where, _IF_FULL):
             use_log(record._connection)
-            for table in _ADDED_LATER:
+            for table in ADDED_LATER:
                 record._connection.execute(
-                    _schema()[table].replace("TABLE", "TABLE IF NOT EXISTS", 1)
+                    RUN_SCHEMA[table].replace("TABLE", "TABLE IF NOT EXISTS", 1)
                 )
         return record
 
@@ -203,12 +161,12 @@ class Record:
 
     def table(self, name: str) -> pl.DataFrame:
         """One table as a data frame, in the order of writing."""
-        columns = _TABLES[name]
+        columns = RUN_TABLES[name]
         schema = {column: POLARS_TYPES[kind] for column, kind in columns.items()}
         with self._reading():
-            if name in _ADDED_LATER and not self._has(name):
+            if name in ADDED_LATER and not self._has(name):
                 return pl.DataFrame(schema=schema)
-            # By place: the tables are as `_require_known` knows them.
+            # By place: the tables are as `unlike_a_run` knows them.
             rows = self._connection.execute(f"SELECT * FROM {name} ORDER BY rowid")
             kinds = tuple(columns.values())
             values = [[from_sql(*cell) for cell in zip(row, kinds, strict=True)] for row in rows]
@@ -228,7 +186,7 @@ class Record:
         """
         copy = Record.create(path)
         with sql_write_errors(copy._where, _IF_FULL):
-            for table in filter(self._has, ("facts", *_TABLES)):
+            for table in filter(self._has, ("facts", *RUN_TABLES)):
                 for row in self._connection.execute(f"SELECT * FROM {table} ORDER BY rowid"):
                     places = ", ".join("?" * len(row))
                     copy._connection.execute(f"INSERT INTO {table} VALUES ({places})", row)
@@ -239,7 +197,7 @@ class Record:
         with self._reading():
             return {
                 table: [list(row) for row in self._connection.execute(f"SELECT * FROM {table}")]
-                for table in filter(self._has, ("facts", *_TABLES))
+                for table in filter(self._has, ("facts", *RUN_TABLES))
             }
 
     @classmethod
@@ -292,7 +250,7 @@ class Record:
 
     def _reading(self) -> AbstractContextManager[None]:
         self._require_open()
-        return sql_read_errors(self._where)
+        return frame_read_errors(self._where)
 
     def _require_open(self) -> None:
         if self._closed:
@@ -312,26 +270,6 @@ class Record:
         self._connection.execute(f"INSERT INTO {table} VALUES ({places})", values)
 
 
-def require_own_record(path: Path, to_write: bool) -> None:
-    """Raise RunError if SQLite, which follows links and names in journals, were led elsewhere."""
-    require_plain_file(path, one_name=to_write)
-    for ending in ("-wal", "-shm", "-journal"):  # written in place by who only reads, too
-        require_plain_file(Path(f"{path}{ending}"), one_name=True)
-    journal = Path(f"{path}-journal")
-    try:
-        with open(journal, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - len(_JOURNAL)))
-            end = file.read()
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise RunError(f"cannot read {journal}: {error.strerror or error}") from None
-    if size > len(_JOURNAL) and end == _JOURNAL:
-        # SQLite would delete it (sqlite.org/fileformat2.html, "The Rollback Journal").
-        raise RunError(f"{journal} names a further file, as no run of steepest does; remove it")
-
-
 def _begin_file(path: Path) -> None:
     """An empty file where nothing is, not even a link. Raises RunError if it cannot be made."""
     with write_errors(path):
@@ -343,28 +281,3 @@ def _roll_back(path: Path) -> None:
     if Path(f"{path}-journal").exists():
         with closing(sqlite3.connect(path)) as connection, suppress(sqlite3.Error):
             connection.execute("PRAGMA user_version").fetchone()
-
-
-def _schema() -> dict[str, str]:
-    """The statement that makes each table."""
-    statements = {"facts": "CREATE TABLE facts (key TEXT PRIMARY KEY, value TEXT NOT NULL)"}
-    return statements | {table: _make_table(table) for table in _TABLES}
-
-
-def _make_table(table: str, names: Mapping[str, str] | None = None) -> str:
-    """The statement that makes a table. names: what columns are called instead."""
-    columns = {(names or {}).get(name, name): kind for name, kind in _TABLES[table].items()}
-    return f"CREATE TABLE {table} ({typed_columns(columns)})"
-
-
-def _require_known(found: dict[str, str], path: Path) -> None:
-    """A view or a generated column of a stranger's file could compute for ever: refuse both."""
-    expected = _schema()
-    former = {_make_table(table, names) for table, names in _FORMER_NAMES.items()}
-    strange = [
-        name for name, sql in found.items() if expected.get(name) != sql and sql not in former
-    ]
-    lacking = [name for name in expected if name not in found and name not in _ADDED_LATER]
-    if strange or lacking:
-        what = f"{strange[0]!r} is not as it should be" if strange else f"it lacks {lacking[0]!r}"
-        raise RunError(f"{path} is not the record of a run: {what}")

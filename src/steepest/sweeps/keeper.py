@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from steepest.files import make_folder, write_errors
+from steepest.records.layout import BEST_RUNS
 from steepest.run import Run
 from steepest.sweeps.metrics import Metric
 
-FOLDER = "best"
 _SECONDS_BETWEEN_WRITES = 3.0
 
 
@@ -58,8 +58,8 @@ class Keeper:
         if self._folder is None:
             self._runs[name] = run
             return
-        make_folder(self._folder / FOLDER)
-        target = self._folder / FOLDER / name
+        make_folder(self._folder / BEST_RUNS)
+        target = self._folder / BEST_RUNS / name
         if not target.exists():
             run.save(target)
 
@@ -78,9 +78,9 @@ class Keeper:
 
     def sweep_out(self) -> None:
         """Remove what is no longer among the best."""
-        if self._folder is None or not (self._folder / FOLDER).is_dir():
+        if self._folder is None or not (self._folder / BEST_RUNS).is_dir():
             return
-        for path in (self._folder / FOLDER).iterdir():
+        for path in (self._folder / BEST_RUNS).iterdir():
             if path.name not in self._kept and not path.is_symlink():
                 with write_errors(path):
                     shutil.rmtree(path)
@@ -88,7 +88,7 @@ class Keeper:
     def _is_there(self, name: str) -> bool:
         if self._folder is None:
             return name in self._runs
-        return (self._folder / FOLDER / name / "classifier.json").exists()
+        return (self._folder / BEST_RUNS / name / "classifier.json").exists()
 
     def _wants(self, cost: float, place: int) -> bool:
         if not self._most or cost == float("inf"):
@@ -105,4 +105,4 @@ class Keeper:
             if self._waiting.pop(worst, None):
                 return  # it was never written
             if self._folder is not None:
-                shutil.rmtree(self._folder / FOLDER / worst, ignore_errors=True)
+                shutil.rmtree(self._folder / BEST_RUNS / worst, ignore_errors=True)

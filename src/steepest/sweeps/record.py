@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -21,20 +21,25 @@ import polars as pl
 
 from steepest.errors import RunError
 from steepest.files import write_errors
-from steepest.run import EpochFinished
-from steepest.run.record import require_own_record
-from steepest.run.sqlite import (
-    POLARS_TYPES,
+from steepest.records.frames import POLARS_TYPES, frame_read_errors
+from steepest.records.layout import (
+    SWEEP_LAYOUT,
+    SWEEP_RECORD,
+    SWEEP_SCHEMA,
+    SWEEP_TABLES,
+    unlike_a_sweep,
+)
+from steepest.records.sqlite import (
     from_sql,
+    open_to_read,
+    require_own_record,
     sql_read_errors,
     sql_write_errors,
     to_sql,
-    typed_columns,
     use_log,
 )
+from steepest.run import EpochFinished
 
-LAYOUT = 1
-RECORD = "sweep.sqlite"
 # A commit costs a write to the disk, which many runs share.
 _SECONDS_BETWEEN_COMMITS = 0.05
 
@@ -78,26 +83,6 @@ class RunRow:
     seconds: float = 0.0
 
 
-_TEXT, _WHOLE = ("run", "status", "cause"), ("epochs", "step", "best_epoch")
-_RUN_COLUMNS: dict[str, type] = {
-    field.name: str if field.name in _TEXT else int if field.name in _WHOLE else float
-    for field in fields(RunRow)
-}
-_EPOCH_COLUMNS: dict[str, type] = {
-    field.name: int if field.name in ("epoch", "step") else float for field in fields(EpochFinished)
-}
-_TABLES: dict[str, dict[str, type]] = {
-    "facts": {"key": str, "value": str},
-    "trials": {"trial": int, "settings": str},
-    "plan": {"trial": int, "seed": int, "run": str},
-    "runs": _RUN_COLUMNS,
-    "epochs": {"run": str, **_EPOCH_COLUMNS},
-    "decisions": {"trial": int, "epochs": int, "value": float, "decision": str},
-}
-_KEYS = {"facts": "key", "trials": "trial", "plan": "trial, seed", "runs": "run"}
-_KEYS |= {"epochs": "run, epoch", "decisions": "trial, epochs"}
-
-
 class Listener(Protocol):
     """Is told what a record is told, at once: for what shows a sweep while it goes on."""
 
@@ -135,44 +120,37 @@ class SweepRecord:
             return record
         # Made beside its place and renamed: whoever kills it leaves no half of one.
         part = folder / f".steepest-{secrets.token_hex(8)}.part"
-        with write_errors(folder / RECORD):
+        with write_errors(folder / SWEEP_RECORD):
             with open(part, "xb"):
                 pass
             record = cls(sqlite3.connect(part), str(part))
             record._make_tables()
             record.close()
-            part.rename(folder / RECORD)
+            part.rename(folder / SWEEP_RECORD)
         return cls.open(folder, to_write=True)
 
     def _make_tables(self) -> None:
         with self._writing():
-            self._connection.execute(f"PRAGMA user_version = {LAYOUT}")
-            for table in _TABLES:
-                self._connection.execute(_make_table(table))
+            self._connection.execute(f"PRAGMA user_version = {SWEEP_LAYOUT}")
+            for statement in SWEEP_SCHEMA.values():
+                self._connection.execute(statement)
             self._connection.commit()
 
     @classmethod
     def open(cls, folder: Path, *, to_write: bool = False) -> Self:
         """The record in a folder. Raises RunError if there is none, or one that is not known."""
-        path = folder / RECORD
+        path = folder / SWEEP_RECORD
         if not path.exists():
-            raise RunError(f"{folder} is not the folder of a sweep: it has no {RECORD}")
+            raise RunError(f"{folder} is not the folder of a sweep: it has no {SWEEP_RECORD}")
         require_own_record(path, to_write=to_write)
-        with sql_read_errors(path):
-            if to_write:
+        connection = open_to_read(
+            path, "sweep", SWEEP_LAYOUT, unlike_a_sweep, check_same_thread=False
+        )
+        if to_write:
+            connection.close()
+            with sql_read_errors(path):
                 connection = sqlite3.connect(path, check_same_thread=False)
-            else:
-                address = f"{path.absolute().as_uri()}?mode=ro"
-                connection = sqlite3.connect(address, uri=True, check_same_thread=False)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            layout = connection.execute("PRAGMA user_version").fetchone()[0]
-            found = dict(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql > ''"))
-        if layout != LAYOUT:
-            raise RunError(
-                f"{path} has layout {layout}, and this version of steepest reads layout {LAYOUT}"
-            )
-        if found != {table: _make_table(table) for table in _TABLES}:
-            raise RunError(f"{path} is not the record of a sweep: its tables are other ones")
+                connection.execute("PRAGMA trusted_schema = OFF")
         record = cls(connection, str(path))
         if to_write:
             with record._writing():
@@ -240,7 +218,7 @@ class SweepRecord:
             self.close()
 
     def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
-        places = ", ".join("?" * len(_TABLES[table]))
+        places = ", ".join("?" * len(SWEEP_TABLES[table]))
         with self._writing():
             self._connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES ({places})", rows)
         self._waiting = True
@@ -259,7 +237,7 @@ class SweepRecord:
     def runs_done(self) -> dict[str, RunRow]:
         """What came of each run, by its name."""
         rows = self._rows("SELECT * FROM runs")
-        kinds = tuple(_RUN_COLUMNS.values())
+        kinds = tuple(SWEEP_TABLES["runs"].values())
         return {row[0]: RunRow(*map(from_sql, row, kinds)) for row in rows}
 
     def decisions(self) -> list[tuple[int, int, float, str]]:
@@ -271,8 +249,8 @@ class SweepRecord:
 
     def results(self) -> pl.DataFrame:
         """A row for each seed of each trial, in their order; null where a run is still missing."""
-        columns = {"trial": int, "seed": int, **_RUN_COLUMNS}
-        names = ", ".join(f"runs.{name}" for name in list(_RUN_COLUMNS)[1:])
+        columns = {"trial": int, "seed": int, **SWEEP_TABLES["runs"]}
+        names = ", ".join(f"runs.{name}" for name in list(SWEEP_TABLES["runs"])[1:])
         return self._frame(
             f"SELECT plan.trial, plan.seed, plan.run, {names} FROM plan LEFT JOIN runs "
             "ON runs.run = plan.run ORDER BY plan.trial, plan.rowid",
@@ -283,11 +261,11 @@ class SweepRecord:
         """The epochs of a run, or of all: run, epoch, step, train_loss, ..., seconds."""
         where, values = ("", ()) if run is None else (" WHERE run = ?", (run,))
         asked = f"SELECT * FROM epochs{where} ORDER BY run, epoch"
-        return self._frame(asked, _TABLES["epochs"], values)
+        return self._frame(asked, SWEEP_TABLES["epochs"], values)
 
     def _frame(self, asked: str, columns: dict[str, type], values: Any = ()) -> pl.DataFrame:
         by_column = list(zip(*self._rows(asked, values), strict=True)) or [()] * len(columns)
-        with sql_read_errors(self._where):
+        with frame_read_errors(self._where):
             return pl.DataFrame(
                 [
                     pl.Series(
@@ -304,11 +282,6 @@ class SweepRecord:
 
     def _writing(self) -> AbstractContextManager[None]:
         return sql_write_errors(self._where, _IF_FULL)
-
-
-def _make_table(table: str) -> str:
-    columns = typed_columns(_TABLES[table])
-    return f"CREATE TABLE {table} ({columns}, PRIMARY KEY ({_KEYS[table]}))"
 
 
 def _to_sql(row: Sequence[Any]) -> tuple[Any, ...]:

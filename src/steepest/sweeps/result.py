@@ -9,8 +9,9 @@ import polars as pl
 
 from steepest.errors import RunError, did_you_mean
 from steepest.recipe import Recipe
+from steepest.records.layout import BEST_RUNS
 from steepest.run import Run, load_run
-from steepest.sweeps.keeper import FOLDER, Keeper
+from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.space import shown, value_text
@@ -166,7 +167,7 @@ class Sweep:
         """The runs that keep their weights, by name: see `run`."""
         if self.folder is None:
             return tuple(sorted(self._keeper.names)) if self._keeper else ()
-        place = self.folder / FOLDER
+        place = self.folder / BEST_RUNS
         return tuple(sorted(path.name for path in place.iterdir())) if place.is_dir() else ()
 
     def run(self, name: str) -> Run:
@@ -183,7 +184,7 @@ class Sweep:
         if found is not None:
             return found
         if self.folder is not None and full in self.kept:
-            return load_run(self.folder / FOLDER / full)
+            return load_run(self.folder / BEST_RUNS / full)
         raise RunError(
             f"run {full} did not keep its weights: only the best {self._facts['keep_best']} do "
             "(keep_best). Train its recipe again for the same bits: sp.train(None, data, "

@@ -11,6 +11,7 @@ from steepest.data import usable_threads
 from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
 from steepest.recipe import SETTINGS, Recipe
+from steepest.records.layout import SWEEP_RECORD
 from steepest.run import LOCK, EpochFinished
 from steepest.sweeps.executor import ThreadExecutor
 from steepest.sweeps.keeper import Keeper
@@ -19,7 +20,7 @@ from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.preparations import Model, Preparations
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, check_pruner, halving
-from steepest.sweeps.record import RECORD, SweepRecord
+from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.result import Sweep, load_sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
 from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
@@ -273,7 +274,7 @@ class _Work:
         return None
 
     def _open(self, facts: dict[str, Any]) -> SweepRecord:
-        if self._folder is None or not (self._folder / RECORD).exists():
+        if self._folder is None or not (self._folder / SWEEP_RECORD).exists():
             record = SweepRecord.create(self._folder)
             record.put_facts(facts)
             return record
@@ -338,7 +339,7 @@ class _Work:
 
 def _make_folder(folder: Path, resume: bool) -> None:
     """A new folder, or that of the sweep that is gone on with, however early it was killed."""
-    if (folder / RECORD).exists():
+    if (folder / SWEEP_RECORD).exists():
         if not resume:
             raise RunError(
                 f"{folder} holds a sweep already: go on with it by resume=True (--resume), or "
