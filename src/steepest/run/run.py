@@ -40,6 +40,7 @@ class Run:
         record: Its metrics and events.
         dataset: Its parts; None if the run was read from a folder, until `held_out` reads them.
         folder: Where it lies; None if only in memory.
+        weights: Which the classifier has: "final", or "best" (see `load_run`).
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class Run:
         self.record = record
         self.dataset = dataset
         self.folder = folder
-        self._at_best = weights == "best"
+        self.weights = weights
 
     @property
     def model(self) -> nn.Module:
@@ -181,7 +182,9 @@ class Run:
 
     def _dataset_again(self) -> Dataset:
         classifier = self.classifier
-        if self._at_best and self.folder is not None:  # the scores are of the final weights
+        if (
+            self.weights == "best" and self.folder is not None
+        ):  # the scores are of the final weights
             classifier = open_classifier(self.folder, copy.deepcopy(classifier.model))
         step = max(self.history["step"].to_list(), default=0)
         try:
