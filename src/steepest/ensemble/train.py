@@ -24,7 +24,7 @@ from steepest.ensemble.preset import Decision, decided
 from steepest.errors import RecipeError, RunError, SteepestWarning, warn
 from steepest.files import make_run_folder, write_atomically
 from steepest.health import Findings
-from steepest.recipe import Recipe
+from steepest.recipe import SETTINGS, Recipe
 from steepest.run import (
     RECORD,
     Observer,
@@ -42,9 +42,6 @@ from steepest.training.schedule import TorchScheduler, check_scheduler_every
 from steepest.training.session import begin_record, locked, save_after
 from steepest.training.sources import with_sources
 from steepest.training.train import remove_if_begun
-
-# What a run of several nets may go on with differently.
-_MAY_CHANGE = {"data", "threads", "time_limit", "checkpoint_every", "keep_checkpoints"}
 
 
 def train(
@@ -212,7 +209,7 @@ def resume(
             checkpoint.recipe,
             accept_changes,
             settings,
-            resumable=_MAY_CHANGE,
+            resumable=[name for name, one in SETTINGS.items() if one.resumable_with_members],
             what="a run of several nets",
         )
         recipe = (

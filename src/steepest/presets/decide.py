@@ -6,15 +6,8 @@ from steepest.presets.tabular import ENOUGH_RANKS, TABULAR, bins_for
 from steepest.recipe import SETTINGS, Recipe
 
 _PRESETS = {preset.name: preset for preset in (TABULAR, IMAGE, LECTURE)}
-# Who sets one of these has a net or an optimizer in mind: nothing is put in its place unasked.
-_OWN_MIND = {
-    *("Net", "Optimizer", "Schedule of the learning rate", "Loss", "Regularisation"),
-    "Augmentation",
-}
-_ALSO = {"batch_size", "sampling", "steps", "device"}
-_NOT = {"class_weight", "pos_weight"}
-# What belongs to an optimizer: another one that was asked for comes with its own.
 _NEED_VALIDATION = ("early_stopping", "patience")
+# What belongs to an optimizer: another one that was asked for comes with its own.
 _OF_OPTIMIZER = ("lr", "weight_decay")
 
 
@@ -23,10 +16,7 @@ def contradicts(recipe: Recipe) -> list[str]:
     return [
         name
         for name, setting in SETTINGS.items()
-        if name in recipe.given
-        and (setting.group in _OWN_MIND or name in _ALSO)
-        and name not in _NOT
-        and getattr(recipe, name) is not None
+        if setting.rules_out_preset and name in recipe.given and getattr(recipe, name) is not None
     ]
 
 

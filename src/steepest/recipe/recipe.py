@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Self
 import tomli_w
 
 from steepest.errors import RecipeError
+from steepest.recipe.choices import USUAL_LR
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown_names
 from steepest.recipe.plain import by_class_name, plain
 from steepest.recipe.setting import is_met
-from steepest.recipe.settings import SETTINGS, USUAL_LR, Settings
+from steepest.recipe.settings import SETTINGS, Settings
 from steepest.recipe.strange import require_readable, shown
 
 _DEFAULTS: dict[str, Any] = {field.name: field.default for field in fields(Settings)}

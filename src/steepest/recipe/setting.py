@@ -51,7 +51,9 @@ class Setting:
     default of None comes to. needs: without each of these it has no effect, and is refused.
     resumable: whether a run may go on with another value. affects_result: whether another value
     may give other weights or scores: a run that has ended has nothing to do for one that may not.
-    of_net: describes the net that is built where no model is given.
+    resumable_with_members: whether a run of several nets may go on with another value, too.
+    of_net: describes the net that is built where no model is given. rules_out_preset: whoever gives
+    it has a net or an optimizer in mind, so no preset is taken unasked.
     """
 
     help: str
@@ -61,7 +63,9 @@ class Setting:
     needs: tuple[Needs, ...] = ()
     resumable: bool = False
     affects_result: bool = True
+    resumable_with_members: bool = False
     of_net: bool = False
+    rules_out_preset: bool = False
 
 
 def is_met(setting: Setting, values: Mapping[str, Any]) -> bool:

@@ -1,12 +1,27 @@
 """Every setting of a run, once: its default, help, values, and what it needs to have an effect.
 
 From these fields the command line, the docs, the refusals and what a run may go on with are made.
+Those of the data and the net are in model_settings.py, those of the training here.
 """
 
 from dataclasses import Field, dataclass, fields
 from typing import Any, Literal
 
-from steepest.recipe.setting import GROUPS, Needs, Setting, needs, needs_any, setting_of, under
+from steepest.recipe.choices import (
+    ADAMS,
+    BEST_BY,
+    ENGINES,
+    FACTOR_SCHEDULES,
+    FIRST_ORDER,
+    LOSSES,
+    OPTIMIZERS,
+    SAMPLINGS,
+    SCHEDULES,
+    TASKS,
+    USUAL_LR,
+)
+from steepest.recipe.model_settings import ModelSettings
+from steepest.recipe.setting import GROUPS, Setting, needs, needs_any, setting_of, under
 from steepest.recipe.values import (
     AT_LEAST_0,
     BATCH,
@@ -15,9 +30,6 @@ from steepest.recipe.values import (
     DECAYS,
     FACTOR,
     GROUPS_OF_PARAMETERS,
-    INTERVAL,
-    NAMES,
-    PART,
     POSITIVE,
     RATE,
     SEED,
@@ -29,176 +41,18 @@ from steepest.recipe.values import (
     whole_numbers,
 )
 
-# Each with its class in torch.nn.
-ACTIVATIONS = {
-    "tanh": "Tanh",
-    "sigmoid": "Sigmoid",
-    "relu": "ReLU",
-    "leaky_relu": "LeakyReLU",
-    "gelu": "GELU",
-    "silu": "SiLU",
-    "mish": "Mish",
-    "selu": "SELU",
-    "identity": "Identity",
-}
-EMBEDDINGS = ("periodic",)
-INITS = ("auto", "xavier", "he", "lecun", "normal", "uniform", "zeros", "ones")
-SCALINGS = (
-    *("auto", "standardise", "minmax", "pixels", "none"),
-    *("robust", "quantile", "piecewise"),
-)
-PRESETS = ("tabular", "image", "lecture")
-ENGINES = ("auto", "native", "torch")
-ADAMS = ("adam", "adamw")
-FIRST_ORDER = ("sgd", *ADAMS, "rmsprop", "muon")
-OPTIMIZERS = (*FIRST_ORDER, "lbfgs")
-FACTOR_SCHEDULES = ("constant", "cosine", "flat_cos", "coslog4")
-SCHEDULES = (*FACTOR_SCHEDULES, "step", "multistep", "exponential", "one_cycle", "plateau")
-TASKS = ("auto", "multiclass", "binary", "multilabel")
-LOSSES = ("cross_entropy", "focal")
-BEST_BY = ("loss", "accuracy", "balanced_accuracy", "calibrated_loss")
-SAMPLINGS = ("shuffle", "blocks", "weighted")
-
-# The learning rate where none is given: each optimizer's usual one.
-USUAL_LR = {
-    "sgd": 0.1,
-    "adam": 1e-3,
-    "adamw": 1e-3,
-    "rmsprop": 1e-3,
-    "muon": 0.02,
-    "lbfgs": 1.0,
-}
-
-_data, _net = under("Data"), under("Net")
-_regularisation, _augmentation = under("Regularisation"), under("Augmentation")
-_optimizer, _loss, _run = under("Optimizer"), under("Loss"), under("Run")
-_schedule = under("Schedule of the learning rate", resumable=True)
+_regularisation = under("Regularisation", rules_out_preset=True)
+_augmentation = under("Augmentation", rules_out_preset=True)
+_optimizer, _loss = (under(name, rules_out_preset=True) for name in ("Optimizer", "Loss"))
+_run = under("Run")
+_schedule = under("Schedule of the learning rate", resumable=True, rules_out_preset=True)
 _checks = under("Checks", resumable=True)
 _output = under("Record and checkpoints", resumable=True, affects_result=False)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(ModelSettings):
     """The fields of a recipe, by their headings."""
-
-    preset: str | None = _run(
-        None,
-        ", ".join(PRESETS) + ": settings that suit such data; those given by hand are kept",
-        one_of(PRESETS).or_none(),
-        unset="tabular for a table, where neither net nor optimizer is given",
-    )
-    data: str | None = _data(
-        None,
-        "file, folder or name of the data, where no object is given",
-        TEXT,
-        resumable=True,
-        affects_result=False,  # other rows are refused by their fingerprint
-    )
-    target: str | None = _data(
-        None, "column that holds the class", TEXT, unset="target, label, class or y"
-    )
-    ignore: tuple[str, ...] = _data((), "columns to leave out, a,b,c", NAMES)
-    image_size: int | None = _data(
-        None,
-        "resize the images of a folder to this many pixels",
-        whole(1).or_none(),
-        unset="the images' own",
-    )
-    validation: float | str = _data(0.1, "share of the training rows, or a file", PART)
-    test: float | str = _data(0.0, "share of the training rows, or a file", PART)
-    scaling: str = _data(
-        "auto",
-        "auto, standardise, minmax, pixels (/255) or none; of tables: robust, quantile, piecewise",
-        one_of(SCALINGS),
-    )
-    scaling_range: tuple[float, ...] = _data(
-        (0.0, 1.0), "what minmax scales to, l,u", INTERVAL, needs(scaling=("minmax",))
-    )
-    bins: int = _data(
-        24,
-        "bins between quantiles of a column, of scaling piecewise",
-        whole(1),
-        Needs(("scaling", "preset"), ("piecewise", "tabular")),
-    )
-
-    hidden: tuple[int, ...] | None = _net(
-        None,
-        "widths of the hidden layers, 64,64",
-        whole_numbers("widths").or_none(),
-        unset="100",
-        of_net=True,
-    )
-    activation: str | None = _net(
-        None,
-        ", ".join(ACTIVATIONS),
-        one_of(tuple(ACTIVATIONS)).or_none(),
-        needs_any("hidden"),
-        unset="relu",
-        of_net=True,
-    )
-    parametric_activation: bool = _net(
-        False,
-        "each hidden unit learns how much of the activation it takes",
-        SWITCH,
-        needs_any("hidden"),
-        of_net=True,
-    )
-    numeric_embedding: str | None = _net(
-        None,
-        "periodic: functions of each number, learned, beside it",
-        one_of(EMBEDDINGS).or_none(),
-        of_net=True,
-    )
-    periodic_sigma: float | None = _net(
-        None,
-        "deviation of the first frequencies of numeric_embedding periodic",
-        POSITIVE.or_none(),
-        needs(numeric_embedding=("periodic",)),
-        unset="0.1",
-        of_net=True,
-    )
-    category_embedding: int | None = _net(
-        None,
-        "words of columns with more levels than this become so many learned numbers",
-        whole(1).or_none(),
-        of_net=True,
-    )
-    scaling_layer: bool = _net(
-        False, "a learned factor for each input, in front of the net", SWITCH, of_net=True
-    )
-    init: str | None = _net(
-        None, ", ".join(INITS), one_of(INITS).or_none(), unset="auto", of_net=True
-    )
-    dropout: float = _regularisation(
-        0.0, "share of hidden units dropped in each step", BELOW_1, needs_any("hidden"), of_net=True
-    )
-    batch_norm: bool = _net(
-        False,
-        "normalise each hidden unit over the minibatch",
-        SWITCH,
-        needs_any("hidden"),
-        of_net=True,
-    )
-    layer_norm: bool = _net(
-        False, "normalise the hidden units of each row", SWITCH, needs_any("hidden"), of_net=True
-    )
-    batch_ensemble: int | None = _net(
-        None,
-        "so many members that share the weights of one net, TabM's way",
-        whole(2).or_none(),
-        needs_any("hidden"),
-        of_net=True,
-    )
-    residual: bool = _net(
-        False, "blocks that add to their input, x + f(x)", SWITCH, needs_any("hidden"), of_net=True
-    )
-    stochastic_depth: float = _regularisation(
-        0.0,
-        "share of rows whose last residual block is left out",
-        BELOW_1,
-        needs_any("residual"),
-        of_net=True,
-    )
 
     optimizer: str = _optimizer("sgd", ", ".join(OPTIMIZERS), one_of(OPTIMIZERS))
     lr: float | Literal["auto"] | None = _optimizer(
@@ -368,17 +222,22 @@ class Settings:
         needs_any("label_smoothing"),
     )
     class_weight: str | tuple[float, ...] | dict[str, float] | None = _loss(
-        None, "balanced, or a weight of the loss for each class, 1,5", CLASS_WEIGHT.or_none()
+        None,
+        "balanced, or a weight of the loss for each class, 1,5",
+        CLASS_WEIGHT.or_none(),
+        rules_out_preset=False,
     )
     pos_weight: float | None = _loss(
         None,
         "factor of the loss of rows that are of the class: the second of two, or each label",
         POSITIVE.or_none(),
+        rules_out_preset=False,
     )
     sampling: str = _run(
         "shuffle",
         "shuffle; blocks, for data larger than memory; weighted: draw rows by class weight",
         one_of(SAMPLINGS),
+        rules_out_preset=True,
     )
 
     mixup: float = _augmentation(0.0, "alpha of mixup's Beta distribution; 0 for none", AT_LEAST_0)
@@ -392,13 +251,16 @@ class Settings:
     crop: int = _augmentation(0, "pixels of reflected border that random crops take in", whole(0))
     flip: bool = _augmentation(False, "mirror images left to right, half of them", SWITCH)
 
-    batch_size: int | Literal["full"] = _run(32, "rows in a minibatch, or full", BATCH)
+    batch_size: int | Literal["full"] = _run(
+        32, "rows in a minibatch, or full", BATCH, rules_out_preset=True
+    )
     epochs: int = _run(10, "passes over the training rows", whole(1), resumable=True)
     steps: int | None = _run(
         None,
         "stop after this many steps, before the epochs are over",
         whole(1).or_none(),
         resumable=True,
+        rules_out_preset=True,
     )
     members: int | None = _run(
         None,
@@ -411,6 +273,7 @@ class Settings:
         "seconds that training may take: it is planned to end by then, and does",
         POSITIVE.or_none(),
         resumable=True,
+        resumable_with_members=True,
     )
     seed: int = _run(0, "decides the split, the first weights, the order and the masks", SEED)
 
@@ -421,9 +284,15 @@ class Settings:
         whole(1).or_none(),
         unset="as many as the work is worth",
         resumable=True,
+        resumable_with_members=True,
     )
     device: str | None = _run(
-        None, "cpu, cuda, cuda:1 ...", TEXT, unset="the model's own", resumable=True
+        None,
+        "cpu, cuda, cuda:1 ...",
+        TEXT,
+        unset="the model's own",
+        resumable=True,
+        rules_out_preset=True,
     )
     check: bool = _checks(
         True, "look for faults before the first step; errors stop it", SWITCH, affects_result=False
@@ -432,7 +301,10 @@ class Settings:
         True, "look for faults while it trains, and say why", SWITCH, affects_result=False
     )
     checkpoint_every: float = _output(
-        60.0, "seconds between two checkpoints in the run's folder", POSITIVE
+        60.0,
+        "seconds between two checkpoints in the run's folder",
+        POSITIVE,
+        resumable_with_members=True,
     )
     checkpoint_steps: int | None = _output(
         None, "steps between two checkpoints, besides", whole(1).or_none()
@@ -441,7 +313,10 @@ class Settings:
         None, "epochs between two checkpoints, besides", whole(1).or_none()
     )
     keep_checkpoints: int = _output(
-        2, "checkpoints that are kept: the newest, and the best weights beside them", whole(1)
+        2,
+        "checkpoints that are kept: the newest, and the best weights beside them",
+        whole(1),
+        resumable_with_members=True,
     )
     stop_on_nan: bool = _checks(
         True, "end the run when the loss or a weight is NaN or infinite", SWITCH
