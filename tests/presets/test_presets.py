@@ -189,7 +189,7 @@ def test_several_nets_of_pictures_are_refused():
 def test_the_data_are_read_once(settings, monkeypatch, tmp_path):
     read = []
     monkeypatch.setattr(
-        "steepest.training.preparation.load_data",
+        "steepest.run.parts.load_data",
         lambda *args, **options: (read.append(args), load_data(*args, **options))[1],
     )
     pl.DataFrame(X, schema=["a", "b", "c"]).with_columns(y=pl.Series(Y)).write_csv(

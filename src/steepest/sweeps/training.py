@@ -12,10 +12,11 @@ from steepest.recipe import Recipe
 from steepest.run import EpochFinished, Event, Record, Run, RunStarted, RunStopped
 from steepest.sweeps.preparations import Preparations
 from steepest.sweeps.record import RunRow
-from steepest.training.descent import Descent, Stopped
+from steepest.training.descent import Descent
 from steepest.training.interrupt import StopRequest
 from steepest.training.schedule import make_schedule
 from steepest.training.scoring import Scoring
+from steepest.training.stopped import Stopped
 
 _LONGEST_CAUSE = 300
 

@@ -23,22 +23,20 @@ and told before the end is.
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from steepest.engine import NO_STEPS, Engine, OptimizerState, Plan, StepStats, seeded
 from steepest.nn import describe, shares_parts
-from steepest.recipe import Recipe
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
-from steepest.training.deciding import NO_BETTER
 from steepest.training.divergence import LastFinite, State, infinite_buffers
 from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import Preparation
 from steepest.training.schedule import Schedule, TorchSchedule
 from steepest.training.scoring import Scoring, ScoringHeldOut
 from steepest.training.step_budget import StepBudget, WholeIntervals
+from steepest.training.stopped import Stopped, diverged_within, patience_over
 from steepest.training.timetable import Timetable
 from steepest.training.weights import (
     Best,
@@ -54,14 +52,6 @@ if TYPE_CHECKING:
 
 # One call of the engine, where nobody looks on: some tenths of a second.
 _FLOPS_A_CALL = 1e9
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """That a run ends, and how."""
-
-    status: Literal["finished", "interrupted", "diverged", "pruned"]
-    reason: str
 
 
 class Descent:
@@ -143,7 +133,8 @@ class Descent:
         self.begin()
         try:
             self.go_on()
-            if self._step % self._plan.steps_per_epoch == 0 and not _cut_short(self._stopped):
+            early = self._stopped is not None and self._stopped.is_early
+            if self._step % self._plan.steps_per_epoch == 0 and not early:
                 self._write_checkpoint()  # so that the run can be given more epochs
         except BaseException:
             with suppress(Exception):  # the first error is the one to tell
@@ -201,7 +192,7 @@ class Descent:
         self._epoch, self._interval = self._epoch + stats, self._interval + stats
         if self._plan.recipe.stop_on_nan and not isfinite(stats.loss_sum):
             if self._one_of_many:
-                return Stopped("diverged", _diverged_within(begin, self._step, stats.loss_sum))
+                return diverged_within(begin, self._step, stats.loss_sum)
             again = type(self._engine)()
             reason = self._last_finite.explain(
                 again, begin, self._step, stats.loss_sum, self._schedule
@@ -256,7 +247,7 @@ class Descent:
         whole = self._epoch.steps == self._plan.steps_per_epoch
         self._epoch = NO_STEPS
         if stopped is None and recipe.early_stopping and self._best.epoch >= 0:
-            stopped = _patience_over(recipe, self._best.epoch, done.epoch)
+            stopped = patience_over(recipe, self._best.epoch, done.epoch)
         due = self._checkpoints is not None and self._checkpoints.is_due_after_epoch(done.epoch)
         if stopped is None and whole and due:
             self._write_checkpoint()
@@ -302,7 +293,7 @@ class Descent:
         if not (done and recipe.early_stopping and self._best.epoch >= 0):
             return None
         last = (self._step - 1) // self._plan.steps_per_epoch
-        return _patience_over(recipe, self._best.epoch, last)
+        return patience_over(recipe, self._best.epoch, last)
 
     def _export(self) -> OptimizerState:
         """Make the model current; what the optimizer keeps, where anybody asks for it."""
@@ -389,33 +380,12 @@ class Descent:
 
     def _run_stopped(self) -> RunStopped:
         end = self._stopped or Stopped("finished", f"all {self._times.total} steps were taken")
-        reason, best = end.reason, self._best.epoch
-        if end.status != "diverged" and self._plan.recipe.early_stopping and best >= 0:
-            by = self._plan.recipe.best_by
-            reason += f"; the weights are those of epoch {best}, the best on the validation part"
-            reason += "" if by == "loss" else f" by {by.replace('_', ' ')}"
+        reason = end.told(self._plan.recipe, self._best.epoch)
         scores = self._scoring.final(self._step, self._latest)
-        seconds = self._seconds
-        return RunStopped(end.status, reason, self._step, seconds, scores)
+        return RunStopped(end.status, reason, self._step, self._seconds, scores)
 
 
 def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
     done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
     return EpochAverage.resumed(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
-
-
-def _diverged_within(begin: int, end: int, loss_sum: float) -> str:
-    return f"the loss became {loss_sum} within steps {begin + 1} to {end}"
-
-
-def _cut_short(stopped: Stopped | None) -> bool:
-    """Whether a run ended before its time, and neither by itself nor by early stopping."""
-    return stopped is not None and stopped.status != "finished"
-
-
-def _patience_over(recipe: Recipe, best: int, epoch: int) -> Stopped | None:
-    if epoch - best < recipe.patience:
-        return None
-    reason = f"{NO_BETTER[recipe.best_by]} for {recipe.patience} epochs"
-    return Stopped("finished", reason)
