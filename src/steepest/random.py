@@ -47,6 +47,7 @@ class Purpose(IntEnum):
     MEMBER = 15  # the seeds of the nets of an ensemble
     IMPORTANCE = 16  # orders in which a column is shuffled
     SEARCH = 20  # the settings that a random search tries
+    RESAMPLE = 21  # the resamples of a bootstrap
 
 
 def philox4x32(counter: UInt32Array, key: tuple[int, int], rounds: int = 10) -> UInt32Array:
