@@ -122,19 +122,19 @@ class Preparations:
         with self._lock:
             if key not in self._rows:
                 parts = split_by(self.whole(recipe), recipe)
-                model = self._begun(recipe)
+                model = self.begun_model(recipe)
                 require_trainable(model, recipe)
                 self._rows[key] = prepare_parts(model, parts, recipe)
             return self._rows[key]
 
     def _new_model(self, recipe: Recipe, rows: Preparation) -> nn.Module:
-        model = self._begun(recipe)
+        model = self.begun_model(recipe)
         if model is not None:
             return model
         outputs = 1 if rows.classifier.objective.kind == "binary" else len(rows.classifier.classes)
         return net_for(recipe, rows.classifier.preprocessing, outputs)
 
-    def _begun(self, recipe: Recipe) -> nn.Module | None:
+    def begun_model(self, recipe: Recipe) -> nn.Module | None:
         """The user's model with its first weights."""
         if self._model is None:
             return None
