@@ -108,7 +108,7 @@ def command(
                 "sweep": str(out),
                 "info": found.info,
                 "results": found.results.to_dicts(),
-                "trials": found.by_trial.to_dicts(),
+                "trials": found.summary().to_dicts(),
             }
         )
     else:
@@ -124,15 +124,19 @@ def _print(found: Any, out: Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    best = found.by_trial.head(10)
+    best = found.summary().head(10).drop("std")
     table = Table(box=SIMPLE_HEAD)
     for column in best.columns:
-        table.add_column(f"{found.metric} {column}" if column in ("mean", "std") else column)
+        table.add_column(f"{found.metric} {column}" if column == "mean" else column)
     for row in best.iter_rows():
         table.add_row(*(Text("-" if v is None else _text(v)) for v in row))
     Console(width=1000).print(table)
+    if best["n"].len() > 1 and best["n"][1]:  # two that can be compared
+        click.echo(str(found.compare()))
     click.echo(repr(found)[1:-1])
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,7 +1,6 @@
 """Sweep: what came of many runs, from memory or from a folder."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +10,17 @@ from steepest.errors import RunError, did_you_mean
 from steepest.recipe import Recipe
 from steepest.records.layout import BEST_RUNS
 from steepest.run import Run, load_run
+from steepest.sweeps.best import Best, Sources
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
+from steepest.sweeps.points import Points
+from steepest.sweeps.preparations import Model
 from steepest.sweeps.record import SweepRecord
-from steepest.sweeps.space import shown, value_text
+from steepest.sweeps.space import value_text
+from steepest.sweeps.statistics import Difference, difference, require_level
+from steepest.sweeps.summary import ranking, require_values, summarise, values_by_seed
 
 _TIMINGS = ("seconds",)
-
-
-@dataclass(frozen=True)
-class Best:
-    """The trial whose runs are the best in the mean.
-
-    Attributes:
-        trial: Its number.
-        settings: What it has of the settings that vary.
-        recipe: Every setting; its seed is the sweep's first.
-        metric: What was compared.
-        mean: Of its runs.
-        std: Between its runs, with n - 1; NaN of one.
-        runs: Their names, by seed.
-    """
-
-    trial: int
-    settings: dict[str, Any]
-    recipe: Recipe
-    metric: str
-    mean: float
-    std: float
-    runs: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        spread = f" ± {self.std:.2g}" if self.std == self.std else ""
-        count = f"{len(self.runs)} run{'s' * (len(self.runs) > 1)}"
-        return (
-            f"<Best: trial {self.trial}, {shown(self.settings) or 'the recipe'}: "
-            f"{self.metric} {self.mean:.4f}{spread} over {count}>"
-        )
 
 
 class Sweep:
@@ -58,11 +31,18 @@ class Sweep:
     """
 
     def __init__(
-        self, record: SweepRecord, folder: Path | None, keeper: Keeper | None = None
+        self,
+        record: SweepRecord,
+        folder: Path | None,
+        keeper: Keeper | None = None,
+        *,
+        model: Model = None,
+        data: Any = None,
     ) -> None:
         self.folder = folder
         self._record, self._keeper = record, keeper
         self._facts = record.facts()
+        self._sources = Sources(str(self._facts.get("data")), model, data)
         self._results: pl.DataFrame | None = None
 
     @property
@@ -123,24 +103,62 @@ class Sweep:
         """The runs that did not end well: those that diverged or failed, with the cause."""
         return self.results.filter(pl.col("status").is_in(["diverged", "failed"]))
 
-    @property
-    def by_trial(self) -> pl.DataFrame:
-        """One row a trial, the best first.
+    def summary(self, metric: str | None = None, *, level: float = 0.95) -> pl.DataFrame:
+        """One row a trial, the best mean first.
 
-        trial, the settings that vary, runs (how many reached their end), mean and std of the
-        metric over them; trials of which not every run did come last, with null.
+        Args:
+            metric: Which column of `results`; None for the sweep's.
+            level: Of the confidence intervals.
+
+        Returns:
+            trial, the settings that vary; mean, low and high of its confidence interval
+            (`mean_interval`) and std over the runs that reached their end; n, how many did; best,
+            the best of them; failed, how many diverged or raised; apart, whether the first trial is
+            better by more than seed noise (`compare`; null of the first). Trials of which not every
+            run reached its end come last.
+
+        Raises:
+            RecipeError: There is no such metric.
         """
-        metric, table = Metric.of(self.metric), self.results
-        value = pl.col(metric.name)
-        sound = (pl.col("status") == "finished").fill_null(False) & value.is_not_nan()
-        grouped = table.group_by("trial", *self.settings, maintain_order=True).agg(
-            sound.sum().cast(pl.Int64).alias("runs"),
-            pl.when(sound.all()).then(value.mean()).alias("mean"),
-            pl.when(sound.all()).then(value.std()).alias("std"),
-        )
-        return grouped.sort(
-            "mean", descending=not metric.falls, nulls_last=True, maintain_order=True
-        )
+        require_level(level)
+        return summarise(self.results, self.settings, Metric.of(metric or self.metric), level)
+
+    def compare(
+        self, one: Any = None, other: Any = None, *, metric: str | None = None, level: float = 0.95
+    ) -> Difference:
+        """Whether a trial is better than another by more than seed noise, and how many seeds tell.
+
+        Printed, it is a sentence. Two trials that you chose beforehand are compared by an interval
+        of their own. Left out, they are the first two of `summary`; since these were chosen by the
+        numbers themselves, the interval is widened for the comparisons of the first with each of
+        the others (Bonferroni).
+
+        Args:
+            one: A trial: its number, its settings as {"lr": 0.1} as far as they tell it, or a
+                `Best`; None for the first of `summary`.
+            other: Likewise; None for the best of the others.
+            metric: Which column of `results`; None for the sweep's.
+            level: Of the confidence interval.
+
+        Raises:
+            RunError: There is no such trial, or none of its runs has reached its end.
+            RecipeError: There is no such metric.
+
+        Source:
+            See `steepest.sweeps.difference`.
+        """
+        require_level(level)
+        by = Metric.of(metric or self.metric)
+        require_values(self.results, by)
+        ranked = ranking(self.results, self.settings, by)["trial"].to_list()
+        points = self._points
+        pair = points.pair(ranked, *(w.trial if isinstance(w, Best) else w for w in (one, other)))
+        values = values_by_seed(self.results, by)
+        return difference(
+            *(values.get(trial, {}) for trial in pair),
+            falls=by.falls, names=points.told_apart(*pair), metric=by.name, level=level,
+            comparisons=max(1, len(values) - 1) if one is None or other is None else 1,
+        )  # fmt: skip
 
     def best(self) -> Best:
         """The trial whose runs are the best in the mean over its seeds.
@@ -148,18 +166,19 @@ class Sweep:
         Raises:
             RunError: No trial has reached its end with every seed.
         """
-        first = self.by_trial.head(1)
-        if not first.height or first["mean"][0] is None:
+        ranked = ranking(self.results, self.settings, Metric.of(self.metric))
+        if not ranked.height or not ranked["complete"][0]:
             raise RunError(
                 "no trial of this sweep reached its end with every seed; see sweep.failures"
             )
-        number = int(first["trial"][0])
-        settings = {name: _as_setting(v) for name, v in self._record.trials()[number].items()}
-        runs = tuple(self.results.filter(pl.col("trial") == number)["run"])
-        std = first["std"][0]
+        first = ranked.row(0, named=True)
+        runs = self.results.filter(pl.col("trial") == first["trial"])
+        epochs = pl.coalesce(pl.col("best_epoch") + 1, pl.col("epochs")).mean()
+        settings = self._points[first["trial"]]
         return Best(
-            number, settings, self.recipe.replace(**settings), self.metric,
-            float(first["mean"][0]), float("nan") if std is None else float(std), runs,
+            first["trial"], settings, self.recipe.replace(**settings), self.metric, first["mean"],
+            float("nan") if first["std"] is None else first["std"], tuple(runs["run"]),
+            max(1, round(runs.select(epochs).item())), self._sources,
         )  # fmt: skip
 
     @property
@@ -201,9 +220,7 @@ class Sweep:
             RunError: There is no run of this name.
         """
         row = self.results.filter(pl.col("run") == self._full_name(run)).row(0, named=True)
-        settings = self._record.trials()[row["trial"]]
-        recipe = self.recipe.replace(**{name: _as_setting(v) for name, v in settings.items()})
-        return recipe.with_seed(row["seed"])
+        return self.recipe.replace(**self._points[row["trial"]]).with_seed(row["seed"])
 
     def close(self) -> None:
         """Let go of the record's file."""
@@ -231,12 +248,13 @@ class Sweep:
             raise RunError(f"no run {name!r:.40} in this sweep: {why}")
         return str(found[0])
 
+    @property
+    def _points(self) -> Points:
+        return Points(self._record.trials())
+
     def _read_results(self) -> pl.DataFrame:
-        table, trials = self._record.results(), self._record.trials()
-        columns = [
-            _column(name, [_as_setting(trial.get(name)) for trial in trials])
-            for name in self.settings
-        ]
+        table, points = self._record.results(), self._points
+        columns = [_column(name, points.values(name)) for name in self.settings]
         swept = pl.DataFrame(columns)[table["trial"]] if columns else pl.DataFrame()
         seed = table["seed"]
         return pl.concat(
@@ -259,11 +277,6 @@ def load_sweep(path: str | Path) -> Sweep:
     """
     folder = Path(path)
     return Sweep(SweepRecord.open(folder), folder)
-
-
-def _as_setting(value: Any) -> Any:
-    """A value of a setting from JSON, which has lists for tuples."""
-    return tuple(map(_as_setting, value)) if isinstance(value, list) else value
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

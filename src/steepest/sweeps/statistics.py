@@ -189,7 +189,7 @@ class Difference:
 
 def _rounded(count: int) -> int:
     """To two digits: more would claim a precision that a guess does not have."""
-    unit = 10 ** max(0, len(str(count)) - 2)
+    unit = int(10 ** max(0, len(str(count)) - 2))
     return round(count / unit) * unit
 
 

@@ -21,7 +21,7 @@ from steepest.sweeps.preparations import Model, Preparations
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, check_pruner, halving
 from steepest.sweeps.record import SweepRecord
-from steepest.sweeps.result import Sweep, load_sweep
+from steepest.sweeps.result import Sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
 from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
 from steepest.sweeps.tally import Tally
@@ -79,7 +79,7 @@ def sweep(
         **settings: Single settings that differ from the recipe.
 
     Returns:
-        The sweep: `results`, `best()`, `history`, `failures`.
+        The sweep: `results`, `summary()`, `compare()`, `best()`, `history`, `failures`.
 
     Raises:
         RecipeError: A setting is unknown or cannot have a value; some combinations cannot be
@@ -233,9 +233,10 @@ class _Work:
             self._bring_back(stop)
         self._record.commit()
         if self._folder is None:
-            return Sweep(self._record, None, self._keeper)
+            return Sweep(self._record, None, self._keeper, model=self._model, data=self._data)
         self._record.close()
-        return load_sweep(self._folder)
+        record = SweepRecord.open(self._folder)
+        return Sweep(record, self._folder, model=self._model, data=self._data)
 
     def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
         """The trials, as they end."""
