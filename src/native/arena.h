@@ -27,13 +27,16 @@ class Arena {
     const size_t bytes = (used_ + 16) * sizeof(float);
     memory_ = static_cast<float*>(std::aligned_alloc(64, bytes));
     if (!memory_) throw std::bad_alloc();
-    std::memset(memory_, 0, bytes);
+    bytes_ = bytes;
+    clear();
     used_ = 0;
   }
 
+  void clear() { std::memset(memory_, 0, bytes_); }
+
  private:
   float* memory_ = nullptr;
-  size_t used_ = 0;
+  size_t used_ = 0, bytes_ = 0;
 };
 
 }  // namespace steepest

@@ -32,6 +32,8 @@ template <class T>
 using Array1 = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T>
 using Out = nb::ndarray<T, nb::c_contig, nb::device::cpu>;
+template <class T>
+using Out2 = nb::ndarray<T, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Name = std::optional<std::string>;  // of an instruction set; None for the best one
 
 template <class T>
@@ -133,6 +135,41 @@ Result advance(Trainer& trainer, Array1<double> rates, std::optional<Array1<doub
                     reinterpret_cast<const Factors*>(pointer(factors))};
   nb::gil_scoped_release released;
   return trainer.advance(steps, statistics);
+}
+
+// Many trainings, one after the other, all at one position: states (K, state_size) are moved on by the steps of
+// `rates`, (K, steps). Returns the sums of each training.
+std::vector<Result> advance_stacked(Trainer& trainer, const Array1<uint64_t>& seeds, const Position& position,
+                                    const Out2<float>& states, const Out2<const double>& rates) {
+  const size_t count = seeds.size(), size = trainer.network().state_size();
+  if (states.shape(0) != count || rates.shape(0) != count || states.shape(1) != size) {
+    throw std::invalid_argument("there are a state and a row of rates for each seed");
+  }
+  const int64_t steps = int64_t(rates.shape(1));
+  nb::gil_scoped_release released;
+  std::vector<Result> results;
+  for (size_t i = 0; i < count; ++i) {
+    float* state = states.data() + i * size;
+    trainer.restart(seeds.data()[i], position);
+    trainer.network().load(state);
+    results.push_back(trainer.advance({steps, rates.data() + int64_t(i) * steps, nullptr, nullptr, nullptr}, false));
+    trainer.network().store(state);
+  }
+  return results;
+}
+
+// Outputs for the same rows by each of many states: (K, samples, classes), or (K, samples, members, classes).
+void run_stacked(Inference& inference, const Rows& rows, const Out2<const float>& states, Out<float> outputs) {
+  const size_t count = states.shape(0), size = inference.network().state_size();
+  const size_t each = rows.data().samples * size_t(inference.network().members * inference.network().classes);
+  if (states.shape(1) < size || outputs.size() != count * each) {
+    throw std::invalid_argument("the states are too short, or the outputs have another size");
+  }
+  nb::gil_scoped_release released;
+  for (size_t i = 0; i < count; ++i) {
+    inference.network().load(states.data() + i * states.shape(1));
+    inference.run(rows.data(), outputs.data() + i * each);
+  }
 }
 
 // Operations a second of fused multiply-adds in registers, the best of five rounds: what no kernel exceeds.
@@ -329,6 +366,9 @@ void bind_trainer(nb::module_& m) {
   }, "parameter"_a, "slot"_a, "values"_a.noconvert())
       .def("advance", &advance, "rates"_a, "shares"_a.none(), "boxes"_a.none(), "statistics"_a,
            "factors"_a.none() = nb::none())
+      .def("advance_stacked", &advance_stacked, "seeds"_a.noconvert(), "position"_a, "states"_a.noconvert(),
+           "rates"_a.noconvert())
+      .def_prop_ro("state_size", [](Trainer& t) { return t.network().state_size(); })
       .def_prop_ro("updates", &Trainer::updates)
       .def_prop_ro("description", &Trainer::description);
 }
@@ -348,6 +388,7 @@ void bind_inference(nb::module_& m) {
     nb::gil_scoped_release released;
     inference.run(rows.data(), outputs.data());
   }, "rows"_a, "outputs"_a.noconvert())
+      .def("run_stacked", &run_stacked, "rows"_a, "states"_a.noconvert(), "outputs"_a.noconvert())
       .def_prop_ro("classes", [](Inference& inference) {
     return inference.network().classes;
   }).def_prop_ro("members", [](Inference& inference) { return inference.network().members; });

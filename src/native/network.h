@@ -106,10 +106,18 @@ class Network {
   void write(int parameter, Slot, const float* values);
   void read(int parameter, Slot, float* values) const;
 
+  // All that is learned, slot after slot and in each parameter after parameter; of what a parameter does not
+  // keep there is nothing. `load` forgets what was in memory before, and with it what is not finite.
+  size_t state_size() const;
+  void load(const float* state);
+  void store(float* state) const;
+
  private:
   void write(const Parameter&, Slot, const float* values);
   static void read(const Parameter&, Slot, float* values);
 
+  template <class F>
+  size_t walk(const F&) const;
   class Builder;
   Arena arena_;
   std::list<std::vector<int>> columns_;  // that nodes point at

@@ -71,6 +71,34 @@ void Network::read(int parameter, Slot slot, float* values) const {
   if (!whole.pieces) read(whole, slot, values);
 }
 
+// Calls f(parameter, slot, where it begins) for all that is kept, and returns how long that is together.
+template <class F>
+size_t Network::walk(const F& f) const {
+  size_t at = 0;
+  for (const Slot slot : {Slot::kValue, Slot::kFirstMoment, Slot::kSecondMoment, Slot::kEma}) {
+    for (size_t i = 0; i < parameters.size(); ++i) {
+      const Parameter& p = *parameters[i];
+      if (!memory_of(p.pieces ? *p.parts[0] : p, slot)) continue;
+      f(int(i), slot, at);
+      at += size_of(p);
+    }
+  }
+  return at;
+}
+
+size_t Network::state_size() const {
+  return walk([](int, Slot, size_t) {});
+}
+
+void Network::load(const float* state) {
+  arena_.clear();
+  walk([&](int parameter, Slot slot, size_t at) { write(parameter, slot, state + at); });
+}
+
+void Network::store(float* state) const {
+  walk([&](int parameter, Slot slot, size_t at) { read(parameter, slot, state + at); });
+}
+
 void Network::read(const Parameter& p, Slot slot, float* values) {
   const float* from = memory_of(p, slot);
   for_tiles(p, [&](int k, int n) { values[place(p, k, n)] = from[k * p.value.stride + n]; });

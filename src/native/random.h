@@ -17,6 +17,8 @@ class Shuffle {
  public:
   Shuffle(const Kernels&, uint64_t seed, uint32_t purpose, std::size_t size, std::vector<double> cumulative = {});
 
+  void set_seed(uint64_t seed) { seed_ = seed; }
+
   // Valid until the next call.
   const uint32_t* order(uint32_t step);
 

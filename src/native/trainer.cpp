@@ -106,6 +106,13 @@ void Trainer::set_orders(int64_t first_epoch, std::vector<uint32_t> orders) {
   epoch_ = -1;
 }
 
+void Trainer::restart(uint64_t seed, const Position& position) {
+  settings_.order.seed = seed;
+  shuffle_.set_seed(seed);
+  position_ = position;
+  epoch_ = -1;
+}
+
 Result Trainer::advance(const Steps& steps, bool statistics) {
   result_ = Result();
   for (int64_t done = 0; done < steps.count;) {

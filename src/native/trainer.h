@@ -123,6 +123,10 @@ class Trainer {
 
   Result advance(const Steps&, bool statistics);
 
+  // Makes ready for another training, which differs in its seed and where it is; its state is loaded into the
+  // network.
+  void restart(uint64_t seed, const Position&);
+
   // The rows of some epochs in their order, one epoch after the other, instead of a shuffle.
   void set_orders(int64_t first_epoch, std::vector<uint32_t> orders);
 
@@ -168,7 +172,7 @@ class Trainer {
   std::vector<LayerSums> statistics() const;
 
   // For life: set by the constructor.
-  const Settings settings_;
+  Settings settings_;  // but for the seed
   const Data data_;
   const Kernels& kernels_;
   Network network_;
