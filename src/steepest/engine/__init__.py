@@ -34,6 +34,9 @@ from steepest.engine.process import seed_generators as seed_generators
 from steepest.engine.process import seeded as seeded
 from steepest.engine.rows import Rows as Rows
 from steepest.engine.scheduled import schedule_factor as schedule_factor
+from steepest.engine.stacked import Position as Position
+from steepest.engine.stacked import StackedTraining as StackedTraining
+from steepest.engine.stacked import is_stackable as is_stackable
 from steepest.engine.torch import TorchEngine as TorchEngine
 from steepest.engine.workers import Workers as Workers
 from steepest.engine.workers import is_first_worker as is_first_worker

@@ -12,6 +12,7 @@ from torch.nn.modules import module as torch_module
 
 from steepest.data import Inputs, PiecewiseColumns, Scaler
 from steepest.engine.layers import Node, native_nodes, oddity_of
+from steepest.errors import EngineError
 from steepest.extension import extension, forced_isa
 from steepest.nn import Ensemble, EnsembleMean
 
@@ -40,6 +41,34 @@ def native_outputs(model: nn.Module, inputs: Inputs) -> Tensor | None:
         logits.append(_run(member, nodes, columns))
     with torch.no_grad():
         return model.combine(torch.stack(logits))
+
+
+class StackedOutputs:
+    """The outputs for the same rows of many nets of one shape; those that `native_outputs` gives.
+
+    Args:
+        model: One of the nets.
+        inputs: N rows.
+
+    Raises:
+        EngineError: If torch is needed for them.
+    """
+
+    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+        nodes = _nodes(model, inputs.shape) if _is_readable(inputs) else None
+        if nodes is None:
+            raise EngineError("the native engine cannot give the outputs of this model")
+        self._rows, self._count = native_rows(inputs), len(inputs)
+        self._inference = _inference(nodes, inputs, threads=1)
+        if self._inference.members > 1:
+            raise EngineError("the outputs of members that share a net are put together by torch")
+
+    def of(self, states: NDArray[np.float32]) -> Tensor:
+        """(K, N, C) float32. states: (K, S), which begin with the parameters in their order."""
+        shape = (len(states), self._count, self._inference.classes)
+        outputs = np.empty(shape, dtype=np.float32)
+        self._inference.run_stacked(self._rows, states, outputs)
+        return torch.from_numpy(outputs)
 
 
 def native_rows(inputs: Inputs, **targets: Any) -> Any:
@@ -103,13 +132,7 @@ def _leaves(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def _run(model: nn.Module, nodes: Sequence[Node], inputs: Inputs) -> Tensor:
-    inference = extension().Inference(
-        nodes=[node.spec for node in nodes],
-        features=math.prod(inputs.shape),
-        threads=torch.get_num_threads(),
-        rows=len(inputs),
-        isa=forced_isa(),
-    )
+    inference = _inference(nodes, inputs, torch.get_num_threads())
     tensors = [tensor for node in nodes for tensor in node.tensors.values()]
     for i, tensor in enumerate(tensors):
         inference.write(i, tensor.detach().contiguous().numpy())
@@ -118,6 +141,16 @@ def _run(model: nn.Module, nodes: Sequence[Node], inputs: Inputs) -> Tensor:
     mean = next((m for m in model.modules() if isinstance(m, EnsembleMean)), None)
     found = torch.from_numpy(outputs)
     return found[:, 0] if mean is None else mean.combine(found)
+
+
+def _inference(nodes: Sequence[Node], inputs: Inputs, threads: int) -> Any:
+    return extension().Inference(
+        nodes=[node.spec for node in nodes],
+        features=math.prod(inputs.shape),
+        threads=threads,
+        rows=len(inputs),
+        isa=forced_isa(),
+    )
 
 
 def _padded(

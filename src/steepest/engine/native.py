@@ -69,16 +69,13 @@ class NativeEngine:
     name = "native"
 
     def __init__(self) -> None:
-        self._loaded: _NativeTraining | None = None
+        self._loaded: NativeTraining | None = None
 
     def load(self, plan: Plan, optimizer: OptimizerState | None = None, step: int = 0) -> None:
-        nodes = _nodes_of(plan)
-        if isinstance(nodes, str):
-            raise EngineError(f"the native engine cannot run this plan: {nodes}")
-        self._loaded = _NativeTraining(plan, nodes, optimizer or {}, step)
+        self._loaded = native_training(plan, optimizer, step)
 
     @property
-    def loaded(self) -> "_NativeTraining":
+    def loaded(self) -> "NativeTraining":
         """The plan that `load` was given."""
         assert self._loaded is not None
         return self._loaded
@@ -98,19 +95,34 @@ class NativeEngine:
         return self.loaded.export()
 
 
-class _NativeTraining:
-    """A plan in the extension's memory; `_step` steps are done."""
+def native_training(
+    plan: Plan, optimizer: OptimizerState | None = None, step: int = 0
+) -> "NativeTraining":
+    """A plan in the extension's memory. Raises EngineError if the extension cannot run it."""
+    nodes = _nodes_of(plan)
+    if isinstance(nodes, str):
+        raise EngineError(f"the native engine cannot run this plan: {nodes}")
+    return NativeTraining(plan, nodes, optimizer or {}, step)
+
+
+class NativeTraining:
+    """A plan in the extension's memory; `_step` steps are done.
+
+    Attributes:
+        tensors: The model's parameters and buffers by name, in the extension's order.
+        trainer: The extension's `Trainer`.
+    """
 
     def __init__(
         self, plan: Plan, nodes: tuple[Node, ...], optimizer: OptimizerState, step: int
     ) -> None:
         self._plan, self._nodes, self._step = plan, nodes, step
         self._augmentation = Augmentation.of(plan.recipe, plan.inputs.shape)
-        self._tensors = [item for node in nodes for item in node.tensors.items()]
+        self.tensors = [item for node in nodes for item in node.tensors.items()]
         settings = parameter_settings(plan.recipe, plan.model)
         self._slots = {
             name: _slots(plan.recipe, settings[name])
-            for name, _ in self._tensors
+            for name, _ in self.tensors
             if name in settings
         }
         require_fitting(optimizer, dict(plan.model.named_parameters()))
@@ -123,7 +135,7 @@ class _NativeTraining:
             position=native.Position(step=step, updates=updates, averaged=averaged),
             isa=forced_isa(),
         )
-        for i, (name, tensor) in enumerate(self._tensors):
+        for i, (name, tensor) in enumerate(self.tensors):
             self.trainer.write(i, native.Slot.VALUE, _array(tensor))
             for key, slot in self._slots.get(name, {}).items():
                 if key in optimizer.get(name, {}):
@@ -149,7 +161,7 @@ class _NativeTraining:
         self._step = steps.stop
         for node in self._nodes:
             if node.batches is not None:
-                node.batches.add_(len(steps) - self._single_rows(steps))
+                node.batches.add_(len(steps) - single_rows(self._plan, steps))
         self._stepped = self._stepped or self.trainer.updates > 0
         linear = [node for node in self._nodes if node.is_linear]
         return StepStats(
@@ -159,13 +171,6 @@ class _NativeTraining:
             result.correct,
             tuple(_layer_stats(node, s) for node, s in zip(linear, result.layers, strict=False)),
         )
-
-    def _single_rows(self, steps: range) -> int:
-        """How many of these steps have a minibatch of one row, which batch norm does not count."""
-        plan = self._plan
-        if plan.rows % plan.batch_size != 1:
-            return 0
-        return sum(step % plan.steps_per_epoch == plan.steps_per_epoch - 1 for step in steps)
 
     def _give_orders(self, steps: range) -> None:
         """Where rows are not simply shuffled, the extension is told their order by epoch."""
@@ -177,7 +182,7 @@ class _NativeTraining:
             self._epochs = epochs
 
     def update_model(self) -> None:
-        for i, (_, tensor) in enumerate(self._tensors):
+        for i, (_, tensor) in enumerate(self.tensors):
             with torch.no_grad():
                 tensor.copy_(self._read(i, extension().Slot.VALUE, tensor))
 
@@ -185,7 +190,7 @@ class _NativeTraining:
         self.update_model()
         state: OptimizerState = {}
         running = {name for node in self._nodes for name in node.running}
-        for i, (name, tensor) in enumerate(self._tensors):
+        for i, (name, tensor) in enumerate(self.tensors):
             if not self._stepped or name in running:
                 continue
             slots = self._slots[name]
@@ -200,6 +205,13 @@ class _NativeTraining:
         array = np.empty(tensor.shape, dtype=np.float32)
         self.trainer.read(i, slot, array)
         return torch.from_numpy(array)
+
+
+def single_rows(plan: Plan, steps: range) -> int:
+    """How many of these steps have a minibatch of one row, which batch norm does not count."""
+    if plan.rows % plan.batch_size != 1:
+        return 0
+    return sum(step % plan.steps_per_epoch == plan.steps_per_epoch - 1 for step in steps)
 
 
 def _slots(recipe: Recipe, settings: ParameterSettings) -> dict[str, Any]:

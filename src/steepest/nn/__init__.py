@@ -13,6 +13,7 @@ from steepest.nn.from_recipe import net_of as net_of
 from steepest.nn.linear import LinearLayer as LinearLayer
 from steepest.nn.mlp import ACTIVATIONS as ACTIVATIONS
 from steepest.nn.mlp import mlp as mlp
+from steepest.nn.mlp import redraw as redraw
 from steepest.nn.outline import outline as outline
 from steepest.nn.outline import outputs_of as outputs_of
 from steepest.nn.parametric import ParametricActivation as ParametricActivation

@@ -14,7 +14,7 @@ from steepest.nn.batch_ensemble import (
     LinearEnsemble,
 )
 from steepest.nn.ensemble import Closing
-from steepest.nn.linear import LinearLayer
+from steepest.nn.linear import INITIALISERS, LinearLayer
 from steepest.nn.parametric import ParametricActivation
 from steepest.nn.residual import Residual
 from steepest.nn.scaling import ScalingLayer
@@ -96,10 +96,7 @@ def mlp(
         init = suited.get(activation, "xavier")
 
     def linear(i: int, fan_in: int, fan_out: int) -> nn.Module:
-        generator = None
-        if seed is not None:
-            layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=i)
-            generator = torch.Generator().manual_seed(layer_seed)
+        generator = None if seed is None else _generator(seed, i)
         if not batch_ensemble:
             return LinearLayer(fan_in, fan_out, init, generator=generator)
         if i == len(hidden):
@@ -135,3 +132,21 @@ def mlp(
     if batch_ensemble:
         layers.append(EnsembleMean("sigmoid" if outputs == 1 else closing))
     return nn.Sequential(*layers)
+
+
+@torch.no_grad()
+def redraw(net: nn.Module, seed: int) -> None:
+    """Draw the weights of LinearLayers anew, as `mlp` with this seed does; the rest stays as it is.
+
+    Args:
+        net: Made by `mlp`, and not trained.
+        seed: Of the first weights.
+    """
+    for i, layer in enumerate(m for m in net.modules() if isinstance(m, LinearLayer)):
+        draw = INITIALISERS[layer.init]
+        layer.weight.copy_(draw(layer.out_features, layer.in_features, _generator(seed, i)))
+
+
+def _generator(seed: int, layer: int) -> torch.Generator:
+    layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=layer)
+    return torch.Generator().manual_seed(layer_seed)
