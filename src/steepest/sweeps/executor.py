@@ -1,7 +1,9 @@
 """Executors: they train runs, each as far as it is asked, and give back what came of them."""
 
 import queue
-from collections.abc import Callable
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
@@ -10,10 +12,11 @@ import torch
 
 from steepest.recipe import Recipe
 from steepest.sweeps.record import RunRow
+from steepest.sweeps.stacks import StackedRun, Stacks
 from steepest.sweeps.training import Training
 
-# Tasks that wait for a thread: enough that none waits for this one, few enough to fit into memory.
-_AHEAD = 2
+# Tasks that wait for a thread: enough that each finds others of its kind, to be trained together.
+_AHEAD = 64
 
 
 @dataclass(eq=False)
@@ -72,7 +75,8 @@ class ThreadExecutor:
 
     Args:
         threads: How many.
-        begin: Makes the training of a run.
+        stacks: Train runs of one kind together.
+        begin: Makes the training of a run that is trained by itself.
         in_turn: Whether runs of a recipe are trained by who submits them, one after the other:
             torch has its generators and threads once for the process.
     """
@@ -80,11 +84,14 @@ class ThreadExecutor:
     def __init__(
         self,
         threads: int,
+        stacks: Stacks,
         begin: Callable[[str, Recipe], Training],
         in_turn: Callable[[Recipe], bool],
     ) -> None:
-        self._begin, self._in_turn = begin, in_turn
+        self._stacks, self._begin, self._in_turn = stacks, begin, in_turn
         self.capacity = _AHEAD * threads
+        self._lock = threading.Lock()
+        self._waiting: deque[tuple[Hashable, Task]] = deque()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(threads, initializer=_take_over_threads)
 
@@ -92,8 +99,10 @@ class ThreadExecutor:
         """Have a task carried out."""
         if self._in_turn(task.recipe):
             self._done.put(self._carried_out(task))
-        else:
-            self._threads.submit(lambda: self._done.put(self._carried_out(task)))
+            return
+        with self._lock:
+            self._waiting.append((self._key(task), task))
+        self._threads.submit(self._work)
 
     def get(self, timeout: float | None = None) -> Done | None:
         """The next task that is done; None if there is none in this time."""
@@ -105,6 +114,51 @@ class ThreadExecutor:
     def close(self) -> None:
         """Let the threads end after what they are doing and what waits for them."""
         self._threads.shutdown()
+
+    def _key(self, task: Task) -> Hashable:
+        """Equal of tasks that are carried out together; None of one by itself."""
+        if task.training is not None and not isinstance(task.training, StackedRun):
+            return None
+        key = self._stacks.key(task.recipe)
+        if key is None:
+            return None
+        if task.training is None:
+            task.training = StackedRun(task.name, task.recipe, self._stacks)
+        return key, task.epochs, task.training.position
+
+    def _work(self) -> None:
+        """Carry out the task that waits longest, with others of its kind."""
+        tasks = self._next()
+        if len(tasks) == 1:
+            self._done.put(self._carried_out(tasks[0]))
+        elif tasks:
+            for done in self._together(tasks):
+                self._done.put(done)
+
+    def _next(self) -> list[Task]:
+        with self._lock:
+            if not self._waiting:  # others have taken them along
+                return []
+            key, first = self._waiting.popleft()
+            if key is None:
+                return [first]
+            most = self._stacks.most(first.recipe)
+            chosen, left = [first], deque[tuple[Hashable, Task]]()
+            for its, task in self._waiting:
+                if its == key and len(chosen) < most:
+                    chosen.append(task)
+                else:
+                    left.append((its, task))
+            self._waiting = left
+            return chosen
+
+    def _together(self, tasks: Sequence[Task]) -> list[Done]:
+        runs = [task.training for task in tasks]
+        try:
+            rows = self._stacks.advance(runs, tasks[0].epochs)  # type: ignore[arg-type]
+        except BaseException as error:  # told to who waits, in another thread
+            return [Done(task, None, error) for task in tasks]
+        return [Done(task, row, None) for task, row in zip(tasks, rows, strict=True)]
 
     def _carried_out(self, task: Task) -> Done:
         try:

@@ -2,8 +2,8 @@
 
 import copy
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Hashable
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -36,6 +36,9 @@ _ONLY_NUMBERS = (
     *("lr", "momentum", "weight_decay", "l1", "l2", "label_smoothing", "dropout"),
     *("clip_norm", "clip_value", "gamma", "min_lr", "ema", "eps", "pos_weight", "focal_gamma"),
 )
+
+
+_DEFAULTS = {field.name: field.default for field in fields(Recipe)}
 
 
 class Preparations:
@@ -115,10 +118,36 @@ class Preparations:
         choice = self._choices.get(_kind(recipe))
         return choice is not None and isinstance(choice.engine, NativeEngine)
 
+    def rows_key(self, recipe: Recipe) -> Hashable:
+        """What decides which rows there are; equal of recipes that share them."""
+        drawn = any(isinstance(s, float) and s for s in (recipe.validation, recipe.test))
+        return (*_values(recipe, _OF_ROWS), recipe.seed if drawn else None)
+
+    def key_without_lr(self, recipe: Recipe) -> Hashable:
+        """Equal of recipes that differ in seed and learning rate alone."""
+        return tuple(
+            (name, repr(value) if isinstance(value, dict) else value)
+            for name, value in vars(recipe).items()
+            if value is not _DEFAULTS.get(name) and name not in ("seed", "lr", "given")
+        )
+
+    @property
+    def draws(self) -> bool:
+        """Whether the first weights of a run depend on its recipe."""
+        return not isinstance(self._model, nn.Module)
+
+    def redraws(self, recipe: Recipe) -> bool:
+        """Whether nothing but the weights of LinearLayers is drawn, as `redraw` does."""
+        special = recipe.numeric_embedding, recipe.category_embedding, recipe.batch_ensemble
+        return self._model is None and not any(special)
+
+    def new_model(self, recipe: Recipe) -> nn.Module:
+        """The model of a run, with its first weights."""
+        return self._new_model(recipe, self._prepared_rows(recipe))
+
     def _prepared_rows(self, recipe: Recipe) -> Preparation:
         """Some preparation with the rows of this recipe."""
-        drawn = any(isinstance(s, float) and s for s in (recipe.validation, recipe.test))
-        key = (*_values(recipe, _OF_ROWS), recipe.seed if drawn else None)
+        key = self.rows_key(recipe)
         with self._lock:
             if key not in self._rows:
                 parts = split_by(self.whole(recipe), recipe)

@@ -24,6 +24,7 @@ from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.result import Sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
 from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
+from steepest.sweeps.stacks import Stacks
 from steepest.sweeps.tally import Tally
 from steepest.sweeps.training import RunTraining, Training, WholeTraining
 from steepest.training.interrupt import StopRequest, stop_request
@@ -215,6 +216,7 @@ class _Work:
             self._record,
             ThreadExecutor(
                 threads,
+                Stacks(self._shared, stop),
                 lambda name, recipe: self._begin(name, recipe, stop),
                 lambda recipe: not (self._is_plain(recipe) and self._shared.is_native(recipe)),
             ),

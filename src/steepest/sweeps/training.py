@@ -95,7 +95,9 @@ class RunTraining:
         end = self._events[-1]
         assert isinstance(end, RunStopped)
         return (
-            None if end.status == "interrupted" else row_of(self._name, self._events, self._seconds)
+            None
+            if end.status == "interrupted"
+            else row_of(self._name, self.history, end, self._seconds)
         )
 
     def to_run(self) -> Run:
@@ -139,7 +141,9 @@ class WholeTraining:
         )  # fmt: skip
         if self._run.status == "interrupted":  # it had the signal, and not the sweep
             raise KeyboardInterrupt
-        return row_of(self._name, self._events, time.perf_counter() - begun)
+        end = self._events[-1]
+        assert isinstance(end, RunStopped)
+        return row_of(self._name, self.history, end, time.perf_counter() - begun)
 
     def prune(self, cause: str) -> RunRow | None:
         """Never: it has no pause."""
@@ -151,11 +155,8 @@ class WholeTraining:
         return self._run
 
 
-def row_of(name: str, events: Sequence[Event], seconds: float) -> RunRow:
+def row_of(name: str, history: Sequence[EpochFinished], end: RunStopped, seconds: float) -> RunRow:
     """What came of a run, from what it told."""
-    end = events[-1]
-    assert isinstance(end, RunStopped)
-    history = [event for event in events if isinstance(event, EpochFinished)]
     held_out = [(e.val_loss, e.epoch) for e in history if e.val_loss is not None]
     best = min((pair for pair in held_out if pair[0] == pair[0]), default=None)
     cause = None if end.status == "finished" else end.reason

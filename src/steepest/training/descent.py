@@ -351,19 +351,8 @@ class Descent:
         )
 
     def _run_started(self) -> RunStarted:
-        plan, choice, classifier = self._plan, self._prepared.choice, self._prepared.classifier
-        return RunStarted(
-            recipe=plan.recipe,
-            engine=choice.engine.name,
-            reason=choice.reason,
-            rows=plan.rows,
-            steps_per_epoch=plan.steps_per_epoch,
-            total_steps=self._times.total,
-            initial_loss=self._scoring.initial_loss(self._step),
-            chance_loss=classifier.objective.chance_loss(len(classifier.classes)),
-            summary=self._prepared.summary,
-            step=self._step,
-        )
+        loss = self._scoring.initial_loss(self._step)
+        return run_started(self._prepared, self._times.total, loss, self._step)
 
     def _epoch_finished(self) -> EpochFinished:
         score = self._latest = self._scoring.validation(self._step)
@@ -389,3 +378,22 @@ def average_to_go_on(checkpoint: Checkpoint, plan: Plan) -> EpochAverage:
     """The average of the checkpoint's epochs. Raises RunError where a longer run cannot use it."""
     done = (checkpoint.step - checkpoint.epoch_stats.steps) // plan.steps_per_epoch
     return EpochAverage.resumed(plan, done, checkpoint.epochs_averaged, checkpoint.mean)
+
+
+def run_started(
+    prepared: Preparation, total_steps: int, initial_loss: float, step: int = 0
+) -> RunStarted:
+    """What is told of a run before the step after `step`."""
+    plan, choice, classifier = prepared.plan, prepared.choice, prepared.classifier
+    return RunStarted(
+        recipe=plan.recipe,
+        engine=choice.engine.name,
+        reason=choice.reason,
+        rows=plan.rows,
+        steps_per_epoch=plan.steps_per_epoch,
+        total_steps=total_steps,
+        initial_loss=initial_loss,
+        chance_loss=classifier.objective.chance_loss(len(classifier.classes)),
+        summary=prepared.summary,
+        step=step,
+    )
