@@ -152,7 +152,8 @@ std::vector<Result> advance_stacked(Trainer& trainer, const Array1<uint64_t>& se
     float* state = states.data() + i * size;
     trainer.restart(seeds.data()[i], position);
     trainer.network().load(state);
-    results.push_back(trainer.advance({steps, rates.data() + int64_t(i) * steps, nullptr, nullptr, nullptr}, false));
+    results.push_back(
+        trainer.advance({steps, rates.data() + int64_t(i) * steps, nullptr, nullptr, nullptr}, false));
     trainer.network().store(state);
   }
   return results;
