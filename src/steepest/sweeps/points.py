@@ -23,6 +23,9 @@ class Points:
     def __getitem__(self, trial: int) -> dict[str, Any]:
         return self._points[trial]
 
+    def __len__(self) -> int:
+        return len(self._points)
+
     def values(self, name: str) -> list[Any]:
         """Those of a setting, by trial."""
         return [point.get(name) for point in self._points]
