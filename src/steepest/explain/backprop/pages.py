@@ -93,7 +93,7 @@ def _section(entry: LedgerEntry) -> str:
     kind = "said" if entry.agrees else "differs"
     below = "; ".join(part for part in (entry.module, entry.note) if part)
     return (
-        f'<section><span class="formula">{_mathml(entry.formula or entry.symbol)}</span>'
+        f'<section><span class="formula">{mathml(entry.formula or entry.symbol)}</span>'
         f'<span class="shape">{escape(entry.dimensions)}</span>'
         f'<span class="{kind}">{escape(difference_text(entry))}</span>'
         f'<div class="where">{escape(below)}</div><table>{rows}</table></section>'
@@ -111,7 +111,12 @@ def _markdown_entry(entry: LedgerEntry) -> list[str]:
 
 
 @cache
-def _mathml(latex: str) -> str:
+def mathml(latex: str) -> str:
+    """A formula as MathML, which browsers draw; the source is LaTeX.
+
+    Raises:
+        MissingExtra: latex2mathml is not installed.
+    """
     with needs("explain", "a ledger as HTML"):
         from latex2mathml.converter import convert
 

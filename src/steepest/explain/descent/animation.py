@@ -143,7 +143,9 @@ def descent(
         paths = [
             record_trajectory(prepared, size, samples_seen, grid_inputs) for size in batch_sizes
         ]
-        return DescentAnimation(paths, picture, surface(prepared.plan, paths, plane))
+        return DescentAnimation(
+            paths, picture, surface(prepared.plan, [path.weights for path in paths], plane)
+        )
 
 
 def _input_grid(prepared: Preparation) -> tuple[InputGrid | None, Inputs | None]:

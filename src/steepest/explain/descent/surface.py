@@ -12,7 +12,6 @@ from torch.func import functional_call, vmap
 
 from steepest.engine import Plan, Rows, module_mode, reference_parameter
 from steepest.errors import ModelError
-from steepest.explain.descent.trajectory import Trajectory
 
 _CELLS = 44
 _MARGIN = 0.25
@@ -39,23 +38,23 @@ class Surface:
 
 
 def surface(
-    plan: Plan, paths: Sequence[Trajectory], plane: tuple[str, str] | None = None
+    plan: Plan, paths: Sequence[NDArray[np.float32]], plane: tuple[str, str] | None = None
 ) -> Surface | None:
     """The loss around the paths. None if there is only one weight.
 
-    plane: two weights by their names, as ("0.weight[0,0]", "0.bias[0]"), the others being what they
-    are at the end of the first path; None for the two weights of a model that has no more, and
-    otherwise for the first two principal components of all paths. Raises ModelError for a weight
-    that the model does not have.
+    paths: the weights along each, (T, P) as `flat_weights` has them. plane: two weights by their
+    names, as ("0.weight[0,0]", "0.bias[0]"), the others being what they are at the end of the first
+    path; None for the two weights of a model that has no more, and otherwise for the first two
+    principal components of all paths. Raises ModelError for a weight that the model does not have.
     """
-    weights = np.concatenate([path.weights for path in paths]).astype(np.float64)
+    weights = np.concatenate(paths).astype(np.float64)
     names = _weight_names(plan)
     if plane is None and len(names) == 2:
         plane = (names[0], names[1])
     if len(names) < 2:
         return None
     if plane is not None:
-        origin = paths[0].weights[-1].astype(np.float64).copy()
+        origin = paths[0][-1].astype(np.float64).copy()
         chosen = [_index(names, name) for name in plane]
         origin[chosen] = 0.0
         axes, labels = np.eye(len(names))[chosen], (plane[0], plane[1])
@@ -65,7 +64,7 @@ def surface(
         axes = directions[:2]
         shares = sizes**2 / max(float((sizes**2).sum()), 1e-300)
         labels = (f"first component ({shares[0]:.0%})", f"second component ({shares[1]:.0%})")
-    coordinates = tuple((path.weights - origin) @ axes.T for path in paths)
+    coordinates = tuple((path - origin) @ axes.T for path in paths)
     us, vs = (_span(np.concatenate([c[:, i] for c in coordinates])) for i in range(2))
     grid = np.stack(np.meshgrid(us, vs), axis=-1).reshape(-1, 2)
     losses = _losses(plan, origin + grid @ axes).reshape(len(vs), len(us))
