@@ -103,7 +103,8 @@ def test_a_picture_shows_what_the_net_answers(classes):
         np.frombuffer(base64.b64decode(each), np.uint8)
         for each in found["regions"]["probabilities"]
     ]
-    assert len(shares) == classes and all(each.size == along**2 for each in shares)
+    assert len(shares) == classes
+    assert all(each.size == along**2 for each in shares)
     assert np.abs(np.sum(shares, axis=0, dtype=int) - 255).max() <= classes
     (left, right), (low, high) = fixed["axes"]
     corners = pl.DataFrame({"x1": [left, right], "x2": [low, high]})
@@ -126,7 +127,8 @@ def test_gradients_are_those_of_the_next_minibatch():
     assert np.allclose(found["net"]["layers"][0]["gradient"], expected[0], atol=1e-6)
     assert np.allclose(found["net"]["layers"][1]["bias_gradient"], expected[3], atol=1e-6)
     fixed = points_of(played)
-    assert len(found["batch"]) == 5 and all(fixed["part"][i] == 0 for i in found["batch"])
+    assert len(found["batch"]) == 5
+    assert all(fixed["part"][i] == 0 for i in found["batch"])
 
 
 def test_a_hundred_seeds_are_a_hundred_trainings():
@@ -138,7 +140,8 @@ def test_a_hundred_seeds_are_a_hundred_trainings():
     assert torch.equal(weights(alone.lanes[0]), weights(played.lanes[0]))
     losses = [lane["train_loss"] for lane in found["lanes"]]
     assert losses[0] == pytest.approx(picture(alone)["lanes"][0]["train_loss"], rel=1e-6)
-    assert len(set(losses)) == 100 and len(found["each"]) == 100
+    assert len(set(losses)) == 100
+    assert len(found["each"]) == 100
 
 
 @pytest.mark.parametrize("scene", SCENES, ids=lambda scene: scene.chapter)
@@ -157,12 +160,14 @@ def test_every_chapter_sets_its_scene_up(scene):
         slopes = [abs(lane.model[-1].weight.item()) for lane in played.lanes]
         now = picture(played)["lanes"]
         assert all(lane["train_accuracy"] == 1 for lane in now)
-        assert slopes == sorted(slopes, reverse=True) and slopes[0] > 10
+        assert slopes == sorted(slopes, reverse=True)
+        assert slopes[0] > 10
     if scene.chapter == "L8":
         played.move(epochs=60)
         losses = {lane.name: picture(played)["lanes"][i] for i, lane in enumerate(played.lanes)}
         stuck = {n for n, score in losses.items() if score["train_accuracy"] < 0.6}
-        assert {"zeros", "ones"} <= stuck and "xavier" not in stuck
+        assert {"zeros", "ones"} <= stuck
+        assert "xavier" not in stuck
 
 
 def test_what_is_behind_the_numbers():
@@ -198,7 +203,8 @@ def test_health_names_a_fault_that_was_chosen(fault, code):
 def test_points_have_their_classes_and_their_file_is_exact(kind, classes):
     points = make_points(kind, classes=classes, rows=101, noise=0.1, seed=3)
     again = read_points(points.csv())
-    assert np.array_equal(points.x, again.x) and np.array_equal(points.y, again.y)
+    assert np.array_equal(points.x, again.x)
+    assert np.array_equal(points.y, again.y)
     assert points.columns == again.columns
     assert len(np.unique(points.y)) == len(points.classes) <= classes
     other = make_points(kind, classes=classes, rows=101, noise=0.1, seed=4)
@@ -231,7 +237,8 @@ def test_points_have_their_classes_and_their_file_is_exact(kind, classes):
 def test_what_cannot_be_is_refused_in_one_line(wanted, said):
     with pytest.raises(SteepestError) as refused:
         Playground(wanted)
-    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_sessions_forget_the_oldest_and_take_only_whole_steps():
