@@ -12,6 +12,8 @@ from steepest.loggers import MLflow, TensorBoard, Trackio, WandB
 
 ROOT = Path(__file__).parent.parent
 OPTIONAL = {
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
     "matplotlib": "matplotlib",
     "scikit-learn": "sklearn",
     "pillow": "PIL",
@@ -174,12 +176,14 @@ run('train', '--help')
 run('evaluate', 'r', table)
 run('report', 'r')
 run('find-lr', table, '--target', 'churned', '--plot', 'x.png')
+run('board', '.')
 """)
     lines = printed.splitlines()
     assert [line.split()[:2] for line in lines] == [
         *(["train", "0"], ["check", "0"], ["predict", "0"], ["train", "0"]),
-        *(["evaluate", "2"], ["report", "2"], ["find-lr", "2"]),
+        *(["evaluate", "2"], ["report", "2"], ["find-lr", "2"], ["board", "2"]),
     ]
     assert "steepest[metrics]" in lines[4]
     assert "steepest[plots]" in lines[5]
     assert "steepest[plots]" in lines[6]
+    assert "steepest[board]" in lines[7]

@@ -18,6 +18,8 @@ _ELSEWHERE = {
     "lint": "check",
     "list": "runs",
     "ls": "runs",
+    "ui": "board",
+    "dashboard": "board",
 }
 # A space at which no line is broken; a plain one in what is printed.
 _NO_BREAK = "\N{NO-BREAK SPACE}"

@@ -25,6 +25,7 @@ _COMMANDS = {
     "report": "Write a report of a run: one HTML file.",
     "export": "Write a run's classifier as a file that other programs read: ONNX, .pt2, a card.",
     "runs": "List the runs in a folder.",
+    "board": "Watch runs and sweeps in the browser, while they train and after.",
 }
 
 

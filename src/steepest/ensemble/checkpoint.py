@@ -4,12 +4,10 @@ The files are those of any run: checkpoints/step-N.safetensors and .json (see ru
 tensors are called NET/model/NAME, NET/best/NAME and NET/optimizer/NAME/WHAT.
 """
 
-import hashlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from torch import Tensor
 
 from steepest.classifier import Score
@@ -28,8 +26,6 @@ from steepest.training.checkpoint import (
     plain_tensors,
     stats_of,
 )
-
-_ROWS_LOOKED_AT = 4096
 
 
 @dataclass(frozen=True)
@@ -189,17 +185,3 @@ def group_of(checkpoint: EnsembleCheckpoint, k: int, group: str) -> dict[str, Te
     return {
         n.removeprefix(prefix): t for n, t in checkpoint.tensors.items() if n.startswith(prefix)
     }
-
-
-def fingerprint_of(portfolio: Portfolio) -> str:
-    """A hash of the training rows, prepared, and of their targets: up to 4096 of them."""
-    digest = hashlib.blake2b(digest_size=16)
-    inputs = portfolio.inputs
-    array = inputs.array
-    digest.update(f"{(len(array), *inputs.shape)} {portfolio.folds}".encode())
-    digest.update(np.ascontiguousarray(portfolio.targets).tobytes())
-    if portfolio.weights is not None:
-        digest.update(portfolio.weights.tobytes())
-    some = np.linspace(0, len(array) - 1, min(len(array), _ROWS_LOOKED_AT)).astype(np.int64)
-    digest.update(np.ascontiguousarray(array[np.unique(some)]).tobytes())
-    return digest.hexdigest()

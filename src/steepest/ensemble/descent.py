@@ -10,7 +10,6 @@ from steepest.data import usable_threads
 from steepest.engine import NO_STEPS, NativeEngine, process_state
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
-    fingerprint_of,
     group_of,
     optimizer_of,
     taken,
@@ -27,7 +26,7 @@ from steepest.run import (
     RunStarted,
     RunStopped,
 )
-from steepest.training.checkpoint import Checkpoints
+from steepest.training.checkpoint import Checkpoints, fingerprint
 from steepest.training.interrupt import StopRequest
 
 # Rows that are measured before the first step and, of the training part, after the last one.
@@ -61,7 +60,7 @@ class EnsembleDescent:
         self._epoch, self._epochs = 0, epochs
         self._started, self._from = started, 0
         self._health = MemberHealth(portfolio, findings, notify)
-        self._data = fingerprint_of(portfolio) if checkpoints else ""
+        self._data = fingerprint(portfolio.train) if checkpoints else ""
         limit = portfolio.recipe.time_limit
         self._limit = math.inf if limit is None else limit
         self._measured = limit is None

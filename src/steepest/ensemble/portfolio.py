@@ -61,7 +61,6 @@ class Portfolio:
         recipe: Of the run.
         members: The nets, K of them.
         names: Of the views.
-        folds: How many there are.
         preprocessing: Of all views side by side.
         inputs: The training rows, prepared, (N, columns of all views).
         targets: (N,) or (N, C).
@@ -74,7 +73,6 @@ class Portfolio:
     dataset: Dataset
     members: tuple[Member, ...]
     names: tuple[str, ...]
-    folds: int
     objective: Objective
     classes: Classes
     preprocessing: JoinedPreprocessing
@@ -83,6 +81,11 @@ class Portfolio:
     weights: NDArray[np.float32] | None
     parts: dict[str, PreparedPart]
     summary: tuple[str, ...]
+
+    @property
+    def train(self) -> PreparedPart:
+        """All training rows, as all nets together take them."""
+        return PreparedPart(self.inputs, self.targets, self.weights)
 
     def some_rows(self, most: int) -> PreparedPart:
         """At most this many training rows, evenly spread."""
@@ -186,7 +189,6 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
         dataset,
         members,
         names,
-        folds,
         objective,
         classes,
         preprocessing,

@@ -14,7 +14,6 @@ from steepest.data import Dataset
 from steepest.engine import is_first_worker, worker_count
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
-    fingerprint_of,
     newest_of_ensemble,
 )
 from steepest.ensemble.descent import EnsembleDescent
@@ -37,7 +36,7 @@ from steepest.run import (
 from steepest.training.checkpoint import Checkpoints, remove_partial_files
 from steepest.training.interrupt import StopRequest
 from steepest.training.progress import check_progress
-from steepest.training.resume import recipe_to_go_on
+from steepest.training.resume import recipe_to_go_on, require_same_rows
 from steepest.training.schedule import TorchScheduler, check_scheduler_every
 from steepest.training.session import begin_record, locked, save_after
 from steepest.training.sources import with_sources
@@ -218,12 +217,7 @@ def resume(
         portfolio = _portfolio(Decision(recipe, load_parts(data, recipe)))
         if len(portfolio.members) != len(checkpoint.members):
             raise RunError(f"{folder} has a checkpoint of {len(checkpoint.members)} nets")
-        if fingerprint_of(portfolio) != checkpoint.data and not accept_changes:
-            raise RunError(
-                "the training rows are not those of the checkpoint "
-                f"({len(portfolio.targets)} rows now): bring back the data, or go on with "
-                "accept_changes"
-            )
+        require_same_rows(checkpoint.data, portfolio.train, accept_changes)
         if ended := _ended(folder, checkpoint, recipe, portfolio.dataset):
             return ended
         record = Record.reopen(folder / RECORD)

@@ -19,7 +19,8 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from steepest.engine import LayerStats, OptimizerState, Plan, StepStats
+from steepest.data import PreparedPart
+from steepest.engine import LayerStats, OptimizerState, StepStats
 from steepest.errors import RunError, SteepestError
 from steepest.files import DAMAGE, PART, Folder, make_folder, open_folder, write_errors
 from steepest.recipe import Recipe
@@ -157,18 +158,18 @@ def newest_readable(run: Path, read: Callable[[Path], _Read]) -> _Read:
     raise RunError(f"{run} has no checkpoint to go on from{found}")
 
 
-def fingerprint(plan: Plan) -> str:
+def fingerprint(train: PreparedPart) -> str:
     """A hash of the training rows: shape, type, targets, scaling, up to 4096 rows throughout."""
+    inputs, targets, weights = train
     digest = hashlib.blake2b(digest_size=16)
-    inputs = plan.inputs
-    digest.update(f"{inputs.shape} {inputs.array.dtype} {plan.rows}".encode())
-    digest.update(np.ascontiguousarray(plan.targets).tobytes())
-    if plan.sample_weights is not None:
-        digest.update(plan.sample_weights.tobytes())
+    digest.update(f"{inputs.shape} {inputs.array.dtype} {len(inputs)}".encode())
+    digest.update(np.ascontiguousarray(targets).tobytes())
+    if weights is not None:
+        digest.update(weights.tobytes())
     for part in (inputs.scaler.offset, inputs.scaler.factor, inputs.scaler.shift):
         digest.update(np.ascontiguousarray(part).tobytes())
     some = np.unique(
-        np.linspace(0, plan.rows - 1, min(plan.rows, _ROWS_LOOKED_AT)).astype(np.int64)
+        np.linspace(0, len(inputs) - 1, min(len(inputs), _ROWS_LOOKED_AT)).astype(np.int64)
     )
     rows = some if inputs.rows is None else inputs.rows[some]
     digest.update(np.ascontiguousarray(inputs.array[rows]).tobytes())

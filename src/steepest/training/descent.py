@@ -97,7 +97,7 @@ class Descent:
             flops = max(1.0, 3 * prepared.row_flops * prepared.plan.batch_size)
             self._times = self._times.with_long_intervals(int(_FLOPS_A_CALL / flops))
         self._keeps_best = prepared.plan.recipe.early_stopping or checkpoints is not None
-        self._data: str = fingerprint(prepared.plan) if checkpoints else ""
+        self._data: str = fingerprint(prepared.parts["train"]) if checkpoints else ""
         rebuilt = checkpoints is not None and not shares_parts(prepared.plan.model)
         self._architecture: dict[str, Any] | None = (
             describe(prepared.plan.model) if rebuilt else None

@@ -46,7 +46,7 @@ def shared(
     if workers is None:
         return prepared
     choice = choose_shared(prepared.plan, workers)
-    about: dict[str, Any] = {"do": "prepare", "data": fingerprint(prepared.plan)}
+    about: dict[str, Any] = {"do": "prepare", "data": fingerprint(prepared.parts["train"])}
     about["recipe"] = prepared.plan.recipe.replace(lr=prepared.lr).to_toml()
     tensors: dict[str, Tensor] = {}
     if checkpoint is not None:
@@ -92,7 +92,7 @@ def follow(
                         prepared = go_on(recipe, checkpoint)
                     else:
                         prepared = begin(recipe)
-                    if fingerprint(prepared.plan) != about["data"]:
+                    if fingerprint(prepared.parts["train"]) != about["data"]:
                         raise DataError(
                             f"the training rows of worker {workers.rank} are not those of the "
                             "first worker: all must be given the same data"

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from steepest.engine import Plan, Workers, join_workers
+from steepest.data import PreparedPart
+from steepest.engine import Workers, join_workers
 from steepest.errors import ModelError, RunError, SteepestWarning, TargetError, warn
 from steepest.files import write_atomically
 from steepest.nn import outline, outputs_of
@@ -127,7 +128,7 @@ def lead_on(
         if data is None or isinstance(data, (str, Path)):  # an object has no better name
             recipe = with_sources(recipe, data)
         prepared = _prepare_to_go_on(checkpoint, model, data, recipe)
-        _require_same_data(checkpoint, prepared.plan, accept_changes)
+        require_same_rows(checkpoint.data, prepared.parts["train"], accept_changes)
         average_to_go_on(checkpoint, prepared.plan)
         if checkpoint.scheduler and scheduler is None:
             raise RunError(f"{folder} was trained with a scheduler of its own; pass it again")
@@ -279,10 +280,11 @@ def _rebuilt(architecture: dict[str, Any], tensors: dict[str, torch.Tensor]) -> 
     return model
 
 
-def _require_same_data(checkpoint: Checkpoint, plan: Plan, accept_changes: bool) -> None:
-    if accept_changes or fingerprint(plan) == checkpoint.data:
+def require_same_rows(data: str, train: PreparedPart, accept_changes: bool) -> None:
+    """Raise RunError unless these are the training rows of a checkpoint. data: its fingerprint."""
+    if accept_changes or fingerprint(train) == data:
         return
     raise RunError(
-        f"the training rows are not those of the checkpoint ({plan.rows} rows of shape "
-        f"{plan.inputs.shape} now): bring back the data, or go on with accept_changes"
+        f"the training rows are not those of the checkpoint ({len(train.targets)} rows of shape "
+        f"{train.inputs.shape} now): bring back the data, or go on with accept_changes"
     )

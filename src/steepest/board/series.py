@@ -1,0 +1,164 @@
+"""What is drawn of a run: tables thinned out to what a screen shows, and then only what is new.
+
+A cursor says up to which row of each table a page has them: "e3.i40.l96.v7.f1".
+"""
+
+import re
+import sqlite3
+from dataclasses import astuple, dataclass
+from typing import Any, Self
+
+from steepest.board.reading import has_findings, plain
+from steepest.records.layout import RUN_TABLES
+
+# Rows that one answer may have; more are thinned out.
+MOST_ROWS, MOST_STEPS, MOST_LAYERS, MOST_TEXTS = 4000, 240, 400, 500
+_TEXT = 4000
+_CURSOR = re.compile(r"e(\d{1,15})\.i(\d{1,15})\.l(\d{1,15})\.v(\d{1,15})\.f(\d{1,15})")
+# By whose extremes the rows of a table are thinned out.
+_EXTREMES = {"epochs": ("train_loss", "val_loss"), "intervals": ("loss",)}
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """The last row of each table that a page has."""
+
+    epochs: int = 0
+    intervals: int = 0
+    layers: int = 0
+    events: int = 0
+    findings: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The cursor in a text; that of the beginning where there is none in it."""
+        found = _CURSOR.fullmatch(text)
+        return cls(*map(int, found.groups())) if found else cls()
+
+    @classmethod
+    def of(cls, connection: sqlite3.Connection) -> Self:
+        """Where the tables end now."""
+        tables = ["epochs", "intervals", "layers", "events"]
+        ends = {table: _end(connection, table) for table in tables}
+        ends["findings"] = _end(connection, "findings") if has_findings(connection) else 0
+        return cls(**ends)
+
+    def is_behind(self, other: "Cursor") -> bool:
+        """Whether any table ends before where `other` has it: rows were taken back."""
+        return any(
+            mine < theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)
+        )
+
+    def __str__(self) -> str:
+        return ".".join(f"{k}{n}" for k, n in zip("eilvf", astuple(self), strict=True))
+
+
+def was_rewound(connection: sqlite3.Connection, since: Cursor, now: Cursor) -> bool:
+    """Whether rows that a page has were taken back, as when a run goes on from a checkpoint."""
+    if now.is_behind(since):
+        return True
+    asked = "SELECT count(*) FROM events WHERE rowid > ? AND kind LIKE 'resumed%'"
+    return bool(connection.execute(asked, (since.events,)).fetchone()[0])
+
+
+def rows_between(
+    connection: sqlite3.Connection, since: Cursor, now: Cursor, most: int
+) -> dict[str, Any]:
+    """By table and column, what lies behind one cursor and up to another, thinned out to `most`."""
+    most = max(100, min(most, MOST_ROWS))
+    return {
+        "epochs": _thinned(connection, "epochs", since.epochs, now.epochs, most),
+        "intervals": _thinned(connection, "intervals", since.intervals, now.intervals, most),
+        "layers": _layers(connection, since.layers, now.layers),
+        "events": _texts(connection, "events", since.events, now.events),
+        "findings": _findings(connection, since.findings, now.findings),
+    }
+
+
+def _end(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0)
+
+
+def _thinned(
+    connection: sqlite3.Connection, table: str, after: int, last: int, most: int
+) -> dict[str, list[Any]]:
+    """The rows; where they are too many, those with the extremes of each of many equal spans.
+
+    SQLite takes the other columns from the row that has the extreme (sqlite.org/lang_select.html,
+    "Side note: Bare columns in an aggregate query"). What is not a number is a text in a record,
+    which is more than any number, so it stays visible.
+    """
+    names, count = list(RUN_TABLES[table]), last - after
+    if count <= most:
+        asked = f"SELECT rowid, * FROM {table} WHERE rowid > ? AND rowid <= ? ORDER BY rowid"
+        rows = connection.execute(asked, (after, last)).fetchall()
+    else:
+        by = _EXTREMES[table]
+        places = [list(RUN_TABLES[table]).index(name) for name in by]
+        spans = max(1, most // (2 * len(by)))
+        found: dict[int, Any] = {}
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        for place in places:
+            for extreme in ("min", "max"):
+                asked = (
+                    f"SELECT rowid, *, {extreme}({columns[place]}) FROM {table} "
+                    "WHERE rowid > ? AND rowid <= ? GROUP BY (rowid - ? - 1) * ? / ?"
+                )
+                for row in connection.execute(asked, (after, last, after, spans, count)):
+                    found[row[0]] = row[:-1]
+        asked = f"SELECT rowid, * FROM {table} WHERE rowid IN (?, ?)"
+        found |= {row[0]: row for row in connection.execute(asked, (after + 1, last))}
+        rows = [found[rowid] for rowid in sorted(found)]
+    values = [[plain(value) for value in column] for column in zip(*rows, strict=True)][1:]
+    return dict(zip(names, values or [[] for _ in names], strict=True))
+
+
+def _layers(connection: sqlite3.Connection, after: int, last: int) -> list[dict[str, Any]]:
+    """Some of the measured steps, evenly spread: step, and by quantity the numbers of its layers.
+
+    The layers of a step lie one behind the other, so their number says where each step begins.
+    """
+    head = connection.execute(
+        "SELECT rowid, step FROM layers WHERE rowid > ? ORDER BY rowid LIMIT ?",
+        (after, MOST_LAYERS + 1),
+    ).fetchall()
+    if not head:
+        return []
+    width = sum(step == head[0][1] for _, step in head)
+    first, steps = head[0][0], -(-(last - head[0][0] + 1) // width)
+    kept = range(steps) if steps <= MOST_STEPS else _spread(steps)
+    names = list(RUN_TABLES["layers"])
+    found = []
+    for step in kept:
+        begin = first + step * width
+        rows = connection.execute(
+            "SELECT * FROM layers WHERE rowid >= ? AND rowid < ? AND rowid <= ? ORDER BY rowid",
+            (begin, begin + width, last),
+        ).fetchall()
+        if rows:
+            columns = [[plain(value) for value in column] for column in zip(*rows, strict=True)]
+            found.append({"step": rows[-1][0], **dict(zip(names[1:], columns[1:], strict=True))})
+    return found
+
+
+def _spread(steps: int) -> list[int]:
+    return sorted({round(i * (steps - 1) / (MOST_STEPS - 1)) for i in range(MOST_STEPS)})
+
+
+def _texts(connection: sqlite3.Connection, table: str, after: int, last: int) -> list[Any]:
+    asked = (
+        f"SELECT time, substr(kind, 1, 200), substr(text, 1, {_TEXT}) FROM {table} "
+        "WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?"
+    )
+    rows = connection.execute(asked, (after, last, MOST_TEXTS))
+    return [[plain(value) for value in row] for row in rows]
+
+
+def _findings(connection: sqlite3.Connection, after: int, last: int) -> list[Any]:
+    if last <= after:
+        return []
+    asked = (
+        "SELECT step, severity, details FROM findings WHERE rowid > ? AND rowid <= ? "
+        "ORDER BY rowid LIMIT ?"
+    )
+    return [list(row) for row in connection.execute(asked, (after, last, MOST_TEXTS))]

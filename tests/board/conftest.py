@@ -1,0 +1,28 @@
+"""A folder with runs and a sweep, and its board."""
+
+import pytest
+
+import steepest as sp
+from board.serving import serving, small_data
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """Two runs, one with a finding, and a sweep of six."""
+    place = tmp_path_factory.mktemp("board")
+    recipe = sp.Recipe(hidden=(4,), epochs=6, validation=0.25, log_every=2)
+    sp.train(None, small_data(), recipe, out=place / "runs" / "good", progress="none")
+    hot = recipe.replace(lr=1e4, check=False)
+    sp.train(None, small_data(), hot, out=place / "runs" / "hot", progress="none")
+    sp.sweep(
+        recipe.replace(epochs=2), {"lr": [0.01, 0.1, 1]}, data=small_data(), seeds=2,
+        out=place / "sweeps" / "rates",
+    )  # fmt: skip
+    return place
+
+
+@pytest.fixture(scope="session")
+def board(folder):
+    """The board of that folder."""
+    with serving(folder) as served:
+        yield served
