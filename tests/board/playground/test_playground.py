@@ -13,10 +13,10 @@ import torch
 from torch.nn import functional as F
 
 import steepest as sp
-from steepest.board.playground import Playground
 from steepest.board.playground.code import as_command, as_python
 from steepest.board.playground.lessons import health_of, ledger_of, surface_of
 from steepest.board.playground.picture import picture, points_of
+from steepest.board.playground.playground import Playground
 from steepest.board.playground.points import KINDS, make_points, read_points
 from steepest.board.playground.scenes import SCENES
 from steepest.board.playground.sessions import Sessions
@@ -218,6 +218,14 @@ def test_points_have_their_classes_and_their_file_is_exact(kind, classes):
         ({"data": {"rows": 1e9}}, "rows must lie between 4 and 2000"),
         ({"data": {"rows": "many"}}, "rows must be a number"),
         ({"data": {"classes": 2.5}}, "classes must be a number"),
+        ({"data": {"noise": math.nan}}, "noise must be a number"),
+        ({"data": {"rows": math.inf}}, "rows must be a number"),
+        ({"data": [1]}, "data must be a table"),
+        ({"lanes": [1]}, "each lane must be a table"),
+        ({"lanes": True}, "lanes must be a number of seeds"),
+        ({"recipe": {"hidden": {"a": 1}}}, "hidden"),
+        ({"recipe": {"lr": math.nan}}, "lr"),
+        ({"recipe": {"batch_size": [1]}}, "batch_size"),
         ({"data": {"csv": "1,2,A\n1,x,B"}}, "line 2"),
         ({"data": {"csv": "1,2,A\n1,inf,B"}}, "line 2"),
         ({"data": {"csv": "1,2,A\n1,3,A\n1,4,A\n1,5,A"}}, "2 to 5 classes"),

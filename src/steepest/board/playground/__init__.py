@@ -1,3 +1,4 @@
-"""The playground: small trainings of the real engine that a page moves step by step."""
+"""The playground: small trainings of the real engine that a page moves step by step.
 
-from steepest.board.playground.playground import Playground as Playground
+`routes` alone may be imported without torch, by a server whose pages do not play.
+"""

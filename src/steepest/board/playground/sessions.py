@@ -64,7 +64,7 @@ class Sessions:
         playground = self._named(name)
         steps, epochs, to = (wanted.get(key) for key in ("steps", "epochs", "to"))
         for number in (steps, epochs, to):
-            whole = number is None or (isinstance(number, int) and abs(number) <= _MOST_STEPS)
+            whole = number is None or (type(number) is int and abs(number) <= _MOST_STEPS)
             if not whole:
                 raise RunError(
                     f"a playground moves by a whole number up to {_MOST_STEPS}, not {number!r:.40}"
@@ -80,20 +80,16 @@ class Sessions:
 
         Args:
             name: As `begin` gave it.
-            what: "ledger", "surface" or "health".
+            what: "ledger", "surface", "health", or "csv": the points as a file.
 
         Raises:
             RunError: The playground is not there, or has nothing of that name.
             SteepestError: There is nothing to show yet.
         """
-        looks = {"ledger": ledger_of, "surface": surface_of, "health": health_of}
+        looks = {"ledger": ledger_of, "surface": surface_of, "health": health_of, "csv": _csv_of}
         if what not in looks:
             raise RunError(f"a playground has no {what!r:.40}; it has {', '.join(looks)}")
         return looks[what](self._named(name))
-
-    def csv(self, name: str) -> str:
-        """The points of a playground as a file. Raises RunError if it is not there."""
-        return self._named(name).chosen.points.csv()
 
     def _named(self, name: str) -> Playground:
         with self._lock:
@@ -101,3 +97,7 @@ class Sessions:
                 raise RunError("this playground has been closed; open it again")
             self._open.move_to_end(name)
             return self._open[name]
+
+
+def _csv_of(playground: Playground) -> dict[str, Any]:
+    return {"csv": playground.chosen.points.csv()}

@@ -1,6 +1,7 @@
 """What a person may choose in the playground, and the recipe that it makes."""
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -106,13 +107,14 @@ def _points(data: dict[str, Any]) -> Points:
 
 def _number(table: dict[str, Any], name: str, kind: type[int] | type[float]) -> Any:
     value = table[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != kind(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value != kind(value):
         raise DataError(f"{name} must be a number ({kind.__name__}), but is {value!r:.60}")
     return kind(value)
 
 
 def _lanes(lanes: Any, seed: int) -> list[dict[str, Any]]:
-    if isinstance(lanes, int):
+    if isinstance(lanes, int) and not isinstance(lanes, bool):
         if not 1 <= lanes <= MOST_LANES:
             raise RecipeError(f"seeds must lie between 1 and {MOST_LANES}, but there are {lanes}")
         if lanes == 1:
@@ -120,6 +122,8 @@ def _lanes(lanes: Any, seed: int) -> list[dict[str, Any]]:
         return [{"name": f"seed {seed + i}", "seed": seed + i} for i in range(lanes)]
     if not isinstance(lanes, list) or not 1 <= len(lanes) <= MOST_LANES:
         raise RecipeError(f"lanes must be a number of seeds or a list of at most {MOST_LANES}")
+    if not all(isinstance(lane, Mapping) for lane in lanes):
+        raise RecipeError("each lane must be a table of what differs in it")
     return [dict(lane) for lane in lanes]
 
 
