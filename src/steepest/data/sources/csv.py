@@ -51,7 +51,7 @@ def read_csv(path: Path) -> CsvTable:
     Separator and types are found, quoted fields may span lines, blank lines are skipped. Raises
     DataError naming the line of a row with too few or too many fields or of text that is not UTF-8.
     """
-    form = _Form.of(path)
+    form = CsvForm.of(path)
     stripped = {column.name: strip(column) for column in _read_text(path, form)}
     text = {name: without_marks(column) for name, column in stripped.items()}
     typed = {name: with_type(column) for name, column in text.items()}
@@ -84,7 +84,7 @@ def _without_points(typed: dict[str, pl.Series], text: dict[str, pl.Series]) -> 
     }
 
 
-def _notes(path: Path, form: "_Form", commas: list[str]) -> tuple[str, ...]:
+def _notes(path: Path, form: "CsvForm", commas: list[str]) -> tuple[str, ...]:
     notes = []
     if not form.has_header:
         names = f"{form.names[0]} .. {form.names[-1]}"
@@ -94,7 +94,7 @@ def _notes(path: Path, form: "_Form", commas: list[str]) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _read_text(path: Path, form: "_Form") -> list[pl.Series]:
+def _read_text(path: Path, form: "CsvForm") -> list[pl.Series]:
     """The columns as text, null where a value is missing."""
     try:
         text = pl.read_csv(
@@ -151,7 +151,7 @@ def require_clear(table: CsvTable, features: pl.DataFrame, path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Form:
+class CsvForm:
     """How a file is laid out. row_names: how many of the first columns have no heading."""
 
     separator: str
@@ -213,14 +213,14 @@ def _lines(path: Path) -> Iterator[str]:
                 ) from None
 
 
-def _is_plainly_even(path: Path, form: _Form) -> bool:
+def _is_plainly_even(path: Path, form: CsvForm) -> bool:
     """Whether each line has all its separators and no quotes: the quick answer for most files."""
     separator, most = form.separator.encode(), len(form.names) - 1
     with open(path, "rb") as file:
         return most > 0 and all(line.count(separator) == most and b'"' not in line for line in file)
 
 
-def _blank_rows(path: Path, form: _Form) -> list[int]:
+def _blank_rows(path: Path, form: CsvForm) -> list[int]:
     """The slow, exact scan: the rows that are blank lines. Raises DataError at a broken row."""
     width, blank = len(form.names), []
     for row, (line, fields) in enumerate(_records(path, form.separator), start=-form.has_header):
@@ -236,7 +236,7 @@ def _blank_rows(path: Path, form: _Form) -> list[int]:
 
 def _line_of(path: Path, column: str, value: str) -> str:
     """Where a value stands, as ", line 7"; empty where line breaks within fields hide it."""
-    form = _Form.of(path)
+    form = CsvForm.of(path)
     index = form.names.index(column)
     for line, fields in islice(_records(path, form.separator), form.has_header, None):
         if index < len(fields) and value in (fields[index], fields[index].strip()):

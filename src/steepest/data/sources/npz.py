@@ -15,13 +15,13 @@ from steepest.data.sources.arrays import make_samples
 from steepest.errors import DataError, did_you_mean
 
 # (training inputs, training labels, test inputs, test labels, validation inputs and labels)
-_SPLIT_KEYS = (
+SPLIT_KEYS = (
     ("x_train", "y_train", "x_test", "y_test", "x_val", "y_val"),
     ("X_train", "y_train", "X_test", "y_test", "X_val", "y_val"),
     ("train_images", "train_labels", "test_images", "test_labels", "val_images", "val_labels"),
 )
-_INPUT_KEYS = ("X", "x", "data", "images", "inputs", "features")
-_LABEL_KEYS = ("y", "target", "targets", "labels", "label")
+INPUT_KEYS = ("X", "x", "data", "images", "inputs", "features")
+LABEL_KEYS = ("y", "target", "targets", "labels", "label")
 
 
 def read_npy(path: Path) -> NDArray[Any]:
@@ -40,7 +40,7 @@ def read_npz(path: Path, target: str | None) -> Dataset:
     part apart; `classes` names the class indices.
     """
     arrays = _members(path)
-    for keys in _SPLIT_KEYS:
+    for keys in SPLIT_KEYS:
         if keys[0] in arrays and keys[1] in arrays:
             for x, y in zip(keys[::2], keys[1::2], strict=True):
                 if (x in arrays) != (y in arrays):
@@ -59,8 +59,8 @@ def _whole(path: Path, arrays: dict[str, NDArray[Any]], target: str | None) -> D
     if target is not None and target not in arrays:
         hint = did_you_mean(target, arrays) or f"; it has {', '.join(arrays)}"
         raise DataError(f"{path} has no array {target!r}{hint}")
-    label_key = target or next((key for key in _LABEL_KEYS if key in arrays), None)
-    input_key = next((key for key in _INPUT_KEYS if key in arrays), None)
+    label_key = target or next((key for key in LABEL_KEYS if key in arrays), None)
+    input_key = next((key for key in INPUT_KEYS if key in arrays), None)
     if input_key is None:
         raise DataError(
             f"{path} has the arrays {', '.join(arrays)}; steepest looks for X and y, data and "
