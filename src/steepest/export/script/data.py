@@ -1,0 +1,308 @@
+"""The data of a script: how they are read, split and prepared."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import polars as pl
+
+from steepest.data import MISSING, Column, TableEncoder, is_named
+from steepest.data.sources.csv import CsvForm
+from steepest.data.sources.frames import target_column
+from steepest.data.sources.idx import find_idx_folder, is_idx
+from steepest.data.sources.named import canonical
+from steepest.data.sources.npz import INPUT_KEYS, LABEL_KEYS, SPLIT_KEYS
+from steepest.errors import RunError
+from steepest.export.script.compose import Constants
+from steepest.export.script.pieces import data, frames, text
+from steepest.export.script.scaling import scaling_of
+from steepest.training.preparation import Preparation
+
+_SKLEARN = ("digits", "iris", "wine", "breast_cancer")
+_HEAD = '''def load_data() -> dict[str, tuple[Tensor, Tensor]]:
+    """The rows of each part as the net takes them, and their classes as indices."""'''
+_END = """    y = torch.from_numpy(y)
+    return {part: (X[own], y[own]) for part, own in rows.items()}"""
+_DELIMITED, _FRAMES = (".csv", ".tsv", ".txt"), (".parquet",)
+
+
+class DataWriter:
+    """Writes how the data of a run become tensors.
+
+    Attributes:
+        code: Functions, the last of them `load_data`.
+        pieces: The modules of those that it uses.
+        constants: What these use.
+
+    Args:
+        prepared: The run's data.
+        dtype: Of its net.
+
+    Raises:
+        RunError: A script cannot read such data.
+    """
+
+    constants: Constants
+    pieces: tuple[ModuleType, ...]
+
+    def __init__(self, prepared: Preparation, dtype: str) -> None:
+        recipe = self._recipe = prepared.plan.recipe
+        self._dataset, self._classes = prepared.dataset, prepared.classifier.classes
+        self._preprocessing, self._dtype = prepared.classifier.preprocessing, dtype
+        assert recipe.data is not None
+        self._sources = self._files()
+        self._masked = "is_test" in _npz_names(recipe.data)
+        self.pieces = (data,)
+        self.constants = {}
+        self._shares = self._shares_taken()
+        self.constants["SHARES"] = (self._shares, "of the rows of each class")
+        self.constants["RANGE"] = (recipe.scaling_range, "of the training rows when scaled")
+        self.constants["BINS"] = (recipe.bins, "between quantiles of a column")
+        encoder = self._preprocessing.encoder
+        self.code = tuple(self._array() if encoder is None else self._table(encoder))
+
+    def _files(self) -> dict[str, str]:
+        """What each part is read from, where it is not taken from the training rows."""
+        recipe = self._recipe
+        parts = {"train": recipe.data, "validation": recipe.validation, "test": recipe.test}
+        return {name: value for name, value in parts.items() if isinstance(value, str)}
+
+    def _shares_taken(self) -> dict[str, float]:
+        """The parts that are taken from the training rows, in the order in which they are."""
+        asked = {"test": self._recipe.test, "validation": self._recipe.validation}
+        return {
+            name: share
+            for name, share in asked.items()
+            if isinstance(share, float) and share
+            if getattr(self._dataset, name) is not None and not self._is_given(name)
+        }
+
+    def _is_given(self, part: str) -> bool:
+        """Whether a part came as such, and was not taken from the training rows."""
+        if part == "test" and self._masked and "test" not in self._sources:
+            return True
+        samples, train = getattr(self._dataset, part), self._dataset.train
+        return samples is not None and samples.inputs is not train.inputs
+
+    # Arrays.
+
+    def _array(self) -> Iterator[str]:
+        train = self._dataset.train.inputs
+        assert isinstance(train, np.ndarray)
+        scaling = scaling_of(self._preprocessing, train.dtype, self._dtype)
+        if scaling.code:
+            yield scaling.code
+        yield "\n".join([_HEAD, *self._read_arrays(), f"    X = {scaling.rows}", _END])
+
+    def _read_arrays(self) -> Iterator[str]:
+        """X, y and the rows of each part."""
+        within, parts = self._array_parts()
+        if within:
+            yield f"    with {within}:"
+        indent = "        " if within else "    "
+        if len(parts) == 1:
+            yield f"{indent}X, labels = {parts['train']}"
+            yield from self._indices("labels")
+            yield from self._rows()
+            return
+        yield f"{indent}parts = {{"
+        yield from (f'{indent}    "{name}": {pair},' for name, pair in parts.items())
+        yield f"{indent}}}"
+        yield "    X, labels, rows = joined(parts)"
+        yield from self._indices("labels")
+        yield from self._more_rows()
+
+    def _array_parts(self) -> tuple[str, dict[str, str]]:
+        """What is opened for it, and by part the expression of its rows and labels."""
+        source = self._sources["train"]
+        name, path = canonical(source), Path(source)
+        if len(self._sources) > 1:
+            raise _not_written("parts of arrays that lie in files of their own", source)
+        if is_named(source) and name in _SKLEARN:
+            return "", {"train": f"load_{name}(return_X_y=True)"}
+        if path.suffix.lower() == ".npz":
+            self.constants["DATA"] = (source, "")
+            return "np.load(DATA) as file", dict(self._npz_parts(path))
+        if path.suffix.lower() == ".npy":
+            self.constants |= {"DATA": (source, ""), "LABELS": (self._recipe.target, "")}
+            return "", {"train": "np.load(DATA), np.load(LABELS)"}
+        if is_named(source) or is_idx(path) or (path.is_dir() and find_idx_folder(path)):
+            return "", dict(self._idx_parts())
+        raise _not_written("such data", source)
+
+    def _npz_parts(self, path: Path) -> Iterator[tuple[str, str]]:
+        names = _npz_names(str(path))
+        for keys in SPLIT_KEYS:
+            if keys[0] in names and keys[1] in names:
+                order = (("train", 0), ("validation", 4), ("test", 2))
+                for part, i in order:
+                    if keys[i] in names:
+                        yield part, f'(file["{keys[i]}"], file["{keys[i + 1]}"])'
+                return
+        x = next(key for key in INPUT_KEYS if key in names)
+        y = self._recipe.target or next(key for key in LABEL_KEYS if key in names)
+        pair = f'file["{x}"], file[{y!r}]'.replace("'", '"')
+        if "is_test" not in names:
+            yield "train", pair
+            return
+        for part, mask in (("train", '~file["is_test"]'), ("test", 'file["is_test"]')):
+            taken = ", ".join(f"{array}[{mask}]" for array in pair.split(", "))
+            yield part, f"({taken})"
+
+    def _idx_parts(self) -> Iterator[tuple[str, str]]:
+        for part, samples in self._dataset.parts():
+            if part == "train" or self._is_given(part):
+                images = Path(samples.source)
+                labels = _labels_beside(images)
+                prefix = "" if part == "train" else f"{part.upper()}_"
+                self.constants[f"{prefix}IMAGES"] = (str(images), "")
+                self.constants[f"{prefix}LABELS"] = (str(labels), "")
+                yield part, f"(read_idx({prefix}IMAGES)[:, None], read_idx({prefix}LABELS))"
+
+    # Tables.
+
+    def _table(self, encoder: TableEncoder) -> Iterator[str]:
+        for part, source in self._sources.items():
+            name = "DATA" if part == "train" else f"{part.upper()}_DATA"
+            self.constants[name] = (source, "")
+        scaling = scaling_of(self._preprocessing, None, self._dtype)
+        if scaling.code:
+            yield scaling.code
+        kinds = {column.name: self._kind(column) for column in encoder.columns}
+        self.constants["COLUMNS"] = (kinds, "")
+        self.constants["MISSING"] = (set(MISSING), "stand for a missing value")
+        read, labels = self._read_table()
+        table = "pl.DataFrame" if frames in self.pieces else "dict[str, np.ndarray]"
+        yield _encoder_code(encoder, kinds, table, scaled=bool(scaling.code))
+        body = [*read, *self._indices(labels)]
+        body += self._rows() if len(self._sources) == 1 else self._more_rows()
+        encoded = f'torch.tensor(encode(table, rows["train"]), dtype=torch.{self._dtype})'
+        yield "\n".join([_HEAD, *body, f"    X = {encoded}", _END])
+
+    def _kind(self, column: Column) -> str:
+        if column.quantity in ("time", "duration"):
+            raise _not_written(f"a column of {column.quantity}s, {column.name!r}", "")
+        if column.kind == "number" and column.quantity == "date":
+            return "date"
+        return "comma" if column.decimal == "," and column.kind == "number" else column.kind
+
+    def _read_table(self) -> tuple[list[str], str]:
+        """The lines that make `table`, and `rows` where parts are files; the labels."""
+        endings = {Path(source).suffix.lower() for source in self._sources.values()}
+        names = {
+            part: "DATA" if part == "train" else f"{part.upper()}_DATA" for part in self._sources
+        }
+        if len(endings) > 1 or not endings <= {*_DELIMITED, *_FRAMES}:
+            raise _not_written("such data", self._sources["train"])
+        if endings <= {*_FRAMES}:
+            self.pieces = (data, frames)
+            reader, labels = "pl.read_parquet", self._frame_labels()
+            columns = list(pl.read_parquet_schema(self._sources["train"]))
+        else:
+            self.pieces = (data, text)
+            forms = [CsvForm.of(Path(source)) for source in self._sources.values()]
+            if len({(form.separator, form.has_header) for form in forms}) > 1:
+                raise _not_written("files of text of different forms", "")
+            self.constants["SEPARATOR"] = (forms[0].separator, "")
+            reader = "read_csv" if forms[0].has_header else "read_csv_without_header"
+            labels, columns = self._text_labels(), list(forms[0].names)
+        target = target_column(columns, self._sources["train"], self._recipe.target, True)
+        self.constants["TARGET"] = (target, "")
+        if len(names) == 1:
+            return [f"    table = {reader}(DATA)"], labels
+        if self.pieces == (data, frames):
+            raise _not_written("parts of Parquet files", "")
+        pairs = [f'        "{part}": {reader}({name}),' for part, name in names.items()]
+        return [
+            "    parts = {",
+            *pairs,
+            "    }",
+            "    table, rows = joined_tables(parts)",
+        ], labels
+
+    def _text_labels(self) -> str:
+        values = self._classes.values
+        if all(isinstance(value, bool) for value in values):
+            return "np.char.lower(table[TARGET])"
+        if all(isinstance(value, (int, float)) for value in values):
+            return "table[TARGET].astype(np.float64)"
+        return "table[TARGET]"
+
+    def _frame_labels(self) -> str:
+        if all(isinstance(value, str) for value in self._classes.values):
+            return "np.array(table[TARGET].cast(pl.String).to_list())"
+        return "table[TARGET].to_numpy()"
+
+    # Both.
+
+    def _indices(self, labels: str) -> Iterator[str]:
+        values, given = self._classes.values, self._dataset.train.labels
+        if given is None or given.ndim != 1 or self._dataset.train.label_columns is not None:
+            raise _not_written("labels of several columns", self._sources["train"])
+        plain = all(type(v) is int and v == i for i, v in enumerate(values))
+        if plain and labels == "labels":
+            yield "    y = labels.astype(np.int64)"
+        else:
+            yield f"    y = np.unique({labels}, return_inverse=True)[1]  # classes in sorted order"
+
+    def _rows(self) -> Iterator[str]:
+        if self._shares:
+            yield "    rows = split(y)"
+        else:
+            yield '    rows = {"train": np.arange(len(y))}'
+
+    def _more_rows(self) -> Iterator[str]:
+        """Where some parts are there already."""
+        if self._shares:
+            yield '    rows |= split(y[rows["train"]])  # which are the first'
+
+
+def _encoder_code(encoder: TableEncoder, kinds: dict[str, str], table: str, *, scaled: bool) -> str:
+    """The function `encode`, with the kinds of columns that there are."""
+    number = "number_features" if scaled else "unscaled_features"
+    word = "frequent_word_features" if any(c.other for c in encoder.columns) else "word_features"
+    by_kind = {
+        "number": f"{number}(numbers(table[name]), train)",
+        "comma": f"{number}(numbers_with_comma(table[name]), train)",
+        "date": f"{number}(seconds(table[name]), train)",
+        "boolean": "truth_features(truth(table[name]), train)",
+        "words": f"{word}(words(table[name]), train)",
+    }
+    there = [kind for kind in by_kind if kind in kinds.values()]
+    lines = [
+        f"def encode(table: {table}, train: np.ndarray) -> np.ndarray:",
+        '    """All rows as features, (N, F), fitted on the training rows."""',
+        "    features: list[np.ndarray] = []",
+    ]
+    if len(there) == 1:
+        lines += ["    for name in COLUMNS:", f"        features += {by_kind[there[0]]}"]
+    else:
+        lines.append("    for name, kind in COLUMNS.items():")
+        for i, kind in enumerate(there):
+            word = "if" if i == 0 else "elif"
+            test = f'{word} kind == "{kind}":' if i < len(there) - 1 else "else:"
+            lines += [f"        {test}", f"            features += {by_kind[kind]}"]
+    return "\n".join([*lines, "    return np.column_stack(features)"])
+
+
+def _labels_beside(images: Path) -> Path:
+    """The file of labels of a file of IDX images."""
+    name = images.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
+    return next(p for p in (images.with_name(name), images.with_name(f"{name}.gz")) if p.is_file())
+
+
+def _npz_names(source: str) -> list[str]:
+    """The arrays in an NPZ file; none for another source."""
+    if Path(source).suffix.lower() != ".npz":
+        return []
+    with np.load(source) as file:
+        return list(file.files)
+
+
+def _not_written(what: str, source: str) -> RunError:
+    where = f", {source!r}," if source else ""
+    return RunError(
+        f"a script cannot be written for {what}{where}: it reads CSV, Parquet, NPZ, NPY and IDX "
+        "files and scikit-learn's data sets; save the rows as one of these and train on that"
+    )

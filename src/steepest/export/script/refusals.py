@@ -1,0 +1,79 @@
+"""What a script cannot be written for, each in one line that says what to do."""
+
+from math import isclose, isnan
+
+from steepest.errors import ModelError, RecipeError, RunError
+from steepest.nn import Ensemble, describe
+from steepest.recipe import Recipe
+from steepest.run import Run
+from steepest.training.preparation import Preparation
+from steepest.training.schedule import make_schedule
+from steepest.training.scoring import Scoring
+
+# Settings that a script has no words for.
+_UNWRITTEN = (
+    *("mixup", "cutmix", "cutout", "shift", "crop", "flip"),
+    *("parametric_activation", "numeric_embedding", "category_embedding", "scaling_layer"),
+    *("batch_ensemble", "accumulate", "swa", "time_limit"),
+)
+_UNWRITTEN_VALUES = {
+    "optimizer": ("muon", "lbfgs"),
+    "sampling": ("blocks",),
+    "best_by": ("balanced_accuracy", "calibrated_loss"),
+    "task": ("multilabel",),
+}
+
+
+def require_written(run: Run) -> None:
+    """Refuse a run of which a script cannot be written, before anything is read."""
+    recipe = run.recipe
+    if recipe.data is None:
+        raise RunError(
+            "a script reads its data from a file, and this run was trained on arrays in memory: "
+            "save them, numpy.savez('data.npz', X=X, y=y), and train on that file"
+        )
+    if isinstance(run.model, Ensemble):
+        raise ModelError(
+            f"a script trains one net, and this run has {len(run.model.members)}: train it with "
+            "members = 1"
+        )
+    if run.status != "finished":
+        raise RunError(
+            f"a script trains to the end, and this run is {run.status}: go on with it first, "
+            "steepest resume"
+        )
+    asked = [n for n in _UNWRITTEN if getattr(recipe, n) != getattr(Recipe, n)]
+    asked += [n for n, values in _UNWRITTEN_VALUES.items() if getattr(recipe, n) in values]
+    if asked:
+        said = " and ".join(f"{name} = {getattr(recipe, name)!r}" for name in asked)
+        raise RecipeError(f"a script has no words for {said}: train without that")
+
+
+def require_built(run: Run, prepared: Preparation) -> None:
+    """Refuse data that are no longer as they were, and what the recipe does not describe."""
+    now, then = prepared.classifier, run.classifier
+    if now.preprocessing.to_json() != then.preprocessing.to_json() or now.classes != then.classes:
+        raise RunError(
+            f"{run.recipe.data} is not what this run was trained on: its rows have changed since, "
+            "so no script trains the same net"
+        )
+    began = run.info["initial_loss"]
+    loss = began if isnan(began) else Scoring(prepared).initial_loss(0)
+    if describe(run.model) != describe(prepared.plan.model) or not isclose(
+        loss, began, rel_tol=1e-4
+    ):
+        raise ModelError(
+            f"a script builds the net that the recipe describes, and this run trained a "
+            f"{type(run.model).__name__} that was given to it: its code and first weights are "
+            "yours; use run.export with .pt2 or .onnx"
+        )
+    plan, recipe = prepared.plan, prepared.plan.recipe
+    schedule = make_schedule(recipe, prepared.lr, plan.steps_per_epoch, plan.total_steps)
+    for step, rate, val_loss in run.history.select("step", "lr", "val_loss").iter_rows():
+        if not isclose(schedule.rate(step - 1), rate, rel_tol=1e-9):
+            raise RunError(
+                f"after step {step} this run had the learning rate {rate:g}, and its recipe says "
+                f"{schedule.rate(step - 1):g}: it was given a scheduler, or went on with other "
+                "settings, which a script cannot tell"
+            )
+        schedule.epoch_done(val_loss)
