@@ -33,4 +33,11 @@ def _card(run: Run, path: str | Path) -> Path:
     return Path(path)
 
 
-attach(resume=resume, report=_report, export=export_run, card=_card)
+def _to_script(run: Run, path: str | Path) -> Path:
+    from steepest.export.script import write_script
+
+    write_script(run, Path(path))
+    return Path(path)
+
+
+attach(resume=resume, report=_report, export=export_run, card=_card, to_script=_to_script)

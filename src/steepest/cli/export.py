@@ -19,10 +19,12 @@ def command(run: Path, file: Path, weights: Literal["final", "best"], as_json: b
 
     .onnx: preprocessing, net, temperature and class names in one ONNX graph. Its probabilities are
     compared with the classifier's before it is written. .pt2: the net alone by torch.export, from
-    prepared rows to probabilities. .md: a model card.
+    prepared rows to probabilities. .py: a script of plain PyTorch that trains the same net with the
+    same losses. .md: a model card.
 
     \b
     steepest export runs/churn churn.onnx
+    steepest export runs/churn train.py
     steepest export runs/churn README.md
     """
     from steepest.export import export_run

@@ -6,7 +6,12 @@ from typing import Any
 from steepest.errors import RunError
 from steepest.run import Run
 
-_FORMATS = {".onnx": "ONNX", ".pt2": "torch.export", ".md": "a model card"}
+_FORMATS = {
+    ".onnx": "ONNX",
+    ".pt2": "torch.export",
+    ".py": "a script of PyTorch",
+    ".md": "a model card",
+}
 
 
 def export_run(run: Run, path: str | Path) -> dict[str, Any]:
@@ -15,18 +20,20 @@ def export_run(run: Run, path: str | Path) -> dict[str, Any]:
     Args:
         run: The run.
         path: The file: .onnx for preprocessing, net, temperature and class names in one ONNX graph;
-            .pt2 for the net by torch.export, from prepared rows to probabilities; .md for a
-            model card.
+            .pt2 for the net by torch.export, from prepared rows to probabilities; .py for a script
+            of plain PyTorch that trains the same net; .md for a model card.
 
     Returns:
-        What was written: `format`, `path`, and for a net `rows_compared` and the
+        What was written: `format`, `path`, for all but a card `rows_compared`, and for a net the
         `largest_difference` of their probabilities.
 
     Raises:
         ModelError: The format has no word for a part of the classifier, or computes other
             probabilities; nothing is written then.
+        RecipeError: A script has no words for a setting.
         MissingExtra: onnx, onnxruntime or onnxscript is not installed.
-        RunError: The end of the name is none of these, or the file cannot be written.
+        RunError: The end of the name is none of these, the file cannot be written, or a script
+            cannot read the run's data.
     """
     path = Path(path)
     train = None if run.dataset is None else run.dataset.train
@@ -39,6 +46,10 @@ def export_run(run: Run, path: str | Path) -> dict[str, Any]:
             from steepest.export.torch_file import write_pt2
 
             return write_pt2(run.classifier, path, train)
+        case ".py":
+            from steepest.export.script import write_script
+
+            return write_script(run, path)
         case ".md":
             from steepest.export.card import write_card
 

@@ -272,7 +272,8 @@ class Run:
         Args:
             path: The file; the end of its name says which: .onnx for one ONNX graph of
                 preprocessing, net, temperature and class names; .pt2 for the net by torch.export,
-                from prepared rows to probabilities; .md for a model card.
+                from prepared rows to probabilities; .py for a script of plain PyTorch that trains
+                the same net; .md for a model card.
 
         Returns:
             What was written, and by how much its probabilities differ from the classifier's.
@@ -298,6 +299,26 @@ class Run:
             RunError: The file cannot be written.
         """
         return _attached.card(self, path)
+
+    def to_script(self, path: str | Path) -> Path:
+        """Write this training as a plain PyTorch file, which prints the same losses.
+
+        It imports torch, NumPy and the standard library (and what reads the data, where these do
+        not), and has only what this run uses. Its rows and its first weights are compared with the
+        run's before it is written.
+
+        Args:
+            path: The file, by custom train.py.
+
+        Returns:
+            The file.
+
+        Raises:
+            RunError: The run is not finished, or a script cannot read its data.
+            ModelError: It is of several nets, or of a module that was given to it.
+            RecipeError: A script has no words for a setting.
+        """
+        return _attached.to_script(self, path)
 
     def __repr__(self) -> str:
         facts = self.info
@@ -326,6 +347,7 @@ class _Attached:
     report: Callable[..., Path] = staticmethod(_nothing_attached)
     export: Callable[..., dict[str, Any]] = staticmethod(_nothing_attached)
     card: Callable[..., Path] = staticmethod(_nothing_attached)
+    to_script: Callable[..., Path] = staticmethod(_nothing_attached)
 
 
 _attached = _Attached()
@@ -337,10 +359,11 @@ def attach(
     report: Callable[..., Path],
     export: Callable[..., dict[str, Any]],
     card: Callable[..., Path],
+    to_script: Callable[..., Path],
 ) -> None:
     """Give every run its methods of these names, which this room may not import."""
     _attached.resume, _attached.report = resume, report
-    _attached.export, _attached.card = export, card
+    _attached.export, _attached.card, _attached.to_script = export, card, to_script
 
 
 def load_run(
