@@ -16,6 +16,7 @@ from starlette.routing import Route
 from steepest.board import run_pages, sweep_rows
 from steepest.board.guard import App, Guard
 from steepest.board.index import Index
+from steepest.board.playground.routes import routes as playground_routes
 from steepest.board.reading import as_json
 from steepest.board.stream import RunStream, versions
 from steepest.errors import SteepestError
@@ -38,6 +39,7 @@ def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: 
         Route("/api/runs/{run}/tables/{table}.csv", board.table),
         Route("/api/sweeps/{sweep}/runs", board.sweep_runs),
         Route("/api/sweeps/{sweep}/runs/{run}", board.sweep_run),
+        *playground_routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={SteepestError: _mistake, 404: _nothing})
     return Guard(app, hosts=hosts, token=token, reading_needs_token=reading_needs_token)
