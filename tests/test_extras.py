@@ -29,8 +29,10 @@ OPTIONAL = {
     "alembic": "alembic",
     "wandb": "wandb",
     "trackio": "trackio",
+    "ray": "ray",
 }
 LOGGERS = {"mlflow", "tensorboard", "trackio", "wandb"}
+APART = LOGGERS | {"ray"}  # by its size: it is not in `all` either
 # In front of a program: the packages of the extras are not found.
 BLOCKED = f"""
 import sys
@@ -74,9 +76,9 @@ def test_an_extra_names_what_is_imported_late_and_all_and_loggers_have_every_one
     ours = set(extras) - {"all", "loggers", "dev", "docs"}
     assert set.union(*(extras[name] for name in ours)) == set(OPTIONAL)
     text = (ROOT / "pyproject.toml").read_text("utf-8")
-    assert f'all = ["steepest[{",".join(sorted(ours - LOGGERS))}]"]' in text
+    assert f'all = ["steepest[{",".join(sorted(ours - APART))}]"]' in text
     assert f'loggers = ["steepest[{",".join(sorted(LOGGERS))}]"]' in text
-    assert '"steepest[all,loggers]"' in text
+    assert '"steepest[all,loggers,ray]"' in text
     named = {
         name
         for path in (ROOT / "src").rglob("*.py")
@@ -139,6 +141,7 @@ for use in (
     lambda: sp.loggers.MLflow(),
     lambda: sp.loggers.WandB(),
     lambda: sp.loggers.Trackio(),
+    lambda: sp.sweep(None, {'lr': [0.1]}, data=(X, y), ray='auto'),
 ):
     try:
         use()
@@ -152,7 +155,7 @@ for use in (
     assert named == [
         *("plots", "plots", "onnx", "metrics", "datasets", "parquet", "images"),
         *("explain", "explain", "explain"),
-        *("tensorboard", "mlflow", "wandb", "trackio"),
+        *("tensorboard", "mlflow", "wandb", "trackio", "ray"),
     ]
     assert "Parquet needs pyarrow, which is not installed" in printed
 

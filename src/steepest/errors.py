@@ -71,7 +71,7 @@ def needs(extra: str, what: str) -> Iterator[None]:
         package = (error.name or "").partition(".")[0]
         raise MissingExtra(
             f"{what} needs {package}, which is not installed: pip install 'steepest[{extra}]', "
-            "or 'steepest[all,loggers]' for every extra",
+            "or 'steepest[all,loggers,ray]' for every extra",
             name=package,
         ) from error
 

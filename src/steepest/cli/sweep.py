@@ -36,6 +36,13 @@ from steepest.cli.train import recipe_of
     "--keep-best", type=int, default=1, show_default=True, help="Runs that keep their weights."
 )
 @click.option("--workers", type=int, help="Runs at once.  [default: one a processor]")
+@click.option(
+    "--ray",
+    is_flag=False,
+    flag_value="auto",
+    metavar="[HOST:PORT]",
+    help="Runs are trained by the Ray cluster with this head; alone: by the one that runs here.",
+)
 @click.option("--resume", is_flag=True, help="Go on with the sweep in --out.")
 @click.option(
     "--out",
@@ -66,6 +73,7 @@ def command(
     pruner: str,
     keep_best: int,
     workers: int | None,
+    ray: str | None,
     resume: bool,
     progress: str,
     quiet: bool,
@@ -98,6 +106,7 @@ def command(
         pruner=pruner,
         keep_best=keep_best,
         workers=workers,
+        ray=ray,
         resume=resume,
         progress="none" if quiet else progress,
         out=out,

@@ -4,6 +4,7 @@ A folder costs several writes to the disk, and early in a sweep each run may be 
 the best are held in memory, and written every few seconds. What a kill takes away is trained again.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable
@@ -45,6 +46,13 @@ class Keeper:
             self._take(name, cost, place)
         if time.monotonic() > self._written + _SECONDS_BETWEEN_WRITES:
             self.write()
+
+    @property
+    def limit(self) -> float:
+        """What a run may cost at most to be kept."""
+        if len(self._kept) < self._most:
+            return math.inf
+        return max((cost for cost, _ in self._kept.values()), default=-math.inf)
 
     def write(self) -> None:
         """Save the runs that are held."""
@@ -92,6 +100,8 @@ class Keeper:
 
     def _wants(self, cost: float, place: int) -> bool:
         if not self._most or cost == float("inf"):
+            return False
+        if cost == math.inf:  # it did not reach its end
             return False
         full = len(self._kept) >= self._most
         return not full or (cost, place) < max(self._kept.values())

@@ -48,12 +48,18 @@ class Preparations:
         model: None for nets of the recipe; a module, of which each run trains a copy; or a function
             from a recipe to a module.
         data: As for `train`.
+        read: All rows by how they are read, where that was done elsewhere.
+
+    Attributes:
+        model: What each run begins with.
+        read: All rows by how they are read, as far as they were.
     """
 
-    def __init__(self, model: Model, data: Any) -> None:
-        self._model, self._data = model, data
+    def __init__(self, model: Model, data: Any, read: dict[Any, Dataset] | None = None) -> None:
+        self.model, self._data = model, data
         self._lock = threading.RLock()
-        self._whole: dict[Any, Dataset] = {}
+        self.read: dict[Any, Dataset] = read or {}
+        self._plain: dict[Any, bool] = {}
         self._rows: dict[Any, Preparation] = {}
         self._choices: dict[Any, EngineChoice] = {}
 
@@ -64,14 +70,17 @@ class Preparations:
             for part in ("validation", "test")
         )
         with self._lock:
-            if key not in self._whole:
-                self._whole[key] = load_whole(self._data, recipe)
-            return self._whole[key]
+            if key not in self.read:
+                self.read[key] = load_whole(self._data, recipe)
+            return self.read[key]
 
     def is_plain(self, recipe: Recipe) -> bool:
         """Whether a recipe trains one net on these data, and no preset decides."""
-        decision = self._decision(recipe)
-        return not decision.several and decision.recipe == recipe
+        kind = _kind(recipe)
+        if kind not in self._plain:
+            decision = self._decision(recipe)
+            self._plain[kind] = not decision.several and decision.recipe == recipe
+        return self._plain[kind]
 
     def check_decided(self, recipe: Recipe) -> None:
         """Prepare once what a preset decides, or several nets, and forget it.
@@ -87,10 +96,10 @@ class Preparations:
 
     def _decision(self, recipe: Recipe) -> Decision:
         return decided(
-            self._model if isinstance(self._model, nn.Module) else None,
+            self.model if isinstance(self.model, nn.Module) else None,
             self.whole(recipe),
             recipe,
-            by_hand=self._model is not None,
+            by_hand=self.model is not None,
         )
 
     def of(self, recipe: Recipe) -> Preparation:
@@ -107,11 +116,15 @@ class Preparations:
         prepared = prepare_alike(rows, model, recipe, self._choices.get(key))
         self._choices.setdefault(key, prepared.choice)
         # Not as measured on whichever net of the sweep came first.
-        return prepared if self._model else replace(prepared, row_flops=_row_flops(model))
+        return prepared if self.model else replace(prepared, row_flops=_row_flops(model))
 
     def kind(self, recipe: Recipe) -> Any:
         """What decides whether a recipe fits; equal of recipes that differ in numbers alone."""
         return _kind(recipe)
+
+    def knows(self, recipe: Recipe) -> bool:
+        """Whether `of` has prepared one of its kind."""
+        return _kind(recipe) in self._choices
 
     def is_native(self, recipe: Recipe) -> bool:
         """Whether the native engine trains this recipe, as `of` has found for one of its kind."""
@@ -134,12 +147,12 @@ class Preparations:
     @property
     def draws(self) -> bool:
         """Whether the first weights of a run depend on its recipe."""
-        return not isinstance(self._model, nn.Module)
+        return not isinstance(self.model, nn.Module)
 
     def redraws(self, recipe: Recipe) -> bool:
         """Whether nothing but the weights of LinearLayers is drawn, as `redraw` does."""
         special = recipe.numeric_embedding, recipe.category_embedding, recipe.batch_ensemble
-        return self._model is None and not any(special)
+        return self.model is None and not any(special)
 
     def new_model(self, recipe: Recipe) -> nn.Module:
         """The model of a run, with its first weights."""
@@ -165,13 +178,13 @@ class Preparations:
 
     def begun_model(self, recipe: Recipe) -> nn.Module | None:
         """The user's model with its first weights."""
-        if self._model is None:
+        if self.model is None:
             return None
-        if isinstance(self._model, nn.Module):
-            return copy.deepcopy(self._model)
+        if isinstance(self.model, nn.Module):
+            return copy.deepcopy(self.model)
         with process_state(torch.device("cpu")):
             seed_generators(torch_seed(recipe.seed, Purpose.INITIALISATION, 0))
-            model = self._model(recipe)
+            model = self.model(recipe)
         if not isinstance(model, nn.Module):
             raise ModelError(
                 "model must be a torch.nn.Module, or a function that makes one of a recipe, but it "

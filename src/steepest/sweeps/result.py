@@ -310,10 +310,14 @@ def load_sweep(path: str | Path) -> Sweep:
         path: The folder.
 
     Raises:
-        RunError: The folder holds no sweep, or a damaged one.
+        RunError: The folder holds no sweep, or a damaged one, or one that begins at this moment.
     """
     folder = Path(path)
-    return Sweep(SweepRecord.open(folder), folder)
+    record = SweepRecord.open(folder)
+    if not record.facts():
+        record.close()
+        raise RunError(f"the sweep in {folder} is only just being begun: look again in a moment")
+    return Sweep(record, folder)
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:

@@ -46,6 +46,8 @@ class StackedRun:
         stacks: Train it.
     """
 
+    has_weights = True
+
     def __init__(self, name: str, recipe: Recipe, stacks: "Stacks") -> None:
         self.name, self.recipe, self._stacks = name, recipe, stacks
         self.state: NDArray[np.float32] | None = None

@@ -1,29 +1,30 @@
 """sweep(): many runs of one recipe, of which some settings vary."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from steepest.data import usable_threads
 from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
-from steepest.recipe import SETTINGS, Recipe
+from steepest.recipe import Recipe
 from steepest.records.layout import SWEEP_RECORD
 from steepest.run import LOCK, EpochFinished
-from steepest.sweeps.executor import ThreadExecutor
+from steepest.sweeps.asked import Asked, asked_for, goes_with
+from steepest.sweeps.cluster import RayExecutor, joined_cluster, require_room
+from steepest.sweeps.executor import Executor, ThreadExecutor
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.preparations import Model, Preparations
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
-from steepest.sweeps.pruners import asha, check_pruner, halving
+from steepest.sweeps.pruners import asha, halving
 from steepest.sweeps.record import SweepRecord
+from steepest.sweeps.remote import Shared
 from steepest.sweeps.result import Sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
-from steepest.sweeps.space import SAMPLERS, Point, Space, points_of, recipes_of, refuse
+from steepest.sweeps.space import Point, Space, points_of, recipes_of, refuse
 from steepest.sweeps.stacks import Stacks
 from steepest.sweeps.tally import Tally
 from steepest.sweeps.training import RunTraining, Training, WholeTraining
@@ -49,6 +50,7 @@ def sweep(
     resume: bool = False,
     workers: int | None = None,
     progress: str = "auto",
+    ray: str | None = None,
     **settings: Any,
 ) -> Sweep:
     """Train a recipe many times, with other values of some settings and other seeds.
@@ -77,6 +79,9 @@ def sweep(
         workers: How many runs are trained at once; None for as many as there are processors.
         progress: How it shows itself on standard error: "auto" (a table on a terminal, lines
             elsewhere), "table", "lines" or "none".
+        ray: The Ray cluster that trains the runs: HOST:PORT of its head; "auto" for the one that
+            runs on this machine, that RAY_ADDRESS names or that this process has joined; "local" to
+            start one here. None trains them in this process. The results are the same.
         **settings: Single settings that differ from the recipe.
 
     Returns:
@@ -92,109 +97,50 @@ def sweep(
     if base.threads is None:  # one run a thread
         base = base.replace(threads=1)
     varied = Space.of({} if space is None else space)
-    asked = _asked(base, varied, seeds, sampler, trials, pruner, metric, keep_best)
+    asked = asked_for(base, varied, seeds, sampler, trials, pruner, metric, keep_best)
     folder = None if out is None else Path(out)
-    if folder is not None:
-        _make_folder(folder, resume)
     with ExitStack() as stack:
+        if ray is not None:
+            stack.enter_context(joined_cluster(ray))
+        if folder is not None:
+            _make_folder(folder, resume)
         stack.enter_context(locked(folder))
         shared = Preparations(model, data)
         try:
-            work = _Work(asked, shared, model, data, folder)
+            work = _Work(asked, shared, model, data, folder, on_cluster=ray is not None)
         except BaseException:
             remove_if_begun(folder)  # what is refused leaves no trace
             raise
         stop = stack.enter_context(stop_request())
         stack.enter_context(shown_sweep(progress, work.tally, stop, folder is not None))
-        return work.carry_out(stop, workers or usable_threads())
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is to be done: all that decides the results, but the data."""
-
-    base: Recipe
-    space: Space
-    seeds: tuple[int, ...]
-    sampler: str
-    trials: int | None
-    pruner: str
-    metric: Metric
-    keep_best: int
-
-    def facts(self, data: str) -> dict[str, Any]:
-        facts = {
-            "recipe": self.base.to_toml(),
-            "space": self.space.to_json(),
-            "seeds": list(self.seeds),
-            "sampler": self.sampler,
-            "trials": self.trials,
-            "pruner": self.pruner,
-            "metric": self.metric.name,
-            "keep_best": self.keep_best,
-            "data": data,
-        }
-        plain: dict[str, Any] = json.loads(json.dumps(facts))  # as a record gives them back
-        return plain
-
-
-def _asked(
-    base: Recipe,
-    space: Space,
-    seeds: Any,
-    sampler: str,
-    trials: int | None,
-    pruner: str,
-    metric: str,
-    keep_best: int,
-) -> _Asked:
-    check_pruner(pruner, Metric.of(metric))
-    if sampler not in SAMPLERS:
-        raise RecipeError(f"sampler must be one of {', '.join(SAMPLERS)}, but is {sampler!r:.40}")
-    whole = isinstance(keep_best, int) and not isinstance(keep_best, bool)
-    if not whole or keep_best < 0:
-        raise RecipeError(f"keep_best must be a whole number of at least 0, but is {keep_best!r}")
-    return _Asked(
-        base,
-        space,
-        _seeds(seeds, base.seed),
-        sampler,
-        trials,
-        pruner,
-        Metric.of(metric),
-        keep_best,
-    )
-
-
-def _seeds(seeds: Any, first: int) -> tuple[int, ...]:
-    if isinstance(seeds, int) and not isinstance(seeds, bool):
-        if seeds < 1:
-            raise RecipeError(f"seeds must be at least 1, but is {seeds}")
-        return tuple(range(first, first + seeds))
-    values = SETTINGS["seed"].values
-    if not isinstance(seeds, (list, tuple, range)) or not seeds or len(set(seeds)) < len(seeds):
-        raise RecipeError(f"seeds takes a number or a list of different ones, but is {seeds!r:.60}")
-    for seed in seeds:
-        if not values.holds(seed):
-            raise RecipeError(f"a seed must be {values.expected}, but is {seed!r:.40}")
-    return tuple(seeds)
+        return work.carry_out(stop, workers)
 
 
 class _Work:
     """A sweep that is carried out."""
 
     def __init__(
-        self, asked: _Asked, shared: Preparations, model: Model, data: Any, folder: Path | None
+        self,
+        asked: Asked,
+        shared: Preparations,
+        model: Model,
+        data: Any,
+        folder: Path | None,
+        *,
+        on_cluster: bool,
     ) -> None:
         self._asked, self._shared, self._folder = asked, shared, folder
         self._model, self._data = model, data
-        self._plain: dict[Any, bool] = {}
         self._keeper = Keeper(folder, asked.metric, asked.keep_best)
         points = points_of(
             asked.space, asked.sampler, asked.trials, len(asked.seeds), asked.base.seed
         )
         recipes = recipes_of(asked.base, points)
         self._check(points, recipes)
+        self._sent: Shared | None = None
+        if on_cluster:
+            self._sent = Shared(model, shared.read, asked.metric, asked.keep_best)
+            require_room(self._sent, asked.base)
         named = data_name(shared.whole(asked.base), model)
         self._record = self._open(asked.facts(named))
         self.tally = self._record.listener = Tally(asked.metric)
@@ -205,7 +151,7 @@ class _Work:
         )
         self._record.commit()
 
-    def carry_out(self, stop: StopRequest, threads: int) -> Sweep:
+    def carry_out(self, stop: StopRequest, workers: int | None) -> Sweep:
         known = self._record.runs_done()
         self.tally.begin(known.values())
         for place, (_, run) in enumerate(self._all_runs()):
@@ -214,12 +160,7 @@ class _Work:
                 self._keeper.known(run.name, cost, place)
         scheduler = Scheduler(
             self._record,
-            ThreadExecutor(
-                threads,
-                Stacks(self._shared, stop),
-                lambda name, recipe: self._begin(name, recipe, stop),
-                lambda recipe: not (self._is_plain(recipe) and self._shared.is_native(recipe)),
-            ),
+            self._executor(stop, workers),
             self._keep,
             stop,
             (dict(known), self._history),
@@ -239,6 +180,17 @@ class _Work:
         self._record.close()
         record = SweepRecord.open(self._folder)
         return Sweep(record, self._folder, model=self._model, data=self._data)
+
+    def _executor(self, stop: StopRequest, workers: int | None) -> Executor:
+        if self._sent is not None:
+            limit, base = (lambda: self._keeper.limit), self._asked.base
+            return RayExecutor(self._sent, self._shared, limit, recipe=base, workers=workers)
+        return ThreadExecutor(
+            workers or usable_threads(),
+            Stacks(self._shared, stop),
+            lambda name, recipe: self._begin(name, recipe, stop),
+            lambda recipe: not (self._shared.is_plain(recipe) and self._shared.is_native(recipe)),
+        )
 
     def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
         """The trials, as they end."""
@@ -262,7 +214,7 @@ class _Work:
 
     def _obstacle(self, recipe: Recipe) -> str | None:
         try:
-            if not self._is_plain(recipe):
+            if not self._shared.is_plain(recipe):
                 self._shared.check_decided(recipe)
             else:
                 prepared = self._shared.of(recipe)
@@ -289,7 +241,7 @@ class _Work:
                 "another folder"
             )
         for key, value in facts.items():
-            if not _goes_with(key, before.get(key), value):
+            if not goes_with(key, before.get(key), value):
                 raise RunError(
                     f"{self._folder} holds a sweep with another {key}: {_short(before.get(key))}, "
                     f"and now {_short(value)}; choose another folder"
@@ -308,14 +260,8 @@ class _Work:
     def _history(self, name: str) -> list[EpochFinished]:
         return [EpochFinished(**row) for row in self._record.history(name).drop("run").to_dicts()]
 
-    def _is_plain(self, recipe: Recipe) -> bool:
-        kind = self._shared.kind(recipe)
-        if kind not in self._plain:
-            self._plain[kind] = self._shared.is_plain(recipe)
-        return self._plain[kind]
-
     def _begin(self, name: str, recipe: Recipe, stop: StopRequest) -> Training:
-        if self._is_plain(recipe):
+        if self._shared.is_plain(recipe):
             return RunTraining(name, recipe, self._shared, stop)
         return WholeTraining(name, recipe, self._model, self._data)
 
@@ -323,7 +269,10 @@ class _Work:
         assert run.row is not None
         assert run.training is not None
         cost = self._asked.metric.of_row(run.row)
-        self._keeper.offer(run.name, cost, self._place(trial, run), run.training.to_run)
+        if run.training.has_weights:
+            self._keeper.offer(run.name, cost, self._place(trial, run), run.training.to_run)
+        else:
+            self._keeper.known(run.name, cost, self._place(trial, run))
 
     def _place(self, trial: Trial, run: TrialRun) -> int:
         return trial.number * len(trial.runs) + trial.runs.index(run)
@@ -363,18 +312,6 @@ def _require(parts: dict[str, Any], part: str, metric: Metric) -> None:
             f"metric {metric.name} needs a {part} part: set {part} to a share or a file, or "
             "choose another metric"
         )
-
-
-def _goes_with(key: str, before: Any, now: Any) -> bool:
-    """Whether a sweep may go on with this fact: it adds runs, and changes none that is there."""
-    if before == now or key == "keep_best":
-        return True
-    if key == "recipe":  # the file may lie elsewhere: the rows are compared by themselves
-        recipes = [Recipe.from_toml(text, "the sweep's recipe") for text in (before, now)]
-        return recipes[0].replace(data=None) == recipes[1].replace(data=None)
-    if key == "seeds":
-        return bool(now[: len(before)] == before)
-    return key == "trials" and isinstance(before, int) and isinstance(now, int) and now > before
 
 
 def _short(value: Any) -> str:

@@ -40,6 +40,11 @@ class Training(Protocol):
         """End it between two epochs."""
         ...
 
+    @property
+    def has_weights(self) -> bool:
+        """Whether the run that has ended can be given; else it would have to be trained again."""
+        ...
+
     def to_run(self) -> Run:
         """The ended run, as `train` gives it."""
         ...
@@ -54,6 +59,8 @@ class RunTraining:
         shared: What it shares with the others.
         stop: True once somebody has asked to stop.
     """
+
+    has_weights = True
 
     def __init__(self, name: str, recipe: Recipe, shared: Preparations, stop: StopRequest) -> None:
         self._name, self._recipe, self._shared = name, recipe, shared
@@ -121,6 +128,8 @@ class WholeTraining:
 
     It cannot pause: it ends with its first call.
     """
+
+    has_weights = True
 
     def __init__(self, name: str, recipe: Recipe, model: Any, data: Any) -> None:
         self._name, self._recipe, self._model, self._data = name, recipe, model, data
