@@ -179,7 +179,8 @@ def _keys_of(run: Int64Array, seed: int, step: int) -> UInt64Array:
 
 def torch_seed(seed: int, purpose: Purpose, step: int, *, stream: int = 0) -> int:
     """A seed for a torch.Generator, below 2**63."""
-    return int(keys(seed, purpose, step, 1, stream=stream)[0] >> np.uint64(1))
+    low, high = words(seed, purpose, step, 2, stream=stream).tolist()
+    return int(low | high << 32) >> 1
 
 
 def drawn(

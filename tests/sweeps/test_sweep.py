@@ -7,7 +7,9 @@ import torch
 from torch import nn
 
 import steepest as sp
+from steepest.classifier import score_of, scores_of
 from steepest.errors import RecipeError, RunError, SteepestError
+from steepest.objective import Objective
 from steepest.sweeps import integers, log_uniform, uniform
 
 
@@ -223,3 +225,16 @@ def test_a_table_that_nothing_can_learn_from_is_refused_before_the_first_run(
     with pytest.raises(SteepestError, match=message):
         sp.sweep(sp.Recipe(target="y", **settings), {}, data=table, seeds=2, out=tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "binary", "multilabel"])
+@pytest.mark.parametrize("rows", [1, 7, 333])
+def test_scores_of_many_nets_are_those_of_each(kind, rows):
+    rng = torch.Generator().manual_seed(rows)
+    outputs = torch.randn(5, rows, 1 if kind == "binary" else 4, generator=rng)
+    shape = (rows, 4) if kind == "multilabel" else (rows,)
+    targets = torch.randint(0, 4 if kind == "multiclass" else 2, shape, generator=rng)
+    weights = torch.rand(rows, generator=rng)
+    for given in (None, weights):
+        alone = [score_of(Objective(kind), own, targets, given) for own in outputs]
+        assert scores_of(Objective(kind), outputs, targets, given) == alone

@@ -3,6 +3,7 @@
 from steepest.classifier.classifier import Classifier as Classifier
 from steepest.classifier.classifier import Score as Score
 from steepest.classifier.classifier import score_of as score_of
+from steepest.classifier.classifier import scores_of as scores_of
 from steepest.classifier.evaluation import CalibrationBin as CalibrationBin
 from steepest.classifier.evaluation import ClassScore as ClassScore
 from steepest.classifier.evaluation import Evaluation as Evaluation

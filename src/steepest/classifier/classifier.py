@@ -289,6 +289,29 @@ def score_of(
     return Score(len(targets), float(total), float(right @ share))
 
 
+def scores_of(
+    objective: Objective, outputs: Tensor, targets: Tensor, weights: Tensor | None = None
+) -> list[Score]:
+    """What `score_of` gives for the same rows by each of K nets.
+
+    Args:
+        objective: What the outputs are.
+        outputs: (K, N, ...).
+        targets: As for `score_of`.
+        weights: As for `score_of`.
+    """
+    if weights is not None:
+        return [score_of(objective, own, targets, weights) for own in outputs]
+    right = objective.predictions(outputs.flatten(0, 1)).view(len(outputs), *targets.shape)
+    right = right == targets
+    shares = (right if right.ndim == 2 else right.all(dim=2)).double().mean(dim=1).tolist()
+    numbers = targets if objective.kind == "multiclass" else targets.double()
+    return [
+        Score(len(targets), float(objective.loss(own, numbers)), share)
+        for own, share in zip(outputs.double(), shares, strict=True)
+    ]
+
+
 def _require_numbers(broken: NDArray[np.bool_]) -> None:
     """Raise ModelError where any output of a row is broken. broken: (N, ...)."""
     rows = int(broken.reshape(len(broken), -1).any(axis=1).sum())

@@ -61,6 +61,7 @@ class StackedTraining:
         self._training = native_training(plan)
         self._trainer = self._training.trainer
         self.state_size = int(self._trainer.state_size)
+        self._weights = self._in_one_array()
         self._outputs: dict[int, StackedOutputs] = {}
 
     def state_of(self, model: nn.Module) -> States:
@@ -69,12 +70,25 @@ class StackedTraining:
         Args:
             model: Like the plan's, with its first weights.
         """
-        named = dict(_named(model))
+        weights = self._weights
+        if model is not self._plan.model:
+            named = dict(_named(model))
+            parts = [named[name].detach().reshape(-1) for name, _ in self._training.tensors]
+            weights = torch.cat(parts).numpy()
         state = np.zeros(self.state_size, dtype=np.float32)
-        parts = [named[name].detach().reshape(-1) for name, _ in self._training.tensors]
-        values = torch.cat(parts).numpy()
-        state[: len(values)] = values
+        state[: len(weights)] = weights
         return state
+
+    def _in_one_array(self) -> States:
+        """Let the tensors of the plan's model lie in one array, from which states are taken."""
+        size = sum(tensor.numel() for _, tensor in self._training.tensors)
+        weights, at = np.empty(size, dtype=np.float32), 0
+        for _, tensor in self._training.tensors:
+            part = torch.from_numpy(weights[at : at + tensor.numel()]).view(tensor.shape)
+            part.copy_(tensor.detach())
+            tensor.data = part
+            at += tensor.numel()
+        return weights
 
     def put(self, state: States, model: nn.Module, step: int) -> None:
         """Give a model the weights of a state.

@@ -1,7 +1,7 @@
 """mlp(): the multilayer perceptron as an ordinary torch.nn.Sequential."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
@@ -135,14 +135,14 @@ def mlp(
 
 
 @torch.no_grad()
-def redraw(net: nn.Module, seed: int) -> None:
-    """Draw the weights of LinearLayers anew, as `mlp` with this seed does; the rest stays as it is.
+def redraw(layers: Iterable[LinearLayer], seed: int) -> None:
+    """Draw weights anew, as `mlp` with this seed does.
 
     Args:
-        net: Made by `mlp`, and not trained.
+        layers: All those of a net that `mlp` made, in their order.
         seed: Of the first weights.
     """
-    for i, layer in enumerate(m for m in net.modules() if isinstance(m, LinearLayer)):
+    for i, layer in enumerate(layers):
         draw = INITIALISERS[layer.init]
         layer.weight.copy_(draw(layer.out_features, layer.in_features, _generator(seed, i)))
 

@@ -97,11 +97,12 @@ class ThreadExecutor:
 
     def submit(self, task: Task) -> None:
         """Have a task carried out."""
-        if self._in_turn(task.recipe):
+        key = self._key(task)
+        if key is None and self._in_turn(task.recipe):
             self._done.put(self._carried_out(task))
             return
         with self._lock:
-            self._waiting.append((self._key(task), task))
+            self._waiting.append((key, task))
         self._threads.submit(self._work)
 
     def get(self, timeout: float | None = None) -> Done | None:

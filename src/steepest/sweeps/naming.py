@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -43,12 +44,12 @@ def recipe_name(recipe: Recipe, data: str) -> str:
         recipe: Of the runs.
         data: As `data_name` gives it.
     """
-    told = {
-        name: _plain(value)
-        for name, value in vars(recipe).items()
-        if name in SETTINGS and name != "seed" and SETTINGS[name].affects_result
-    }
-    return _hash(json.dumps([told, data], sort_keys=True))
+    values = vars(recipe)
+    told = ", ".join(
+        text if values[name] is default else _text(name, values[name])
+        for name, (default, text) in _DEFAULTS.items()
+    )
+    return _hash(f"[{{{told}}}, {json.dumps(data)}]")
 
 
 def run_name(recipe: str, seed: int) -> str:
@@ -74,6 +75,18 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(one) for key, one in value.items()}
     return value
+
+
+def _text(name: str, value: Any) -> str:
+    return f"{json.dumps(name)}: {json.dumps(_plain(value), sort_keys=True)}"
+
+
+# Of each setting that decides a result its default, and how it is told: most are left at it.
+_DEFAULTS = {
+    field.name: (field.default, _text(field.name, field.default))
+    for field in sorted(fields(Recipe), key=lambda field: field.name)
+    if field.name != "seed" and SETTINGS[field.name].affects_result
+}
 
 
 def _add_samples(digest: Any, samples: Samples) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from steepest.ensemble.portfolio import prepare_portfolio
 from steepest.ensemble.preset import Decision, decided
 from steepest.errors import ModelError
 from steepest.random import Purpose, torch_seed
-from steepest.recipe import SETTINGS, Recipe
+from steepest.recipe import Recipe
 from steepest.run import load_whole, split_by
 from steepest.training.model_checks import require_trainable
 from steepest.training.preparation import (
@@ -118,7 +118,7 @@ class Preparations:
         # Not as measured on whichever net of the sweep came first.
         return prepared if self.model else replace(prepared, row_flops=_row_flops(model))
 
-    def kind(self, recipe: Recipe) -> Any:
+    def kind(self, recipe: Recipe) -> Hashable:
         """What decides whether a recipe fits; equal of recipes that differ in numbers alone."""
         return _kind(recipe)
 
@@ -138,11 +138,7 @@ class Preparations:
 
     def key_without_lr(self, recipe: Recipe) -> Hashable:
         """Equal of recipes that differ in seed and learning rate alone."""
-        return tuple(
-            (name, repr(value) if isinstance(value, dict) else value)
-            for name, value in vars(recipe).items()
-            if value is not _DEFAULTS.get(name) and name not in ("seed", "lr", "given")
-        )
+        return tuple(_told(recipe, "seed", "lr"))
 
     @property
     def draws(self) -> bool:
@@ -202,13 +198,15 @@ def _values(recipe: Recipe, names: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(getattr(recipe, name) for name in names)
 
 
-def _kind(recipe: Recipe) -> Any:
-    told = []
-    for name in SETTINGS:
-        value = getattr(recipe, name)
-        if name == "seed":
-            continue
-        if name in _ONLY_NUMBERS and isinstance(value, (int, float)):
-            value = value != 0
-        told.append(repr(value) if isinstance(value, dict) else value)
-    return tuple(told)
+def _kind(recipe: Recipe) -> Hashable:
+    return tuple(
+        (name, value != 0 if name in _ONLY_NUMBERS and isinstance(value, (int, float)) else value)
+        for name, value in _told(recipe, "seed")
+    )
+
+
+def _told(recipe: Recipe, *but: str) -> Iterator[tuple[str, Hashable]]:
+    """The settings that are not left at their defaults, but these."""
+    for name, value in vars(recipe).items():
+        if value is not _DEFAULTS.get(name) and name in _DEFAULTS and name not in but:
+            yield name, repr(value) if isinstance(value, dict) else value

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -109,6 +109,8 @@ class SweepRecord:
     def __init__(self, connection: sqlite3.Connection, where: str) -> None:
         self._connection, self._where = connection, where
         self._committed, self._waiting, self._closed = 0.0, False, False
+        self._ended: list[tuple[Any, ...]] = []
+        self._epochs: list[tuple[Any, ...]] = []
         self.listener: Listener | None = None
 
     @classmethod
@@ -181,8 +183,9 @@ class SweepRecord:
 
     def put_run(self, row: RunRow, history: Iterable[EpochFinished]) -> None:
         """Write what came of a run; on disk within a twentieth of a second."""
-        self._insert("runs", [_to_sql(astuple(row))])
-        self._insert("epochs", [(row.run, *_to_sql(astuple(epoch))) for epoch in history])
+        self._ended.append(_to_sql(vars(row).values()))
+        self._epochs += [(row.run, *_to_sql(vars(epoch).values())) for epoch in history]
+        self._waiting = True
         if self.listener is not None:
             self.listener.add_run(row)
         self.commit_if_due()
@@ -198,6 +201,7 @@ class SweepRecord:
 
     def commit(self) -> None:
         """Put what was written on disk."""
+        self._insert_waiting()
         with self._writing():
             self._connection.commit()
         self._committed, self._waiting = time.monotonic(), False
@@ -216,6 +220,14 @@ class SweepRecord:
     def __del__(self) -> None:
         with suppress(RunError):
             self.close()
+
+    def _insert_waiting(self) -> None:
+        """The rows of runs: one statement for many is several times as quick."""
+        ended, epochs = self._ended, self._epochs
+        self._ended, self._epochs = [], []
+        if ended:
+            self._insert("runs", ended)
+            self._insert("epochs", epochs)
 
     def _insert(self, table: str, rows: Iterable[Sequence[Any]]) -> None:
         places = ", ".join("?" * len(SWEEP_TABLES[table]))
@@ -277,6 +289,7 @@ class SweepRecord:
             )  # fmt: skip
 
     def _rows(self, asked: str, values: Any = ()) -> list[Any]:
+        self._insert_waiting()
         with sql_read_errors(self._where):
             return self._connection.execute(asked, values).fetchall()
 
@@ -284,5 +297,5 @@ class SweepRecord:
         return sql_write_errors(self._where, _IF_FULL)
 
 
-def _to_sql(row: Sequence[Any]) -> tuple[Any, ...]:
+def _to_sql(row: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(map(to_sql, row))

@@ -16,10 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepest.classifier import Score, score_of
+from steepest.classifier import Score, scores_of
 from steepest.engine import Position, StackedTraining, StepStats, is_stackable
 from steepest.errors import EngineError
-from steepest.nn import redraw
+from steepest.nn import LinearLayer, redraw
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, Record, Run, RunStopped
 from steepest.sweeps.preparations import Preparations
@@ -187,6 +187,7 @@ class _Stack:
             if name in ("validation", "test")
         }
         self._rates: dict[tuple[float, int], list[float]] = {}
+        self._layers = [m for m in self._plan.model.modules() if isinstance(m, LinearLayer)]
         # A module of the user's begins with the same weights in each run.
         self._first = None if shared.draws else self.training.state_of(self._plan.model)
         for inputs, *_ in self._parts.values():
@@ -272,7 +273,7 @@ class _Stack:
             return self._first
         if not self._shared.redraws(recipe):
             return self.training.state_of(self._shared.new_model(recipe))
-        redraw(self._plan.model, recipe.seed)
+        redraw(self._layers, recipe.seed)
         return self.training.state_of(self._plan.model)
 
     def _rates_of(self, recipe: Recipe, step: int, steps: int) -> list[float]:
@@ -281,10 +282,10 @@ class _Stack:
             if len(self._rates) > _MOST_RATES:
                 self._rates.clear()
             schedule = make_schedule(recipe, lr, plan.steps_per_epoch, plan.total_steps)
-            self._rates[lr, step] = [schedule.rate(s) for s in range(step, step + steps)]
+            self._rates[lr, step] = schedule.rates(range(step, step + steps))
         return self._rates[lr, step]
 
     def _scores(self, name: str, states: NDArray[np.float32]) -> list[Score]:
         inputs, targets, weights = self._parts[name]
         outputs = self.training.outputs(states, inputs)
-        return [score_of(self._objective, own, targets, weights) for own in outputs]
+        return scores_of(self._objective, outputs, targets, weights)

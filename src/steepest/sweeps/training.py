@@ -167,23 +167,26 @@ class WholeTraining:
 def row_of(name: str, history: Sequence[EpochFinished], end: RunStopped, seconds: float) -> RunRow:
     """What came of a run, from what it told."""
     held_out = [(e.val_loss, e.epoch) for e in history if e.val_loss is not None]
-    best = min((pair for pair in held_out if pair[0] == pair[0]), default=None)
-    cause = None if end.status == "finished" else end.reason
-    row = RunRow(name, end.status, cause, len(history), end.step, seconds=seconds)
-    if history:
-        row = replace(row, train_loss=history[-1].train_loss, train_acc=history[-1].train_acc)
-    if best:
-        row = replace(row, best_val_loss=best[0], best_epoch=best[1])
-    if end.status == "diverged":
-        return row
-    measured = {"validation": "val", "test": "test"}
-    scores = {
-        f"{short}_{what}": getattr(end.scores[part], attribute)
-        for part, short in measured.items()
-        if part in end.scores
-        for what, attribute in (("loss", "loss"), ("acc", "accuracy"))
-    }
-    return replace(row, **scores)
+    best = min((pair for pair in held_out if pair[0] == pair[0]), default=(None, None))
+    last = history[-1] if history else None
+    scores = {} if end.status == "diverged" else end.scores
+    validation, test = scores.get("validation"), scores.get("test")
+    return RunRow(
+        name,
+        end.status,
+        None if end.status == "finished" else end.reason,
+        len(history),
+        end.step,
+        train_loss=last.train_loss if last else None,
+        train_acc=last.train_acc if last else None,
+        val_loss=validation.loss if validation else None,
+        val_acc=validation.accuracy if validation else None,
+        test_loss=test.loss if test else None,
+        test_acc=test.accuracy if test else None,
+        best_epoch=best[1],
+        best_val_loss=best[0],
+        seconds=seconds,
+    )
 
 
 def failed_row(name: str, error: BaseException, history: Sequence[EpochFinished]) -> RunRow:

@@ -76,6 +76,12 @@ class RecipeSchedule:
         scheduled = self._scheduled(step)
         return scheduled * (step + 1) / self._warmup if step < self._warmup else scheduled
 
+    def rates(self, steps: range) -> list[float]:
+        """The learning rates of successive steps."""
+        if self._recipe.schedule == "constant" and steps.start >= self._warmup:
+            return [self._base] * len(steps)
+        return [self.rate(step) for step in steps]
+
     def epoch_done(self, val_loss: float | None) -> None:
         if self._recipe.schedule != "plateau" or val_loss is None:
             return
