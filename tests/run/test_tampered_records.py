@@ -10,6 +10,7 @@ import pytest
 
 import steepest as sp
 from steepest.errors import RunError, SteepestError
+from steepest.records.layout import RUN_TABLES
 from steepest.run import RECORD
 
 DATA = ([[float(i % 3), float(i % 2)] for i in range(40)], [i % 2 for i in range(40)])
@@ -56,7 +57,7 @@ def test_what_was_not_touched_is_read(folder):
     read(folder)
 
 
-@pytest.mark.parametrize("table", ["epochs", "intervals", "layers", "events", "findings"])
+@pytest.mark.parametrize("table", list(RUN_TABLES))
 def test_a_column_of_other_values_is_read_or_refused(folder, table):
     whole = (folder / RECORD).read_bytes()
     for column in sp.load_run(folder).record.table(table).columns:

@@ -39,6 +39,7 @@ class MemberState:
         best_loss: The loss there, infinity for none yet.
         best_cost: What made it the best, likewise.
         latest: How it did after its last whole epoch, None before the first.
+        metric: What best_by names then, likewise.
         diverged: Whether it ended with a loss that is not finite.
     """
 
@@ -49,6 +50,7 @@ class MemberState:
     best_cost: float
     latest: Score | None
     diverged: bool
+    metric: float | None = None
 
     @classmethod
     def of(cls, described: dict[str, Any]) -> Self:
@@ -63,6 +65,7 @@ class MemberState:
             latest=latest
             and Score(count(latest, "rows"), number(latest, "loss"), number(latest, "accuracy")),
             diverged=bool(described["diverged"]),
+            metric=None if described.get("metric") is None else number(described, "metric"),
         )
 
     def about(self) -> dict[str, Any]:
@@ -140,6 +143,7 @@ def taken(
                 run.best.cost,
                 run.latest,
                 run.diverged,
+                run.metric,
             )
         )
     epochs = max(run.epochs for run in runs)

@@ -27,6 +27,7 @@ from steepest.run import (
     RunStopped,
 )
 from steepest.training.checkpoint import Checkpoints, fingerprint
+from steepest.training.deciding import told_beside
 from steepest.training.interrupt import StopRequest
 
 # Rows that are measured before the first step and, of the training part, after the last one.
@@ -76,7 +77,7 @@ class EnsembleDescent:
             run.step, run.epoch = kept.step, kept.epoch_stats
             run.best.epoch, run.best.loss = kept.best_epoch, kept.best_loss
             run.best.cost = kept.best_cost
-            run.latest, run.diverged = kept.latest, kept.diverged
+            run.latest, run.metric, run.diverged = kept.latest, kept.metric, kept.diverged
             run.lengthen(self._epochs)
             run.begin(optimizer_of(checkpoint, k))
 
@@ -176,6 +177,7 @@ class EnsembleDescent:
                     val_acc=score.accuracy,
                     lr=rate,
                     seconds=self.seconds,
+                    metrics=told_beside(self._recipe.best_by, _mean_metric(whole)),
                 )
             )
         if self._recipe.watch:
@@ -236,6 +238,17 @@ class EnsembleDescent:
             scores[name] = combination.classifier.measure(*part)
         told = f"{reason}; {combination.text}"
         return RunStopped(status, told, self.step, self.seconds, scores)
+
+
+def _mean_metric(runs: list[MemberRun]) -> float | None:
+    """What best_by names, of the nets' held-out rows together as `_mean` has their loss."""
+    known = [
+        (run.latest.rows, run.metric)
+        for run in runs
+        if run.latest is not None and run.metric is not None
+    ]
+    rows = sum(count for count, _ in known)
+    return sum(count * metric for count, metric in known) / rows if rows else None
 
 
 def _mean(scores: list[Score]) -> Score:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from steepest.engine import NO_STEPS, OptimizerState, forward
 from steepest.ensemble.portfolio import Member, Portfolio
-from steepest.training.deciding import cost_of
+from steepest.training.deciding import cost_of, metric_of
 from steepest.training.schedule import Schedule, make_schedule
 from steepest.training.step_budget import StepBudget
 from steepest.training.weights import Best, averages_in, load_tensors, snapshot
@@ -28,6 +28,7 @@ class MemberRun:
         epoch: Sums over the steps of the epoch under way.
         best: The weights of the best epoch on its held-out rows.
         latest: That loss after the last epoch, None before the first.
+        metric: What best_by names, after the last epoch; None before the first.
         diverged: Whether a loss was not finite: then it has ended.
     """
 
@@ -46,6 +47,7 @@ class MemberRun:
         self._begun = False
         self.best = Best()
         self.latest: Score | None = None
+        self.metric: float | None = None
         self.diverged = False
         self.epochs, self._schedule = epochs, _schedule(member, epochs)
 
@@ -108,10 +110,10 @@ class MemberRun:
             score = deciding = self._classifier.measure(*self._held_out)
             if self._deciding is not self._held_out:
                 deciding = self._classifier.measure(*self._deciding)
+            by = self.plan.recipe.best_by
+            self.metric = metric_of(by, self._classifier, self._deciding, deciding)
             if math.isfinite(deciding.loss):
-                by = self.plan.recipe.best_by
-                cost = cost_of(by, self._classifier, self._deciding, deciding)
-                self.best.offer(epoch, cost, deciding.loss, model)
+                self.best.offer(epoch, cost_of(by, self.metric), deciding.loss, model)
         self.latest = score
         self._schedule.epoch_done(score.loss)
 

@@ -50,6 +50,7 @@ def epoch_row(event: EpochFinished) -> dict[str, float]:
         "epoch/val_acc": event.val_acc,
         "epoch/lr": event.lr,
         "epoch/seconds": event.seconds,
+        **{f"epoch/val_{name}": value for name, value in event.metrics.items()},
     }
     return {name: value for name, value in row.items() if value is not None}
 

@@ -42,9 +42,11 @@ RUN_TABLES: dict[str, dict[str, type]] = {
     },
     "events": {"time": float, "kind": str, "text": str},
     "findings": {"step": int, "code": str, "severity": str, "details": str},
+    # Of the validation part, beside loss and accuracy: what the best epoch is the best by.
+    "metrics": {"step": int, "name": str, "value": float},
 }
 # What the first records of a run did not have yet.
-ADDED_LATER = {"findings"}
+ADDED_LATER = {"findings", "metrics"}
 # What a column was called in the first records of a run; its place is the same.
 _FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
 

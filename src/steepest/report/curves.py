@@ -12,7 +12,13 @@ from steepest.report.axes import colours, new_axes, save
 from steepest.run import Run
 from steepest.training import RangeTest
 
-_QUANTITIES = {"loss": "cross entropy (nats)", "acc": "accuracy"}
+_QUANTITIES = {
+    "loss": "cross entropy (nats)",
+    "acc": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "calibrated_loss": "cross entropy at the best temperature (nats)",
+}
+_COLUMNS = {"loss": "val_loss", "accuracy": "val_acc"}
 
 
 def best_epoch(history: pl.DataFrame, best_by: str = "loss") -> int | None:
@@ -23,16 +29,22 @@ def best_epoch(history: pl.DataFrame, best_by: str = "loss") -> int | None:
         best_by: What it is the best by, as in the recipe.
 
     Returns:
-        The row, from 0; None without a validation loss that is a finite number, and for what the
-        history does not hold: balanced accuracy and calibrated loss.
+        The row, from 0; None without a validation loss that is a finite number, and where the
+        history does not hold what it is the best by.
     """
     losses = history["val_loss"].to_numpy().astype(np.float64)  # no loss becomes NaN
-    if best_by not in ("loss", "accuracy") or not np.isfinite(losses).any():
+    column = _COLUMNS.get(best_by, f"val_{best_by}")
+    if column not in history.columns or not np.isfinite(losses).any():
         return None
-    if best_by == "accuracy":  # of equal ones the loss decides
-        accuracies = np.where(np.isfinite(losses), history["val_acc"].to_numpy(), -1.0)
-        losses = np.where(accuracies == accuracies.max(), losses, np.inf)
-    return int(np.nanargmin(losses))
+    values = history[column].to_numpy().astype(np.float64)
+    costs = -values if best_by in ("accuracy", "balanced_accuracy") else values
+    costs = np.where(np.isfinite(losses) & ~np.isnan(costs), costs, np.inf)
+    return int(np.nanargmin(np.where(costs == costs.min(), losses, np.inf)))  # of equal ones
+
+
+def measured(history: pl.DataFrame) -> tuple[str, ...]:
+    """What `plot_curves` can draw of a history: loss, acc, and what best_by had measured."""
+    return tuple(name for name in _QUANTITIES if f"val_{name}" in history.columns)
 
 
 def plot_curves(
@@ -45,7 +57,8 @@ def plot_curves(
 
     Args:
         history: `run.history`.
-        quantity: "loss" (nats) or "acc".
+        quantity: "loss" (nats), "acc", or what best_by had measured on the validation part alone:
+            "balanced_accuracy" or "calibrated_loss" (nats).
         ax: Where it is drawn; None for a new figure.
         best_by: What the best epoch is the best by, as in the recipe.
 
@@ -55,7 +68,8 @@ def plot_curves(
     ax = new_axes(ax)
     train, validation = colours(ax)[:2]
     epochs = history["epoch"]
-    ax.plot(epochs, history[f"train_{quantity}"], "o-", ms=3, color=train, label="train")
+    if f"train_{quantity}" in history.columns:
+        ax.plot(epochs, history[f"train_{quantity}"], "o-", ms=3, color=train, label="train")
     if history[f"val_{quantity}"].null_count() < history.height:
         ax.plot(
             epochs, history[f"val_{quantity}"], "s--", ms=3, color=validation, label="validation"
@@ -134,7 +148,7 @@ def plot_range_test(test: RangeTest, ax: Axes | None = None) -> Axes:
 
 
 def save_curves(run: Run, path: str | Path) -> Path:
-    """Loss and accuracy side by side in a picture file.
+    """Loss and accuracy side by side in a picture file, and what best_by had measured.
 
     Args:
         run: A trained run.
@@ -143,9 +157,11 @@ def save_curves(run: Run, path: str | Path) -> Path:
     Returns:
         The path.
     """
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    for ax, quantity in zip(figure.subplots(1, 2), _QUANTITIES, strict=True):
-        plot_curves(run.history, quantity, ax, run.recipe.best_by)
+    history = run.history
+    quantities = measured(history)
+    figure = Figure(figsize=(4.5 * len(quantities), 3.6), layout="constrained")
+    for ax, quantity in zip(figure.subplots(1, len(quantities)), quantities, strict=True):
+        plot_curves(history, quantity, ax, run.recipe.best_by)
     return save(figure.axes[0], path)
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from steepest.classifier import Evaluation
 from steepest.errors import RunError, SteepestError
 from steepest.files import write_atomically, write_failure
 from steepest.report.axes import theme
-from steepest.report.curves import best_epoch, plot_curves, plot_gap, plot_learning_rate
+from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
 from steepest.report.layers import plot_layers
 from steepest.report.predictions import (
     Mistake,
@@ -109,7 +110,7 @@ def _predictions(run: Run, rows: Any) -> dict[str, Any]:
 
 
 def _name(measure: str) -> str:
-    return {"roc_auc": "ROC AUC"}.get(measure, measure.replace("_", " "))
+    return {"roc_auc": "ROC AUC", "acc": "accuracy"}.get(measure, measure.replace("_", " "))
 
 
 def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
@@ -120,15 +121,10 @@ def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
 def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
     history, intervals, layers = run.history, run.intervals, run.layers
     by = run.recipe.best_by
-    if history.height:
-        yield (
-            "Loss",
-            _figure(lambda: plot_curves(history, "loss", best_by=by), "Loss over the epochs"),
-        )
-        yield (
-            "Accuracy",
-            _figure(lambda: plot_curves(history, "acc", best_by=by), "Accuracy over the epochs"),
-        )
+    for quantity in measured(history) if history.height else ():
+        title = _name(quantity).capitalize()
+        draw = partial(plot_curves, history, quantity, best_by=by)
+        yield title, _figure(draw, f"{title} over the epochs")
     if best_epoch(history) is not None:
         yield (
             "Overfitting gap",
@@ -202,8 +198,15 @@ def _settings(run: Run) -> list[tuple[str, str, bool]]:
 
 
 def _best(run: Run) -> dict[str, Any] | None:
-    best = best_epoch(run.history, run.recipe.best_by)
-    return None if best is None else run.history.row(best, named=True)
+    history, by = run.history, run.recipe.best_by
+    best = best_epoch(history, by)
+    if best is None:
+        return None
+    row = history.row(best, named=True)
+    scores = [("validation loss", row["val_loss"])]
+    if f"val_{by}" in row and by != "loss":
+        scores.append((_name(by), row[f"val_{by}"]))
+    return {"epoch": row["epoch"], "scores": ", ".join(f"{n} {v:.4f}" for n, v in scores)}
 
 
 def _number(value: float | None) -> str:

@@ -1,7 +1,7 @@
 """What happens in a run, as facts that observers receive. Observers read; they change nothing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from steepest.classifier import Score
@@ -70,6 +70,8 @@ class EpochFinished:
         val_acc: Measured after the epoch; None without a validation part.
         lr: Learning rate of the last step.
         seconds: Since training began.
+        metrics: Of the validation part, by name, what best_by asks for beside: balanced_accuracy or
+            calibrated_loss.
     """
 
     epoch: int
@@ -80,6 +82,11 @@ class EpochFinished:
     val_acc: float | None
     lr: float
     seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def row(self) -> tuple[float | None, ...]:
+        """All but the metrics, in the order of the columns of a record."""
+        return tuple(vars(self).values())[:-1]
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ class Record:
                     for layer in stats.layers:
                         self._insert("layers", (event.step, *astuple(layer)))
                 case EpochFinished():
-                    self._insert("epochs", astuple(event))
+                    self._insert("epochs", event.row())
+                    for name, value in event.metrics.items():
+                        self._insert("metrics", (event.step, name, value))
                 case FindingMade():
                     details = json.dumps(event.details)
                     self._insert("findings", (event.step, event.code, event.severity, details))
@@ -142,7 +144,8 @@ class Record:
         epoch_begin, interval_begin: the steps that were done before them.
         """
         with self._writing():
-            self._connection.execute("DELETE FROM epochs WHERE step > ?", (epoch_begin,))
+            for table in ("epochs", "metrics"):
+                self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (epoch_begin,))
             for table in ("intervals", "layers", "findings"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
             self._connection.execute("DELETE FROM findings WHERE code = 'STOPPED_TOO_EARLY'")
@@ -173,6 +176,15 @@ class Record:
             frame = pl.DataFrame(values, schema=schema, orient="row", strict=True)
         require_values(frame, f"{self._where} is damaged: {name}")
         return frame
+
+    def history(self) -> pl.DataFrame:
+        """The epochs, and as a column `val_NAME` what else was measured after each."""
+        epochs, metrics = self.table("epochs"), self.table("metrics")
+        for name in metrics["name"].unique(maintain_order=True):
+            values = dict(metrics.filter(pl.col("name") == name).select("step", "value").rows())
+            column = [values.get(step) for step in epochs["step"]]
+            epochs = epochs.with_columns(pl.Series(f"val_{name}", column, pl.Float64))
+        return epochs
 
     def _has(self, table: str) -> bool:
         asked = "SELECT count(*) FROM sqlite_schema WHERE name = ?"

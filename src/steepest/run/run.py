@@ -67,8 +67,11 @@ class Run:
 
     @property
     def history(self) -> pl.DataFrame:
-        """One row an epoch: epoch, step, train_loss, train_acc, val_loss, val_acc, lr, seconds."""
-        return self.record.table("epochs")
+        """One row an epoch: epoch, step, train_loss, train_acc, val_loss, val_acc, lr, seconds.
+
+        And val_balanced_accuracy or val_calibrated_loss, where `best_by` asks for one of them.
+        """
+        return self.record.history()
 
     @property
     def intervals(self) -> pl.DataFrame:

@@ -184,7 +184,7 @@ class SweepRecord:
     def put_run(self, row: RunRow, history: Iterable[EpochFinished]) -> None:
         """Write what came of a run; on disk within a twentieth of a second."""
         self._ended.append(_to_sql(vars(row).values()))
-        self._epochs += [(row.run, *_to_sql(vars(epoch).values())) for epoch in history]
+        self._epochs += [(row.run, *_to_sql(epoch.row())) for epoch in history]
         self._waiting = True
         if self.listener is not None:
             self.listener.add_run(row)

@@ -1,4 +1,6 @@
-"""By what an epoch is the best: the settings of best_by, as costs."""
+"""By what an epoch is the best: what best_by names, measured, and as a cost."""
+
+import math
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +18,46 @@ NO_BETTER = {
 }
 
 
-def cost_of(best_by: str, classifier: Classifier, part: PreparedPart, score: Score) -> float:
-    """What is low where an epoch is good: the loss itself, or 1 less the share that is right.
-
-    Epochs of equal cost, as accuracies of few rows often are, are decided by the loss; of those
-    that are equal in that, too, the first is the best.
+def metric_of(best_by: str, classifier: Classifier, part: PreparedPart, score: Score) -> float:
+    """What best_by names, measured.
 
     Args:
         best_by: Of the recipe.
         classifier: Whose model has the weights of the epoch.
         part: Validation rows.
         score: Of these rows at these weights.
+
+    Returns:
+        A loss in nats, or a share of rows; NaN where the loss is not finite.
     """
     match best_by:
         case "loss":
             return score.loss
         case "accuracy":
-            return 1 - score.accuracy
+            return score.accuracy
+    if not math.isfinite(score.loss):
+        return math.nan
     outputs = forward(classifier.model, part.inputs)
     probabilities = classifier.objective.probabilities(outputs).numpy().astype(np.float64)
     if best_by == "balanced_accuracy":
         decided = classifier.objective.decide(probabilities)
-        return 1 - balanced_accuracy(decided, part.targets, part.weights)
+        return balanced_accuracy(decided, part.targets, part.weights)
     multilabel = classifier.objective.kind == "multilabel"
     return calibrated_loss(probabilities, part.targets, multilabel=multilabel, weights=part.weights)
+
+
+def cost_of(best_by: str, metric: float) -> float:
+    """What is low where an epoch is good: the loss itself, or 1 less the share that is right.
+
+    Epochs of equal cost, as accuracies of few rows often are, are decided by the loss; of those
+    that are equal in that, too, the first is the best.
+    """
+    return 1 - metric if best_by in ("accuracy", "balanced_accuracy") else metric
+
+
+def told_beside(best_by: str, metric: float | None) -> dict[str, float]:
+    """What an epoch tells of a metric, by its name: nothing of loss and accuracy, told anyway."""
+    return {} if metric is None or best_by in ("loss", "accuracy") else {best_by: metric}
 
 
 def balanced_accuracy(

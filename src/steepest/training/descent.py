@@ -30,6 +30,7 @@ from steepest.engine import NO_STEPS, Engine, OptimizerState, Plan, StepStats, s
 from steepest.nn import describe, shares_parts
 from steepest.run import EpochFinished, IntervalFinished, Observer, RunStarted, RunStopped
 from steepest.training.checkpoint import Checkpoint, Checkpoints, fingerprint
+from steepest.training.deciding import cost_of, told_beside
 from steepest.training.divergence import LastFinite, State, infinite_buffers
 from steepest.training.interrupt import StopRequest
 from steepest.training.preparation import Preparation
@@ -236,11 +237,13 @@ class Descent:
         if stopped is None and not self._one_of_many:
             self._last_finite.offer(self._step, optimizer)
         with averages_in(model, optimizer):
-            done = self._epoch_finished()
+            self._latest = self._scoring.validation(self._step)
+            metric = self._scoring.metric(self._step, self._latest)
+            done = self._epoch_finished(told_beside(recipe.best_by, metric))
             self._notify(done)
-            if self._keeps_best and done.val_loss is not None and stopped is None:
-                cost = self._scoring.cost(self._step, self._latest)
-                self._best.offer(done.epoch, cost, done.val_loss, model)
+            if self._keeps_best and stopped is None and metric is not None and self._latest:
+                cost = cost_of(recipe.best_by, metric)
+                self._best.offer(done.epoch, cost, self._latest.loss, model)
         self._schedule.epoch_done(done.val_loss)
         if self._step == self._epoch_end:  # else it was interrupted within the epoch
             self._average.add(done.epoch, model)
@@ -354,8 +357,8 @@ class Descent:
         loss = self._scoring.initial_loss(self._step)
         return run_started(self._prepared, self._times.total, loss, self._step)
 
-    def _epoch_finished(self) -> EpochFinished:
-        score = self._latest = self._scoring.validation(self._step)
+    def _epoch_finished(self, metrics: dict[str, float]) -> EpochFinished:
+        score = self._latest
         return EpochFinished(
             epoch=self._epoch_begin // self._plan.steps_per_epoch,
             step=self._step,
@@ -365,6 +368,7 @@ class Descent:
             val_acc=score.accuracy if score else None,
             lr=self._schedule.rate(self._step - 1),
             seconds=self._seconds,
+            metrics=metrics,
         )
 
     def _run_stopped(self) -> RunStopped:

@@ -153,6 +153,7 @@ def epoch_line(event: EpochFinished) -> str:
     line = f"epoch={event.epoch:3d}, loss={event.train_loss:.3f}, accuracy={event.train_acc:.3f}"
     if event.val_loss is not None:
         line += f", val_loss={event.val_loss:.3f}, val_accuracy={event.val_acc:.3f}"
+    line += "".join(f", val_{name}={value:.3f}" for name, value in event.metrics.items())
     return f"{line}, {event.seconds:.1f} s"
 
 

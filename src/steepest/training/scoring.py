@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from steepest.classifier import Score
 from steepest.data import PreparedPart
 from steepest.engine import seeded
-from steepest.training.deciding import cost_of
+from steepest.training.deciding import metric_of
 from steepest.training.preparation import Preparation
 
 # What is measured on the training rows before the first step and after the last: at most so many
@@ -34,12 +34,13 @@ class Scoring:
         part = self._prepared.parts.get("validation")
         return self._score(part, step) if part else None
 
-    def cost(self, step: int, latest: Score | None) -> float:
+    def metric(self, step: int, latest: Score | None) -> float | None:
         """What decides which epoch is the best. latest: the score of the validation part."""
-        assert latest is not None
+        if latest is None:
+            return None
         part, recipe = self._prepared.parts["validation"], self._plan.recipe
         with seeded(self._plan.model, recipe.seed, step):
-            return cost_of(recipe.best_by, self._prepared.classifier, part, latest)
+            return metric_of(recipe.best_by, self._prepared.classifier, part, latest)
 
     def final(self, step: int, latest: Score | None = None) -> Mapping[str, Score]:
         """By part; of the training part as many rows as are little beside the run.

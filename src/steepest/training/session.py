@@ -105,7 +105,7 @@ def carry_out(
 
     def descend(notify: Observer, stop: StopRequest, checkpoints: Checkpoints | None) -> None:
         if run.recipe.watch:
-            earlier = [EpochFinished(**row) for row in run.history.to_dicts()]
+            earlier = [EpochFinished(**row) for row in run.record.table("epochs").to_dicts()]
             notify = announcer(
                 notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
             )
