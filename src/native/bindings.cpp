@@ -100,7 +100,9 @@ class Rows {
         factor_(factor),
         piecewise_(std::move(piecewise)) {
     const bool bytes = std::strcmp(values_->format, "B") == 0;
-    if (values_->ndim < 1 || !(bytes || std::strcmp(values_->format, "f") == 0)) {
+    // "=f" where they are not aligned, as arrays of an NPZ file that is mapped seldom are.
+    const bool floats = std::strcmp(values_->format, "f") == 0 || std::strcmp(values_->format, "=f") == 0;
+    if (values_->ndim < 1 || !(bytes || floats)) {
       throw std::invalid_argument("the rows must be an array of uint8 or float32");
     }
     int64_t features = 1;

@@ -30,12 +30,17 @@ INLINE Vec load_last_bytes(const uint8_t* from, int count) {
 #endif
 }
 
+// A mapped file's floats may lie anywhere, so none is read as an aligned one.
 INLINE Vec load_last_floats(const float* from, int count) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from));
 #else
   Vec v = {};
-  for (int i = 0; i < count; ++i) v[i] = from[i];
+  for (int i = 0; i < count; ++i) {
+    float x;
+    __builtin_memcpy(&x, reinterpret_cast<const char*>(from) + sizeof(float) * i, sizeof(float));
+    v[i] = x;
+  }
   return v;
 #endif
 }

@@ -156,7 +156,7 @@ def test_scalings_of_tables_and_matrices(tmp_path, scaling):
         assert_same(run, rows)
 
 
-@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+@pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
 def test_arrays_of_images_with_a_test_part(tmp_path, kind):
     random = np.random.default_rng(0)
     x = random.integers(0, 256, (80, 1, 5, 5)).astype(kind)

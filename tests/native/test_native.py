@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import erf
 
+import steepest as sp
 from steepest.engine.native import extension
 from steepest.random import Purpose, permutation
 
@@ -155,3 +156,17 @@ def test_rows_keep_their_arrays_alive_and_take_no_other_types():
     assert all(array() is not None for array in kept)
     del rows
     assert all(array() is None for array in kept)
+
+
+def test_rows_of_a_mapped_file_that_are_not_aligned_give_the_bits_of_those_in_memory(tmp_path):
+    x = np.random.default_rng(0).normal(size=(80, 27)).astype(np.float32)
+    y = np.arange(80) % 2
+    np.savez(tmp_path / "rows.npz", X=x, y=y)
+    mapped = sp.load_data(tmp_path / "rows.npz").train.inputs
+    assert not mapped.flags.aligned
+    settings = {"hidden": (5,), "optimizer": "sgd", "engine": "native", "epochs": 2}
+    ours, theirs = (
+        sp.train(None, data, **settings, progress="none").history["val_loss"].to_list()
+        for data in (tmp_path / "rows.npz", (x, y))
+    )
+    assert ours == theirs
