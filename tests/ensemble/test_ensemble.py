@@ -15,6 +15,7 @@ import torch
 import steepest as sp
 from steepest.cli import main
 from steepest.errors import DataError, RunError, SteepestWarning
+from steepest.report import plot_layers
 from steepest.run import EpochFinished, RunStopped
 
 SMALL = {"preset": "tabular", "members": 4, "hidden": (16,), "progress": "none"}
@@ -127,6 +128,21 @@ def test_the_engines_agree():
     np.testing.assert_allclose(
         one.classifier.predict_proba(rows), other.classifier.predict_proba(rows), atol=2e-3
     )
+    keys = ["step", "net", "name"]
+    assert one.layers.select(keys).equals(other.layers.select(keys))
+    numbers = (run.layers.drop(keys).to_numpy() for run in (one, other))
+    np.testing.assert_allclose(*numbers, rtol=0.01, atol=1e-4)
+
+
+def test_each_layer_of_each_net_is_recorded_after_each_epoch_and_drawn(run):
+    layers = run.layers
+    assert layers["step"].unique().to_list() == run.history["step"].to_list()
+    assert layers["net"].to_list() == [k for _ in range(6) for k in range(4) for _ in range(2)]
+    assert (layers["weight_norm"] > 0).all()
+    lines = {line.get_label(): line for line in plot_layers(layers, "weight_norm").lines}
+    name = layers["name"][0]
+    of_first = layers.filter(pl.col("name") == name)["weight_norm"].to_numpy().reshape(6, 4)
+    np.testing.assert_allclose(lines[name].get_ydata(), np.median(of_first, axis=1))
 
 
 def test_the_record_has_a_row_an_epoch_and_counts_the_steps_of_all(run):
@@ -166,6 +182,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_never_was(engine, tmp_path):
     again = sp.resume(tmp_path / "cut", progress="none")
     assert_same(weights_of(whole), weights_of(again))
     assert whole.history.drop("seconds").equals(again.history.drop("seconds"))
+    assert whole.layers.equals(again.layers)
     assert whole.scores == again.scores
     with pytest.warns(SteepestWarning, match="has ended and nothing was trained"):
         assert_same(weights_of(sp.resume(tmp_path / "cut", progress="none")), weights_of(whole))
@@ -355,7 +372,9 @@ def test_ctrl_c_in_the_middle_keeps_the_run(tmp_path):
 
 def test_a_report_is_written(run, tmp_path):
     page = run.report(tmp_path / "report.html", samples=table(60, seed=4), target="kind")
-    assert "Ensemble" in page.read_text("utf-8")
+    text = page.read_text("utf-8")
+    assert "Ensemble" in text
+    assert "Updates beside weights by layer" in text
 
 
 def test_labels_of_several_classes_are_trained():

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 from steepest.classifier import Classifier, Score
 from steepest.data import usable_threads
@@ -166,7 +167,9 @@ class EnsembleDescent:
             score = _mean([run.latest for run in whole if run.latest is not None])
             rate = whole[0].rate
             per_epoch = sum(run.plan.steps_per_epoch for run in self.runs)
-            self._notify(IntervalFinished(self._epoch, per_epoch, self.step, rate, sums))
+            layers = tuple((k, r.epoch.layers) for k, r in enumerate(self.runs) if r in whole)
+            of_none = replace(sums, layers=())
+            self._notify(IntervalFinished(self._epoch, per_epoch, self.step, rate, of_none, layers))
             self._notify(
                 EpochFinished(
                     epoch=self._epoch,

@@ -91,7 +91,8 @@ class MemberRun:
             count += -(self.epoch.steps + count) % self.plan.recipe.accumulate
             count = min(count, end - self.step)
             rates = [self._schedule.rate(i) for i in range(self.step, self.step + count)]
-            stats = self._engine.advance(rates)
+            # Statistics cost a pass over the weights: of the last step before a row of the record.
+            stats = self._engine.advance(rates, statistics=self.step + count == end)
             self._budget.took(count)
             self.step, self.epoch = self.step + count, self.epoch + stats
             if not math.isfinite(stats.loss_sum):

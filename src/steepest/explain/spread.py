@@ -139,7 +139,8 @@ def plot_update_ratios(layers: pl.DataFrame, ax: Axes) -> Axes:
     less is suspect.
 
     Args:
-        layers: `run.layers`, whose update_ratio is |change of W| / |W| in one step.
+        layers: `run.layers`, whose update_ratio is |change of W| / |W| in one step; of several nets
+            the median is drawn.
         ax: Where it is drawn.
 
     Returns:
@@ -150,6 +151,9 @@ def plot_update_ratios(layers: pl.DataFrame, ax: Axes) -> Axes:
     """
     for i, name in enumerate(layers["name"].unique(maintain_order=True)):
         some = layers.filter(pl.col("name") == name)
+        if "net" in some.columns:
+            by_step = some.group_by("step", maintain_order=True)
+            some = by_step.agg(pl.col("update_ratio").median())
         style: dict[str, Any] = {"color": colour(i), "linestyle": DASHES[i % len(DASHES)]}
         ax.plot(some["step"], np.maximum(some["update_ratio"], _NOTHING), **style, label=name)
     ax.axhline(_USUAL_RATIO, color="grey", lw=4, alpha=0.35, zorder=0)

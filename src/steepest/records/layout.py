@@ -19,6 +19,15 @@ _EPOCHS: dict[str, type] = {
     "lr": float,
     "seconds": float,
 }
+_LAYERS: dict[str, type] = {
+    "name": str,
+    "weight_norm": float,
+    "gradient_norm": float,
+    "update_ratio": float,
+    "activation_mean": float,
+    "activation_std": float,
+    "inactive": float,
+}
 RUN_TABLES: dict[str, dict[str, type]] = {
     "epochs": _EPOCHS,
     "intervals": {
@@ -30,23 +39,16 @@ RUN_TABLES: dict[str, dict[str, type]] = {
         "loss": float,
         "accuracy": float,
     },
-    "layers": {
-        "step": int,
-        "name": str,
-        "weight_norm": float,
-        "gradient_norm": float,
-        "update_ratio": float,
-        "activation_mean": float,
-        "activation_std": float,
-        "inactive": float,
-    },
+    "layers": {"step": int, **_LAYERS},
     "events": {"time": float, "kind": str, "text": str},
     "findings": {"step": int, "code": str, "severity": str, "details": str},
     # Of the validation part, beside loss and accuracy: what the best epoch is the best by.
     "metrics": {"step": int, "name": str, "value": float},
+    # Of each net of several; step: that all nets have done together.
+    "net_layers": {"step": int, "net": int, **_LAYERS},
 }
 # What the first records of a run did not have yet.
-ADDED_LATER = {"findings", "metrics"}
+ADDED_LATER = {"findings", "metrics", "net_layers"}
 # What a column was called in the first records of a run; its place is the same.
 _FORMER_NAMES = {"intervals": {"batch": "i"}, "layers": {"inactive": "idle"}}
 

@@ -21,7 +21,7 @@ _USUAL_RATIO = 1e-3
 def plot_layers(
     layers: pl.DataFrame, quantity: str = "update_ratio", ax: Axes | None = None
 ) -> Axes:
-    """One quantity of each layer over the steps.
+    """One quantity of each layer over the steps; of several nets the median, and their range.
 
     The grey band of update_ratio is about 0.001; a layer a hundred times above or below it learns
     badly.
@@ -43,6 +43,12 @@ def plot_layers(
     for i, name in enumerate(layers["name"].unique(maintain_order=True)):
         some = layers.filter(pl.col("name") == name)
         style = {"color": palette[i % len(palette)], "ls": DASHES[i // len(palette) % len(DASHES)]}
+        if "net" in some.columns:
+            of = pl.col(quantity)
+            by_step = some.group_by("step", maintain_order=True)
+            some = by_step.agg(of.median(), least=of.min(), most=of.max())
+            shade = {"color": style["color"], "alpha": 0.15, "lw": 0}
+            ax.fill_between(some["step"], some["least"], some["most"], **shade)
         ax.plot(some["step"], some[quantity], label=name, **style)
     # A logarithmic scale has no place for zeros alone, as of a net that does not move.
     if quantity in _ON_A_LOGARITHMIC_SCALE and (layers[quantity] > 0).any():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from steepest.classifier import Score
-from steepest.engine import StepStats
+from steepest.engine import LayerStats, StepStats
 from steepest.recipe import Recipe
 
 
@@ -48,6 +48,7 @@ class IntervalFinished:
         step: Steps of the run that are done.
         lr: Learning rate of the last of them.
         stats: Sums over the interval's steps.
+        net_layers: Of a run of several nets the number of each, with its layers at its last step.
     """
 
     epoch: int
@@ -55,6 +56,7 @@ class IntervalFinished:
     step: int
     lr: float
     stats: StepStats
+    net_layers: tuple[tuple[int, tuple[LayerStats, ...]], ...] = ()
 
 
 @dataclass(frozen=True)

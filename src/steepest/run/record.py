@@ -112,6 +112,9 @@ class Record:
                     self._insert("intervals", (*row, stats.loss, stats.accuracy))
                     for layer in stats.layers:
                         self._insert("layers", (event.step, *astuple(layer)))
+                    for net, layers in event.net_layers:
+                        for layer in layers:
+                            self._insert("net_layers", (event.step, net, *astuple(layer)))
                 case EpochFinished():
                     self._insert("epochs", event.row())
                     for name, value in event.metrics.items():
@@ -146,7 +149,7 @@ class Record:
         with self._writing():
             for table in ("epochs", "metrics"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (epoch_begin,))
-            for table in ("intervals", "layers", "findings"):
+            for table in ("intervals", "layers", "net_layers", "findings"):
                 self._connection.execute(f"DELETE FROM {table} WHERE step > ?", (interval_begin,))
             self._connection.execute("DELETE FROM findings WHERE code = 'STOPPED_TOO_EARLY'")
             self._connection.execute(

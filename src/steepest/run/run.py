@@ -80,8 +80,12 @@ class Run:
 
     @property
     def layers(self) -> pl.DataFrame:
-        """Per-layer statistics, one row a layer each `log_every` steps (see LayerStats)."""
-        return self.record.table("layers")
+        """Per-layer statistics, one row a layer each `log_every` steps (see LayerStats).
+
+        Of a run of several nets one row a layer of each, with the net's number, after each epoch.
+        """
+        of_nets = self.record.table("net_layers")
+        return of_nets if of_nets.height else self.record.table("layers")
 
     @property
     def findings(self) -> Findings:
