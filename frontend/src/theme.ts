@@ -1,0 +1,39 @@
+// Light, dark, or what the system says. Drawings whose colours are pixels ask which it is.
+
+import { useEffect, useState } from "preact/hooks";
+
+export type Theme = "system" | "light" | "dark";
+const KEY = "steepest-theme";
+const system = matchMedia("(prefers-color-scheme: dark)");
+const listeners = new Set<() => void>();
+
+export function theme(): Theme {
+  const kept = localStorage.getItem(KEY);
+  return kept === "light" || kept === "dark" ? kept : "system";
+}
+
+export function setTheme(wanted: Theme): void {
+  localStorage.setItem(KEY, wanted);
+  apply();
+}
+
+export function isDark(): boolean {
+  return theme() === "dark" || (theme() === "system" && system.matches);
+}
+
+export function apply(): void {
+  document.documentElement.dataset["theme"] = isDark() ? "dark" : "light";
+  listeners.forEach((tell) => tell());
+}
+
+system.addEventListener("change", apply);
+
+export function useDark(): boolean {
+  const [dark, setDark] = useState(isDark());
+  useEffect(() => {
+    const tell = () => setDark(isDark());
+    listeners.add(tell);
+    return () => void listeners.delete(tell);
+  }, []);
+  return dark;
+}
