@@ -26,8 +26,11 @@ COLUMNS = (
 )
 # Seconds without a sign of life, until a run that nobody is seen to hold counts as stopped.
 _GRACE, _SILENCE = 5.0, 60.0
-# What says where a run comes from or lies, and not how it learns.
-_NOT_COMPARED = {"seed", "data", "target", "ignore", "log_every", "checkpoint_every"}
+# What has a column of its own, or does not decide how a run learns.
+_NOT_COMPARED = {"seed", "data", "target", "ignore", "hidden", "activation", "epochs", "members"}
+_NOT_COMPARED |= {
+    name for name, one in SETTINGS.items() if one.group == "Checks" or not one.affects_result
+}
 
 _DEFAULTS = Recipe().to_dict()
 

@@ -23,16 +23,21 @@ def about(folder: Path) -> dict[str, Any]:
         facts = facts_of(connection)
         planned = connection.execute("SELECT count(*) FROM plan").fetchone()[0]
         done = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        trials = [
-            {str(name)[:80]: setting_text(value) for name, value in json.loads(settings).items()}
+        points = [
+            json.loads(settings)
             for (settings,) in connection.execute("SELECT settings FROM trials ORDER BY trial")
         ]
     recipe = parse_recipe(str(facts.get("recipe", "")).encode())
+    nets = [describe(recipe | trial)["net"] for trial in points]
     return {
         **describe(recipe),
         "metric": str(facts.get("metric", "val_loss"))[:80],
         "varies": [str(name)[:80] for name in facts.get("space", {})],
-        "trials": trials,
+        "trials": [
+            {str(name)[:80]: setting_text(value) for name, value in trial.items()}
+            for trial in points
+        ],
+        "nets": nets,
         "planned": planned,
         "done": done,
     }
