@@ -1,0 +1,91 @@
+// The page: what is above every view, and which view an address means.
+
+import "./style.css";
+import { render } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { get, takeToken } from "./api";
+import { RunPage } from "./run/RunPage";
+import { RunsPage } from "./runs/RunsPage";
+import { type State as Runs, watchRuns } from "./runs/store";
+import { SweptRunPage } from "./run/SweptRunPage";
+import { route } from "./route";
+import { apply, setTheme, theme, type Theme } from "./theme";
+
+interface Board {
+  folder: string;
+  version: string;
+}
+
+const NOTHING: Runs = { entries: [], sweeps: new Map(), unread: 0, ready: false, problem: null };
+
+// The views, by the first word of the address; those with a title stand in the navigation.
+const VIEWS: { name: string; title?: string }[] = [{ name: "runs", title: "Runs" }, { name: "run" }, { name: "sweep" }];
+
+function App() {
+  const [place, setPlace] = useState(route());
+  const [board, setBoard] = useState<Board | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  useEffect(() => {
+    const moved = () => setPlace(route());
+    addEventListener("hashchange", moved);
+    get<Board>("/api/board").then(setBoard, (error: Error) => setProblem(error.message));
+    return () => removeEventListener("hashchange", moved);
+  }, []);
+  const [view = "", first = "", second = ""] = place.path;
+  const shown = VIEWS.find((one) => one.name === view)?.name ?? "runs";
+  useEffect(() => {
+    document.title = `${board?.folder ?? ""} · steepest`;
+  }, [board]);
+  return (
+    <>
+      <a class="skip" href="#content" onClick={(event) => {
+        event.preventDefault();
+        document.getElementById("content")!.focus();
+      }}>To the content</a>
+      <header class="top">
+        <a class="brand" href="#/runs"><img src="/favicon.svg" alt="" width="20" height="20" />steepest</a>
+        {board && <span class="folder" title="the folder that is watched">{board.folder}</span>}
+        <nav aria-label="Views">
+          {VIEWS.filter((one) => one.title).map((one) => (
+            <a key={one.name} href={`#/${one.name}`} aria-current={shown === one.name ? "page" : undefined}>{one.title}</a>
+          ))}
+        </nav>
+        <ThemeSwitch />
+      </header>
+      <div id="content" tabIndex={-1}>
+        {problem ? <main class="page"><p class="alarm" role="alert">{problem}</p></main>
+          : shown === "run" ? <RunPage key={first} id={first} />
+          : shown === "sweep" ? <SweptRunPage key={first + second} sweep={first} run={second} />
+          : <AllRuns query={place.query} />}
+      </div>
+    </>
+  );
+}
+
+function AllRuns({ query }: { query: URLSearchParams }) {
+  const [runs, setRuns] = useState<Runs>(NOTHING);
+  useEffect(() => watchRuns(setRuns), []);
+  return <RunsPage runs={runs} query={query} />;
+}
+
+function ThemeSwitch() {
+  const [now, setNow] = useState(theme());
+  return (
+    <label class="theme">
+      <span class="only-heard">Colours</span>
+      <select value={now} onChange={(event) => {
+        const wanted = event.currentTarget.value as Theme;
+        setTheme(wanted);
+        setNow(wanted);
+      }}>
+        <option value="system">as the system</option>
+        <option value="light">light</option>
+        <option value="dark">dark</option>
+      </select>
+    </label>
+  );
+}
+
+takeToken();
+apply();
+render(<App />, document.getElementById("app")!);
