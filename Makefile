@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 CXX ?= c++
 
-.PHONY: help setup demo test quick changed native sanitize lint format hooks docs bench clean
+.PHONY: help setup demo test quick changed board native sanitize lint format hooks docs bench clean
 
 help:  ## This list
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,6 +35,12 @@ quick: setup  ## The tests that are quick: after each change, under a minute
 
 changed: setup  ## The tests that what differs from main leads to (tests/affected.py)
 	@places=$$($(BIN)/python tests/affected.py); test -z "$$places" || $(BIN)/python -m pytest -q -n 2 $$places
+
+board: frontend/node_modules/.package-lock.json  ## Build the page of `steepest board` from frontend/ (needs Node)
+	cd frontend && npx tsc --noEmit && node build.mjs
+
+frontend/node_modules/.package-lock.json: frontend/package.json frontend/package-lock.json
+	cd frontend && npm ci --ignore-scripts --no-audit --no-fund
 
 native: $(BIN)/python  ## Rebuild the C++ engine alone, what has changed of it
 	$(BIN)/cmake -S . -B build/native -DPython_EXECUTABLE=$(CURDIR)/$(BIN)/python >/dev/null

@@ -5,6 +5,7 @@ Without files: those that differ from the branch `main`, or are new. `make chang
 - src/steepest/ROOM/...: the folder of that name in tests/, as deep as there is one; and every test
   file that names the module. Where there is neither, all tests.
 - src/native: tests/native and tests/parity.
+- frontend, which is built into src/steepest/board/static: tests/board.
 - tests: the test files themselves; another Python file there, the tests of its folder.
 - docs, README.md and the like: the tests that read them.
 """
@@ -29,6 +30,8 @@ def _of(path: Path) -> list[str]:
     match path.parts:
         case ("src", "native", *_):
             return ["tests/native", "tests/parity"]
+        case ("frontend", *_):
+            return ["tests/board"]
         case ("src", "steepest", *inside) if path.suffix == ".py":
             return [*_mirror(inside), *_naming(inside)] or ["tests"]
         case ("src", "steepest", *inside):

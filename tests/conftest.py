@@ -40,7 +40,7 @@ _MARKS = {
         "explain/test_imports.py",
         *("health/check/test_evidence.py", "health/check/test_odd_objects.py"),
         *("native/test_memory.py", "run/test_links.py", "test_extras.py"),
-        "benchmarks/",
+        *("benchmarks/", "board/"),
     ),
 }
 
