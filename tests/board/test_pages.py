@@ -71,7 +71,7 @@ def test_all_runs(browser, board, width, dark):
         assert page.get_by_role("row").count() == 5  # head, three runs, a sweep
         assert page.get_by_role("link", name=LIVE).count() == 1  # its name is text
         page.get_by_role("row", name="sweeps/rates").click()
-        page.get_by_role("row", name=re.compile("[0-9a-f]{16}")).first.wait_for()
+        page.get_by_role("row", name=re.compile("trial 0, seed 1")).first.wait_for()
         assert page.get_by_role("row").count() == 11
         require_accessible(page)
         picture(page, f"runs-{width}-{'dark' if dark else 'light'}", whole=False)
