@@ -1,4 +1,4 @@
-"""A sweep on a real Ray cluster of three nodes, whose processes, nodes and driver are killed."""
+"""A sweep on a real Ray cluster of two nodes and a head: processes, a node and the driver killed."""
 
 import os
 import signal
@@ -41,7 +41,7 @@ def nodes():
     from ray.cluster_utils import Cluster
 
     alike = {"num_cpus": 1, "object_store_memory": 80 * MIB}
-    head = {**alike, "include_dashboard": False}
+    head = {**alike, "num_cpus": 0, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     for _ in range(2):
         cluster.add_node(wait=False, **alike)
@@ -92,6 +92,24 @@ def test_halving_decides_as_without_ray(nodes):
     assert there.kept == here.kept
     asha = sp.sweep(recipe, space, pruner="asha", ray="auto", **arguments)
     assert set(asha.results["status"]) == {"finished", "pruned"}
+
+
+def test_ctrl_c_ends_what_is_under_way(nodes, tmp_path):
+    def interrupt():
+        until = time.monotonic() + 60
+        while not any(workers_of(node) for node in nodes.worker_nodes):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    sweep = sp.sweep(
+        None, {"lr": [0.1]}, data="iris", hidden=(4,), epochs=10**7, seeds=3, ray="auto",
+        out=tmp_path / "a",
+    )  # fmt: skip
+    thread.join()
+    assert sweep.results["status"].to_list() == [None] * 3
 
 
 def test_whatever_is_killed_the_table_is_the_same(nodes, tmp_path):

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from itertools import chain
 from typing import Any
 
 from steepest.errors import RunError, SteepestWarning, needs, warn
@@ -23,6 +24,7 @@ from steepest.recipe import Recipe
 from steepest.sweeps.executor import Done, Task
 from steepest.sweeps.preparations import Preparations
 from steepest.sweeps.remote import Order, RemoteTraining, Report, Shared, kernels
+from steepest.training.interrupt import StopRequest
 
 _SECONDS_A_TASK = 1.0
 _MOST_RUNS_A_TASK = 1000
@@ -127,6 +129,7 @@ class RayExecutor:
         shared: What all runs have in common.
         preparations: Of this process.
         limit: What a run may cost at most to be among the best so far.
+        stop: True once somebody has asked to stop: what is under way then does not come back.
         recipe: What the runs have in common.
         workers: How many tasks are carried out at once; None for as many as there are cores.
     """
@@ -136,6 +139,7 @@ class RayExecutor:
         shared: Shared,
         preparations: Preparations,
         limit: Callable[[], float],
+        stop: StopRequest,
         *,
         recipe: Recipe,
         workers: int | None = None,
@@ -143,6 +147,7 @@ class RayExecutor:
         import ray
 
         self._ray, self._preparations, self._limit = ray, preparations, limit
+        self._stop = stop
         self._needed, self._most = _needed(recipe), workers
         self._remote = _remote_function(ray, self._needed)
         self._sweep, self._shared = secrets.token_hex(8), ray.put(shared)
@@ -166,21 +171,27 @@ class RayExecutor:
 
     def get(self, timeout: float | None = None) -> Done | None:
         """The next task that is done; None if there is none in this time."""
-        if not self._done:  # else who asks has not yet submitted all that it will
+        if self._stop and not self._closed:
+            self.close()
+            left = [*self._buffer, *chain(*self._waiting), *chain(*self._out.values())]
+            self._done.extend(Done(task, None, None) for task in left)
+            self._out = {}
+        elif not self._closed and not self._done:  # else who asks has more to submit
             self._send()
             self._receive(timeout)
         return self._done.popleft() if self._done else None
 
     def close(self) -> None:
         """Have what is under way ended at once; what is done can still be had."""
-        self._receive(0)
+        if self._out:
+            self._receive(0, len(self._out))
         self._closed = True
         for sent in self._out:
             self._ray.cancel(sent, force=True)
 
     def _send(self) -> None:
         """Keep all workers busy, at the end with smaller tasks."""
-        free = 0 if self._closed else _AHEAD * self._places() - len(self._out)
+        free = _AHEAD * self._places() - len(self._out)
         while free > 0 and (self._waiting or self._buffer):
             if self._waiting:
                 tasks = self._waiting.popleft()
@@ -193,13 +204,12 @@ class RayExecutor:
             self._out[self._remote.remote(self._sweep, within, _versions())] = tasks
             free -= 1
 
-    def _receive(self, timeout: float | None) -> None:
-        if not self._out:
-            if timeout:
-                time.sleep(timeout)
-            return
-        # All that are there; the first of them is waited for.
-        ready, _ = self._ray.wait(list(self._out), timeout=timeout)
+    def _receive(self, timeout: float | None, most: int = 1) -> None:
+        if self._out:
+            ready, _ = self._ray.wait(list(self._out), num_returns=most, timeout=timeout)
+        else:
+            time.sleep(timeout or 0)
+            ready = []
         for sent in ready:
             tasks = self._out.pop(sent)
             try:
@@ -222,8 +232,6 @@ class RayExecutor:
 
     def _lost(self, tasks: list[Task], error: Exception) -> None:
         """A task that failed, and not by one of its runs: those fail for themselves."""
-        if self._closed:
-            return
         exceptions = self._ray.exceptions
         if isinstance(error, exceptions.RayTaskError):
             raise RunError(_first_line(error.cause)) from error

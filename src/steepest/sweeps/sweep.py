@@ -184,7 +184,7 @@ class _Work:
     def _executor(self, stop: StopRequest, workers: int | None) -> Executor:
         if self._sent is not None:
             limit, base = (lambda: self._keeper.limit), self._asked.base
-            return RayExecutor(self._sent, self._shared, limit, recipe=base, workers=workers)
+            return RayExecutor(self._sent, self._shared, limit, stop, recipe=base, workers=workers)
         return ThreadExecutor(
             workers or usable_threads(),
             Stacks(self._shared, stop),
