@@ -12,8 +12,6 @@ export interface Sweep {
   net: string;
   metric: string;
   varies: string[];
-  trials: Record<string, Value>[];
-  nets: string[];
   planned: number;
   done: number;
   changed: number;
@@ -48,6 +46,8 @@ interface Changes {
 
 interface Page {
   columns: Record<string, Value[]>;
+  settings: Record<string, Value[]>;
+  nets: (string | null)[];
   cursor: number;
   more: boolean;
 }
@@ -103,8 +103,7 @@ export function watchRuns(tell: (state: State) => void): () => void {
     swept.set(sweep.id, kept);
     for (let more = true; more && !ended;) {
       const page = await get<Page>(`/api/sweeps/${sweep.id}/runs?after=${kept.cursor}`);
-      const { columns } = page;
-      const added = columns["run"]!.map((_, i) => sweptRow(sweep, columns, i));
+      const added = page.columns["run"]!.map((_, i) => sweptRow(sweep, page, i));
       kept.entries = kept.entries.concat(added);
       [kept.cursor, more] = [page.cursor, page.more];
       publish();
@@ -124,8 +123,9 @@ export function watchRuns(tell: (state: State) => void): () => void {
   };
 }
 
-function sweptRow(sweep: Sweep, columns: Record<string, Value[]>, i: number): Entry {
-  const at = <T>(name: string) => columns[name]![i] as T;
+function sweptRow(sweep: Sweep, page: Page, i: number): Entry {
+  const at = <T>(name: string) => page.columns[name]![i] as T;
+  const settings = Object.fromEntries(Object.entries(page.settings).map(([name, values]) => [name, values[i]]));
   const trial = at<number | null>("trial");
   const run = at<string>("run");
   return finish({
@@ -134,7 +134,7 @@ function sweptRow(sweep: Sweep, columns: Record<string, Value[]>, i: number): En
     state: at("state"),
     cause: at("cause"),
     data: sweep.data,
-    net: (trial === null ? null : sweep.nets[trial]) ?? sweep.net,
+    net: page.nets[i] ?? sweep.net,
     engine: null,
     seed: at("seed"),
     epochs: at("epochs"),
@@ -150,7 +150,7 @@ function sweptRow(sweep: Sweep, columns: Record<string, Value[]>, i: number): En
     errors: null,
     warnings: null,
     changed: sweep.changed,
-    settings: trial === null ? {} : sweep.trials[trial] ?? {},
+    settings,
     sweep: sweep.id,
     trial,
     link: `#/sweep/${sweep.id}/${encodeURIComponent(run)}`,

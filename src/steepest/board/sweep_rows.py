@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from steepest.board.reading import facts_of, parse_recipe, plain, sweep_record
-from steepest.board.summary import describe, rate_of, rounded, setting_text
+from steepest.board.summary import describe, net_of, rate_of, rounded, setting_text
 from steepest.errors import RunError
 from steepest.records.layout import SWEEP_TABLES
 
+# What a net is described by.
+_OF_NET = {"hidden", "activation", "preset", "members"}
 PAGE, _MOST_EPOCHS = 20_000, 10_000
 # What each row has; what all have in common is told once, in `about`.
 COLUMNS = (
@@ -23,58 +25,48 @@ def about(folder: Path) -> dict[str, Any]:
         facts = facts_of(connection)
         planned = connection.execute("SELECT count(*) FROM plan").fetchone()[0]
         done = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
-        points = [
-            json.loads(settings)
-            for (settings,) in connection.execute("SELECT settings FROM trials ORDER BY trial")
-        ]
-    recipe = parse_recipe(str(facts.get("recipe", "")).encode())
-    nets = [describe(recipe | trial)["net"] for trial in points]
-    return {
-        **describe(recipe),
-        "metric": str(facts.get("metric", "val_loss"))[:80],
-        "varies": [str(name)[:80] for name in facts.get("space", {})],
-        "trials": [
-            {str(name)[:80]: setting_text(value) for name, value in trial.items()}
-            for trial in points
-        ],
-        "nets": nets,
-        "planned": planned,
-        "done": done,
-    }
+        return {
+            **describe(parse_recipe(str(facts.get("recipe", "")).encode())),
+            "metric": str(facts.get("metric", "val_loss"))[:80],
+            "varies": [str(name)[:80] for name in facts.get("space", {})],
+            "planned": planned,
+            "done": done,
+        }
 
 
 def page(folder: Path, after: int) -> dict[str, Any]:
     """Runs whose rows were written behind `after`, by column, and where the next page begins."""
     with sweep_record(folder) as connection:
         recipe = parse_recipe(str(facts_of(connection).get("recipe", "")).encode())
-        sizes = _batch_sizes(connection.execute("SELECT settings FROM trials ORDER BY trial"))
         rows = connection.execute(
-            "SELECT runs.rowid, runs.run, plan.trial, plan.seed, runs.status, runs.cause, "
-            "runs.epochs, runs.step, NULL, runs.seconds, runs.train_loss, runs.best_val_loss, "
-            "runs.val_acc, runs.best_epoch, runs.test_acc FROM runs "
+            "SELECT runs.rowid, trials.settings, runs.run, plan.trial, plan.seed, runs.status, "
+            "runs.cause, runs.epochs, runs.step, NULL, runs.seconds, runs.train_loss, "
+            "runs.best_val_loss, runs.val_acc, runs.best_epoch, runs.test_acc FROM runs "
             "LEFT JOIN (SELECT run, min(trial) AS trial, seed FROM plan GROUP BY run) plan "
-            "ON plan.run = runs.run WHERE runs.rowid > ? ORDER BY runs.rowid LIMIT ?",
+            "ON plan.run = runs.run LEFT JOIN trials ON trials.trial = plan.trial "
+            "WHERE runs.rowid > ? ORDER BY runs.rowid LIMIT ?",
             (after, PAGE),
         ).fetchall()
-    by_column = list(map(list, zip(*rows, strict=True))) or [[] for _ in range(len(COLUMNS) + 1)]
-    cursor = by_column[0][-1] if rows else after
-    table = dict(zip(COLUMNS, by_column[1:], strict=True))
-    table["rate"] = [
-        rate_of(sizes.get(trial, recipe.get("batch_size")), step, seconds)
-        for trial, step, seconds in zip(
-            table["trial"], table["step"], table["seconds"], strict=True
-        )
-    ]
-    for name in ("rate", "seconds", "train_loss", "val_loss", "val_acc", "test_acc"):
-        table[name] = list(map(rounded, table[name]))
-    return {"columns": table, "cursor": cursor, "more": len(rows) == PAGE}
-
-
-def _batch_sizes(trials: Any) -> dict[int, Any]:
-    """The size of each trial's minibatches, where it varies."""
-    settings = (json.loads(text) for (text,) in trials)
-    sizes = ((trial, one.get("batch_size")) for trial, one in enumerate(settings))
-    return {trial: size for trial, size in sizes if size is not None}
+        columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in range(len(COLUMNS) + 2)]
+        known = {text: json.loads(text or "{}") for text in set(columns[1])}
+        points = [known[text] for text in columns[1]]
+        table = dict(zip(COLUMNS, columns[2:], strict=True))
+        table["rate"] = [
+            rate_of(point.get("batch_size", recipe.get("batch_size")), step, seconds)
+            for point, step, seconds in zip(points, table["step"], table["seconds"], strict=True)
+        ]
+        for name in ("rate", "seconds", "train_loss", "val_loss", "val_acc", "test_acc"):
+            table[name] = list(map(rounded, table[name]))
+        return {
+            "columns": table,
+            "settings": {
+                str(name)[:80]: [setting_text(point.get(name)) for point in points]
+                for name in dict.fromkeys(name for point in known.values() for name in point)
+            },
+            "nets": [net_of(recipe | one) if _OF_NET & one.keys() else None for one in points],
+            "cursor": columns[0][-1] if rows else after,
+            "more": len(rows) == PAGE,
+        }
 
 
 def one_run(folder: Path, run: str) -> dict[str, Any]:
