@@ -20,7 +20,7 @@ export interface Finding {
   ruled_out: string[];
   confidence: string;
   step: number;
-  consequences: Finding[];
+  consequences: { code: string; message: string }[];
 }
 
 export interface Row {
@@ -76,7 +76,7 @@ export interface Told {
 }
 
 interface Sent extends Omit<Told, "findings"> {
-  findings: [number, string, string][];
+  findings: Finding[] | null; // none that are new
 }
 
 export const NOTHING: Told = { epochs: {}, intervals: {}, layers: [], events: [], findings: [], facts: {} };
@@ -85,8 +85,7 @@ export const NOTHING: Told = { epochs: {}, intervals: {}, layers: [], events: []
 const MOST_STEPS = 480;
 
 export function take(told: Told, event: string, sent: Sent): Told {
-  const findings = sent.findings.flatMap(([, , details]) => parseFinding(details));
-  if (event === "snapshot") return { ...sent, findings };
+  if (event === "snapshot") return { ...sent, findings: sent.findings ?? [] };
   let layers = [...told.layers, ...sent.layers];
   if (layers.length > MOST_STEPS) layers = layers.filter((_, i) => i % 2 === 0 || i === layers.length - 1);
   return {
@@ -94,7 +93,7 @@ export function take(told: Told, event: string, sent: Sent): Told {
     intervals: append(told.intervals, sent.intervals),
     layers,
     events: [...told.events, ...sent.events],
-    findings: [...told.findings, ...findings],
+    findings: sent.findings ?? told.findings,
     facts: sent.facts,
   };
 }
@@ -103,15 +102,6 @@ function append(old: Table, more: Table): Table {
   const added = more["step"]?.length ?? 0;
   if (!added) return old;
   return Object.fromEntries(Object.keys(more).map((name) => [name, [...(old[name] ?? []), ...more[name]!]]));
-}
-
-function parseFinding(details: string): Finding[] {
-  try {
-    const found = JSON.parse(details) as Finding;
-    return [{ ...found, evidence: found.evidence ?? [], ruled_out: found.ruled_out ?? [], consequences: found.consequences ?? [] }];
-  } catch {
-    return [];
-  }
 }
 
 export function numbers(column: Value[] | undefined): (number | null)[] {

@@ -8,6 +8,7 @@ import sqlite3
 from dataclasses import astuple, dataclass
 from typing import Any, Self
 
+from steepest.board.findings import parsed, ranked
 from steepest.board.reading import has_findings, plain
 from steepest.records.layout import RUN_TABLES
 
@@ -154,11 +155,9 @@ def _texts(connection: sqlite3.Connection, table: str, after: int, last: int) ->
     return [[plain(value) for value in row] for row in rows]
 
 
-def _findings(connection: sqlite3.Connection, after: int, last: int) -> list[Any]:
+def _findings(connection: sqlite3.Connection, after: int, last: int) -> list[Any] | None:
+    """All of them, the cause first, if there are new ones: these may explain earlier ones."""
     if last <= after:
-        return []
-    asked = (
-        "SELECT step, severity, details FROM findings WHERE rowid > ? AND rowid <= ? "
-        "ORDER BY rowid LIMIT ?"
-    )
-    return [list(row) for row in connection.execute(asked, (after, last, MOST_TEXTS))]
+        return None if after else []
+    asked = "SELECT details FROM findings WHERE rowid <= ? ORDER BY rowid LIMIT ?"
+    return ranked(parsed(details) for (details,) in connection.execute(asked, (last, MOST_TEXTS)))

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from steepest.board.findings import ranked
 from steepest.board.reading import (
     changed_at,
     facts_of,
@@ -50,25 +51,14 @@ def summary(folder: Path, stamp: tuple[int, ...], locked: bool | None) -> dict[s
             row["state"] = state_of(facts.get("status"), changed_at(stamp), locked)
     except RunError as error:
         row |= {"state": "damaged", "cause": str(error)[:500]}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
-        row |= {"state": "damaged", "cause": f"the record holds what no run writes: {error}"[:500]}
     return {name: plain(value) for name, value in row.items()}
 
 
 def describe(recipe: dict[str, Any]) -> dict[str, Any]:
     """What is told of a recipe: data, net, and the settings that are not the defaults."""
-    hidden = recipe.get("hidden")
-    widths = "-".join(map(str, hidden)) if isinstance(hidden, list) and hidden else "linear"
-    activation = f" {recipe.get('activation', '')}" if hidden else ""
-    net = f"{widths}{activation}" if hidden is not None else "own module"
-    if recipe.get("preset"):
-        net = f"{recipe['preset']} preset"
-    members = recipe.get("members")
-    if isinstance(members, int) and members > 1:
-        net = f"{members} × {net}"
     return {
         "data": str(recipe.get("data", "in memory"))[:300],
-        "net": net[:100],
+        "net": net_of(recipe),
         "seed": recipe.get("seed") if isinstance(recipe.get("seed"), int) else None,
         "epochs_planned": recipe.get("epochs") if isinstance(recipe.get("epochs"), int) else None,
         "settings": {
@@ -79,6 +69,20 @@ def describe(recipe: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def net_of(recipe: dict[str, Any]) -> str:
+    """The net in a few words: 64-32 relu."""
+    hidden = recipe.get("hidden")
+    widths = "-".join(map(str, hidden)) if isinstance(hidden, list) and hidden else "linear"
+    activation = f" {recipe.get('activation', '')}" if hidden else ""
+    net = f"{widths}{activation}" if hidden is not None else "own module"
+    if recipe.get("preset"):
+        net = f"{recipe['preset']} preset"
+    members = recipe.get("members")
+    if isinstance(members, int) and members > 1:
+        net = f"{members} × {net}"
+    return net[:100]
+
+
 def setting_text(value: Any) -> Any:
     """A setting as it is shown: numbers stay numbers, for they are sorted and drawn."""
     match value:
@@ -86,6 +90,8 @@ def setting_text(value: Any) -> Any:
             return "on" if value else "off"
         case int() | float():
             return plain(value)
+        case None:
+            return None
         case list():
             return ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
         case dict():
@@ -151,9 +157,10 @@ def _progress(
         rows = epoch_rows / steps if isinstance(epoch_rows, int) and steps > 0 else None
         row["rate"] = rate_of(rows, steps, last[0][3] - before[3])
     if has_findings(connection):
-        asked = "SELECT severity, count(*) FROM findings GROUP BY severity"
-        counts = dict(connection.execute(asked).fetchall())
-        row["errors"], row["warnings"] = counts.get("error", 0), counts.get("warn", 0)
+        asked = "SELECT code, severity FROM findings ORDER BY rowid LIMIT 1000"
+        causes = ranked({"code": c, "severity": s} for c, s in connection.execute(asked))
+        row["errors"] = sum(one["severity"] == "error" for one in causes)
+        row["warnings"] = sum(one["severity"] == "warn" for one in causes)
     return row
 
 
