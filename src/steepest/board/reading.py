@@ -6,6 +6,7 @@ A connection that stayed open would keep a training that ends from folding its l
 import json
 import math
 import os
+import re
 import sqlite3
 import time
 import tomllib
@@ -16,6 +17,7 @@ from typing import Any
 
 from steepest.errors import RunError
 from steepest.files import require_plain_file
+from steepest.recipe import Recipe
 from steepest.records.layout import (
     LAYOUT_FILE,
     RECIPE_FILE,
@@ -33,7 +35,9 @@ _MOST_BYTES, _SECONDS = 2**20, 5.0
 _STEPS_BETWEEN_LOOKS = 20_000
 _MOST_RECIPE = 2**18
 
-Row = tuple[Any, ...]
+# What a recipe's text says of each setting that has its default -> what that is.
+_BEFORE_A_KEY = re.compile(r"^(?=[a-z]\w* = )", re.MULTILINE)
+_DEFAULTS = {part: tomllib.loads(part) for part in _BEFORE_A_KEY.split(Recipe().to_toml()) if part}
 
 
 @contextmanager
@@ -60,7 +64,10 @@ def _bounded(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
         end = time.monotonic() + _SECONDS
         connection.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
         connection.execute("BEGIN")  # one state of the record, whatever is written meanwhile
-        yield
+        try:
+            yield
+        except (LookupError, AttributeError) as error:  # by values that no run writes
+            raise RunError(f"{path} is damaged: {error}") from None
 
 
 def facts_of(connection: sqlite3.Connection) -> dict[str, Any]:
@@ -90,7 +97,15 @@ def parse_recipe(text: bytes) -> dict[str, Any]:
     if len(text) > _MOST_RECIPE:
         return {}
     try:
-        return tomllib.loads(text.decode())
+        # Most lines of a recipe say the default, and parsing them is half of reading a run.
+        settings: dict[str, Any] = {}
+        others = []
+        for part in _BEFORE_A_KEY.split(text.decode()):
+            if part in _DEFAULTS:
+                settings |= _DEFAULTS[part]
+            else:
+                others.append(part)
+        return settings | tomllib.loads("".join(others))
     except (ValueError, RecursionError):
         return {}
 
