@@ -118,7 +118,7 @@ def _in_browser(url: str, runs: int) -> dict[str, object] | None:
         page.goto(url.partition("#")[0])
         page.get_by_text(f"{runs:,} runs").first.wait_for(timeout=120_000)
         begun = time.perf_counter()
-        page.get_by_role("searchbox").fill("lr>0.1 diverged")
+        page.get_by_role("searchbox").fill("00 loss<9")
         page.get_by_text(" of ").first.wait_for()
         found["filter"] = _since(begun)
         begun = time.perf_counter()
