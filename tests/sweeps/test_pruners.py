@@ -1,5 +1,7 @@
 """Pruners: who falls behind is ended early, alike whatever the threads and after a resumption."""
 
+import sys
+
 import numpy as np
 import polars as pl
 import pytest
@@ -7,6 +9,7 @@ import pytest
 import steepest as sp
 from steepest.errors import RecipeError
 from steepest.sweeps import log_uniform
+from steepest.sweeps.paused import PausedStates
 from steepest.sweeps.pruners import rungs_of
 
 RECIPE = sp.Recipe(epochs=10, hidden=(8,), batch_size=16)
@@ -77,3 +80,30 @@ def test_what_a_pruner_refuses(rows):
         carried_out(rows, "halv")
     with pytest.raises(RecipeError, match="measured at the end"):
         carried_out(rows, "asha", metric="test_loss")
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_paused_runs_beyond_the_bound_of_the_memory_change_nothing(
+    rows, monkeypatch, tmp_path, engine
+):
+    monkeypatch.setattr(sys.modules[__name__], "RECIPE", RECIPE.replace(engine=engine, epochs=5))
+    held = carried_out(rows, "halving")
+    monkeypatch.setattr("steepest.sweeps.executor.MOST_BYTES", 0)
+    monkeypatch.setattr("steepest.sweeps.stacks.MOST_BYTES", 3000)
+    beyond = carried_out(rows, "halving", out=tmp_path / "a")
+    assert held.results.equals(beyond.results)
+    left = {path.name.partition("-")[0] for path in (tmp_path / "a").iterdir()}
+    assert left == {"best", "lock", "sweep.sqlite"}
+
+
+def test_states_are_given_back_from_memory_and_from_the_file():
+    rng, kept = np.random.default_rng(0), PausedStates(None, most=100)
+    states = [rng.normal(size=size).astype(np.float32) for size in (10, 20, 30, 20)]
+    paused = [kept.put(state) for state in states]
+    assert [one.held is None for one in paused] == [False, True, True, True]
+    assert np.array_equal(kept.take(paused[1]), states[1])
+    again = kept.put(states[3])
+    assert again.place == paused[1].place  # places in the file are used again
+    for one, state in [(paused[0], states[0]), (paused[2], states[2]), (again, states[3])]:
+        assert np.array_equal(kept.take(one), state)
+    assert kept.put(states[0]).held is not None

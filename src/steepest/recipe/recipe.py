@@ -108,7 +108,7 @@ class Recipe(Settings):
             if not is_met(SETTINGS[name], changed):
                 changed[name] = default
         result = Recipe(**changed)
-        object.__setattr__(result, "given", self.given | settings.keys())
+        object.__setattr__(result, "given", self.given.union(settings))
         return result
 
     def with_seed(self, seed: int) -> "Recipe":
@@ -124,6 +124,28 @@ class Recipe(Settings):
             raise RecipeError(f"seed must be {SETTINGS['seed'].values.expected}, but is {seed!r}")
         copy = object.__new__(type(self))
         vars(copy).update(vars(self), seed=seed, given=self.given | {"seed"})
+        return copy
+
+    def differences(self, base: "Recipe") -> dict[str, Any]:
+        """What it has other than `base`, from which `with_differences` makes it again.
+
+        A recipe has some hundred settings: who keeps thousands of them keeps what differs.
+
+        Args:
+            base: Another recipe.
+        """
+        others = vars(base)
+        return {name: value for name, value in vars(self).items() if value is not others[name]}
+
+    def with_differences(self, differences: dict[str, Any]) -> "Recipe":
+        """The recipe whose `differences` from this one these are: it was checked when it was made.
+
+        Args:
+            differences: As `differences` gave them.
+        """
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self))
+        vars(copy).update(differences)
         return copy
 
     @property

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,9 +12,10 @@ from typing import Any, NamedTuple, Protocol
 import torch
 
 from steepest.recipe import Recipe
+from steepest.sweeps.paused import MOST_BYTES
 from steepest.sweeps.record import RunRow
 from steepest.sweeps.stacks import StackedRun, Stacks
-from steepest.sweeps.training import Training
+from steepest.sweeps.training import ForgottenTraining, RunTraining, Training
 
 # Tasks that wait for a thread: enough that each finds others of its kind, to be trained together.
 _AHEAD = 64
@@ -92,6 +94,7 @@ class ThreadExecutor:
         self.capacity = _AHEAD * threads
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Hashable, Task]] = deque()
+        self._on_their_way = weakref.WeakSet[RunTraining]()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(threads, initializer=_take_over_threads)
 
@@ -157,6 +160,8 @@ class ThreadExecutor:
         runs = [task.training for task in tasks]
         try:
             rows = self._stacks.advance(runs, tasks[0].epochs)  # type: ignore[arg-type]
+        except Exception:  # whose was it?
+            return [self._carried_out(task) for task in tasks]
         except BaseException as error:  # told to who waits, in another thread
             return [Done(task, None, error) for task in tasks]
         return [Done(task, row, None) for task, row in zip(tasks, rows, strict=True)]
@@ -165,9 +170,22 @@ class ThreadExecutor:
         try:
             if task.training is None:
                 task.training = self._begin(task.name, task.recipe)
-            return Done(task, task.training.advance(task.epochs), None)
+            row = task.training.advance(task.epochs)
+            if row is None and isinstance(task.training, RunTraining):
+                task.training = self._paused(task, task.training)
+            return Done(task, row, None)
         except BaseException as error:  # told to who waits, perhaps in another thread
             return Done(task, None, error)
+
+    def _paused(self, task: Task, training: RunTraining) -> Training:
+        """It, or what begins it anew where those that are paused already fill the memory."""
+        with self._lock:
+            self._on_their_way.add(training)
+            if sum(one.nbytes for one in self._on_their_way) <= MOST_BYTES:
+                return training
+            self._on_their_way.discard(training)
+        begin, name, recipe = self._begin, task.name, task.recipe
+        return ForgottenTraining(training.history, lambda: begin(name, recipe))
 
 
 def _take_over_threads() -> None:

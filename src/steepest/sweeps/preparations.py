@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import fields, replace
 from typing import Any
@@ -38,6 +39,9 @@ _ONLY_NUMBERS = (
 )
 
 
+# Splits are kept ready up to so many bytes, the net and its plan in each.
+_MOST_BYTES, _BYTES_BESIDE_ROWS = 64 * 2**20, 64 * 2**10
+
 _DEFAULTS = {field.name: field.default for field in fields(Recipe)}
 
 
@@ -60,7 +64,7 @@ class Preparations:
         self._lock = threading.RLock()
         self.read: dict[Any, Dataset] = read or {}
         self._plain: dict[Any, bool] = {}
-        self._rows: dict[Any, Preparation] = {}
+        self._rows: OrderedDict[Hashable, Preparation] = OrderedDict()
         self._choices: dict[Any, EngineChoice] = {}
 
     def whole(self, recipe: Recipe) -> Dataset:
@@ -163,6 +167,9 @@ class Preparations:
                 model = self.begun_model(recipe)
                 require_trainable(model, recipe)
                 self._rows[key] = prepare_parts(model, parts, recipe)
+            self._rows.move_to_end(key)
+            while len(self._rows) > 1 and sum(map(_size, self._rows.values())) > _MOST_BYTES:
+                self._rows.popitem(last=False)
             return self._rows[key]
 
     def _new_model(self, recipe: Recipe, rows: Preparation) -> nn.Module:
@@ -192,6 +199,17 @@ class Preparations:
 def _row_flops(model: nn.Module) -> float:
     """Of a forward pass of a row through a net of linear layers."""
     return 2.0 * sum(p.numel() for p in model.parameters() if p.ndim > 1)
+
+
+def _size(prepared: Preparation) -> int:
+    """About how many bytes the rows of one split take that no other one has."""
+    parts = prepared.parts.values()
+    own = sum(2 * part.targets.nbytes for part in parts)
+    arrays = {
+        id(part.inputs.array): part.inputs.array.nbytes for part in parts
+        if part.inputs.rows is None
+    }  # fmt: skip
+    return own + sum(arrays.values()) + _BYTES_BESIDE_ROWS
 
 
 def _values(recipe: Recipe, names: tuple[str, ...]) -> tuple[Any, ...]:

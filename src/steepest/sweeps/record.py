@@ -252,6 +252,13 @@ class SweepRecord:
         kinds = tuple(SWEEP_TABLES["runs"].values())
         return {row[0]: RunRow(*map(from_sql, row, kinds)) for row in rows}
 
+    def run(self, name: str) -> tuple[RunRow, list[EpochFinished]]:
+        """What came of a run that has ended, and its epochs."""
+        ((*row,),) = self._rows("SELECT * FROM runs WHERE run = ?", (name,))
+        epochs = self.history(name).drop("run").to_dicts()
+        kinds = SWEEP_TABLES["runs"].values()
+        return RunRow(*map(from_sql, row, kinds)), [EpochFinished(**epoch) for epoch in epochs]
+
     def decisions(self) -> list[tuple[int, int, float, str]]:
         """What a pruner decided, in the order of its decisions: (trial, epochs, value, what)."""
         rows = self._rows("SELECT * FROM decisions ORDER BY rowid")

@@ -8,8 +8,9 @@ the way that it had taken and trains only what is missing.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished
@@ -22,7 +23,7 @@ from steepest.training.interrupt import StopRequest
 _PATIENCE = 0.05
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class TrialRun:
     """A run of a trial.
 
@@ -37,23 +38,30 @@ class TrialRun:
     name: str
     seed: int
     row: RunRow | None = None
-    history: list[EpochFinished] = field(default_factory=list)
+    history: Sequence[EpochFinished] = ()
     training: Training | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Trial:
     """A point of the space with its runs.
 
     Attributes:
         number: Its place in the sweep.
-        recipe: Of its runs, but for the seed.
+        base: What all runs of the sweep have in common.
+        differences: Of the recipe of its runs from that.
         runs: One for each seed.
     """
 
     number: int
-    recipe: Recipe
+    base: Recipe
+    differences: dict[str, Any]
     runs: list[TrialRun]
+
+    @property
+    def recipe(self) -> Recipe:
+        """Of its runs, but for the seed."""
+        return self.base.with_differences(self.differences)
 
     @property
     def has_ended(self) -> bool:
@@ -73,7 +81,7 @@ class Scheduler:
         executor: Trains the runs; closed with the scheduler.
         keep: Called with each run that has just ended.
         stop: True once somebody has asked to stop.
-        known: What the record has of earlier: rows by name, and a function from a name to epochs.
+        known: Names of the runs that the record has.
     """
 
     def __init__(
@@ -82,11 +90,11 @@ class Scheduler:
         executor: Executor,
         keep: Callable[[Trial, TrialRun], None],
         stop: StopRequest,
-        known: tuple[dict[str, RunRow], Callable[[str], list[EpochFinished]]],
+        known: Iterable[str],
     ) -> None:
         self._record, self._executor, self._keep = record, executor, keep
         self._stop = stop
-        self._rows, self._history = known
+        self._known = set(known)
         self._waiting: deque[tuple[Trial, TrialRun, int | None]] = deque()
         self._under_way = 0
         self._left: dict[int, int] = {}  # runs of a trial that are not back yet
@@ -150,10 +158,9 @@ class Scheduler:
 
     def _is_known(self, run: TrialRun) -> bool:
         """Whether the record has this run; its history is read then."""
-        row = self._rows.get(run.name)
-        if row is None:
+        if run.name not in self._known:
             return False
-        run.row, run.history = row, self._history(run.name)
+        run.row, run.history = self._record.run(run.name)
         return True
 
     def _feed(self) -> None:
@@ -172,11 +179,11 @@ class Scheduler:
         if done.error is not None:
             if not isinstance(done.error, Exception):
                 raise done.error
-            history = [] if run.training is None else list(run.training.history)
+            history = () if run.training is None else tuple(run.training.history)
             row, run.training = failed_row(run.name, done.error, history), None
             run.history = history
         elif run.training is not None:
-            run.history = list(run.training.history)
+            run.history = tuple(run.training.history)
         if row is not None:
             self._ended(trial, run, row)
         elif self._stop:
@@ -190,8 +197,8 @@ class Scheduler:
             return
         run.row = row
         if run.training is not None:
-            run.history = list(run.training.history)
+            run.history = tuple(run.training.history)
             self._keep(trial, run)
         run.training = None
-        self._rows[run.name] = row
+        self._known.add(run.name)
         self._record.put_run(row, run.history)

@@ -176,16 +176,20 @@ def points_of(space: Space, sampler: str, trials: int | None, seeds: int, seed: 
     return list((space.random if sampler == "random" else space.sobol)(count, seed))
 
 
-def recipes_of(base: Recipe, points: Sequence[Point]) -> list[Recipe]:
-    """The recipe of each point.
+def differences_of(base: Recipe, points: Sequence[Point]) -> list[dict[str, Any]]:
+    """What the recipe of each point has other than the base.
 
     Raises:
         RecipeError: Some combinations are no recipe: they are named, with the reason of each.
     """
     made, refused = [], list[tuple[Point, str]]()
+    given = dict[frozenset[str], frozenset[str]]()  # one for all points
     for point in points:
         try:
-            made.append(base.replace(**point))
+            changed = base.replace(**point).differences(base)
+            if "given" in changed:
+                changed["given"] = given.setdefault(changed["given"], changed["given"])
+            made.append(changed)
         except RecipeError as error:
             refused.append((point, str(error)))
     refuse(refused, len(points))

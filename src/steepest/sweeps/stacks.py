@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from math import isfinite
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from steepest.errors import EngineError
 from steepest.nn import LinearLayer, redraw
 from steepest.recipe import Recipe
 from steepest.run import EpochFinished, Record, Run, RunStopped
+from steepest.sweeps.paused import MOST_BYTES, Paused, PausedStates
 from steepest.sweeps.preparations import Preparations
 from steepest.sweeps.record import RunRow
 from steepest.sweeps.training import row_of
@@ -51,6 +53,7 @@ class StackedRun:
     def __init__(self, name: str, recipe: Recipe, stacks: "Stacks") -> None:
         self.name, self.recipe, self._stacks = name, recipe, stacks
         self.state: NDArray[np.float32] | None = None
+        self.paused: Paused | None = None
         self.position = Position()
         self.history: list[EpochFinished] = []
         self.seconds = 0.0
@@ -75,10 +78,12 @@ class Stacks:
     Args:
         shared: What the runs share.
         stop: True once somebody has asked to stop.
+        folder: Where states of paused runs may be written; None for the system's own.
     """
 
-    def __init__(self, shared: Preparations, stop: StopRequest) -> None:
+    def __init__(self, shared: Preparations, stop: StopRequest, folder: Path | None = None) -> None:
         self._shared, self._stop = shared, stop
+        self._paused = PausedStates(folder, MOST_BYTES)
         self._lock = threading.Lock()
         self._free: OrderedDict[Hashable, list[_Stack]] = OrderedDict()
         self._most: dict[Hashable, int] = {}
@@ -91,7 +96,7 @@ class Stacks:
 
     def most(self, recipe: Recipe) -> int:
         """How many runs are to be trained at once; 0 where a run is trained by itself."""
-        kind = self._shared.key_without_lr(recipe)
+        kind = self._shared.kind(recipe)
         if kind not in self._most:
             self._most[kind] = self._count(recipe)
         return self._most[kind]
@@ -120,14 +125,26 @@ class Stacks:
             What came of each; None of one that pauses, also where somebody asked to stop.
         """
         stack = self._take(runs[0].recipe)
+        self._wake(runs)
         try:
-            return stack.advance(runs, epochs, self._stop)
+            rows = stack.advance(runs, epochs, self._stop)
         finally:
             self._give_back(stack)
+        for run, row in zip(runs, rows, strict=True):
+            if row is None and run.state is not None:
+                run.paused = self._paused.put(run.state)
+                run.state = None
+        return rows
+
+    def _wake(self, runs: Sequence[StackedRun]) -> None:
+        for run in runs:
+            if run.paused is not None:
+                run.state, run.paused = self._paused.take(run.paused), None
 
     def end(self, runs: Sequence[StackedRun], stopped: Stopped) -> list[RunRow]:
         """End runs of one key that pause."""
         stack = self._take(runs[0].recipe)
+        self._wake(runs)
         try:
             return stack.end(runs, stopped)
         finally:

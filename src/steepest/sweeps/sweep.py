@@ -10,7 +10,7 @@ from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
 from steepest.recipe import Recipe
 from steepest.records.layout import SWEEP_RECORD
-from steepest.run import LOCK, EpochFinished
+from steepest.run import LOCK
 from steepest.sweeps.asked import Asked, asked_for, goes_with
 from steepest.sweeps.cluster import RayExecutor, joined_cluster, require_room
 from steepest.sweeps.executor import Executor, ThreadExecutor
@@ -24,7 +24,7 @@ from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.remote import Shared
 from steepest.sweeps.result import Sweep
 from steepest.sweeps.scheduler import Scheduler, Trial, TrialRun
-from steepest.sweeps.space import Point, Space, points_of, recipes_of, refuse
+from steepest.sweeps.space import Point, Space, differences_of, points_of, refuse
 from steepest.sweeps.stacks import Stacks
 from steepest.sweeps.tally import Tally
 from steepest.sweeps.training import RunTraining, Training, WholeTraining
@@ -135,8 +135,8 @@ class _Work:
         points = points_of(
             asked.space, asked.sampler, asked.trials, len(asked.seeds), asked.base.seed
         )
-        recipes = recipes_of(asked.base, points)
-        self._check(points, recipes)
+        differences = differences_of(asked.base, points)
+        self._check(points, differences)
         self._sent: Shared | None = None
         if on_cluster:
             self._sent = Shared(model, shared.read, asked.metric, asked.keep_best)
@@ -144,7 +144,7 @@ class _Work:
         named = data_name(shared.whole(asked.base), model)
         self._record = self._open(asked.facts(named))
         self.tally = self._record.listener = Tally(asked.metric)
-        self._trials = [self._trial(i, recipe, named) for i, recipe in enumerate(recipes)]
+        self._trials = [self._trial(i, one, named) for i, one in enumerate(differences)]
         self._record.put_trials(0, points)
         self._record.put_plan(
             (trial.number, run.seed, run.name) for trial in self._trials for run in trial.runs
@@ -163,12 +163,12 @@ class _Work:
             self._executor(stop, workers),
             self._keep,
             stop,
-            (dict(known), self._history),
+            known,
         )
         try:
             for trial in self._ended_trials(scheduler):
                 for run in trial.runs:  # thousands of them would fill the memory
-                    run.history = []
+                    run.history = ()
         finally:
             scheduler.close()
             self._keeper.write()
@@ -187,7 +187,7 @@ class _Work:
             return RayExecutor(self._sent, self._shared, limit, stop, recipe=base, workers=workers)
         return ThreadExecutor(
             workers or usable_threads(),
-            Stacks(self._shared, stop),
+            Stacks(self._shared, stop, self._folder),
             lambda name, recipe: self._begin(name, recipe, stop),
             lambda recipe: not (self._shared.is_plain(recipe) and self._shared.is_native(recipe)),
         )
@@ -199,10 +199,11 @@ class _Work:
         steer = halving if self._asked.pruner == "halving" else asha
         return steer(scheduler, self._record, self._trials, self._asked.metric)
 
-    def _check(self, points: list[Point], recipes: list[Recipe]) -> None:
+    def _check(self, points: list[Point], differences: list[dict[str, Any]]) -> None:
         """All that can be known before the first step, once for recipes that differ in numbers."""
         refused, looked_at = list[tuple[Point, str]](), dict[Any, str | None]()
-        for point, recipe in zip(points, recipes, strict=True):
+        for point, changed in zip(points, differences, strict=True):
+            recipe = self._asked.base.with_differences(changed)
             kind = self._shared.kind(recipe)
             if kind not in looked_at:
                 looked_at[kind] = self._obstacle(recipe.with_seed(self._asked.seeds[0]))
@@ -249,16 +250,13 @@ class _Work:
         record.put_facts(facts)
         return record
 
-    def _trial(self, number: int, recipe: Recipe, data: str) -> Trial:
-        name = recipe_name(recipe, data)
+    def _trial(self, number: int, differences: dict[str, Any], data: str) -> Trial:
+        name = recipe_name(self._asked.base.with_differences(differences), data)
         runs = [TrialRun(run_name(name, seed), seed) for seed in self._asked.seeds]
-        return Trial(number, recipe, runs)
+        return Trial(number, self._asked.base, differences, runs)
 
     def _all_runs(self) -> Iterable[tuple[Trial, TrialRun]]:
         return ((trial, run) for trial in self._trials for run in trial.runs)
-
-    def _history(self, name: str) -> list[EpochFinished]:
-        return [EpochFinished(**row) for row in self._record.history(name).drop("run").to_dicts()]
 
     def _begin(self, name: str, recipe: Recipe, stop: StopRequest) -> Training:
         if self._shared.is_plain(recipe):

@@ -1,7 +1,7 @@
 """RunTraining: one run of a sweep on its way, which can pause between epochs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,6 +19,7 @@ from steepest.training.scoring import Scoring
 from steepest.training.stopped import Stopped
 
 _LONGEST_CAUSE = 300
+_BYTES_BESIDE_WEIGHTS = 64 * 2**10
 
 
 class Training(Protocol):
@@ -82,6 +83,12 @@ class RunTraining:
         """The epochs that are done."""
         return [event for event in self._events if isinstance(event, EpochFinished)]
 
+    @property
+    def nbytes(self) -> int:
+        """About what it takes in memory: weights, twice, and what optimizer and averages keep."""
+        tensors = self._prepared.plan.model.state_dict().values()
+        return int(5 * sum(tensor.nbytes for tensor in tensors)) + _BYTES_BESIDE_WEIGHTS
+
     def advance(self, epochs: int | None) -> RunRow | None:
         """Train until so many epochs are done, or to the end; what came of it, if it has ended."""
         begun = time.perf_counter()
@@ -121,6 +128,40 @@ class RunTraining:
                 event = replace(event, scores=scores)
             record(event)
         return Run(self._recipe, self._prepared.classifier, record, dataset=self._prepared.dataset)
+
+
+class ForgottenTraining:
+    """A run that paused and of which its history alone was kept: it begins anew, to the same bits.
+
+    Args:
+        history: Its epochs.
+        begin: Begins it.
+    """
+
+    has_weights = True
+
+    def __init__(self, history: list[EpochFinished], begin: Callable[[], Training]) -> None:
+        self.history, self._begin = history, begin
+        self._training: Training | None = None
+
+    def advance(self, epochs: int | None) -> RunRow | None:
+        """Train it from the beginning until so many epochs are done, or to the end."""
+        self._training = self._begin()
+        row = self._training.advance(epochs)
+        self.history = list(self._training.history)
+        if row is None:
+            self._training = None
+        return row
+
+    def prune(self, cause: str) -> RunRow | None:
+        """End it where it paused."""
+        self._training = self._begin()
+        return self._training.advance(len(self.history)) or self._training.prune(cause)
+
+    def to_run(self) -> Run:
+        """The ended run."""
+        assert self._training is not None
+        return self._training.to_run()
 
 
 class WholeTraining:
