@@ -17,19 +17,18 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from steepest.classifier import Evaluation
+from steepest.classifier.mistakes import (
+    Mistake,
+    columns_of,
+    most_confident_mistakes,
+    picture,
+)
 from steepest.errors import RunError, SteepestError
 from steepest.files import write_atomically, write_failure
 from steepest.report.axes import theme
 from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
 from steepest.report.layers import plot_layers
-from steepest.report.predictions import (
-    Mistake,
-    columns_of,
-    most_confident_mistakes,
-    picture,
-    plot_calibration,
-    plot_confusion,
-)
+from steepest.report.predictions import plot_calibration, plot_confusion
 from steepest.run import Run
 
 _MOST_MISTAKES = 12
