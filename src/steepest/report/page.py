@@ -1,34 +1,29 @@
 """The report of a run: one HTML file that needs no other, no network and no JavaScript."""
 
-import base64
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from PIL import Image
 
 from steepest.classifier import Evaluation
-from steepest.classifier.mistakes import (
+from steepest.errors import RunError, SteepestError
+from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
+from steepest.report.html import data_uri, figure, write_page
+from steepest.report.layers import plot_layers
+from steepest.report.predictions import (
     Mistake,
     columns_of,
     most_confident_mistakes,
     picture,
+    plot_calibration,
+    plot_confusion,
 )
-from steepest.errors import RunError, SteepestError
-from steepest.files import write_atomically, write_failure
-from steepest.report.axes import theme
-from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
-from steepest.report.layers import plot_layers
-from steepest.report.predictions import plot_calibration, plot_confusion
 from steepest.run import Run
 
 _MOST_MISTAKES = 12
@@ -56,13 +51,11 @@ def write_report(
         RunError: The file cannot be written.
     """
     rows, what = _rows(run, samples, target)
-    environment = Environment(
-        loader=PackageLoader("steepest.report", "."), autoescape=True, undefined=StrictUndefined
-    )
-    html = environment.get_template("report.html.jinja").render(
+    return write_page(
+        path,
+        "report.html.jinja",
         run=run,
         title="Run" if run.folder is None else run.folder.name,
-        version=version("steepest"),
         facts=_facts(run),
         notes=_notes(run),
         settings=_settings(run),
@@ -72,12 +65,6 @@ def write_report(
         what=what,
         **_predictions(run, rows),
     )
-    path = Path(path)
-    try:
-        write_atomically(path, html.encode(errors="backslashreplace"))  # a folder's name
-    except OSError as error:
-        raise RunError(write_failure(path, error)) from error
-    return path
 
 
 def _rows(run: Run, samples: Any, target: str | None) -> tuple[Any, str]:
@@ -113,8 +100,8 @@ def _name(measure: str) -> str:
 
 
 def _pictures(evaluation: Evaluation) -> Iterator[tuple[str, Markup]]:
-    yield "Confusion matrix", _figure(lambda: plot_confusion(evaluation), "Confusion matrix")
-    yield "Calibration", _figure(lambda: plot_calibration(evaluation), "Reliability diagram")
+    yield "Confusion matrix", figure(lambda: plot_confusion(evaluation), "Confusion matrix")
+    yield "Calibration", figure(lambda: plot_calibration(evaluation), "Reliability diagram")
 
 
 def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
@@ -123,14 +110,14 @@ def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
     for quantity in measured(history) if history.height else ():
         title = _name(quantity).capitalize()
         draw = partial(plot_curves, history, quantity, best_by=by)
-        yield title, _figure(draw, f"{title} over the epochs")
+        yield title, figure(draw, f"{title} over the epochs")
     if best_epoch(history) is not None:
         yield (
             "Overfitting gap",
-            _figure(lambda: plot_gap(history, best_by=by), "Validation less training loss"),
+            figure(lambda: plot_gap(history, best_by=by), "Validation less training loss"),
         )
     if intervals.height:
-        yield "Learning rate", _figure(lambda: plot_learning_rate(intervals), "Learning rate")
+        yield "Learning rate", figure(lambda: plot_learning_rate(intervals), "Learning rate")
     if layers.height:
         for title, quantity in (
             ("Updates beside weights", "update_ratio"),
@@ -138,26 +125,7 @@ def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
             ("Gradients", "gradient_norm"),
             ("Activations", "activation_std"),
         ):
-            yield title, _figure(lambda q=quantity: plot_layers(layers, q), f"{title} by layer")  # type: ignore[misc]
-
-
-def _figure(draw: Callable[[], Axes], words: str) -> Markup:
-    """A plot in both themes; the browser shows the one that its user prefers."""
-    light, dark = (_svg(draw, name) for name in ("light", "dark"))
-    return Markup(
-        '<picture><source media="(prefers-color-scheme: dark)" srcset="{}">'
-        '<img src="{}" alt="{}"></picture>'
-    ).format(dark, light, words)
-
-
-def _svg(draw: Callable[[], Axes], name: Any) -> str:
-    with theme(name):
-        figure = draw().get_figure(root=True)
-        assert isinstance(figure, Figure)
-        file = io.BytesIO()
-        # No date, so that the same run gives the same file.
-        figure.savefig(file, format="svg", metadata={"Date": None})
-    return _data_uri(file.getvalue(), "image/svg+xml")
+            yield title, figure(lambda q=quantity: plot_layers(layers, q), f"{title} by layer")  # type: ignore[misc]
 
 
 def _entry(mistake: Mistake) -> dict[str, Any]:
@@ -168,11 +136,7 @@ def _entry(mistake: Mistake) -> dict[str, Any]:
         return entry | {"columns": columns_of(mistake.inputs)}
     file = io.BytesIO()
     Image.fromarray((image * 255).round().astype(np.uint8)).save(file, "PNG")
-    return entry | {"image": _data_uri(file.getvalue(), "image/png")}
-
-
-def _data_uri(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return entry | {"image": data_uri(file.getvalue(), "image/png")}
 
 
 def _facts(run: Run) -> dict[str, Any]:
