@@ -1,9 +1,9 @@
-"""Where Run gets the methods that need rooms above it: `resume`, `report`, `export`, ...
+"""Where Run and Sweep get the methods that need rooms above them: `resume`, `report`, `plot`, ...
 
 A run is a value that training makes and everything above it reads, so the room `run/` may import
 neither training nor report nor export. The public names that give a Run (`train`, `resume`,
-`load_run`, `Run`) are looked up through this module, which is above all rooms and completes the
-class first. docs/decisions/0013.
+`load_run`, `Run`) or a Sweep are looked up through this module, which is above all rooms and
+completes the class first. docs/decisions/0013.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from steepest.run import Run as Run
 from steepest.run import attach
 from steepest.run import load_run as load_run
 from steepest.sweeps import Sweep as Sweep
+from steepest.sweeps import attach as attach_to_sweeps
 from steepest.sweeps import load_sweep as load_sweep
 from steepest.sweeps import sweep as sweep
 
@@ -40,4 +41,17 @@ def _to_script(run: Run, path: str | Path) -> Path:
     return Path(path)
 
 
+def _sweep_plot(sweep: Sweep, kind: str, **arguments: Any) -> Any:
+    from steepest.report import plot_sweep
+
+    return plot_sweep(sweep, kind, **arguments)
+
+
+def _sweep_report(sweep: Sweep, path: str | Path) -> Path:
+    from steepest.report import write_sweep_report
+
+    return write_sweep_report(sweep, path)
+
+
+attach_to_sweeps(plot=_sweep_plot, report=_sweep_report)
 attach(resume=resume, report=_report, export=export_run, card=_card, to_script=_to_script)

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Served:
 
     port: int
     token: str
-    folder: Path
+    process: int
 
     @property
     def url(self):
@@ -77,7 +76,7 @@ def serving(folder, *options):
     try:
         url = json.loads(process.stdout.readline())["url"]
         address, _, token = url.partition("/#token=")
-        yield Served(int(address.rpartition(":")[2]), token, folder)
+        yield Served(int(address.rpartition(":")[2]), token, process.pid)
     finally:
         process.terminate()
         process.wait(10)

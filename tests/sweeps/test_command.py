@@ -25,6 +25,13 @@ def test_a_grid_on_the_command_line_and_more_seeds_later(tmp_path, capsys):
     assert code == 0
     assert len(json.loads(printed.out)["results"]) == 8
     assert sp.load_sweep(tmp_path / "a").results["status"].to_list() == ["finished"] * 8
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path / "a"), "-o", str(tmp_path / "a.html")])
+    assert end.value.code == 0
+    assert "4 trials · 8 runs" in (tmp_path / "a.html").read_text("utf-8")
+    with pytest.raises(SystemExit) as end:
+        main(["report", str(tmp_path / "a"), "iris"])
+    assert end.value.code == 2
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,7 @@ import { useDark } from "../theme";
 import { Findings } from "./Findings";
 import { sequential, UPDATES } from "./looks";
 import { type About, bestRow, firstNotANumber, layerGrid, NOTHING, numbers, type Row, take, throughput, type Told } from "./model";
-import { Predictions } from "./Predictions";
 import { Recipe } from "./Recipe";
-
-// Runs that have saved their net.
-const ENDED = new Set(["finished", "interrupted", "diverged"]);
 
 export function RunPage({ id }: { id: string }) {
   const [about, setAbout] = useState<About | null>(null);
@@ -55,7 +51,6 @@ export function RunPage({ id }: { id: string }) {
       <Findings findings={told.findings} />
       <Curves id={id} about={about} told={told} />
       <Layers told={told} />
-      <Predictions id={id} ended={ENDED.has(row.state)} />
       <div class="grid">
         <Recipe recipe={about.recipe} />
         <Events told={told} facts={told.facts} />

@@ -22,7 +22,7 @@ _COMMANDS = {
     "evaluate": "Measure a trained run on labelled rows.",
     "predict": "Predict the class of new rows.",
     "explain": "Explain backpropagation, a graph, a descent, or a health rule.",
-    "report": "Write a report of a run: one HTML file.",
+    "report": "Write a report of a run or a sweep: one HTML file.",
     "export": "Write a run's classifier as a file that other programs read: ONNX, .pt2, a card.",
     "runs": "List the runs in a folder.",
     "board": "Watch runs and sweeps in the browser, while they train and after.",

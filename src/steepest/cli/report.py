@@ -22,19 +22,32 @@ from steepest.cli.options import as_json, print_json
 )
 @as_json
 def command(run: Path, source: str | None, target: str | None, output: Path, as_json: bool) -> None:
-    r"""Write a report of the run in the folder RUN: one HTML file that needs nothing else.
+    r"""Write a report of the run or sweep in the folder RUN: one HTML file that needs nothing else.
 
-    Its predictions are those on the labelled rows of SOURCE, by default on its test or validation
-    part.
+    The predictions of a run are those on the labelled rows of SOURCE, by default on its test or
+    validation part.
 
     \b
     steepest report runs/churn -o report.html
     steepest report runs/churn march.csv -o march.html
+    steepest report sweeps/churn -o sweep.html
     """
-    from steepest.report import write_report
-    from steepest.run import load_run
+    from steepest.records.layout import SWEEP_RECORD
 
-    path = write_report(load_run(run), output, samples=source, target=target)
+    if (run / SWEEP_RECORD).exists():
+        if source is not None or target is not None:
+            raise click.UsageError(
+                "the report of a sweep predicts no rows: leave out SOURCE, --target"
+            )
+        from steepest.report import write_sweep_report
+        from steepest.sweeps import load_sweep
+
+        path = write_sweep_report(load_sweep(run), output)
+    else:
+        from steepest.report import write_report
+        from steepest.run import load_run
+
+        path = write_report(load_run(run), output, samples=source, target=target)
     if as_json:
         print_json({"report": str(path)})
     else:

@@ -1,10 +1,8 @@
-"""Pictures of a run, and its report. Nothing here changes one."""
+"""Pictures of runs and sweeps, and their reports. Nothing here changes one."""
 
 from steepest.errors import needs
 
 with needs("plots", "steepest.report"):
-    from steepest.classifier.mistakes import Mistake as Mistake
-    from steepest.classifier.mistakes import most_confident_mistakes as most_confident_mistakes
     from steepest.report.axes import TRAIN as TRAIN
     from steepest.report.axes import VALIDATION as VALIDATION
     from steepest.report.axes import theme as theme
@@ -17,6 +15,14 @@ with needs("plots", "steepest.report"):
     from steepest.report.curves import save_range_test as save_range_test
     from steepest.report.layers import plot_layers as plot_layers
     from steepest.report.page import write_report as write_report
+    from steepest.report.predictions import Mistake as Mistake
+    from steepest.report.predictions import most_confident_mistakes as most_confident_mistakes
     from steepest.report.predictions import plot_calibration as plot_calibration
     from steepest.report.predictions import plot_confusion as plot_confusion
     from steepest.report.predictions import plot_mistakes as plot_mistakes
+    from steepest.report.sweeps import plot_heatmap as plot_heatmap
+    from steepest.report.sweeps import plot_importance as plot_importance
+    from steepest.report.sweeps import plot_parallel as plot_parallel
+    from steepest.report.sweeps import plot_sweep as plot_sweep
+    from steepest.report.sweeps import plot_sweep_curves as plot_sweep_curves
+    from steepest.report.sweeps import write_sweep_report as write_sweep_report

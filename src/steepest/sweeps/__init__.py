@@ -7,6 +7,7 @@ from steepest.sweeps.distributions import log_uniform as log_uniform
 from steepest.sweeps.distributions import uniform as uniform
 from steepest.sweeps.importance import Importance as Importance
 from steepest.sweeps.result import Sweep as Sweep
+from steepest.sweeps.result import attach as attach
 from steepest.sweeps.result import load_sweep as load_sweep
 from steepest.sweeps.space import Space as Space
 from steepest.sweeps.statistics import Difference as Difference

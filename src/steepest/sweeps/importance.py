@@ -120,6 +120,8 @@ def _shares(
 ) -> tuple[Float64Array, Float64Array]:
     """Sobol' indices of first and of total order over the space, of what the forest predicts."""
     d = len(sources)
+    if d == 1:
+        return np.ones(1), np.ones(1)
     drawn = uniform(seed, Purpose.IMPORTANCE, 0, 2 * d * _POINTS).reshape(2 * d, _POINTS)
     for k, source in enumerate(sources):
         if isinstance(source, Choice):  # the middles of its values, as the forest saw them

@@ -1,8 +1,8 @@
 """Sweep: what came of many runs, from memory or from a folder."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -46,6 +46,7 @@ class Sweep:
         self._sources = Sources(str(self._facts.get("data")), model, data)
         self._results: pl.DataFrame | None = None
         self._known_points: Points | None = None
+        self._importance: dict[str, Importance] = {}
 
     @property
     def recipe(self) -> Recipe:
@@ -192,8 +193,12 @@ class Sweep:
         """
         by = Metric.of(metric or self.metric)
         require_values(self.results, by)
-        space = Space.of(self._facts["space"]).dimensions
-        return importance_of(self.results, self.trials, space, by, self.recipe.seed)
+        if by.name not in self._importance:
+            space = Space.of(self._facts["space"]).dimensions
+            self._importance[by.name] = importance_of(
+                self.results, self.trials, space, by, self.recipe.seed
+            )
+        return self._importance[by.name]
 
     def best(self) -> Best:
         """The trial whose runs are the best in the mean over its seeds.
@@ -215,6 +220,37 @@ class Sweep:
             float("nan") if first["std"] is None else first["std"], tuple(runs["run"]),
             max(1, round(runs.select(epochs).item())), self._sources,
         )  # fmt: skip
+
+    def plot(self, kind: str = "parallel", **arguments: Any) -> Any:
+        """A picture of the sweep, as the Axes of matplotlib: `ax.figure` shows and saves it.
+
+        Args:
+            kind: "parallel" (each trial a line through its settings to the metric), "heatmap" (the
+                mean by two settings), "importance" (the share that each setting decides) or
+                "curves" (the best trials over the epochs, with bands over the seeds).
+            **arguments: As `plot_parallel`, `plot_heatmap` (x="lr", y="hidden"), `plot_importance`
+                and `plot_sweep_curves` of `steepest.report` take them.
+
+        Raises:
+            RunError: There is no such picture, or none of this sweep: the message says why.
+            MissingExtra: matplotlib is not installed.
+        """
+        return _attached.plot(self, kind, **arguments)
+
+    def report(self, path: str | Path) -> Path:
+        """Write a report as one HTML file; see `steepest.report.write_sweep_report`.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The file.
+
+        Raises:
+            MissingExtra: matplotlib or jinja2 is not installed.
+            RunError: The file cannot be written.
+        """
+        return _attached.report(self, path)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -301,6 +337,25 @@ class Sweep:
             ],
             how="horizontal",
         )  # fmt: skip
+
+
+def _nothing_attached(*_: Any, **__: Any) -> NoReturn:
+    raise RunError("this sweep came past the package's public names: take steepest.load_sweep")
+
+
+class _Attached:
+    """What rooms above this one do with a sweep; see `attach`."""
+
+    plot: Callable[..., Any] = staticmethod(_nothing_attached)
+    report: Callable[..., Path] = staticmethod(_nothing_attached)
+
+
+_attached = _Attached()
+
+
+def attach(*, plot: Callable[..., Any], report: Callable[..., Path]) -> None:
+    """Give every sweep its methods of these names, which this room may not import."""
+    _attached.plot, _attached.report = plot, report
 
 
 def load_sweep(path: str | Path) -> Sweep:

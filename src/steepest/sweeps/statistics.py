@@ -165,7 +165,7 @@ class Difference:
             )
         sign = -1 if self.exceeds_noise and self.better_by < 0 else 1
         low, high = sorted((sign * self.low, sign * self.high))
-        digits = max(0, 1 - math.floor(math.log10(high - low))) if high > low else 4
+        digits = _digits(high - low, abs(self.better_by))
         widened = f", widened for {self.comparisons} comparisons" if self.comparisons > 1 else ""
         interval = f"{100 * self.level:g} % interval {low:.{digits}f} to {high:.{digits}f}{widened}"
         if self.exceeds_noise:
@@ -185,6 +185,14 @@ class Difference:
             f"{self.one} and {self.other} are not told apart by {seeds} ({self.metric} differs by "
             f"{self.better_by:.{digits}f}, {interval}): {more}"
         )
+
+
+def _digits(width: float, size: float) -> int:
+    """Decimals that show the ends of an interval to two digits, and what lies in it to one."""
+    shown = [1 - math.floor(math.log10(width))] if width > 0 else [4]
+    if size > 0:
+        shown.append(-math.floor(math.log10(size)))
+    return min(max(0, *shown), 8)
 
 
 def _rounded(count: int) -> int:

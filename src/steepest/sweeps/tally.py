@@ -7,8 +7,10 @@ import time
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+import polars as pl
 
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.record import RunRow
@@ -168,8 +170,27 @@ class Tally:
         return Standing(cost, trial, self._settings[trial], mean, runs, self._seeds[trial])
 
     def _note(self, trial: int, row: RunRow) -> None:
-        key = f"{row.status} {_NUMBER.sub('#', row.cause or '')}"
-        first = self._failures.get(key)
-        if first is None:
-            first = Failure(row.status, row.cause or "", self._settings[trial], 0)
-        self._failures[key] = Failure(first.status, first.cause, first.settings, first.runs + 1)
+        note_failure(self._failures, row.status, row.cause or "", self._settings[trial])
+
+
+def note_failure(
+    noted: dict[str, Failure], status: str, cause: str, settings: dict[str, Any]
+) -> None:
+    """Count a run that broke under its cause; causes that differ in numbers alone are one."""
+    key = f"{status} {_NUMBER.sub('#', cause)}"
+    first = noted.get(key, Failure(status, cause, settings, 0))
+    noted[key] = replace(first, runs=first.runs + 1)
+
+
+def failures_of(results: pl.DataFrame, trials: Sequence[dict[str, Any]]) -> list[Failure]:
+    """The runs of a sweep that diverged or failed, by cause, the most frequent first.
+
+    Args:
+        results: Of the sweep.
+        trials: The settings of each.
+    """
+    noted: dict[str, Failure] = {}
+    broken = results.filter(pl.col("status").is_in(["diverged", "failed"]))
+    for trial, status, cause in broken.select("trial", "status", "cause").iter_rows():
+        note_failure(noted, status, cause or "", trials[trial])
+    return sorted(noted.values(), key=lambda failure: -failure.runs)
