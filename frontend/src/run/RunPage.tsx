@@ -37,7 +37,11 @@ export function RunPage({ id }: { id: string }) {
         if (state && state !== sent.row.state) void load(); // it has ended, or gone on: class names and all
         state = sent.row.state;
       } else if (event === "problem") setProblem((data as { message: string }).message);
-      else setTold((before) => take(before, event, data as Parameters<typeof take>[2]));
+      else {
+        const sent = data as Parameters<typeof take>[2] & { now: number; changed: number };
+        setTold((before) => take(before, event, sent));
+        setHeard({ at: performance.now(), age: Math.max(0, sent.now - sent.changed) });
+      }
     }, setProblem);
   }, [id]);
 
@@ -71,7 +75,10 @@ function Head({ row, about, told, heard }: {
   const loss = best === null ? trained : at("val_loss", best);
   const planned = row.epochs_planned ?? 0;
   const stepsPlanned = planned * (about.steps_per_epoch ?? 0);
-  const share = stepsPlanned ? Math.min(1, (row.step ?? 0) / stepsPlanned) : 0;
+  // The row comes once a second, curves as they are written.
+  const epochs = Math.max(row.epochs ?? 0, Number(at("epoch", last) ?? -1) + 1);
+  const step = Math.max(row.step ?? 0, Number(told.intervals["step"]?.at(-1) ?? 0));
+  const share = stepsPlanned ? Math.min(1, step / stepsPlanned) : 0;
   const seconds = typeof row.seconds === "number" ? row.seconds : 0;
   const left = running && share > 0.02 && seconds ? (seconds * (1 - share)) / share : null;
   return (
@@ -95,7 +102,7 @@ function Head({ row, about, told, heard }: {
         {row.test_acc !== null && <div><dt>test accuracy</dt><dd>{percent(row.test_acc)}</dd><dd class="of">at the last weights</dd></div>}
         <div><dt>throughput</dt><dd>{rate(row.rate)}</dd><dd class="of">rows a second, last epoch</dd></div>
         <div>
-          <dt>epochs</dt><dd>{count(row.epochs)}<span class="muted"> / {count(planned || null)}</span></dd>
+          <dt>epochs</dt><dd>{count(epochs)}<span class="muted"> / {count(planned || null)}</span></dd>
           <dd class="of">{left !== null ? `${duration(left)} left` : `in ${duration(row.seconds)}`}</dd>
         </div>
       </dl>
