@@ -30,6 +30,7 @@ OPTIONAL = {
     "wandb": "wandb",
     "trackio": "trackio",
     "ray": "ray",
+    "optuna": "optuna",
 }
 LOGGERS = {"mlflow", "tensorboard", "trackio", "wandb"}
 APART = LOGGERS | {"ray"}  # by its size: it is not in `all` either
@@ -142,6 +143,7 @@ for use in (
     lambda: sp.loggers.WandB(),
     lambda: sp.loggers.Trackio(),
     lambda: sp.sweep(None, {'lr': [0.1]}, data=(X, y), ray='auto'),
+    lambda: sp.sweep(None, {'lr': [0.1]}, data=(X, y), sampler='optuna', trials=8),
 ):
     try:
         use()
@@ -155,7 +157,7 @@ for use in (
     assert named == [
         *("plots", "plots", "onnx", "metrics", "datasets", "parquet", "images"),
         *("explain", "explain", "explain"),
-        *("tensorboard", "mlflow", "wandb", "trackio", "ray"),
+        *("tensorboard", "mlflow", "wandb", "trackio", "ray", "optuna"),
     ]
     assert "Parquet needs pyarrow, which is not installed" in printed
 

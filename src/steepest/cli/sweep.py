@@ -23,10 +23,11 @@ from steepest.cli.train import recipe_of
 @click.option("--seeds", type=int, default=16, show_default=True, help="Seeds for each trial.")
 @click.option("--random", is_flag=True, help="Trials at random points instead of a grid.")
 @click.option("--sobol", is_flag=True, help="Trials at the points of Sobol's sequence.")
+@click.option("--optuna", is_flag=True, help="Trials that Optuna asks for.")
 @click.option("--trials", type=int, help="How many of them.")
 @click.option(
     "--pruner",
-    type=click.Choice(["none", "halving", "asha"]),
+    type=click.Choice(["none", "halving", "asha", "optuna"]),
     default="none",
     show_default=True,
     help="Whether trials that fall behind are ended early.",
@@ -65,6 +66,7 @@ def command(
     space: tuple[str, ...],
     random: bool,
     sobol: bool,
+    optuna: bool,
     out: Path | None,
     as_json: bool,
     seeds: int,
@@ -86,8 +88,10 @@ def command(
     steepest sweep r.toml --set "lr=log_uniform(1e-4,1)" --random --trials 50
     steepest sweep r.toml --set batch_size=8,32 --out sweeps/b --resume
     """
-    if random and sobol:
-        raise click.UsageError("--random and --sobol are two samplers: choose one")
+    samplers = {"random": random, "sobol": sobol, "optuna": optuna}
+    chosen = [name for name, asked in samplers.items() if asked]
+    if len(chosen) > 1:
+        raise click.UsageError(f"--{' and --'.join(chosen)} are several samplers: choose one")
     if resume and out is None:
         raise click.UsageError("--resume needs --out, the folder of the sweep to go on with")
     recipe = recipe_of(source, options)
@@ -100,7 +104,7 @@ def command(
         recipe,
         Space.from_text(space),
         seeds=seeds,
-        sampler="random" if random else "sobol" if sobol else "grid",
+        sampler=chosen[0] if chosen else "grid",
         trials=trials,
         metric=metric,
         pruner=pruner,

@@ -64,8 +64,13 @@ def asked_for(
 ) -> Asked:
     """What these arguments of `sweep` ask for. Raises RecipeError where they cannot be had."""
     check_pruner(pruner, Metric.of(metric))
-    if sampler not in SAMPLERS:
+    if sampler.partition(" ")[0] not in SAMPLERS:  # of Optuna with its class
         raise RecipeError(f"sampler must be one of {', '.join(SAMPLERS)}, but is {sampler!r:.40}")
+    if sampler.startswith("optuna") and pruner in ("halving", "asha"):
+        raise RecipeError(
+            f"pruner {pruner} needs all trials at once, and sampler optuna asks for them one after "
+            "the other: take pruner 'optuna' or 'none'"
+        )
     whole = isinstance(keep_best, int) and not isinstance(keep_best, bool)
     if not whole or keep_best < 0:
         raise RecipeError(f"keep_best must be a whole number of at least 0, but is {keep_best!r}")

@@ -11,15 +11,15 @@ from steepest.sweeps.metrics import Metric
 from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.scheduler import Scheduler, Trial
 
-PRUNERS = ("none", "halving", "asha")
+PRUNERS = ("none", "halving", "asha", "optuna")
 # Of the trials at a rung one in so many goes on, and to so many times the epochs.
 _FACTOR = 3
-_GOES_ON, _PRUNED = "goes on", "pruned"
+GOES_ON, PRUNED = "goes on", "pruned"
 
 
 def check_pruner(pruner: str, metric: Metric) -> None:
     """Raise RecipeError if there is no such pruner, or none that could judge by this metric."""
-    if pruner not in PRUNERS:
+    if pruner.partition(" ")[0] not in PRUNERS:  # of Optuna with its class
         hint = did_you_mean(str(pruner), PRUNERS) or f": choose one of {', '.join(PRUNERS)}"
         raise RecipeError(f"unknown pruner {pruner!r:.40}{hint}")
     if pruner != "none" and metric.name.startswith("test"):
@@ -57,14 +57,14 @@ def halving(
     """
     left = list(trials)
     for rung in rungs_of(max(trial.recipe.epochs for trial in trials)):
-        _train_to(scheduler, left, rung)
+        train_to(scheduler, left, rung)
         if scheduler.stopped:
             return
         ranked = sorted(left, key=lambda trial: (trial.value(metric, rung), trial.number))
         stay = {trial.number for trial in ranked[: max(1, len(ranked) // _FACTOR)]}
         for place, trial in enumerate(ranked):
             goes_on = trial.number in stay
-            decision = _GOES_ON if goes_on else _PRUNED
+            decision = GOES_ON if goes_on else PRUNED
             record.put_decision(trial.number, rung, trial.value(metric, rung), decision)
             if not goes_on:
                 scheduler.prune(trial, _cause(rung, place, len(ranked), metric))
@@ -125,9 +125,9 @@ def asha(
             values.append(value)
             better = sum(other < value for other in values)
             first = better < max(1, math.ceil(len(values) / _FACTOR))
-            decided[back.number, rung] = _GOES_ON if first else _PRUNED
+            decided[back.number, rung] = GOES_ON if first else PRUNED
             record.put_decision(back.number, rung, value, decided[back.number, rung])
-        if decided[back.number, rung] == _GOES_ON and not back.has_ended:
+        if decided[back.number, rung] == GOES_ON and not back.has_ended:
             start(back, rung)
             continue
         if not back.has_ended:
@@ -137,7 +137,7 @@ def asha(
         yield back
 
 
-def _train_to(scheduler: Scheduler, trials: Sequence[Trial], rung: int) -> None:
+def train_to(scheduler: Scheduler, trials: Sequence[Trial], rung: int) -> None:
     """All of these, up to so many epochs."""
     for trial in trials:
         scheduler.start(trial, rung)

@@ -118,6 +118,10 @@ class Scheduler:
         if not due:
             self._back.append(trial)
 
+    def is_done(self, trial: Trial) -> bool:
+        """Whether all its runs have ended, in this process or in an earlier one."""
+        return all(run.name in self._known for run in trial.runs)
+
     def next_back(self) -> Trial | None:
         """The next trial whose runs are all there; None if none is under way, or it was stopped."""
         while not self._back:

@@ -15,7 +15,7 @@ from steepest.recipe.names import unknown_names
 from steepest.recipe.plain import plain
 from steepest.sweeps.distributions import Between, Choice, Distribution, distribution_called
 
-SAMPLERS = ("grid", "random", "sobol")
+SAMPLERS = ("grid", "random", "sobol", "optuna")
 MOST_RUNS = 1_000_000
 _MOST_SHOWN = 10
 # What the runs of a sweep have in common, and why.
@@ -124,6 +124,12 @@ class Space:
         pairs = zip(self.dimensions.items(), numbers, strict=True)
         return {name: dimension.at(float(u)) for (name, dimension), u in pairs}
 
+    def corners(self, most: int) -> list[Point]:
+        """Combinations of all values of lists and of the ends of distributions, the first ones."""
+        values = [dimension.ends for dimension in self.dimensions.values()]
+        found = itertools.islice(itertools.product(*values), most)
+        return [dict(zip(self.names, one, strict=True)) for one in found]
+
     def to_json(self) -> dict[str, Any]:
         """As plain data, from which `of` makes it again."""
         return {name: dimension.to_json() for name, dimension in self.dimensions.items()}
@@ -173,6 +179,8 @@ def points_of(space: Space, sampler: str, trials: int | None, seeds: int, seed: 
         )
     if sampler == "grid":
         return list(space.grid())
+    if sampler.startswith("optuna"):  # one after the other
+        return []
     return list((space.random if sampler == "random" else space.sobol)(count, seed))
 
 

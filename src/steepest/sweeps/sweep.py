@@ -17,6 +17,8 @@ from steepest.sweeps.executor import Executor, ThreadExecutor
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
+from steepest.sweeps.optuna import Study, ask_and_tell, is_optuna, optuna_name
+from steepest.sweeps.points import as_setting
 from steepest.sweeps.preparations import Model, Preparations
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, halving
@@ -33,6 +35,9 @@ from steepest.training.session import locked
 from steepest.training.sources import with_sources
 from steepest.training.train import remove_if_begun
 
+# Of a space whose points are not known ahead so many are checked before the first run.
+_MOST_CORNERS = 1000
+
 
 def sweep(
     recipe: Recipe | None = None,
@@ -41,9 +46,9 @@ def sweep(
     model: Model = None,
     data: Any = None,
     seeds: int | Sequence[int] = 16,
-    sampler: str = "grid",
+    sampler: Any = "grid",
     trials: int | None = None,
-    pruner: str = "none",
+    pruner: Any = "none",
     metric: str = "val_loss",
     keep_best: int = 1,
     out: str | Path | None = None,
@@ -67,10 +72,12 @@ def sweep(
             function from a recipe to a module.
         data: As for `train`; None for the recipe's.
         seeds: How many seeds for each trial, from the recipe's on; or the seeds.
-        sampler: "grid" for all combinations, "random" or "sobol" for `trials` of them.
+        sampler: "grid" for all combinations, "random" or "sobol" for `trials` of them; "optuna", or
+            a sampler or study of Optuna's, for those that it asks for, eight at a time.
         trials: How many points of the space.
         pruner: "none"; "halving", which ends all trials but the best third after 1, 3, 9, ...
-            epochs, judged by the mean over their seeds; or "asha", where none waits for the others.
+            epochs, judged by the mean over their seeds; "asha", where none waits for the others; or
+            "optuna" or a pruner of Optuna's, asked after as many epochs.
         metric: What runs are compared by, a column of `Sweep.results`: val_loss, val_acc, ...
         keep_best: So many runs keep their weights.
         out: The folder of the sweep; None keeps it in memory.
@@ -97,7 +104,11 @@ def sweep(
     if base.threads is None:  # one run a thread
         base = base.replace(threads=1)
     varied = Space.of({} if space is None else space)
-    asked = asked_for(base, varied, seeds, sampler, trials, pruner, metric, keep_best)
+    names = optuna_name(sampler), optuna_name(pruner)
+    asked = asked_for(base, varied, seeds, names[0], trials, names[1], metric, keep_best)
+    study = None
+    if any(map(is_optuna, names)):
+        study = Study(varied, asked.metric, base.seed, sampler, pruner)
     folder = None if out is None else Path(out)
     with ExitStack() as stack:
         if ray is not None:
@@ -107,7 +118,7 @@ def sweep(
         stack.enter_context(locked(folder))
         shared = Preparations(model, data)
         try:
-            work = _Work(asked, shared, model, data, folder, on_cluster=ray is not None)
+            work = _Work(asked, shared, model, data, folder, study, on_cluster=ray is not None)
         except BaseException:
             remove_if_begun(folder)  # what is refused leaves no trace
             raise
@@ -126,30 +137,44 @@ class _Work:
         model: Model,
         data: Any,
         folder: Path | None,
+        study: Study | None,
         *,
         on_cluster: bool,
     ) -> None:
         self._asked, self._shared, self._folder = asked, shared, folder
-        self._model, self._data = model, data
+        self._model, self._data, self._study = model, data, study
         self._keeper = Keeper(folder, asked.metric, asked.keep_best)
         points = points_of(
             asked.space, asked.sampler, asked.trials, len(asked.seeds), asked.base.seed
         )
-        differences = differences_of(asked.base, points)
-        self._check(points, differences)
+        known_ahead = not is_optuna(asked.sampler)
+        differences = self._check(points if known_ahead else asked.space.corners(_MOST_CORNERS))
         self._sent: Shared | None = None
         if on_cluster:
             self._sent = Shared(model, shared.read, asked.metric, asked.keep_best)
             require_room(self._sent, asked.base)
-        named = data_name(shared.whole(asked.base), model)
-        self._record = self._open(asked.facts(named))
+        self._data_name = data_name(shared.whole(asked.base), model)
+        self._record = self._open(asked.facts(self._data_name))
         self.tally = self._record.listener = Tally(asked.metric)
-        self._trials = [self._trial(i, one, named) for i, one in enumerate(differences)]
-        self._record.put_trials(0, points)
-        self._record.put_plan(
-            (trial.number, run.seed, run.name) for trial in self._trials for run in trial.runs
-        )
+        self._trials: list[Trial] = []
+        if not known_ahead:
+            points = [{n: as_setting(v) for n, v in one.items()} for one in self._record.trials()]
+            differences = differences_of(asked.base, points)
+        self._add(points, differences)
+
+    def _add(self, points: list[Point], differences: list[dict[str, Any]]) -> list[Trial]:
+        """Make trials of points, and write them down."""
+        first = len(self._trials)
+        new = [self._trial(first + i, one) for i, one in enumerate(differences)]
+        self._trials += new
+        self._record.put_trials(first, points)
+        self._record.put_plan((trial.number, r.seed, r.name) for trial in new for r in trial.runs)
         self._record.commit()
+        return new
+
+    def _ask(self, points: list[Point]) -> list[Trial]:
+        """The same of points that nobody has checked yet."""
+        return self._add(points, self._check(points))
 
     def carry_out(self, stop: StopRequest, workers: int | None) -> Sweep:
         known = self._record.runs_done()
@@ -194,14 +219,22 @@ class _Work:
 
     def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
         """The trials, as they end."""
+        if self._study is not None:
+            wanted, prunes = self._asked.trials or len(self._trials), is_optuna(self._asked.pruner)
+            return ask_and_tell(
+                *(scheduler, self._record, self._study, self._trials, self._ask, wanted),
+                self._asked.metric,
+                prunes=prunes,
+            )
         if self._asked.pruner == "none":
             return scheduler.train_all(self._trials)
         steer = halving if self._asked.pruner == "halving" else asha
         return steer(scheduler, self._record, self._trials, self._asked.metric)
 
-    def _check(self, points: list[Point], differences: list[dict[str, Any]]) -> None:
-        """All that can be known before the first step, once for recipes that differ in numbers."""
+    def _check(self, points: list[Point]) -> list[dict[str, Any]]:
+        """What recipes have other than the base, after all checks before the first step."""
         refused, looked_at = list[tuple[Point, str]](), dict[Any, str | None]()
+        differences = differences_of(self._asked.base, points)
         for point, changed in zip(points, differences, strict=True):
             recipe = self._asked.base.with_differences(changed)
             kind = self._shared.kind(recipe)
@@ -212,6 +245,7 @@ class _Work:
         if len(refused) == len(points) and len(set(looked_at.values())) == 1:
             raise RecipeError(refused[0][1])  # it is not the combination
         refuse(refused, len(points))
+        return differences
 
     def _obstacle(self, recipe: Recipe) -> str | None:
         try:
@@ -250,8 +284,9 @@ class _Work:
         record.put_facts(facts)
         return record
 
-    def _trial(self, number: int, differences: dict[str, Any], data: str) -> Trial:
-        name = recipe_name(self._asked.base.with_differences(differences), data)
+    def _trial(self, number: int, differences: dict[str, Any]) -> Trial:
+        recipe = self._asked.base.with_differences(differences)
+        name = recipe_name(recipe, self._data_name)
         runs = [TrialRun(run_name(name, seed), seed) for seed in self._asked.seeds]
         return Trial(number, self._asked.base, differences, runs)
 
