@@ -24,6 +24,17 @@ export async function get<T>(path: string): Promise<T> {
   return value as T;
 }
 
+export async function post<T>(path: string): Promise<T> {
+  const sent = { ...headers(), "Content-Type": "application/json" };
+  const reply = await fetch(path, { method: "POST", headers: sent, body: "{}" });
+  const value = await reply.json();
+  if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText));
+  return value as T;
+}
+
+// Whether this page may ask for what takes work: it came by the link that was printed.
+export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+
 export async function getText(path: string): Promise<string> {
   const reply = await fetch(path, { headers: headers(), cache: "no-store" });
   if (!reply.ok) throw new ApiError(String((await reply.json()).error));

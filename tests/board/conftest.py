@@ -14,6 +14,13 @@ def folder(tmp_path_factory):
     sp.train(None, small_data(), recipe, out=place / "runs" / "good", progress="none")
     hot = recipe.replace(lr=1e4, check=False)
     sp.train(None, small_data(), hot, out=place / "runs" / "hot", progress="none")
+    rows = [
+        f"{x[0]:.3f},{x[1]:.3f},{'low' if name[1] == '/' else 'high'}"
+        for x, name in zip(*small_data(), strict=True)
+    ]
+    (place / "table.csv").write_text("\n".join(["width,height,kind", *rows]), "utf-8")
+    table = recipe.replace(data=str(place / "table.csv"), target="kind", epochs=2)
+    sp.train(recipe=table, out=place / "runs" / "table", progress="none")
     sp.sweep(
         recipe.replace(epochs=2), {"lr": [0.01, 0.1, 1]}, data=small_data(), seeds=2,
         out=place / "sweeps" / "rates",

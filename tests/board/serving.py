@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -30,7 +31,7 @@ class Served:
 
     port: int
     token: str
-    process: int
+    folder: Path
 
     @property
     def url(self):
@@ -76,7 +77,7 @@ def serving(folder, *options):
     try:
         url = json.loads(process.stdout.readline())["url"]
         address, _, token = url.partition("/#token=")
-        yield Served(int(address.rpartition(":")[2]), token, process.pid)
+        yield Served(int(address.rpartition(":")[2]), token, folder)
     finally:
         process.terminate()
         process.wait(10)

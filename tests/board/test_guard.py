@@ -1,6 +1,7 @@
 """Attacks on the board: other sites, rebound names, paths out of the folder, hostile records."""
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
@@ -52,14 +53,16 @@ def test_a_page_of_another_site_reads_nothing(board):
 
 
 def test_nothing_is_written_without_the_token(board):
-    json = "Content-Type: application/json"
+    kind = "Content-Type: application/json"
     for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS"):
         for token in ("", "X-Steepest-Token: ", f"X-Steepest-Token: {board.token[:-1]}"):
-            lines = [json, *([token] if token else [])]
+            lines = [kind, *([token] if token else [])]
             assert board.ask("/api/runs", *lines, method=method, body=b"{}").status == 401, method
         assert board.ask("/", method=method).status == 405
     right = f"X-Steepest-Token: {board.token}"
-    assert board.ask("/api/runs", right, json, method="POST", body=b"{}").status == 405
+    assert board.ask("/api/runs", right, kind, method="POST", body=b"{}").status == 405
+    id_ = board.runs()["runs/good"]["id"]
+    assert board.ask(f"/api/runs/{id_}/evaluation", kind, method="POST", body=b"{}").status == 401
     # What a form of another site could send is refused whatever it brings.
     form = "Content-Type: text/plain"
     assert board.ask("/api/runs", right, form, method="POST", body=b"{}").status == 415
@@ -89,7 +92,13 @@ def test_another_address_needs_a_token_and_then_for_every_answer(folder, steepes
         assert shared.ask("/", host=host).status == 200
         assert shared.ask("/api/runs", host=host).status == 401
         assert shared.ask("/api/runs", "X-Steepest-Token: another", host=host).status == 401
-        assert shared.ask("/api/runs", f"X-Steepest-Token: {token}", host=host).status == 200
+        right = f"X-Steepest-Token: {token}"
+        assert shared.ask("/api/runs", right, host=host).status == 200
+        # Nor does it read for others what a recipe names outside the folder.
+        id_ = json.loads(shared.ask("/api/runs", right, host=host).body)["runs"][0][0]
+        path, kind = f"/api/runs/{id_}/evaluation", "Content-Type: application/json"
+        reply = shared.ask(path, right, kind, host=host, method="POST", body=b"{}")
+        assert "nothing outside its folder" in reply.json["error"]
 
 
 SECRET = "the secret of another folder"

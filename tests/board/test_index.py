@@ -45,7 +45,7 @@ def test_runs_and_sweeps_are_told_once_and_then_what_has_changed(folder, tmp_pat
     while told["unread"]:
         told = index.changes(0)
     names = told["runs"][told["columns"].index("name")]
-    assert sorted(names) == ["runs/good", "runs/hot"]
+    assert sorted(names) == ["runs/good", "runs/hot", "runs/table"]
     (sweep,) = told["sweeps"]
     assert (sweep["name"], sweep["planned"], sweep["done"]) == ("sweeps/rates", 6, 6)
     assert index.changes(told["version"])["runs"] == [[]] * len(told["columns"])

@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+import steepest as sp
 from board.browsing import FRONTEND, chromium, opened, picture, require_accessible
 from board.serving import serving
 
@@ -68,11 +69,11 @@ def test_all_runs(browser, board, width, dark):
     with opened(browser, board.url, width=width, dark=dark) as page:
         page.get_by_text("1 running").wait_for()
         page.get_by_role("row", name="sweeps/rates").wait_for()
-        assert page.get_by_role("row").count() == 5  # head, three runs, a sweep
+        assert page.get_by_role("row").count() == 6  # head, four runs, a sweep
         assert page.get_by_role("link", name=LIVE).count() == 1  # its name is text
         page.get_by_role("row", name="sweeps/rates").click()
         page.get_by_role("row", name=re.compile("trial 0, seed 1")).first.wait_for()
-        assert page.get_by_role("row").count() == 11
+        assert page.get_by_role("row").count() == 12
         require_accessible(page)
         picture(page, f"runs-{width}-{'dark' if dark else 'light'}", whole=False)
 
@@ -82,7 +83,7 @@ def test_the_table_by_keyboard_alone(browser, board):
         page.get_by_text("1 running").wait_for()
         page.get_by_role("searchbox").focus()
         page.keyboard.type("sweeps lr>0.05")
-        page.get_by_text("4 of 9 runs").wait_for()
+        page.get_by_text("4 of 10 runs").wait_for()
         assert "q=sweeps" in page.url  # a link holds the view
         page.get_by_role("searchbox").fill("")
         page.get_by_role("columnheader", name="val loss").get_by_role("button").press("Enter")
@@ -175,6 +176,27 @@ def test_a_finding_shows_its_evidence_and_its_fix_can_be_copied(browser, board):
         assert page.evaluate("navigator.clipboard.readText()") == fix
         require_accessible(page)
         picture(page, "findings-1440-light")
+
+
+def test_predictions_are_computed_when_one_asks(browser, board):
+    where = address(board, "runs/table")
+    with opened(browser, where) as page:  # without the link that was printed
+        page.get_by_text("open the board by the link").wait_for()
+    with opened(browser, f"{board.url}#token={board.token}") as page:
+        page.get_by_role("row", name="runs/table").wait_for()
+        page.goto(where)
+        page.get_by_role("button", name="Evaluate on the held-out rows").press("Enter")
+        page.get_by_role("region", name="Confusion matrix").wait_for(timeout=60_000)
+        run = sp.load_run(board.folder / "runs" / "table")
+        evaluation = run.evaluate()
+        cells = page.get_by_role("region", name="Confusion matrix").locator("rect title")
+        assert cells.all_text_contents() == [
+            f"{true} predicted as {said}: {n}"
+            for true, row in zip(run.classifier.classes.names, evaluation.confusion, strict=True)
+            for said, n in zip(run.classifier.classes.names, row, strict=True)
+        ]
+        require_accessible(page)
+        picture(page, "predictions-1440-light")
 
 
 def test_the_page_says_when_the_board_is_gone(browser, folder):

@@ -11,7 +11,11 @@ import { useDark } from "../theme";
 import { Findings } from "./Findings";
 import { sequential, UPDATES } from "./looks";
 import { type About, bestRow, firstNotANumber, layerGrid, NOTHING, numbers, type Row, take, throughput, type Told } from "./model";
+import { Predictions } from "./Predictions";
 import { Recipe } from "./Recipe";
+
+// Runs that have saved their net.
+const ENDED = new Set(["finished", "interrupted", "diverged"]);
 
 export function RunPage({ id }: { id: string }) {
   const [about, setAbout] = useState<About | null>(null);
@@ -55,6 +59,7 @@ export function RunPage({ id }: { id: string }) {
       <Findings findings={told.findings} />
       <Curves id={id} about={about} told={told} />
       <Layers told={told} />
+      <Predictions id={id} ended={ENDED.has(row.state)} />
       <div class="grid">
         <Recipe recipe={about.recipe} />
         <Events told={told} facts={told.facts} />

@@ -14,12 +14,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from steepest.board import run_pages, sweep_rows
+from steepest.board.evaluations import Evaluations, Key
 from steepest.board.guard import App, Guard
 from steepest.board.index import Index
 from steepest.board.playground.routes import routes as playground_routes
-from steepest.board.reading import as_json
+from steepest.board.reading import as_json, stamp_of
 from steepest.board.stream import RunStream, versions
-from steepest.errors import SteepestError
+from steepest.errors import RunError, SteepestError
+from steepest.records.layout import RUN_RECORD
 
 _MOST_STREAMS = 100
 
@@ -37,6 +39,8 @@ def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: 
         Route("/api/runs/{run}", board.run),
         Route("/api/runs/{run}/stream", board.run_stream),
         Route("/api/runs/{run}/tables/{table}.csv", board.table),
+        Route("/api/runs/{run}/evaluation", board.evaluation),
+        Route("/api/runs/{run}/evaluation", board.evaluate, methods=["POST"]),
         Route("/api/sweeps/{sweep}/runs", board.sweep_runs),
         Route("/api/sweeps/{sweep}/runs/{run}", board.sweep_run),
         *playground_routes(),
@@ -49,7 +53,7 @@ class _Board:
     """The answers; reading happens in threads, so that streams go on meanwhile."""
 
     def __init__(self, index: Index, reading_needs_token: bool) -> None:
-        self._index, self._streams = index, 0
+        self._index, self._evaluations, self._streams = index, Evaluations(), 0
         self._shared = reading_needs_token
 
     async def about(self, _: Request) -> Response:
@@ -83,6 +87,20 @@ class _Board:
         id_, table = request.path_params["run"], request.path_params["table"]
         text = await run_sync(lambda: run_pages.csv_of(self._index.run_folder(id_), table))
         return Response(text, media_type="text/csv; charset=utf-8", headers=_NO_STORE)
+
+    async def evaluation(self, request: Request) -> Response:
+        key, _ = await run_sync(lambda: self._evaluation_of(request.path_params["run"]))
+        return _json(self._evaluations.state(key))
+
+    async def evaluate(self, request: Request) -> Response:
+        if self._shared:  # it reads what a recipe names, which may lie outside the folder
+            raise RunError("a board that other machines reach reads nothing outside its folder")
+        key, folder = await run_sync(lambda: self._evaluation_of(request.path_params["run"]))
+        return _json(self._evaluations.start(key, folder), 202)
+
+    def _evaluation_of(self, id_: str) -> tuple[Key, Path]:
+        folder = self._index.run_folder(id_)
+        return (id_, stamp_of(folder / RUN_RECORD)), folder
 
     async def sweep_runs(self, request: Request) -> Response:
         id_, after = request.path_params["sweep"], _number(request, "after")

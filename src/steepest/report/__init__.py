@@ -3,6 +3,8 @@
 from steepest.errors import needs
 
 with needs("plots", "steepest.report"):
+    from steepest.classifier.mistakes import Mistake as Mistake
+    from steepest.classifier.mistakes import most_confident_mistakes as most_confident_mistakes
     from steepest.report.axes import TRAIN as TRAIN
     from steepest.report.axes import VALIDATION as VALIDATION
     from steepest.report.axes import theme as theme
@@ -15,8 +17,6 @@ with needs("plots", "steepest.report"):
     from steepest.report.curves import save_range_test as save_range_test
     from steepest.report.layers import plot_layers as plot_layers
     from steepest.report.page import write_report as write_report
-    from steepest.report.predictions import Mistake as Mistake
-    from steepest.report.predictions import most_confident_mistakes as most_confident_mistakes
     from steepest.report.predictions import plot_calibration as plot_calibration
     from steepest.report.predictions import plot_confusion as plot_confusion
     from steepest.report.predictions import plot_mistakes as plot_mistakes

@@ -12,18 +12,17 @@ from markupsafe import Markup
 from PIL import Image
 
 from steepest.classifier import Evaluation
-from steepest.errors import RunError, SteepestError
-from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
-from steepest.report.html import data_uri, figure, write_page
-from steepest.report.layers import plot_layers
-from steepest.report.predictions import (
+from steepest.classifier.mistakes import (
     Mistake,
     columns_of,
     most_confident_mistakes,
     picture,
-    plot_calibration,
-    plot_confusion,
 )
+from steepest.errors import RunError, SteepestError
+from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
+from steepest.report.html import data_uri, figure, write_page
+from steepest.report.layers import plot_layers
+from steepest.report.predictions import plot_calibration, plot_confusion
 from steepest.run import Run
 
 _MOST_MISTAKES = 12
