@@ -78,6 +78,8 @@ def test_asha_ends_trials_and_takes_no_decision_twice(rows, tmp_path):
 def test_what_a_pruner_refuses(rows):
     with pytest.raises(RecipeError, match="did you mean 'halving'"):
         carried_out(rows, "halv")
+    with pytest.raises(RecipeError, match="several nets have no pause: take pruner 'none'"):
+        carried_out(rows, "halving", members=2)
     with pytest.raises(RecipeError, match="measured at the end"):
         carried_out(rows, "asha", metric="test_loss")
 

@@ -250,6 +250,11 @@ class _Work:
     def _obstacle(self, recipe: Recipe) -> str | None:
         try:
             if not self._shared.is_plain(recipe):
+                if self._asked.pruner != "none":
+                    return (
+                        f"pruner {self._asked.pruner} judges one net between its epochs, and what "
+                        "a preset decides or several nets have no pause: take pruner 'none'"
+                    )
                 self._shared.check_decided(recipe)
             else:
                 prepared = self._shared.of(recipe)
