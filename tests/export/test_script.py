@@ -130,6 +130,21 @@ CASES = {
         "weight_decay_schedule": "flat_cos",
     },
     "accuracy": {"optimizer": "sgd", "early_stopping": True, "best_by": "accuracy", "patience": 1},
+    "balanced": {
+        **{"optimizer": "sgd", "early_stopping": True, "best_by": "balanced_accuracy"},
+        **{"class_weight": "balanced", "accumulate": 3, "l2": 1e-3, "clip_norm": 1.0, "ema": 0.5},
+    },
+    "muon": {
+        **{"optimizer": "muon", "hidden": (16, 12), "weight_decay": 0.1, "schedule": "cosine"},
+        **{"weight_decay_schedule": "cosine"},
+    },
+    "lbfgs": {"optimizer": "lbfgs", "batch_size": "full", "l2": 1e-3},
+    "swa": {"optimizer": "sgd", "swa": 0.5, "batch_norm": True},
+    "layers": {
+        **{"optimizer": "adamw", "scaling_layer": True, "parametric_activation": True},
+        **{"numeric_embedding": "periodic", "category_embedding": 2, "activation": "mish"},
+        "groups": {"scaling": {"lr_scale": 6.0}, "first layer": {"weight_decay": 0.1}},
+    },
     "no validation": {"optimizer": "sgd", "validation": 0.0, "batch_size": "full"},
 }
 
@@ -137,7 +152,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_settings(tmp_path, case):
     data = table(tmp_path / "customers.parquet")
-    run = sp.train(None, data, target="churned", **SMALL, **CASES[case])
+    run = sp.train(None, data, target="churned", **{**SMALL, **CASES[case]})
     rows, _ = losses_of(run, tmp_path / "train.py")
     assert_same(run, rows)
 
@@ -162,7 +177,8 @@ def test_arrays_of_images_with_a_test_part(tmp_path, kind):
     x = random.integers(0, 256, (80, 1, 5, 5)).astype(kind)
     y = (x[:, 0, 2, 2] > 128).astype(int)
     np.savez(tmp_path / "a.npz", x_train=x[:60], y_train=y[:60], x_test=x[60:], y_test=y[60:])
-    run = sp.train(None, tmp_path / "a.npz", optimizer="sgd", **SMALL)
+    changed = {"shift": 1, "crop": 1, "flip": True, "cutout": 2} if kind is np.uint8 else {}
+    run = sp.train(None, tmp_path / "a.npz", optimizer="sgd", **changed, **SMALL)
     rows, _ = losses_of(run, tmp_path / "train.py")
     assert_same(run, rows)
 

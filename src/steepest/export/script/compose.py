@@ -28,9 +28,11 @@ _INSTALLED = {
     "torch": "import torch",
     "F": "import torch.nn.functional as F",
     **{f"load_{name}": "" for name in ("breast_cancer", "digits", "iris", "wine")},
-    "AveragedModel": "from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn",
 }
-_PURPOSES = ("SHUFFLE", "SPLIT", "INITIALISATION", "DROPOUT", "STOCHASTIC_DEPTH", "SAMPLE")
+_PURPOSES = (
+    *("SHUFFLE", "SPLIT", "INITIALISATION", "DROPOUT", "STOCHASTIC_DEPTH", "SAMPLE"),
+    *("CUTOUT", "SHIFT", "CROP", "FLIP"),
+)
 
 
 class Section(NamedTuple):
@@ -114,6 +116,9 @@ def _imports(used: set[str]) -> str:
     if "nn" in used or "Tensor" in used:
         both = ", ".join(name for name in ("Tensor", "nn") if name in used)
         installed.append(f"from torch import {both}")
+    averages = ("AveragedModel", "get_ema_multi_avg_fn", "update_bn")
+    if taken := ", ".join(name for name in averages if name in used):
+        installed.append(f"from torch.optim.swa_utils import {taken}")
     plain = sorted(standard, key=lambda line: line.startswith("from"))
     others = sorted(installed, key=lambda line: (line.startswith("from"), line.split()[1]))
     return "\n\n".join("\n".join(group) for group in (plain, others) if group)

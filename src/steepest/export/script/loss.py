@@ -15,13 +15,21 @@ def evaluate(net: nn.Module, X: Tensor, y: Tensor) -> tuple[float, float]:
     return loss.item(), {right}.double().mean().item()'''
 
 
+_BALANCED = '''@torch.no_grad()
+def balanced_accuracy(net: nn.Module, X: Tensor, y: Tensor) -> float:
+    """The mean over the classes of the share of their rows that is classified rightly."""
+    net.eval()
+    outputs = net(X)
+    right = {right}.double()
+    return float(np.mean([right[y == c].mean().item() for c in y.unique()]))'''
+
+
 class LossWriter:
     """Writes the loss.
 
     Attributes:
         constants: What it uses.
         right: Which of some rows are classified rightly, of `outputs` and `y`.
-        arguments: What `loss_of` takes beside outputs and targets.
     """
 
     constants: Constants
@@ -61,6 +69,16 @@ class LossWriter:
             else "F.cross_entropy(outputs, y)"
         )
         yield _EVALUATE.format(loss=plain, right=self.right)
+
+    @property
+    def weighted(self) -> bool:
+        """Whether classes have weights in it."""
+        return self._loss.class_weights is not None
+
+    @property
+    def balanced_accuracy(self) -> str:
+        """The function of this name."""
+        return _BALANCED.format(right=self.right)
 
     @property
     def of_minibatch(self) -> str:

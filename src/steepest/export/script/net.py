@@ -5,7 +5,15 @@ from collections.abc import Iterator
 from torch import nn
 
 from steepest.errors import ModelError
-from steepest.nn import LinearLayer, Residual
+from steepest.nn import (
+    ACTIVATIONS,
+    CategoryEmbedding,
+    LinearLayer,
+    ParametricActivation,
+    PeriodicEmbedding,
+    Residual,
+    ScalingLayer,
+)
 
 # By the scheme of LinearLayer: what draws W, and what is said of it.
 _DRAWN = {
@@ -101,6 +109,18 @@ class NetWriter:
                 return f"nn.LayerNorm({module.normalized_shape[0]})"
             case nn.Flatten():
                 return "nn.Flatten()"
+            case ScalingLayer():
+                return f"ScalingLayer({module.features})"
+            case ParametricActivation():
+                f = f"nn.{ACTIVATIONS[module.activation].__name__}()"
+                return f"ParametricActivation({f}, {module.features})"
+            case PeriodicEmbedding():
+                sizes = f"{module.frequencies}, {module.outputs}, sigma={module.sigma!r}"
+                return f"PeriodicEmbedding({list(module.columns)}, {sizes})"
+            case CategoryEmbedding():
+                return (
+                    f"CategoryEmbedding({module.features}, {list(module.spans)}, {module.outputs})"
+                )
         if type(module) in _ACTIVATIONS:
             return f"nn.{type(module).__name__}()"
         raise ModelError(

@@ -11,15 +11,12 @@ from steepest.training.schedule import make_schedule
 from steepest.training.scoring import Scoring
 
 # Settings that a script has no words for.
-_UNWRITTEN = (
-    *("mixup", "cutmix", "cutout", "shift", "crop", "flip"),
-    *("parametric_activation", "numeric_embedding", "category_embedding", "scaling_layer"),
-    *("batch_ensemble", "accumulate", "swa", "time_limit"),
-)
+_UNWRITTEN = ("mixup", "cutmix", "batch_ensemble", "time_limit")
+# Of swa, when the statistics of batch normalisation are taken anew.
+_ROWS_AT_ONCE = 1024
 _UNWRITTEN_VALUES = {
-    "optimizer": ("muon", "lbfgs"),
     "sampling": ("blocks",),
-    "best_by": ("balanced_accuracy", "calibrated_loss"),
+    "best_by": ("calibrated_loss",),
     "task": ("multilabel",),
 }
 
@@ -44,6 +41,8 @@ def require_written(run: Run) -> None:
         )
     asked = [n for n in _UNWRITTEN if getattr(recipe, n) != getattr(Recipe, n)]
     asked += [n for n, values in _UNWRITTEN_VALUES.items() if getattr(recipe, n) in values]
+    if any({"l1", "l2"} & own.keys() for own in (recipe.groups or {}).values()):
+        asked.append("groups")
     if asked:
         said = " and ".join(f"{name} = {getattr(recipe, name)!r}" for name in asked)
         raise RecipeError(f"a script has no words for {said}: train without that")
@@ -77,3 +76,23 @@ def require_built(run: Run, prepared: Preparation) -> None:
                 "settings, which a script cannot tell"
             )
         schedule.epoch_done(val_loss)
+
+
+def require_written_loop(prepared: Preparation) -> None:
+    """Refuse what PyTorch's own loop and layers do otherwise than ours."""
+    plan, recipe = prepared.plan, prepared.plan.recipe
+    normed = recipe.batch_norm
+    if normed and (plan.rows % plan.batch_size or plan.batch_size) == 1:
+        raise RecipeError(
+            "the last minibatch of an epoch has one row, which PyTorch's BatchNorm1d refuses: "
+            "train with another batch_size"
+        )
+    if recipe.accumulate > 1 and plan.total_steps % plan.steps_per_epoch:
+        raise RecipeError(
+            "a script has no words for accumulate where steps end an epoch early: leave out steps"
+        )
+    if normed and recipe.swa and (recipe.dropout or plan.rows % _ROWS_AT_ONCE == 1):
+        raise RecipeError(
+            "a script has no words for swa with batch_norm and dropout, whose statistics PyTorch's "
+            "update_bn takes otherwise: leave out one of them"
+        )

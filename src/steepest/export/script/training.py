@@ -2,17 +2,21 @@
 
 from collections.abc import Iterator
 
-from steepest.engine import Plan, parameter_settings
+from steepest.engine import Plan
 from steepest.export.script.compose import Constants
 from steepest.export.script.loss import LossWriter
 from steepest.export.script.net import NetWriter
+from steepest.export.script.optimizer import OptimizerWriter
 from steepest.export.script.schedule import ScheduleWriter, factor_code
-from steepest.recipe import Recipe
+from steepest.training.weights import first_averaged
 
 _COSTS = {
     "loss": 'row["val_loss"]',
     "accuracy": '(-row["val_acc"], row["val_loss"])',
+    "balanced_accuracy": '(-balanced_accuracy({net}, *data["validation"]), row["val_loss"])',
 }
+# In the order in which they are made.
+_AUGMENTATIONS = {"crop": "cropped", "flip": "flipped", "shift": "shifted", "cutout": "cut_out"}
 _SCHEDULED = ("weight_decay", "dropout", "label_smoothing")
 
 
@@ -36,42 +40,42 @@ class TrainingWriter:
         self._schedule, self._loss = schedule, LossWriter(plan)
         self._validation = validation
         recipe = self._recipe
-        self._factors = [n for n in _SCHEDULED if getattr(recipe, f"{n}_schedule") != "constant"]
-        self._settings = parameter_settings(recipe, plan.model)
-        self._uniform = len({(s.lr_scale, s.weight_decay) for s in self._settings.values()}) == 1
+        self._penalised = bool(recipe.l1 or recipe.l2)
+        self._augmented = [done for name, done in _AUGMENTATIONS.items() if getattr(recipe, name)]
+        self._flat_images = len(plan.inputs.shape) == 2
+        self._factors = [
+            name
+            for name in _SCHEDULED
+            if getattr(recipe, f"{name}_schedule") != "constant"
+            if name != "dropout" or net.has_dropout
+        ]
+        self._optimizer = OptimizerWriter(plan, schedule)
         self._is_cut = plan.total_steps % plan.steps_per_epoch != 0
-        self._counts_steps = self._is_cut or any(
-            "step" in line for line in (*self._before_step(), self._loss.of_minibatch)
+        self._counts_steps = (
+            self._is_cut
+            or bool(self._augmented)
+            or any("step" in line for line in (*self._before_step(), self._loss.of_minibatch))
         )
         epochs = -(-plan.total_steps // plan.steps_per_epoch)
         self.constants = {
             "EPOCHS": (epochs, ""),
             "BATCH_SIZE": (plan.batch_size, ""),
             **schedule.constants,
-            "MOMENTUM": (recipe.momentum, ""),
-            "BETAS": (recipe.betas, "decay of Adam's two averages"),
-            "RMS_DECAY": (recipe.rms_decay, ""),
-            "EPS": (recipe.eps, ""),
-            "MUON_MOMENTUM": (recipe.muon_momentum, ""),
-            "WEIGHT_DECAY": (recipe.weight_decay, ""),
-            "GROUPS": (self._groups(), "parameters, factor of the learning rate, weight decay"),
+            **self._optimizer.constants,
             "L1": (recipe.l1, "of the sum of |w|"),
             "L2": (recipe.l2, "of the sum of w squared"),
             "CLIP_NORM": (recipe.clip_norm, ""),
             "CLIP_VALUE": (recipe.clip_value, ""),
             "ACCUMULATE": (recipe.accumulate, "minibatches whose gradients make one step"),
             "EMA": (recipe.ema, "decay of the average of the weights"),
+            "FIRST_AVERAGED": (first_averaged(plan), "epoch of those whose weights are averaged"),
+            "MOST_CROP": (recipe.crop, "pixels"),
+            "MOST_SHIFT": (recipe.shift, "pixels"),
+            "SIDE": (recipe.cutout, "pixels of the square that is cut out"),
             "PATIENCE": (recipe.patience, "epochs without a better one before it stops"),
             **self._loss.constants,
         }
         self.code = tuple(self._code())
-
-    def _groups(self) -> list[tuple[list[str], float, float]]:
-        """The parameters that have a learning rate and a weight decay in common."""
-        found: dict[tuple[float, float], list[str]] = {}
-        for name, own in self._settings.items():
-            found.setdefault((own.lr_scale, own.weight_decay), []).append(name)
-        return [(names, scale, decay) for (scale, decay), names in found.items()]
 
     def _code(self) -> Iterator[str]:
         recipe = self._recipe
@@ -79,7 +83,9 @@ class TrainingWriter:
         for name in self._factors:
             yield factor_code(f"{name}_factor", getattr(recipe, f"{name}_schedule"))
         yield from self._loss.code
-        if recipe.l1 or recipe.l2:
+        if recipe.early_stopping and recipe.best_by == "balanced_accuracy":
+            yield self._loss.balanced_accuracy
+        if self._penalised:
             yield self._penalty()
         yield "\n".join(self._train())
 
@@ -104,9 +110,11 @@ class TrainingWriter:
         yield f"def train(net: nn.Module, data: {kind}) -> list[dict[str, float]]:"
         yield '    """Train the net; what was measured in each epoch."""'
         yield '    X, y = data["train"]'
-        yield from (f"    {line}" for line in self._optimizer())
+        yield from (f"    {line}" for line in self._optimizer.made)
         if recipe.ema:
             yield "    average = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(EMA))"
+        elif recipe.swa:
+            yield "    average = AveragedModel(net)"
         if recipe.early_stopping:
             best = "math.inf" if recipe.best_by == "loss" else "(math.inf, math.inf)"
             yield f"    best, best_epoch, best_weights = {best}, 0, net.state_dict()"
@@ -117,46 +125,14 @@ class TrainingWriter:
         yield from (f"        {line}" for line in self._epoch())
         if recipe.early_stopping:
             yield "    net.load_state_dict(best_weights)"
-        elif recipe.ema:
+        elif recipe.ema or recipe.swa:
             yield "    net.load_state_dict(average.module.state_dict())"
+        if recipe.swa and self._net.has_batch_norm:
+            yield "    update_bn(X.split(1024), net)  # the statistics of the mean weights"
         yield "    return history"
 
-    def _optimizer(self) -> Iterator[str]:
-        recipe = self._recipe
-        parameters = "net.parameters()"
-        if not self._uniform:
-            yield "named = dict(net.named_parameters())"
-            yield "groups = ["
-            weights = "[named[name] for name in names]"
-            yield f'    {{"params": {weights}, "scale": scale, "weight_decay": decay}}'
-            yield "    for names, scale, decay in GROUPS"
-            yield "]"
-            parameters = "groups"
-        scale = self._groups()[0][1] if self._uniform else 1.0
-        rate = "LEARNING_RATE" if scale == 1.0 else f"{scale!r} * LEARNING_RATE"
-        arguments = [parameters, f"lr={rate}", *self._arguments(recipe)]
-        if self._uniform and self._groups()[0][2]:
-            arguments.append("weight_decay=WEIGHT_DECAY")
-        name = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop"}
-        yield f"optimizer = torch.optim.{name[recipe.optimizer]}({', '.join(arguments)})"
-
-    def _arguments(self, recipe: Recipe) -> Iterator[str]:
-        match recipe.optimizer:
-            case "adam" | "adamw":
-                yield from ("betas=BETAS", "eps=EPS")
-            case "rmsprop":
-                yield from ("alpha=RMS_DECAY", "eps=EPS")
-        if recipe.momentum:
-            yield "momentum=MOMENTUM"
-        if recipe.nesterov:
-            yield "nesterov=True"
-        # AdamW has a decay by default.
-        if recipe.optimizer == "adamw" and self._uniform and not self._groups()[0][2]:
-            yield "weight_decay=0.0"
-
     def _epoch(self) -> Iterator[str]:
-        recipe = self._recipe
-        cut = self._is_cut
+        recipe, cut = self._recipe, self._is_cut
         rows = "rows" if cut else "len(y)"
         yield "net.train()"
         yield "loss_sum, right = 0.0, 0" if not cut else "loss_sum, right, rows = 0.0, 0, 0"
@@ -164,7 +140,11 @@ class TrainingWriter:
             yield "order = drawn_by_weight(np.array(CLASS_WEIGHTS)[y], epoch)"
         else:
             yield "order = permutation(len(y), SHUFFLE, epoch)"
-        yield "for batch in torch.from_numpy(order).split(BATCH_SIZE):"
+        if recipe.accumulate > 1:
+            yield "batches = torch.from_numpy(order).split(BATCH_SIZE)"
+            yield "for i, batch in enumerate(batches):"
+        else:
+            yield "for batch in torch.from_numpy(order).split(BATCH_SIZE):"
         yield from (f"    {line}" for line in self._step())
         yield "    loss_sum += loss.item() * len(batch)"
         right = self._loss.right.replace("== y", "== y[batch]")
@@ -182,6 +162,9 @@ class TrainingWriter:
             yield f'row["val_loss"], row["val_acc"] = evaluate({measured}, *data["validation"])'
         yield 'print("  ".join(f"{name} {value:.8g}" for name, value in row.items()))'
         yield "history.append(row)"
+        if recipe.swa:
+            yield "if epoch >= FIRST_AVERAGED:"
+            yield "    average.update_parameters(net)"
         if self._schedule.by_loss:
             yield from self._plateau()
         if recipe.early_stopping:
@@ -196,52 +179,89 @@ class TrainingWriter:
         yield "    factor, waited = factor * GAMMA, 0"
 
     def _early_stopping(self, measured: str) -> Iterator[str]:
-        yield f"cost = {_COSTS[self._recipe.best_by]}"
+        cost = _COSTS[self._recipe.best_by].format(net=measured)
+        yield f"cost = {cost}"
         yield "if cost < best:"
         yield "    best, best_epoch = cost, epoch"
         yield f"    best_weights = copy.deepcopy({measured}.state_dict())"
         yield "if epoch - best_epoch >= PATIENCE:"
         yield "    break"
 
+    # A step.
+
     def _before_step(self) -> Iterator[str]:
         """What depends on the number of the step."""
         net = self._net
         if net.has_dropout:
             yield "Dropout.step = step"
-        if "dropout" in self._factors and net.has_dropout:
+        if "dropout" in self._factors:
             yield "Dropout.factor = dropout_factor(step)"
         if net.has_residual_depth:
             yield "Residual.step = step"
-        yield from self._rates()
+        yield from self._optimizer.numbers
 
     def _step(self) -> Iterator[str]:
         recipe = self._recipe
         yield from self._before_step()
-        yield "outputs = net(X[batch])"
-        yield f"loss = {self._loss.of_minibatch}"
-        yield "optimizer.zero_grad()"
-        penalised = bool(recipe.l1 or recipe.l2)
-        yield "(loss + penalty(net)).backward()" if penalised else "loss.backward()"
-        if recipe.clip_norm:
-            yield "nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)"
-        if recipe.clip_value:
-            yield "nn.utils.clip_grad_value_(net.parameters(), CLIP_VALUE)"
-        yield "optimizer.step()"
-        if recipe.ema:
+        if recipe.optimizer == "lbfgs":
+            yield from self._evaluated_by_lbfgs()
+        elif recipe.accumulate > 1:
+            yield from self._accumulated()
+        else:
+            yield from self._forward()
+            yield self._optimizer.zero
+            yield "(loss + penalty(net)).backward()" if self._penalised else "loss.backward()"
+            yield from self._clipped()
+            yield from self._optimizer.step
+        if recipe.ema and recipe.accumulate == 1:
             yield "average.update_parameters(net)"
 
-    def _rates(self) -> Iterator[str]:
-        """The numbers of the optimizer that are others in each step."""
-        decays = "weight_decay" in self._factors
-        if not (self._schedule.changes or decays or not self._uniform):
-            return
-        yield "for group in optimizer.param_groups:"
-        rate = "LEARNING_RATE"
-        if self._schedule.changes:
-            rate = f"learning_rate(step{', factor' * self._schedule.by_loss})"
-        if not self._uniform:
-            rate += ' * group["scale"]'
-        if self._schedule.changes or not self._uniform:
-            yield f'    group["lr"] = {rate}'
-        if decays:
-            yield '    group["weight_decay"] = WEIGHT_DECAY * weight_decay_factor(step)'
+    def _forward(self) -> Iterator[str]:
+        batch = "X[batch][:, None]" if self._augmented and self._flat_images else "X[batch]"
+        if len(self._augmented) > 1:
+            yield f"images = {batch}"
+            yield from (f"images = {name}(images, step)" for name in self._augmented)
+            batch = "images"
+        elif self._augmented:
+            batch = f"{self._augmented[0]}({batch}, step)"
+        yield f"outputs = net({batch})"
+        yield f"loss = {self._loss.of_minibatch}"
+
+    def _clipped(self) -> Iterator[str]:
+        if self._recipe.clip_norm:
+            yield "nn.utils.clip_grad_norm_(net.parameters(), CLIP_NORM)"
+        if self._recipe.clip_value:
+            yield "nn.utils.clip_grad_value_(net.parameters(), CLIP_VALUE)"
+
+    def _accumulated(self) -> Iterator[str]:
+        yield "window = batches[i - i % ACCUMULATE :][:ACCUMULATE]"
+        yield "if i % ACCUMULATE == 0:"
+        yield f"    {self._optimizer.zero}"
+        yield from self._forward()
+        if self._loss.weighted:
+            yield "weights = outputs.new_tensor(CLASS_WEIGHTS)[y]"
+            yield "share = weights[batch].sum() / weights[torch.cat(window)].sum()"
+        else:
+            yield "share = len(batch) / sum(map(len, window))"
+        yield "(share * loss).backward()"
+        yield "if batch is window[-1]:"
+        if self._penalised:
+            yield "    penalty(net).backward()"
+        yield from (f"    {line}" for line in (*self._clipped(), *self._optimizer.step))
+        if self._recipe.ema:
+            yield "    average.update_parameters(net)"
+
+    def _evaluated_by_lbfgs(self) -> Iterator[str]:
+        """One step evaluates the loss several times; what is told is the first of them."""
+        yield "evaluated = []"
+        yield ""
+        yield "def evaluate_again() -> Tensor:"
+        yield f"    {self._optimizer.zero}"
+        yield from (f"    {line}" for line in self._forward())
+        yield f"    {'(loss + penalty(net))' if self._penalised else 'loss'}.backward()"
+        yield from (f"    {line}" for line in self._clipped())
+        yield "    evaluated.append((loss.detach(), outputs.detach()))"
+        yield "    return loss"
+        yield ""
+        yield "optimizer.step(evaluate_again)"
+        yield "loss, outputs = evaluated[0]"

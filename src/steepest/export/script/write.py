@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from steepest.errors import RecipeError, RunError
+from steepest.errors import RunError
 from steepest.export.script.compose import Section, compose
 from steepest.export.script.data import DataWriter
 from steepest.export.script.net import NetWriter
 from steepest.export.script.pieces import layers, randomness
 from steepest.export.script.pieces import training as loop
-from steepest.export.script.refusals import require_built, require_written
+from steepest.export.script.refusals import require_built, require_written, require_written_loop
 from steepest.export.script.schedule import ScheduleWriter
 from steepest.export.script.training import TrainingWriter
 from steepest.files import write_atomically
@@ -54,11 +54,7 @@ def script_of(run: Run) -> tuple[str, Preparation]:
     plan, double = prepared.plan, dtype == torch.float64
     assert isinstance(plan.model, torch.nn.Sequential)
     net = NetWriter(plan.model)
-    if net.has_batch_norm and plan.rows % plan.batch_size == 1:
-        raise RecipeError(
-            "the last minibatch of an epoch has one row, which PyTorch's BatchNorm1d refuses: "
-            "train with another batch_size"
-        )
+    require_written_loop(prepared)
     data = DataWriter(prepared, str(dtype).removeprefix("torch."))
     schedule = ScheduleWriter(plan, prepared.lr, found=plan.recipe.lr == "auto")
     training = TrainingWriter(plan, net, schedule, validation="validation" in prepared.parts)
