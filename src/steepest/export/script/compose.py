@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from steepest.export.script.lines import WIDTH, one_a_line, wrapped
 from steepest.export.script.pieces import constants
 
 # By name: its value, and a comment or "".
 Constants = dict[str, tuple[Any, str]]
 
-_WIDTH = 100
 _STANDARD = {
     "copy": "import copy",
     "csv": "import csv",
@@ -71,7 +71,7 @@ def compose(summary: str, settings: Constants, sections: Iterable[Section], end:
         if own or code:
             blocks.append("\n\n\n".join([f"# {title}.", *own, *code]))
     whole = "\n\n\n".join([*blocks, end.strip()])
-    return "\n".join(map(_wrapped, whole.splitlines())) + "\n"
+    return "\n".join(part for line in whole.splitlines() for part in wrapped(line)) + "\n"
 
 
 def literal(value: Any) -> str:
@@ -127,35 +127,14 @@ def _imports(used: set[str]) -> str:
 def _constants(used: set[str], settings: Mapping[str, tuple[Any, str]]) -> Iterator[str]:
     for name, (value, comment) in settings.items():
         if name in used:
-            yield from _assignment(name, value, comment)
+            said = f"  # {comment}" if comment else ""
+            line = f"{name} = {literal(value)}{said}"
+            if len(line) > WIDTH and isinstance(value, (dict, list, set, tuple)):
+                first, *others = one_a_line(f"{name} = {literal(value)}")
+                yield from (first + said, *others)
+            else:
+                yield line
     purposes = [name for name in _PURPOSES if name in used]
     if purposes:
-        values = ", ".join(str(getattr(constants, name)) for name in purposes)
-        yield f"{', '.join(purposes)} = {values}  # what random numbers are for"
-
-
-def _wrapped(line: str) -> str:
-    """A call or a list that is too long for one line on three."""
-    begin = next((i for i, sign in enumerate(line) if sign in "([{"), -1)
-    if len(line) <= _WIDTH or begin < 0 or line[-1] not in ")]}":
-        return line
-    indent = line[: len(line) - len(line.lstrip())]
-    return f"{line[: begin + 1]}\n{indent}    {line[begin + 1 : -1]}\n{indent}{line[-1]}"
-
-
-def _assignment(name: str, value: Any, comment: str) -> Iterator[str]:
-    """One line, or one for each item where that would be too long."""
-    said = f"  # {comment}" if comment else ""
-    line = f"{name} = {literal(value)}{said}"
-    if len(line) <= _WIDTH or not isinstance(value, (dict, list, set, tuple)):
-        yield line
-        return
-    shown = literal(value)
-    parts = sorted(value) if isinstance(value, set) else value
-    if isinstance(value, dict):
-        items = [f"{literal(key)}: {literal(own)}" for key, own in value.items()]
-    else:
-        items = list(map(literal, parts))
-    yield f"{name} = {shown[0]}{said}"
-    yield from (f"    {item}," for item in items)
-    yield shown[-1]
+        yield "# What random numbers are for."
+        yield from (f"{name} = {getattr(constants, name)}" for name in purposes)

@@ -1,5 +1,6 @@
 """The data of a script: how they are read, split and prepared."""
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -56,11 +57,13 @@ class DataWriter:
         self.pieces = (data,)
         self.constants = {}
         self._shares = self._shares_taken()
-        self.constants["SHARES"] = (self._shares, "of the rows of each class")
-        self.constants["RANGE"] = (recipe.scaling_range, "of the training rows when scaled")
-        self.constants["BINS"] = (recipe.bins, "between quantiles of a column")
         encoder = self._preprocessing.encoder
         self.code = tuple(self._array() if encoder is None else self._table(encoder))
+        self.constants |= {
+            "SHARES": (self._shares, "of the rows of each class"),
+            "RANGE": (recipe.scaling_range, "of the training rows when scaled"),
+            "BINS": (recipe.bins, "between quantiles of a column"),
+        }
 
     def _files(self) -> dict[str, str]:
         """What each part is read from, where it is not taken from the training rows."""
@@ -170,9 +173,8 @@ class DataWriter:
         if scaling.code:
             yield scaling.code
         kinds = {column.name: self._kind(column) for column in encoder.columns}
-        self.constants["COLUMNS"] = (kinds, "")
-        self.constants["MISSING"] = (set(MISSING), "stand for a missing value")
         read, labels = self._read_table()
+        self.constants["COLUMNS"] = (kinds, "")
         table = "pl.DataFrame" if frames in self.pieces else "dict[str, np.ndarray]"
         yield _encoder_code(encoder, kinds, table, scaled=bool(scaling.code))
         body = [*read, *self._indices(labels)]
@@ -205,6 +207,12 @@ class DataWriter:
             if len({(form.separator, form.has_header) for form in forms}) > 1:
                 raise _not_written("files of text of different forms", "")
             self.constants["SEPARATOR"] = (forms[0].separator, "")
+            marks = {
+                mark
+                for source in self._sources.values()
+                for mark in _marks_in(source, forms[0].separator)
+            }
+            self.constants["MISSING"] = (marks or {""}, "what stands for a missing value")
             reader = "read_csv" if forms[0].has_header else "read_csv_without_header"
             labels, columns = self._text_labels(), list(forms[0].names)
         target = target_column(columns, self._sources["train"], self._recipe.target, True)
@@ -244,7 +252,7 @@ class DataWriter:
         if plain and labels == "labels":
             yield "    y = labels.astype(np.int64)"
         else:
-            yield f"    y = np.unique({labels}, return_inverse=True)[1]  # classes in sorted order"
+            yield f"    _, y = np.unique({labels}, return_inverse=True)"
 
     def _rows(self) -> Iterator[str]:
         if self._shares:
@@ -284,6 +292,14 @@ def _encoder_code(encoder: TableEncoder, kinds: dict[str, str], table: str, *, s
             test = f'{word} kind == "{kind}":' if i < len(there) - 1 else "else:"
             lines += [f"        {test}", f"            features += {by_kind[kind]}"]
     return "\n".join([*lines, "    return np.column_stack(features)"])
+
+
+def _marks_in(source: str, separator: str) -> set[str]:
+    """What stands for a missing value somewhere in a file of text."""
+    known = set(MISSING)
+    with open(source, newline="", encoding="utf-8-sig") as file:
+        lines = csv.reader(file, delimiter=separator)
+        return {field.strip() for line in lines for field in line} & known
 
 
 def _labels_beside(images: Path) -> Path:

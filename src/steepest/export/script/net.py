@@ -86,12 +86,13 @@ class NetWriter:
             if isinstance(module, Residual):
                 depth, layer = module.stochastic_depth, self._next("_residual")
                 assert isinstance(module.block, nn.Sequential)
-                yield " " * indent + "Residual("
+                yield " " * indent + ("StochasticResidual(" if depth else "Residual(")
                 yield " " * indent + "    nn.Sequential("
                 yield from self._layers(module.block, indent + 8)
-                yield " " * indent + "    ),"
-                yield " " * indent + f"    stochastic_depth={depth!r},"
-                yield " " * indent + f"    layer={layer},"
+                yield " " * indent + "    )" + "," * bool(depth)
+                if depth:
+                    yield " " * indent + f"    stochastic_depth={depth!r},"
+                    yield " " * indent + f"    layer={layer},"
                 yield " " * indent + "),"
             else:
                 yield " " * indent + self._leaf(module) + ","
@@ -116,7 +117,10 @@ class NetWriter:
                 return f"ParametricActivation({f}, {module.features})"
             case PeriodicEmbedding():
                 sizes = f"{module.frequencies}, {module.outputs}, sigma={module.sigma!r}"
-                return f"PeriodicEmbedding({list(module.columns)}, {sizes})"
+                columns = list(module.columns)
+                if columns == list(range(len(columns))):
+                    return f"PeriodicEmbedding(list(range({len(columns)})), {sizes})"
+                return f"PeriodicEmbedding({columns}, {sizes})"
             case CategoryEmbedding():
                 return (
                     f"CategoryEmbedding({module.features}, {list(module.spans)}, {module.outputs})"

@@ -197,7 +197,7 @@ class TrainingWriter:
         if "dropout" in self._factors:
             yield "Dropout.factor = dropout_factor(step)"
         if net.has_residual_depth:
-            yield "Residual.step = step"
+            yield "StochasticResidual.step = step"
         yield from self._optimizer.numbers
 
     def _step(self) -> Iterator[str]:

@@ -32,6 +32,17 @@ class Dropout(nn.Module):
 
 
 class Residual(nn.Module):
+    """y = x + f(x)."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.block(x)
+
+
+class StochasticResidual(nn.Module):
     """y = x + f(x), where f is left out for some rows while training."""
 
     step = 0  # the training loop sets it for all blocks
@@ -45,8 +56,8 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.block(x)
         p = self.stochastic_depth
-        if self.training and p:
-            words = random_words(len(y), STOCHASTIC_DEPTH, Residual.step, self.layer)
+        if self.training:
+            words = random_words(len(y), STOCHASTIC_DEPTH, StochasticResidual.step, self.layer)
             kept = torch.from_numpy(words >= int(p * 2**32))
             y = y * kept[:, None].to(y.dtype) * (1 / (1 - p))
         return x + y
@@ -111,7 +122,7 @@ class CategoryEmbedding(nn.Module):
         self.table = nn.Parameter(torch.randn(len(words), outputs, generator=generator_of(1, 0)))
 
     def forward(self, x: Tensor) -> Tensor:
-        tables = self.table.split([beyond - first for first, beyond in self.spans])
+        tables = torch.split(self.table, [beyond - first for first, beyond in self.spans])
         pairs = zip(self.spans, tables, strict=True)
         vectors = [x[:, first:beyond] @ table for (first, beyond), table in pairs]
         return torch.cat([x[:, self.others], *vectors], dim=1)
