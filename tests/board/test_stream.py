@@ -13,6 +13,7 @@ from steepest.board.index import Index
 from steepest.board.reading import run_record
 from steepest.board.series import Cursor, rows_between
 from steepest.board.stream import RunStream
+from steepest.board.summary import best_epoch
 from steepest.run import Record
 
 RECIPE = sp.Recipe(hidden=(4,), epochs=6, validation=0.25, log_every=2)
@@ -99,7 +100,7 @@ def test_long_tables_are_thinned_out_to_their_extremes(tmp_path):
         for i in range(50_000):
             loss = 99.0 if i == 31_415 else -7.0 if i == 27_182 else i % 7 / 7
             record._insert("intervals", (0, i, i, 0.1, 32, loss, 0.5))
-        for step in range(0, 50_000, 10):
+        for step in range(0, 250_000, 10):
             for name in ("0", "2", "4"):
                 record._insert("layers", (step, name, 1.0, 1.0, step / 1e6, 0.0, 1.0, 0.0))
         record._insert("intervals", (0, 1, 50_000, 0.1, 32, float("nan"), 0.5))
@@ -113,15 +114,15 @@ def test_long_tables_are_thinned_out_to_their_extremes(tmp_path):
     assert {99.0, -7.0} <= set(losses)
     assert len(told["layers"]) == 240
     assert all(one["name"] == ["0", "2", "4"] for one in told["layers"])
-    assert told["layers"][-1]["step"] == 49_990
+    assert told["layers"][-1]["step"] == 249_990
 
 
 @pytest.mark.parametrize(
-    "text", ["", "e1", "e1.i2.l3.v4.f5; DROP", "e-1.i0.l0.v0.f0", "e" + "9" * 99]
+    "text", ["", "e1", "e1.i2.l3.v4.f5.m6.n7; DROP", "e-1.i0.l0.v0.f0.m0.n0", "e" + "9" * 99]
 )
 def test_a_cursor_that_is_none_begins_anew(text):
     assert Cursor.parse(text) == Cursor()
-    assert Cursor.parse("e1.i2.l3.v4.f5") == Cursor(1, 2, 3, 4, 5)
+    assert Cursor.parse(str(Cursor(1, 2, 3, 4, 5, 6, 7))) == Cursor(1, 2, 3, 4, 5, 6, 7)
 
 
 def test_a_table_can_be_taken_with_all_its_rows(board):
@@ -131,3 +132,20 @@ def test_a_table_can_be_taken_with_all_its_rows(board):
     assert len(lines) == 7
     for other in ("facts", "findings", "sqlite_schema", "epochs;x"):
         assert board.ask(f"/api/runs/{row['id']}/tables/{other}.csv").status == 404
+
+
+def test_nets_of_one_run_and_what_the_best_is_the_best_by_are_told_too(tmp_path):
+    recipe = RECIPE.replace(members=2, best_by="balanced_accuracy")
+    run = sp.train(None, small_data(), recipe, out=tmp_path / "run", progress="none")
+    with run_record(tmp_path / "run") as connection:
+        told = rows_between(connection, Cursor(), Cursor.of(connection), 1000)
+        best = best_epoch(connection, "balanced_accuracy")
+    first = told["layers"][0]
+    assert [name.partition(":")[0] for name in first["name"]] == ["net 0"] * 2 + ["net 1"] * 2
+    values = {step: value for step, name, value in told["metrics"] if name == "balanced_accuracy"}
+    history = run.history
+    assert values == dict(history.select("step", "val_balanced_accuracy").rows())
+    top = history.sort("val_balanced_accuracy", descending=True, maintain_order=True).row(
+        0, named=True
+    )
+    assert best == (top["epoch"], top["val_loss"], top["val_acc"])

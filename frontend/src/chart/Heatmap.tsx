@@ -42,7 +42,7 @@ export function Heatmap(props: Props) {
   const [at, setAt] = useState<[number, number] | null>(null);
   const longest = Math.max(...grid.rows.map((row) => row.name.length), 5);
   const left = Math.min(Math.max(40, 7.2 * longest + 14), width / 3);
-  const rowHeight = Math.min(30, Math.max(12, 240 / Math.max(1, grid.rows.length)));
+  const rowHeight = Math.min(30, Math.max(12, Math.max(240, 15 * grid.rows.length) / Math.max(1, grid.rows.length)));
   const height = Math.round(rowHeight * grid.rows.length);
   const right = width < 420 ? 64 : RIGHT;
   const picture = useMemo(() => draw(grid, look, props.dark), [grid, look, props.dark]);

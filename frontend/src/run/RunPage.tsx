@@ -72,12 +72,15 @@ function Head({ row, about, told, heard }: {
   row: Row; about: About; told: Told; heard: { at: number; age: number } | null;
 }) {
   const running = row.state === "running";
-  const best = bestRow(told.epochs, about.best_by);
+  const best = bestRow(told.epochs, about.best_by, told.metrics);
   const at = (name: string, i: number | null | undefined): Value => (i == null ? null : told.epochs[name]?.[i]);
   const last = (told.epochs["epoch"]?.length ?? 0) - 1;
   const trained = at("train_loss", last);
   const gap = gapOf(at("val_loss", last), trained);
   const loss = best === null ? trained : at("val_loss", best);
+  const members = about.recipe.find((one) => one.name === "members")?.value;
+  const scores = (about.facts["scores"] ?? {}) as Record<string, { loss: Value } | undefined>;
+  const together = typeof members === "number" && members > 1 && best !== null ? scores["validation"]?.loss : undefined;
   const planned = row.epochs_planned ?? 0;
   const stepsPlanned = planned * (about.steps_per_epoch ?? 0);
   // The row comes once a second, curves as they are written.
@@ -97,11 +100,15 @@ function Head({ row, about, told, heard }: {
       <p class="muted">{[row.data, row.net, row.engine && `${row.engine} engine`, row.seed !== null && `seed ${row.seed}`].filter(Boolean).join(" · ")}</p>
       {row.cause && <p class="alarm" role="alert">{row.cause}</p>}
       <dl class="figures">
-        <div class="most">
-          <dt>{best === null ? "training loss" : "validation loss"}</dt>
-          <dd>{number(loss)}</dd>
-          <dd class="of">{best === null ? "no validation loss is recorded" : `best, at epoch ${at("epoch", best)}`}</dd>
-        </div>
+        {together !== undefined ? (
+          <div class="most"><dt>validation loss</dt><dd>{number(together)}</dd><dd class="of">of all nets together, weighted; their mean was {number(loss)}, best at epoch {at("epoch", best)}</dd></div>
+        ) : (
+          <div class="most">
+            <dt>{best === null ? "training loss" : "validation loss"}</dt>
+            <dd>{number(loss)}</dd>
+            <dd class="of">{best === null ? "no validation loss is recorded" : `best, at epoch ${at("epoch", best)}${about.best_by === "loss" ? "" : ` by ${about.best_by.replace("_", " ")}`}`}</dd>
+          </div>
+        )}
         <div><dt>validation accuracy</dt><dd>{percent(at("val_acc", best))}</dd><dd class="of">at that epoch</dd></div>
         <div><dt>gap</dt><dd>{number(gap, 3)}</dd><dd class="of">validation − training loss, last epoch</dd></div>
         {row.test_acc !== null && <div><dt>test accuracy</dt><dd>{percent(row.test_acc)}</dd><dd class="of">at the last weights</dd></div>}
@@ -143,7 +150,7 @@ function Curves({ id, about, told }: { id: string; about: About; told: Told }) {
   const [range, setRange] = useState<Domain | null>(null);
   useEffect(() => (setRange(null), setCursor(null)), [view]);
   const { epochs, intervals } = told;
-  const best = bestRow(epochs, about.best_by);
+  const best = bestRow(epochs, about.best_by, told.metrics);
 
   const axis = useMemo(() => axisOf(view, epochs, intervals), [view, epochs, intervals]);
   const curves = useMemo(() => {
@@ -200,6 +207,15 @@ function Curves({ id, about, told }: { id: string; about: About; told: Told }) {
           about={`Training and validation loss in nats over the ${view}; the shaded gap between them grows where a net overfits`} />
         <LineChart {...common} title="Accuracy" lines={curves.acc} high={1} notesBelow yText={(y) => percent(y, 2)} yTick={(y) => `${+(100 * y).toFixed(1)} %`} marks={withY("val_acc")}
           about={`Training and validation accuracy over the ${view}`} />
+        {[...new Set(told.metrics.map(([, name]) => name))].map((name) => {
+          const rows = told.metrics.filter(([, one]) => one === name);
+          const places = new Map((epochs["step"] ?? []).map((step, i) => [step, axis.epochs[i]!]));
+          const kept = rows.filter(([step]) => places.has(step));
+          const words = name.replace("_", " ");
+          const line: Line = { name: "validation", look: "validation", x: kept.map(([step]) => places.get(step)!), y: numbers(kept.map(([, , value]) => value)) };
+          return <LineChart key={name} {...common} title={words[0]!.toUpperCase() + words.slice(1)} lines={[line]} yText={(y) => number(y)}
+            marks={marks} notesBelow about={`${words} of the validation part over the ${view}, by which the best epoch is chosen`} />;
+        })}
         <LineChart {...common} title="Learning rate" lines={[lr]} low={0} canLog height={150} yText={(y) => number(y, 3)} about={`Learning rate over the ${view}`} csv={() => void download(id, "intervals")} />
         <LineChart {...common} title="Throughput" lines={[speed]} low={0} height={150} yText={(y) => rate(y)} yTick={(y) => rateTick(y)} about="Training rows a second, epoch by epoch, validation included" />
       </div>
@@ -278,7 +294,7 @@ function Events({ told, facts }: { told: Told; facts: Record<string, unknown> })
   return (
     <section class="panel" aria-labelledby="events-title">
       <header><h3 id="events-title">What the run wrote</h3></header>
-      <ol class="events">
+      <ol class="events" tabIndex={0} aria-label="What the run wrote, line by line">
         {told.events.map(([time, kind, text], i) => (
           <li key={i}><time class="muted">{kind === "note" ? "" : `+${duration(time - begun)}`}</time><span><b>{kind === "note" ? "" : `${kind} `}</b>{text}</span></li>
         ))}

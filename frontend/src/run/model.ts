@@ -70,6 +70,7 @@ export interface Told {
   epochs: Table;
   intervals: Table;
   layers: LayerStep[];
+  metrics: [number, string, Value][];
   events: [number, string, string][];
   findings: Finding[];
   facts: Record<string, unknown>;
@@ -79,10 +80,10 @@ interface Sent extends Omit<Told, "findings"> {
   findings: Finding[] | null; // none that are new
 }
 
-export const NOTHING: Told = { epochs: {}, intervals: {}, layers: [], events: [], findings: [], facts: {} };
+export const NOTHING: Told = { epochs: {}, intervals: {}, layers: [], metrics: [], events: [], findings: [], facts: {} };
 
 // What is kept of layers: as many steps as the server sends of a whole run, twice at most.
-const MOST_STEPS = 480;
+const MOST_STEPS = 480, MOST_METRICS = 8000;
 
 export function take(told: Told, event: string, sent: Sent): Told {
   if (event === "snapshot") return { ...sent, findings: sent.findings ?? [] };
@@ -92,6 +93,7 @@ export function take(told: Told, event: string, sent: Sent): Told {
     epochs: append(told.epochs, sent.epochs),
     intervals: append(told.intervals, sent.intervals),
     layers,
+    metrics: [...told.metrics, ...sent.metrics].slice(-MOST_METRICS),
     events: [...told.events, ...sent.events],
     findings: sent.findings ?? told.findings,
     facts: sent.facts,
@@ -109,8 +111,18 @@ export function numbers(column: Value[] | undefined): (number | null)[] {
 }
 
 // The row of the best epoch, as the report finds it.
-export function bestRow(epochs: Table, by: string): number | null {
+export function bestRow(epochs: Table, by: string, metrics: Told["metrics"] = []): number | null {
   const losses = numbers(epochs["val_loss"]);
+  const measured = new Map(metrics.filter(([, name]) => name === by).map(([step, , value]) => [step, value]));
+  if (measured.size) {
+    const sign = by === "calibrated_loss" ? 1 : -1;
+    let best: number | null = null, least = Infinity;
+    (epochs["step"] ?? []).forEach((step, i) => {
+      const value = measured.get(step as number);
+      if (losses[i] !== null && typeof value === "number" && sign * value < least) [best, least] = [i, sign * value];
+    });
+    return best;
+  }
   const accuracies = numbers(epochs["val_acc"]);
   let best: number | null = null;
   losses.forEach((loss, i) => {

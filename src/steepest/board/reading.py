@@ -75,10 +75,10 @@ def facts_of(connection: sqlite3.Connection) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in connection.execute("SELECT * FROM facts")}
 
 
-def has_findings(connection: sqlite3.Connection) -> bool:
-    """Whether this record is of a time that has them."""
-    asked = "SELECT count(*) FROM sqlite_schema WHERE name = 'findings'"
-    return bool(connection.execute(asked).fetchone()[0])
+def has_table(connection: sqlite3.Connection, table: str) -> bool:
+    """Whether this record is of a time that has it."""
+    asked = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
+    return bool(connection.execute(asked, (table,)).fetchone()[0])
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:

@@ -1,21 +1,25 @@
 """What is drawn of a run: tables thinned out to what a screen shows, and then only what is new.
 
-A cursor says up to which row of each table a page has them: "e3.i40.l96.v7.f1".
+A cursor says up to which row of each table a page has them: "e3.i40.l96.v7.f1.m0.n0".
 """
 
 import re
 import sqlite3
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, fields
+from itertools import groupby
 from typing import Any, Self
 
 from steepest.board.findings import parsed, ranked
-from steepest.board.reading import has_findings, plain
-from steepest.records.layout import RUN_TABLES
+from steepest.board.reading import has_table, plain
+from steepest.records.layout import ADDED_LATER, RUN_TABLES
 
 # Rows that one answer may have; more are thinned out.
 MOST_ROWS, MOST_STEPS, MOST_LAYERS, MOST_TEXTS = 4000, 240, 400, 500
 _TEXT = 4000
-_CURSOR = re.compile(r"e(\d{1,15})\.i(\d{1,15})\.l(\d{1,15})\.v(\d{1,15})\.f(\d{1,15})")
+# So many rows of layers are read whole; of more, some steps.
+_ALL_LAYERS = 60_000
+_LETTERS = "eilvfmn"
+_CURSOR = re.compile(r"\.".join(rf"{letter}(\d{{1,15}})" for letter in _LETTERS))
 # By whose extremes the rows of a table are thinned out.
 _EXTREMES = {"epochs": ("train_loss", "val_loss"), "intervals": ("loss",)}
 
@@ -29,6 +33,8 @@ class Cursor:
     layers: int = 0
     events: int = 0
     findings: int = 0
+    metrics: int = 0
+    net_layers: int = 0
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -39,10 +45,7 @@ class Cursor:
     @classmethod
     def of(cls, connection: sqlite3.Connection) -> Self:
         """Where the tables end now."""
-        tables = ["epochs", "intervals", "layers", "events"]
-        ends = {table: _end(connection, table) for table in tables}
-        ends["findings"] = _end(connection, "findings") if has_findings(connection) else 0
-        return cls(**ends)
+        return cls(**{one.name: _end(connection, one.name) for one in fields(cls)})
 
     def is_behind(self, other: "Cursor") -> bool:
         """Whether any table ends before where `other` has it: rows were taken back."""
@@ -51,7 +54,7 @@ class Cursor:
         )
 
     def __str__(self) -> str:
-        return ".".join(f"{k}{n}" for k, n in zip("eilvf", astuple(self), strict=True))
+        return ".".join(f"{k}{n}" for k, n in zip(_LETTERS, astuple(self), strict=True))
 
 
 def was_rewound(connection: sqlite3.Connection, since: Cursor, now: Cursor) -> bool:
@@ -70,13 +73,17 @@ def rows_between(
     return {
         "epochs": _thinned(connection, "epochs", since.epochs, now.epochs, most),
         "intervals": _thinned(connection, "intervals", since.intervals, now.intervals, most),
-        "layers": _layers(connection, since.layers, now.layers),
+        "layers": _layers(connection, "layers", since.layers, now.layers)
+        or _layers(connection, "net_layers", since.net_layers, now.net_layers),
+        "metrics": _metrics(connection, since.metrics, now.metrics),
         "events": _texts(connection, "events", since.events, now.events),
         "findings": _findings(connection, since.findings, now.findings),
     }
 
 
 def _end(connection: sqlite3.Connection, table: str) -> int:
+    if table in ADDED_LATER and not has_table(connection, table):
+        return 0
     return int(connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0)
 
 
@@ -114,36 +121,53 @@ def _thinned(
     return dict(zip(names, values or [[] for _ in names], strict=True))
 
 
-def _layers(connection: sqlite3.Connection, after: int, last: int) -> list[dict[str, Any]]:
-    """Some of the measured steps, evenly spread: step, and by quantity the numbers of its layers.
-
-    The layers of a step lie one behind the other, so their number says where each step begins.
-    """
-    head = connection.execute(
-        "SELECT rowid, step FROM layers WHERE rowid > ? ORDER BY rowid LIMIT ?",
-        (after, MOST_LAYERS + 1),
-    ).fetchall()
-    if not head:
+def _layers(
+    connection: sqlite3.Connection, table: str, after: int, last: int
+) -> list[dict[str, Any]]:
+    """Some of the measured steps, evenly spread: by quantity the numbers of the layers of each."""
+    if last <= after:
         return []
-    width = sum(step == head[0][1] for _, step in head)
-    first, steps = head[0][0], -(-(last - head[0][0] + 1) // width)
-    kept = range(steps) if steps <= MOST_STEPS else _spread(steps)
-    names = list(RUN_TABLES["layers"])
-    found = []
-    for step in kept:
-        begin = first + step * width
-        rows = connection.execute(
-            "SELECT * FROM layers WHERE rowid >= ? AND rowid < ? AND rowid <= ? ORDER BY rowid",
-            (begin, begin + width, last),
-        ).fetchall()
-        if rows:
-            columns = [[plain(value) for value in column] for column in zip(*rows, strict=True)]
-            found.append({"step": rows[-1][0], **dict(zip(names[1:], columns[1:], strict=True))})
-    return found
+    if last - after > _ALL_LAYERS:
+        places = _layer_places(connection, table, after, last)
+        where = " OR ".join("rowid BETWEEN ? AND ?" for _ in places)
+        values = [end for place in places for end in place]
+    else:
+        where, values = "rowid BETWEEN ? AND ?", [after + 1, last]
+    rows = connection.execute(f"SELECT * FROM {table} WHERE {where} ORDER BY rowid", values)
+    names, found = list(RUN_TABLES[table]), []
+    for step, group in groupby(rows, key=lambda row: row[0]):
+        columns = [[plain(value) for value in column] for column in zip(*group, strict=True)]
+        one = dict(zip(names, columns, strict=True))
+        if nets := one.pop("net", None):
+            one["name"] = [f"net {n}: {of}" for n, of in zip(nets, one["name"], strict=True)]
+        found.append({**one, "step": step})
+    kept = range(len(found)) if len(found) <= MOST_STEPS else _spread(len(found))
+    return [{**found[i], "name": found[i]["name"][:MOST_LAYERS]} for i in kept]
+
+
+def _layer_places(
+    connection: sqlite3.Connection, table: str, after: int, last: int
+) -> list[tuple[int, int]]:
+    """First and last row of some steps: the layers of one lie one behind the other."""
+    head = connection.execute(
+        f"SELECT step FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT ?", (after, MOST_LAYERS)
+    ).fetchall()
+    width = sum(step == head[0] for step in head)
+    begins = [after + 1 + i * width for i in _spread(-(-(last - after) // width))]
+    return [(begin, min(begin + width - 1, last)) for begin in begins]
 
 
 def _spread(steps: int) -> list[int]:
     return sorted({round(i * (steps - 1) / (MOST_STEPS - 1)) for i in range(MOST_STEPS)})
+
+
+def _metrics(connection: sqlite3.Connection, after: int, last: int) -> list[Any]:
+    """Of the validation part, after each epoch: step, name, value."""
+    if last <= after:
+        return []
+    asked = "SELECT * FROM metrics WHERE rowid > ? AND rowid <= ? ORDER BY rowid DESC LIMIT ?"
+    rows = connection.execute(asked, (after, last, MOST_ROWS)).fetchall()
+    return [[plain(value) for value in row] for row in reversed(rows)]
 
 
 def _texts(connection: sqlite3.Connection, table: str, after: int, last: int) -> list[Any]:

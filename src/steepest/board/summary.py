@@ -11,7 +11,7 @@ from steepest.board.findings import ranked
 from steepest.board.reading import (
     changed_at,
     facts_of,
-    has_findings,
+    has_table,
     plain,
     read_recipe,
     run_record,
@@ -25,6 +25,8 @@ COLUMNS = (
     *("epochs", "epochs_planned", "step", "rate", "seconds", "train_loss", "val_loss", "val_acc"),
     *("best_epoch", "test_acc", "errors", "warnings", "changed", "settings"),
 )
+# What the best epoch may be the best by, beside loss and accuracy -> the order of its values.
+_MEASURED = {"balanced_accuracy": "value DESC", "calibrated_loss": "value"}
 # Seconds without a sign of life, until a run that nobody is seen to hold counts as stopped.
 _GRACE, _SILENCE = 5.0, 60.0
 # What has a column of its own, or does not decide how a run learns.
@@ -119,14 +121,17 @@ def rate_of(rows: Any, steps: int, seconds: float) -> float | None:
     return steps * rows / seconds
 
 
-def best_epoch(
-    connection: sqlite3.Connection, best_by: Any, where: str = "1", values: tuple[Any, ...] = ()
-) -> tuple[int, float, Any] | None:
+def best_epoch(connection: sqlite3.Connection, best_by: Any) -> tuple[int, float, Any] | None:
     """Epoch, validation loss and accuracy of the best epoch, as the report finds it."""
     by = "val_acc DESC, val_loss" if best_by == "accuracy" else "val_loss"
+    source = "epochs"
+    values: tuple[str, ...] = ()
+    if best_by in _MEASURED and has_table(connection, "metrics"):
+        source = "epochs JOIN metrics ON metrics.step = epochs.step AND metrics.name = ?"
+        by, values = _MEASURED[best_by], (best_by,)
     found = connection.execute(
-        "SELECT epoch, val_loss, val_acc FROM epochs WHERE typeof(val_loss) = 'real' "
-        f"AND abs(val_loss) < 1e300 AND {where} ORDER BY {by}, rowid LIMIT 1",
+        f"SELECT epoch, val_loss, val_acc FROM {source} WHERE typeof(val_loss) = 'real' "
+        f"AND abs(val_loss) < 1e300 ORDER BY {by}, epochs.rowid LIMIT 1",
         values,
     ).fetchone()
     return found and (found[0], found[1], found[2])
@@ -156,7 +161,7 @@ def _progress(
         epoch_rows, steps = facts.get("rows"), last[0][1] - before[1]
         rows = epoch_rows / steps if isinstance(epoch_rows, int) and steps > 0 else None
         row["rate"] = rate_of(rows, steps, last[0][3] - before[3])
-    if has_findings(connection):
+    if has_table(connection, "findings"):
         asked = "SELECT code, severity FROM findings ORDER BY rowid LIMIT 1000"
         causes = ranked({"code": c, "severity": s} for c, s in connection.execute(asked))
         row["errors"] = sum(one["severity"] == "error" for one in causes)
