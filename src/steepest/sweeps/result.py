@@ -1,6 +1,6 @@
 """Sweep: what came of many runs, from memory or from a folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -62,6 +62,17 @@ class Sweep:
     def trials(self) -> list[dict[str, Any]]:
         """The settings that vary, of each trial by its number."""
         return [self._points[trial] for trial in range(len(self._points))]
+
+    def trial(self, settings: Mapping[str, Any]) -> int:
+        """The number of the trial with these settings, as far as they tell it.
+
+        Args:
+            settings: {"lr": 0.1}.
+
+        Raises:
+            RunError: No trial has them, or several do.
+        """
+        return self._points.number(settings)
 
     @property
     def info(self) -> dict[str, Any]:
