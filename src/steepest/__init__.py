@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from steepest import sweeps as sweeps
     from steepest.attached import Run as Run
     from steepest.attached import Sweep as Sweep
+    from steepest.attached import compare as compare
     from steepest.attached import load_run as load_run
     from steepest.attached import load_sweep as load_sweep
     from steepest.attached import resume as resume
@@ -69,6 +70,7 @@ _PUBLIC = {
     "Sweep": "steepest.attached",
     "binary_cross_entropy": "steepest.objective",
     "check": "steepest.health",
+    "compare": "steepest.attached",
     "cross_entropy": "steepest.objective",
     "cross_validate": "steepest.estimator.cross_validation",
     "explain": "steepest.explain:",

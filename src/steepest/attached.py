@@ -17,6 +17,7 @@ from steepest.run import attach
 from steepest.run import load_run as load_run
 from steepest.sweeps import Sweep as Sweep
 from steepest.sweeps import attach as attach_to_sweeps
+from steepest.sweeps import compare as compare
 from steepest.sweeps import load_sweep as load_sweep
 from steepest.sweeps import sweep as sweep
 

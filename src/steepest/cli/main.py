@@ -24,7 +24,8 @@ _COMMANDS = {
     "explain": "Explain backpropagation, a graph, a descent, or a health rule.",
     "report": "Write a report of a run or a sweep: one HTML file.",
     "export": "Write a run's classifier as a file that other programs read: ONNX, .pt2, a card.",
-    "runs": "List the runs in a folder.",
+    "runs": "List the runs and sweeps in a folder.",
+    "compare": "Show what differs between runs, or trials of sweeps.",
     "board": "Watch runs and sweeps in the browser, while they train and after.",
 }
 

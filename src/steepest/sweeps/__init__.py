@@ -1,6 +1,8 @@
 """Sweeps: many runs of one recipe, of which some settings vary; their record and their results."""
 
 from steepest.sweeps.best import Best as Best
+from steepest.sweeps.comparison import Comparison as Comparison
+from steepest.sweeps.comparison import compare as compare
 from steepest.sweeps.distributions import choice as choice
 from steepest.sweeps.distributions import integers as integers
 from steepest.sweeps.distributions import log_uniform as log_uniform
