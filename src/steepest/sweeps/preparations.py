@@ -137,7 +137,11 @@ class Preparations:
 
     def rows_key(self, recipe: Recipe) -> Hashable:
         """What decides which rows there are; equal of recipes that share them."""
-        drawn = any(isinstance(s, float) and s for s in (recipe.validation, recipe.test))
+        whole = self.whole(recipe)
+        drawn = any(  # a part that the data bring stays as it is
+            isinstance(share, float) and share and part is None
+            for share, part in ((recipe.validation, whole.validation), (recipe.test, whole.test))
+        )
         return (*_values(recipe, _OF_ROWS), recipe.seed if drawn else None)
 
     def key_without_lr(self, recipe: Recipe) -> Hashable:
