@@ -1,6 +1,6 @@
 """From data and a recipe to the nets of an ensemble: who learns from what, and in which view."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,13 +19,14 @@ from steepest.data import (
 )
 from steepest.engine import EngineChoice, Plan, choose
 from steepest.ensemble.folds import fold_of_rows
-from steepest.errors import DataError, RecipeError
+from steepest.errors import DataError, ModelError, RecipeError
 from steepest.nn import Ensemble, net_of
 from steepest.objective import Objective, class_weights
 from steepest.presets import Meeting, views
 from steepest.random import Purpose, torch_seed
 from steepest.recipe import Recipe
 from steepest.training.model_checks import require_rows_apart
+from steepest.training.weights import go_on_from
 
 # A net is measured on at most a quarter of the rows, however few nets there are.
 _FEWEST_FOLDS = 4
@@ -67,6 +68,7 @@ class Portfolio:
         weights: (N,) of the training rows, all above 0; None for 1 each.
         parts: Validation and test, prepared, where they exist.
         summary: What was decided, in plain sentences.
+        start: The nets that these go on from, one each; () where they begin anew.
     """
 
     recipe: Recipe
@@ -81,6 +83,7 @@ class Portfolio:
     weights: NDArray[np.float32] | None
     parts: dict[str, PreparedPart]
     summary: tuple[str, ...]
+    start: tuple[torch.nn.Module, ...] = ()
 
     @property
     def train(self) -> PreparedPart:
@@ -124,9 +127,34 @@ class Portfolio:
 
     def begin_anew(self, member: Member) -> None:
         """Give a net its first weights again."""
+        if self.start:
+            earlier = self.start[self.members.index(member)]
+            member.plan.model.load_state_dict(earlier.state_dict())
+            return
         part = self.preprocessing.parts[member.view]
         fresh = _net_of(member.plan.recipe, part, outputs_of(self.objective, self.classes))
         member.plan.model.load_state_dict(fresh.state_dict())
+
+    def going_on_from(self, start: Classifier) -> "Portfolio":
+        """The same nets, each with the weights of an earlier one in its place.
+
+        Raises:
+            ModelError: There were others, or their rows were prepared in another way.
+        """
+        nets = tuple(start.model.members) if isinstance(start.model, Ensemble) else (start.model,)
+        if len(nets) != len(self.members):
+            raise ModelError(
+                f"there is {_counted(nets)} to go on from, and {_counted(self.members)} to train: "
+                "keep members as it was, or begin anew"
+            )
+        if start.preprocessing.to_json() != self.preprocessing.to_json():
+            raise ModelError(
+                "the nets to go on from saw their columns scaled and encoded in another way: keep "
+                "the rows and the settings as they were, or begin anew"
+            )
+        for member, earlier in zip(self.members, nets, strict=True):
+            go_on_from(member.plan.model, earlier)
+        return replace(self, start=nets)
 
     def classifier(
         self,
@@ -203,6 +231,10 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
             *classes.notes,
         ),
     )
+
+
+def _counted(nets: Sequence[object]) -> str:
+    return f"{len(nets)} net{'s' * (len(nets) != 1)}"
 
 
 def outputs_of(objective: Objective, classes: Classes) -> int:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from steepest import training
+from steepest.classifier import Classifier
 from steepest.data import Dataset
 from steepest.engine import is_first_worker, worker_count
 from steepest.ensemble.checkpoint import (
@@ -92,8 +93,62 @@ def train(
         HealthError: The check found an error.
         SteepestError: Something does not fit; before any work.
     """
-    started = time.perf_counter()
     asked = Recipe.of(recipe, settings)
+    return _train(
+        model,
+        data,
+        asked,
+        out=out,
+        progress=progress,
+        observers=observers,
+        scheduler=scheduler,
+        scheduler_every=scheduler_every,
+    )
+
+
+def go_on(
+    start: Classifier,
+    model: nn.Module | None,
+    data: Any,
+    recipe: Recipe,
+    *,
+    progress: str = "auto",
+    observers: Sequence[Observer] = (),
+) -> Run:
+    """A new run whose nets begin with the weights of earlier ones, in memory.
+
+    One net may go on with other rows, which are encoded and scaled as the earlier ones were. Of
+    several each goes on in its place, so the rows and the seed must be the same: a net is measured
+    on rows that it has not learned from.
+
+    Args:
+        start: The earlier ones.
+        model: As for `train`.
+        data: As for `train`.
+        recipe: As for `train`.
+        progress: As for `train`.
+        observers: As for `train`.
+
+    Raises:
+        ModelError: The nets are of another form, others in number, or the rows are not the same.
+        SteepestError: As for `train`.
+    """
+    return _train(model, data, recipe, progress=progress, observers=observers, start=start)
+
+
+def _train(
+    model: nn.Module | None,
+    data: Any,
+    asked: Recipe,
+    *,
+    out: str | Path | None = None,
+    progress: str,
+    observers: Sequence[Observer],
+    scheduler: TorchScheduler | None = None,
+    scheduler_every: str = "epoch",
+    start: Classifier | None = None,
+) -> Run:
+    started = time.perf_counter()
     check_progress(progress)
     check_scheduler_every(scheduler_every)
     decision = decided(model, data, asked, by_hand=scheduler is not None)
@@ -109,6 +164,7 @@ def train(
             scheduler_every=scheduler_every,
             notes=(decision.line,) if decision.line else (),
             parts=decision.dataset,
+            start=start,
         )
     if worker_count() > 1:
         raise RecipeError(
@@ -124,6 +180,7 @@ def train(
         try:
             decision = replace(decision, recipe=with_sources(decision.recipe, data))
             portfolio = _portfolio(decision)
+            portfolio = portfolio if start is None else portfolio.going_on_from(start)
             findings = checked(portfolio) if portfolio.recipe.check else {}
             nets = [member.plan.model for member in portfolio.members]
             weights = sum(p.nbytes for net in nets for p in net.parameters())

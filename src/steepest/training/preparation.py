@@ -43,6 +43,7 @@ from steepest.training.model_checks import (
 )
 from steepest.training.range_test import range_test
 from steepest.training.rows_tried import Taken, advice, how_taken, require_in_range
+from steepest.training.weights import go_on_from
 
 # Of these rows the outputs are looked at, where two do not show whether they are probabilities.
 _ROWS_TRIED = 8
@@ -85,21 +86,33 @@ def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:
     return prepare_parts(model, load_parts(data, recipe), recipe)
 
 
-def prepare_parts(model: nn.Module | None, dataset: Dataset, recipe: Recipe) -> Preparation:
-    """As `prepare`, of parts that are read and split and a model that can be trained."""
+def prepare_parts(
+    model: nn.Module | None, dataset: Dataset, recipe: Recipe, start: Classifier | None = None
+) -> Preparation:
+    """As `prepare`, of parts that are read and split and a model that can be trained.
+
+    start: what the model goes on from, with its weights and its preprocessing: they belong to the
+    columns as these were encoded and scaled then.
+    """
     train = dataset.train
     taken = Taken(recipe.scaling) if model is None else how_taken(model, train, recipe.scaling)
-    preprocessing = Preprocessing.fit(
-        train,
-        taken.scaling,
-        recipe.scaling_range,
-        bins=recipe.bins,
-        integers=taken.integers,
+    preprocessing = (
+        start.preprocessing
+        if start is not None
+        else Preprocessing.fit(
+            train,
+            taken.scaling,
+            recipe.scaling_range,
+            bins=recipe.bins,
+            integers=taken.integers,
+        )
     )
     if model is None:
         classes = _classes(train, recipe, None)
         one = len(classes) == 2 and recipe.task in ("auto", "binary")
         model = net_for(recipe, preprocessing, 1 if one else len(classes))
+    if start is not None:
+        go_on_from(model, start.model)
     inputs = preprocessing.prepare(train, input_dtype(model))
     if recipe.device is not None:
         model.to(_device(recipe.device))

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from steepest.classifier import Classifier
 from steepest.data import Dataset
 from steepest.engine import join_workers, was_restarted
 from steepest.files import make_run_folder
@@ -36,6 +37,7 @@ def train(
     scheduler_every: str = "epoch",
     notes: Sequence[str] = (),
     parts: Dataset | None = None,
+    start: Classifier | None = None,
     **settings: Any,
 ) -> Run:
     """Train a classifier by gradient descent and give back the run.
@@ -66,6 +68,7 @@ def train(
         scheduler_every: Whether it takes a step after each "epoch" or each "step".
         notes: Lines that are told, and recorded, before all others.
         parts: What the recipe makes of the data, where they are read already.
+        start: What to go on from: the net begins with its weights, on rows prepared as its were.
         **settings: Single settings that differ from the recipe: `train(..., lr=0.5)`.
 
     Returns:
@@ -96,7 +99,7 @@ def train(
             try:
                 require_trainable(model, recipe)
                 parts = load_parts(data, recipe) if parts is None else parts
-                prepared = prepare_parts(model, parts, recipe)
+                prepared = prepare_parts(model, parts, recipe, start)
                 prepared = replace(prepared, summary=(*notes, *prepared.summary))
                 schedule = schedule_of(prepared, scheduler, scheduler_every)
                 findings = require_healthy(prepared, schedule.rate) if recipe.check else NOTHING

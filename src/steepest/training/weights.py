@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from steepest.data import Inputs
 from steepest.engine import OptimizerState, Plan, Rows, reference_parameter
-from steepest.errors import RunError
+from steepest.errors import ModelError, RunError
 
 _ROWS_AT_ONCE = 1024
 
@@ -78,6 +78,27 @@ class Best:
 
     def restore(self, model: nn.Module) -> None:
         load_tensors(model, self.weights)
+
+
+@torch.no_grad()
+def go_on_from(model: nn.Module, earlier: nn.Module) -> None:
+    """Give a model the weights of an earlier one of the same form.
+
+    Raises:
+        ModelError: Some parameter or buffer is there in one of them alone, or of another shape.
+    """
+    was, now = (
+        {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+        for net in (earlier, model)
+    )
+    if was != now:
+        name = next(n for n in {**was, **now} if was.get(n) != now.get(n))
+        raise ModelError(
+            f"the net to go on from is of another form: {name} was {was.get(name, 'not there')} "
+            f"and is now {now.get(name, 'not there')}; keep the settings of the net and the "
+            "columns, or begin anew"
+        )
+    model.load_state_dict(earlier.state_dict())
 
 
 def first_averaged(plan: Plan) -> int:
