@@ -240,10 +240,69 @@ def test_parts_come_one_after_the_other():
         classifier.partial_fit(X, Y)
 
 
-def test_a_warm_start_goes_on_from_the_weights():
-    classifier = fast(module=Net, hidden_layer_sizes=None, epochs=3, warm_start=True)
-    losses = [classifier.fit(X, Y).history_["train_loss"][0] for _ in range(3)]
-    assert losses == sorted(losses, reverse=True)
+WARM = {
+    "module": {"module": Net, "hidden_layer_sizes": None},
+    "net": {},
+    "several": {"members": 4, "hidden_layer_sizes": (8,)},
+    "preset": {"members": 2, "hidden_layer_sizes": None, "optimizer": None, "lr": None},
+}
+
+
+@pytest.mark.parametrize("kind", WARM)
+@pytest.mark.parametrize("random_state", [0, None])
+def test_a_warm_start_goes_on_from_the_weights(kind, random_state):
+    settings = {"epochs": 3, "warm_start": True, "random_state": random_state, **WARM[kind]}
+    classifier = fast(**settings)
+    losses = []
+    for _ in range(3):
+        losses += classifier.fit(X, NAMES).history_["train_loss"].to_list()
+    assert losses[0] > losses[3] > losses[6]
+    assert losses[3] < 1.1 * losses[2]
+    anew = fast(**{**settings, "warm_start": False}).fit(X, NAMES)
+    assert anew.history_["train_loss"][0] > losses[3]
+
+
+def test_a_warm_start_begins_with_the_very_weights_and_the_columns_as_they_were():
+    words = np.array(["b", "a", "a", "c"])[np.arange(300) % 4]
+    frame = pd.DataFrame({"x": X[:, 0], "word": words})
+    classifier = fast(warm_start=True, epochs=2, lr=1e-12).fit(frame, NAMES)
+    before = classifier.predict_proba(frame)
+    # Other words are the most frequent ones, and numbers lie elsewhere: the net must not notice.
+    other = frame[(words != "a") | (np.arange(300) < 60)]
+    classifier.fit(other, NAMES[other.index])
+    assert np.allclose(classifier.predict_proba(frame), before, atol=1e-6)
+
+
+def test_several_nets_go_on_after_pickling_each_in_its_place():
+    classifier = fast(members=4, warm_start=True, lr=1e-12, epochs=1).fit(X, NAMES)
+    before = [p.detach().clone() for p in classifier.module_.members.parameters()]
+    again = pickle.loads(pickle.dumps(classifier)).fit(X[::-1], NAMES[::-1])
+    after = list(again.module_.members.parameters())
+    assert all(torch.allclose(p, q, atol=1e-8) for p, q in zip(before, after, strict=True))
+    assert [p.shape for p in before] == [p.shape for p in after]
+
+
+def test_what_cannot_go_on_is_refused_and_changes_nothing():
+    several = fast(members=4, warm_start=True, epochs=1).fit(X, NAMES)
+    before = several.predict_proba(X)
+    with pytest.raises(
+        ValueError, match="rows, labels or weights differ from those of the last fit"
+    ):
+        several.fit(X[:200], NAMES[:200])
+    with pytest.raises(ValueError, match="random_state differ"):
+        several.set_params(random_state=1).fit(X, NAMES)
+    with pytest.raises(ValueError, match="4 nets to go on from, and 2 nets to train"):
+        several.set_params(random_state=0, members=2).fit(X, NAMES)
+    one = fast(warm_start=True, epochs=1).fit(X, NAMES)
+    with pytest.raises(ValueError, match="same classes as in the previous call to fit"):
+        one.fit(X, np.where(NAMES == "yes", "maybe", NAMES))
+    with pytest.raises(ValueError, match="X has 5 features, but SteepestClassifier is expecting 6"):
+        one.fit(X[:, :5], NAMES)
+    with pytest.raises(ValueError, match=r"1.weight was \(16, 6\) and is now \(9, 6\)"):
+        one.set_params(hidden_layer_sizes=(9,)).fit(X, NAMES)
+    several.set_params(members=4)
+    assert np.array_equal(several.predict_proba(X), before)
+    assert one.set_params(hidden_layer_sizes=(16,)).fit(X[:200], NAMES[:200]).score(X, NAMES) > 0.5
 
 
 def test_class_weights_are_by_label():

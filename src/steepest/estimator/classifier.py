@@ -3,6 +3,8 @@
 import copy
 import inspect
 from collections.abc import Callable
+from functools import partial
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -12,12 +14,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from steepest.data import Dataset, Preprocessing, Samples
-from steepest.ensemble import train
+from steepest.ensemble import go_on, train
 from steepest.errors import needs
 from steepest.estimator.callbacks import EpochsTold
 from steepest.estimator.increments import Increments
 from steepest.estimator.inputs import ChecksInputs, require_classes
-from steepest.estimator.rows import as_samples, canonical
+from steepest.estimator.rows import as_samples, canonical, fingerprint
 from steepest.estimator.saved import from_plain, to_plain
 from steepest.nn import Ensemble
 from steepest.recipe import Recipe
@@ -80,7 +82,9 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
         time_limit: Seconds that fit may take.
         class_weight: "balanced", or a dict of weights by class.
         settings: Any further setting of `steepest.Recipe`, by name.
-        warm_start: Whether fit goes on from the weights of the last fit; of one net.
+        warm_start: Whether fit goes on from the weights of the last fit, with columns encoded and
+            scaled as then: of one net with any rows of the same columns and classes, of several
+            with the same rows, each of them in its place.
         random_state: An int, a RandomState or None, as scikit-learn means it.
         n_jobs: Threads; None is what torch uses, -1 all.
         verbose: 1 shows a bar, or lines where there is no terminal.
@@ -101,6 +105,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
 
     _increments: Increments | None = None  # of partial_fit
     _sizes: tuple[int, int] = (0, 0)  # that a module was made for: inputs, outputs
+    _trained_on: tuple[str, int] = ("", 0)  # of the last fit: a hash of its rows, the seed
 
     def __init__(
         self,
@@ -169,22 +174,28 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
             ValueError: The rows, labels or weights are not such.
             SteepestError: A setting does not fit; before any work.
         """
-        rows, labels, weights = self._checked(X, y, sample_weight, reset=True)
-        self.classes_, targets = np.unique(labels, return_inverse=True)
-        require_classes(self.classes_)
+        earlier = getattr(self, "classifier_", None) if self.warm_start else None
+        rows, labels, weights = self._checked(X, y, sample_weight, reset=earlier is None)
+        classes, targets = np.unique(labels, return_inverse=True)
+        if earlier is None:
+            self.classes_ = classes
+            require_classes(classes)
+        else:
+            self._require_same_classes(classes)
         data = Dataset(
             as_samples(*canonical(rows, targets.astype(np.int64), weights)),
             self._validation(X_val, y_val, sample_weight_val),
         )
         recipe = self._recipe(len(data.train), data.validation is not None)
-        earlier = self._earlier_weights() if self.warm_start else None
+        trained_on = fingerprint(data.train), recipe.seed
+        if earlier is not None and isinstance(earlier.model, Ensemble):
+            self._require_same_folds(*trained_on)
         model = self._module(data.train, recipe)
-        if earlier is not None and model is not None:
-            model.load_state_dict(earlier)
         context = self._init_callback_context(max_subtasks=recipe.epochs)
         context.call_on_fit_task_begin(estimator=self, X=X, y=y)
         observer = EpochsTold(self, context, X, y)
-        self.run_: Run = train(
+        begin = train if earlier is None else partial(go_on, earlier)
+        self.run_: Run = begin(
             model,
             data,
             recipe,
@@ -192,6 +203,7 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
             progress="auto" if self.verbose else "none",
         )
         self._keep(self.run_)
+        self._trained_on = trained_on
         context.call_on_fit_task_end(
             estimator=self, X=X, y=y, reconstruction_attributes=self._learned
         )
@@ -330,6 +342,9 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
         return tuple(by_class.get(c, 1.0) for c in self.classes_.tolist())
 
     def _seed(self) -> int:
+        goes_on = self.warm_start and hasattr(self, "classifier_") and self._trained_on[0]
+        if goes_on and not isinstance(self.random_state, Integral):
+            return self._trained_on[1]  # the same rows are held out again
         return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
 
     def _threads(self) -> dict[str, int]:
@@ -354,12 +369,14 @@ class SteepestClassifier(CallbackSupportMixin, ClassifierMixin, ChecksInputs):  
         made: nn.Module = self.module(*_taken(self.module, self._sizes))
         return made
 
-    def _earlier_weights(self) -> dict[str, Any] | None:
-        if not hasattr(self, "classifier_"):
-            return None
-        if self.module is None:
-            raise ValueError("warm_start goes on from one module: pass module=..., or use fit anew")
-        return self.classifier_.model.state_dict()
+    def _require_same_folds(self, rows: str, seed: int) -> None:
+        """Each of several nets is measured on a fold that it did not learn from."""
+        if self._trained_on != (rows, seed):
+            what = "random_state" if self._trained_on[0] == rows else "rows, labels or weights"
+            raise ValueError(
+                f"warm_start goes on with several nets only where each has the same held-out rows, "
+                f"and {what} differ from those of the last fit: keep them, or pass members=1"
+            )
 
     def _keep(self, run: Run) -> None:
         self.classifier_ = run.classifier

@@ -103,6 +103,13 @@ class ChecksInputs(BaseEstimator):  # type: ignore[misc]
         rows, labels, weights = self._checked(X, y, sample_weight, reset=False)
         return as_samples(rows, self._encoded(labels), weights)
 
+    def _require_same_classes(self, classes: NDArray[Any]) -> None:
+        if not np.array_equal(classes, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous "
+                f"call to fit. Previously got {self.classes_}, `y` has {classes}"
+            )
+
     def _encoded(self, labels: NDArray[Any]) -> NDArray[np.int64]:
         unseen = np.setdiff1d(labels, self.classes_)
         if len(unseen):

@@ -6,6 +6,7 @@ that both have in common: rows that weigh nothing are left out, equal rows (inpu
 one whose weight is the sum, and what is left is sorted. Splits, first weights and shuffles follow.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,20 @@ def as_samples(rows: Rows, targets: Int64Array | None, weights: Float64Array | N
     """The rows as the rest of steepest takes them; the weights with a mean of 1."""
     own = None if weights is None else (weights / weights.mean()).astype(np.float32)
     return Samples(rows, targets, "(X, y)", weights=own)
+
+
+def fingerprint(samples: Samples) -> str:
+    """A hash of the rows, their labels and weights."""
+    rows, digest = samples.inputs, hashlib.blake2b(digest_size=16)
+    if isinstance(rows, pl.DataFrame):
+        digest.update(repr(rows.schema).encode())
+        columns = [column.hash(seed=0).to_numpy() for column in rows.get_columns()]
+    else:
+        digest.update(f"{rows.shape} {rows.dtype}".encode())
+        columns = [rows]
+    for values in (*columns, samples.labels, samples.weights):
+        digest.update(b"" if values is None else np.ascontiguousarray(values).tobytes())
+    return digest.hexdigest()
 
 
 def numbers_as_table(X: NDArray[Any]) -> pl.DataFrame:
