@@ -14,12 +14,14 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from steepest.board import run_pages, sweep_rows
+from steepest.board.curves import curves_of
 from steepest.board.evaluations import Evaluations, Key
 from steepest.board.guard import App, Guard
 from steepest.board.index import Index
 from steepest.board.playground.routes import routes as playground_routes
 from steepest.board.reading import as_json, stamp_of
 from steepest.board.stream import RunStream, versions
+from steepest.board.summary import DEFAULTS
 from steepest.errors import RunError, SteepestError
 from steepest.records.layout import RUN_RECORD
 
@@ -36,6 +38,7 @@ def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: 
         Route("/api/board", board.about),
         Route("/api/runs", board.runs),
         Route("/api/runs/stream", board.runs_stream),
+        Route("/api/curves", board.curves),
         Route("/api/runs/{run}", board.run),
         Route("/api/runs/{run}/stream", board.run_stream),
         Route("/api/runs/{run}/tables/{table}.csv", board.table),
@@ -58,7 +61,7 @@ class _Board:
 
     async def about(self, _: Request) -> Response:
         name = self._index.root.name or str(self._index.root)
-        return _json({"folder": name, "version": version("steepest"), "shared": self._shared})
+        return _json({"folder": name, "version": version("steepest"), "defaults": DEFAULTS})
 
     async def runs(self, request: Request) -> Response:
         since = _number(request, "since")
@@ -66,6 +69,10 @@ class _Board:
 
     async def runs_stream(self, _: Request) -> Response:
         return self._stream(versions(self._index))
+
+    async def curves(self, request: Request) -> Response:
+        ids = request.query_params.get("runs", "").split(",")
+        return _json(await run_sync(lambda: curves_of(self._index, ids)))
 
     async def run(self, request: Request) -> Response:
         id_ = request.path_params["run"]

@@ -71,8 +71,8 @@ def rows_between(
     """By table and column, what lies behind one cursor and up to another, thinned out to `most`."""
     most = max(100, min(most, MOST_ROWS))
     return {
-        "epochs": _thinned(connection, "epochs", since.epochs, now.epochs, most),
-        "intervals": _thinned(connection, "intervals", since.intervals, now.intervals, most),
+        "epochs": thinned(connection, "epochs", since.epochs, now.epochs, most),
+        "intervals": thinned(connection, "intervals", since.intervals, now.intervals, most),
         "layers": _layers(connection, "layers", since.layers, now.layers)
         or _layers(connection, "net_layers", since.net_layers, now.net_layers),
         "metrics": _metrics(connection, since.metrics, now.metrics),
@@ -87,7 +87,7 @@ def _end(connection: sqlite3.Connection, table: str) -> int:
     return int(connection.execute(f"SELECT max(rowid) FROM {table}").fetchone()[0] or 0)
 
 
-def _thinned(
+def thinned(
     connection: sqlite3.Connection, table: str, after: int, last: int, most: int
 ) -> dict[str, list[Any]]:
     """The rows; where they are too many, those with the extremes of each of many equal spans.

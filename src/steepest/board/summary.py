@@ -174,3 +174,9 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float) and math.isfinite(value):
         return float(f"{value:.6g}")
     return plain(value)
+
+
+# Of each setting that is compared, what it is where a run does not name it.
+DEFAULTS = {
+    name: setting_text(value) for name, value in _DEFAULTS.items() if name not in _NOT_COMPARED
+}
