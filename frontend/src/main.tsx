@@ -4,6 +4,9 @@ import "./style.css";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, takeToken } from "./api";
+import { defaults } from "./compare/groups";
+import type { Value } from "./format";
+import { ComparePage } from "./compare/ComparePage";
 import { RunPage } from "./run/RunPage";
 import { RunsPage } from "./table/RunsPage";
 import { type State as Runs, watchRuns } from "./table/store";
@@ -14,12 +17,13 @@ import { apply, setTheme, theme, type Theme } from "./theme";
 interface Board {
   folder: string;
   version: string;
+  defaults: Record<string, Value>;
 }
 
 const NOTHING: Runs = { entries: [], sweeps: new Map(), unread: 0, ready: false, problem: null };
 
 // The views, by the first word of the address; those with a title stand in the navigation.
-const VIEWS: { name: string; title?: string }[] = [{ name: "runs", title: "Runs" }, { name: "run" }, { name: "sweep" }];
+const VIEWS: { name: string; title?: string }[] = [{ name: "runs", title: "Runs" }, { name: "compare", title: "Compare" }, { name: "run" }, { name: "sweep" }];
 
 function App() {
   const [place, setPlace] = useState(route());
@@ -28,7 +32,10 @@ function App() {
   useEffect(() => {
     const moved = () => setPlace(route());
     addEventListener("hashchange", moved);
-    get<Board>("/api/board").then(setBoard, (error: Error) => setProblem(error.message));
+    get<Board>("/api/board").then((found) => {
+      Object.assign(defaults, found.defaults);
+      setBoard(found);
+    }, (error: Error) => setProblem(error.message));
     return () => removeEventListener("hashchange", moved);
   }, []);
   const [view = "", first = "", second = ""] = place.path;
@@ -56,16 +63,16 @@ function App() {
         {problem ? <main class="page"><p class="alarm" role="alert">{problem}</p></main>
           : shown === "run" ? <RunPage key={first} id={first} />
           : shown === "sweep" ? <SweptRunPage key={first + second} sweep={first} run={second} />
-          : <AllRuns query={place.query} />}
+          : <AllRuns query={place.query} compare={shown === "compare"} />}
       </div>
     </>
   );
 }
 
-function AllRuns({ query }: { query: URLSearchParams }) {
+function AllRuns({ query, compare }: { query: URLSearchParams; compare: boolean }) {
   const [runs, setRuns] = useState<Runs>(NOTHING);
   useEffect(() => watchRuns(setRuns), []);
-  return <RunsPage runs={runs} query={query} />;
+  return compare ? <ComparePage runs={runs} query={query} /> : <RunsPage runs={runs} query={query} />;
 }
 
 function ThemeSwitch() {

@@ -7,7 +7,9 @@ import sys
 import time
 from contextlib import closing
 
+import polars as pl
 import pytest
+from scipy import stats
 
 import steepest as sp
 from board.browsing import FRONTEND, chromium, opened, picture, require_accessible
@@ -163,6 +165,51 @@ def test_curves_by_keyboard_and_as_files(browser, board):
         assert page.get_by_role("region", name="Loss as a table").get_by_role("row").count() == 7
         page.get_by_role("radio", name="step").check()
         page.get_by_text("minibatches").first.wait_for()
+        require_accessible(page)
+
+
+@pytest.mark.parametrize(("width", "dark"), SIZES)
+def test_runs_beside_each_other(browser, board, width, dark):
+    sweep = sp.load_sweep(board.folder / "sweeps" / "rates")
+    with opened(browser, board.url, width=width, dark=dark) as page:
+        page.get_by_role("row", name="sweeps/rates").get_by_role("link").click()
+        rows = page.get_by_role("region", name="What differs, group by group").get_by_role("row")
+        rows.nth(3).wait_for()
+        cells = [row.split("\t") for row in rows.all_inner_texts()[1:]]
+        best = sp.load_sweep(board.folder / "sweeps" / "rates").results.group_by("lr").agg(
+            pl.col("best_val_loss").mean()
+        ).sort("best_val_loss")  # fmt: skip
+        assert [row[1].strip() for row in cells] == [f"{lr:g}" for lr in best["lr"]]
+        by_lr = {
+            lr: sweep.results.filter(lr=lr).sort("seed")["best_val_loss"].to_numpy()
+            for lr in best["lr"]
+        }
+        first, last = by_lr[best["lr"][0]], by_lr[best["lr"][-1]]
+        interval = stats.ttest_rel(last, first).confidence_interval(0.95)
+        shown = re.findall(r"[+-]?\d[\d.e-]*", cells[-1][-1])
+        assert float(shown[0]) == pytest.approx((last - first).mean(), rel=0.05)
+        assert float(shown[1]) == pytest.approx((interval.high - interval.low) / 2, rel=0.05)
+        page.locator("path.gap").nth(2).wait_for()
+        page.get_by_label("by").first.select_option("val_acc")
+        assert "metric=val_acc" in page.url
+        page.reload()
+        page.get_by_role("heading", name="One setting against validation accuracy").wait_for()
+        page.locator("path.gap").first.wait_for()
+        require_accessible(page)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        picture(page, f"compare-{width}-{'dark' if dark else 'light'}")
+
+
+def test_runs_are_chosen_by_the_space_bar(browser, board):
+    with opened(browser, board.url) as page:
+        for name in ("runs/good", "runs/hot"):
+            page.get_by_role("row", name=name).focus()
+            page.keyboard.press(" ")
+        page.get_by_role("link", name="Compare 2").press("Enter")
+        page.get_by_role("heading", name="2 runs").wait_for()
+        rows = page.get_by_role("region", name="What differs, group by group").get_by_role("row")
+        assert rows.count() == 3
+        assert "10000" in rows.nth(1).inner_text() + rows.nth(2).inner_text()
         require_accessible(page)
 
 

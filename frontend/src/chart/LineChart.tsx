@@ -36,6 +36,8 @@ export interface Props {
   marks?: Mark[];
   rules?: { y: number; text: string }[];
   fill?: [number, number];
+  // Drawn below the lines: where the runs of a group lie.
+  bands?: { look: string; x: number[]; low: (number | null)[]; high: (number | null)[] }[];
   canLog?: boolean;
   notesBelow?: boolean;
   height?: number;
@@ -56,6 +58,7 @@ export function LineChart(props: Props) {
   const svg = useRef<SVGSVGElement>(null);
   const [asked, setLog] = useState<boolean | null>(null);
   const [drag, setDrag] = useState<[number, number] | null>(null);
+  const clip = useMemo(() => `plot-${Math.random().toString(36).slice(2)}`, []);
   const said = useRef<HTMLParagraphElement>(null);
 
   const whole = useMemo(() => domainOf(lines.flatMap((line) => [line.x[0], line.x.at(-1)])), [lines]);
@@ -160,6 +163,7 @@ export function LineChart(props: Props) {
               setDrag(null);
             }}
             onDblClick={() => props.onRange(null)}>
+            <clipPath id={clip}><rect x={LEFT} y={TOP - 4} width={Math.max(0, width - LEFT - RIGHT + 4)} height={height - TOP - BOTTOM + 5} /></clipPath>
             <Axes scales={scales} width={width} height={height} xLabel={props.xLabel} yTick={props.yTick} />
             {props.rules?.map((rule) => inPlot(scales.y.at(rule.y), height) && (
               <g key={rule.text}>
@@ -167,14 +171,17 @@ export function LineChart(props: Props) {
                 <text class="note" x={width - RIGHT} y={scales.y.at(rule.y) - 4} text-anchor="end">{rule.text}</text>
               </g>
             ))}
-            {props.fill && <path class="gap" d={between(lines[props.fill[0]], lines[props.fill[1]], scales.x, scales.y)} />}
+            {props.fill && <path class="gap" clip-path={`url(#${clip})`} d={between(lines[props.fill[0]], lines[props.fill[1]], scales.x, scales.y)} />}
+            {props.bands?.map((band, i) => (
+              <path key={i} class={`gap ${band.look}`} clip-path={`url(#${clip})`} d={between({ name: "", look: "", x: band.x, y: band.low }, { name: "", look: "", x: band.x, y: band.high }, scales.x, scales.y)} />
+            ))}
             {props.marks?.map((mark) => mark.x >= shown[0] && mark.x <= shown[1] && (
               <g key={mark.text}>
                 <line class="mark" x1={scales.x.at(mark.x)} x2={scales.x.at(mark.x)} y1={TOP} y2={height - BOTTOM} />
                 <text class="note" y={props.notesBelow ? height - BOTTOM - 8 : TOP + 8} {...beside(scales.x.at(mark.x), width)}>{mark.text}</text>
               </g>
             ))}
-            {paths.map((d, i) => <path key={i} class={`line ${lines[i]!.look}`} d={d} />)}
+            {paths.map((d, i) => <path key={i} class={`line ${lines[i]!.look}`} clip-path={`url(#${clip})`} d={d} />)}
             {props.marks?.map((mark) => mark.y != null && Number.isFinite(scales.y.at(mark.y)) && mark.x >= shown[0] && mark.x <= shown[1] && (
               <circle key={mark.text} class="dot best" cx={scales.x.at(mark.x)} cy={scales.y.at(mark.y)} r="4" />
             ))}

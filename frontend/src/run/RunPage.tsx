@@ -216,6 +216,8 @@ function Curves({ id, about, told }: { id: string; about: About; told: Told }) {
           return <LineChart key={name} {...common} title={words[0]!.toUpperCase() + words.slice(1)} lines={[line]} yText={(y) => number(y)}
             marks={marks} notesBelow about={`${words} of the validation part over the ${view}, by which the best epoch is chosen`} />;
         })}
+      </div>
+      <div class="grid lower">
         <LineChart {...common} title="Learning rate" lines={[lr]} low={0} canLog height={150} yText={(y) => number(y, 3)} about={`Learning rate over the ${view}`} csv={() => void download(id, "intervals")} />
         <LineChart {...common} title="Throughput" lines={[speed]} low={0} height={150} yText={(y) => rate(y)} yTick={(y) => rateTick(y)} about="Training rows a second, epoch by epoch, validation included" />
       </div>

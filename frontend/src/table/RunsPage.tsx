@@ -20,6 +20,7 @@ export function RunsPage({ runs, query }: { runs: Runs; query: Query }) {
   const sort = query.get("sort") ?? "-changed";
   const grouped = query.get("group") !== "no";
   const [open, setOpen] = useState<Set<string>>(new Set());
+  const [picked, setPicked] = useState<Set<string>>(new Set());
   const set = (changes: Record<string, string | null>) => go("runs", query, changes);
 
   const matching = useMemo(() => runs.entries.filter(matcher(q)), [runs.entries, q]);
@@ -50,6 +51,12 @@ export function RunsPage({ runs, query }: { runs: Runs; query: Query }) {
             <option value="-val_acc">validation accuracy</option><option value="name">name</option>
           </select></label>
         )}
+        {picked.size > 0 && (
+          <>
+            <a class="compare-link" href={`#/compare?runs=${[...picked].map(encodeURIComponent).join(",")}`}>Compare {picked.size}</a>
+            <button type="button" class="small" onClick={() => setPicked(new Set())}>none</button>
+          </>
+        )}
         <button type="button" class="small" onClick={csv}>CSV</button>
         <p class="muted summary" role="status">
           {q ? `${count(rows.length)} of ${count(runs.entries.length)} runs` : `${count(runs.entries.length)} runs`}
@@ -59,7 +66,8 @@ export function RunsPage({ runs, query }: { runs: Runs; query: Query }) {
       </div>
       <div ref={box}>
         {width > 0 && (lines.length
-          ? <Table lines={lines} columns={columns} by={by} down={down} choose={choose} toggle={(id) => setOpen(toggled(open, id))} />
+          ? <Table lines={lines} columns={columns} by={by} down={down} choose={choose} toggle={(id) => setOpen(toggled(open, id))}
+            picked={picked} pick={(id) => setPicked(toggled(picked, id))} />
           : <Empty ready={runs.ready} filtered={!!q && runs.entries.length > 0} />)}
       </div>
     </main>
@@ -77,8 +85,9 @@ function Empty({ ready, filtered }: { ready: boolean; filtered: boolean }) {
   );
 }
 
-function Table({ lines, columns, by, down, choose, toggle }: {
+function Table({ lines, columns, by, down, choose, toggle, picked, pick }: {
   lines: Line[]; columns: Column[]; by: string; down: boolean; choose: (column: Column) => void; toggle: (id: string) => void;
+  picked: Set<string>; pick: (id: string) => void;
 }) {
   const scroller = useRef<HTMLDivElement>(null);
   const [view, setView] = useState<[number, number]>([0, 40]);
@@ -118,7 +127,12 @@ function Table({ lines, columns, by, down, choose, toggle }: {
     const keys: Record<string, () => void> = {
       ArrowDown: () => move(current + 1), ArrowUp: () => move(current - 1), PageDown: () => move(current + page),
       PageUp: () => move(current - page), Home: () => move(0), End: () => move(lines.length - 1),
-      Enter: () => act(lines[current]!), " ": () => act(lines[current]!),
+      Enter: () => act(lines[current]!),
+      " ": () => {
+        const line = lines[current]!;
+        if ("entry" in line) pick(line.entry.id);
+        else act(line);
+      },
     };
     if (keys[event.key] && (event.target as HTMLElement).dataset["line"] !== undefined) {
       keys[event.key]!();
@@ -145,7 +159,7 @@ function Table({ lines, columns, by, down, choose, toggle }: {
           const common = {
             role: "row" as const, "aria-rowindex": at + 2, "data-line": at, tabIndex: at === current ? 0 : -1,
             onFocus: () => setActive(at), onClick: (event: MouseEvent) => {
-              if (!(event.target as HTMLElement).closest("a") && !getSelection()?.toString()) act(line);
+              if (!(event.target as HTMLElement).closest("a, input") && !getSelection()?.toString()) act(line);
             },
           };
           if ("sweep" in line) return <Group key={line.sweep.id} line={line} top={at * ROW} common={common} columns={columns.length} />;
@@ -154,6 +168,7 @@ function Table({ lines, columns, by, down, choose, toggle }: {
             <div key={entry.id} class={`row${entry.sweep ? " of-sweep" : ""}`} {...common} aria-level={entry.sweep ? 2 : 1} style={{ top: `${at * ROW}px`, gridTemplateColumns: template }}>
               {columns.map((column, c) => (
                 <div key={column.id} role="gridcell" class={column.right ? "right" : ""}>
+                  {c === 0 && <input class="pick" type="checkbox" tabIndex={-1} aria-label={`Compare ${entry.name}`} checked={picked.has(entry.id)} onChange={() => pick(entry.id)} />}
                   {c === 0 ? <a href={entry.link} tabIndex={-1} title={entry.name}>{column.cell(entry)}</a> : column.cell(entry)}
                 </div>
               ))}
@@ -184,6 +199,7 @@ function Group({ line, top, common, columns }: {
           {best !== null && <> · best val loss <b>{number(best)}</b></>}
           {sweep.varies?.length > 0 && ` · over ${sweep.varies.join(", ")}`}
         </>}</span>
+        <a href={`#/compare?sweep=${sweep.id}`} tabIndex={-1}>compare its trials</a>
         {ill > 0 && <State state="diverged" title={`${ill} runs diverged or failed`} />}
       </div>
     </div>
