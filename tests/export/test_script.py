@@ -1,5 +1,6 @@
 """run.to_script("train.py"): a plain PyTorch file with the losses of the run."""
 
+import gzip
 import os
 import re
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import nn
 
 import steepest as sp
@@ -249,6 +251,70 @@ def test_scalings_of_tables_and_matrices(tmp_path, scaling):
         run = sp.train(
             None, data, target=target, scaling=scaling, optimizer="adamw", lr=1e-3, **SMALL
         )
+        rows, _ = losses_of(run, tmp_path / "train.py")
+        assert_same(run, rows)
+
+
+def write_sources(folder):
+    """Data of each kind, by what is said of it: what `train` takes beside the settings."""
+    random = np.random.default_rng(0)
+    x, mask = random.normal(size=(60, 4)), np.arange(60) % 5 == 0
+    y = (x[:, 0] > 0).astype(int)
+    odd = "la'\"] + b"  # a name that is to stay one
+    rare = np.r_[np.zeros(50, int), [1] * 9, [2]]
+    arrays = {
+        "mask": {"X": x, "y": y, "is_test": mask},
+        "one-hot": {"X": x, "y": np.eye(2)[y]},
+        "odd": {"X": x, odd: y + 1.0},
+        "rare": {"X": (100 * x).astype(np.int16), "y": rare},
+        "val": {"X_train": x[9:], "y_train": y[9:], "X_val": x[:9], "y_val": y[:9]},
+    }
+    for name, own in arrays.items():
+        np.savez(folder / f"{name}.npz", **own)
+        yield {"data": folder / f"{name}.npz", "target": odd if name == "odd" else None}
+    np.save(folder / "x.npy", x)
+    np.save(folder / "y.npy", y)
+    yield {"data": folder / "x.npy", "target": str(folder / "y.npy"), "validation": 0.3}
+    texts = {
+        "plain": [f"{a:.3f},{b:.3f},{c}" for a, b, c in zip(x[:, 0], x[:, 1], y, strict=True)],
+        "commas": ["a;b;y", *(f"0,{i};{'' if i % 7 else i};{i % 2}" for i in range(60))],
+        "marks": [
+            "a,w,y",
+            *(f"{'NA' if i % 6 else i},{'uv?'[i % 3]},{i % 2}.5" for i in range(60)),
+        ],
+        "levels": ["a,w,y", *(f"{i / 7},w{i * i % 90},{i % 3}" for i in range(300)), "", ""],
+        "dates": ["when,y", *(f"2020-01-{1 + i % 28:02d} 12:00:30.5,{i % 2}" for i in range(60))],
+        "truth": ["a,y", *(f"{i % 9},{'TRUE' if i % 2 else 'false'}" for i in range(60))],
+        "quotes": ['"a, b",w,y', *(f'{i % 9},"x ""{i % 3}""\nz",{i % 2}' for i in range(60))],
+    }
+    for name, lines in texts.items():
+        (folder / f"{name}.csv").write_text("\n".join(lines), "utf-8")
+        yield {"data": folder / f"{name}.csv", "target": "column_3" if name == "plain" else "y"}
+    for ending in ("csv", "parquet"):
+        train, test = (table(folder / f"{part}.{ending}") for part in ("train", "test"))
+        yield {"data": train, "target": "churned", "test": str(test)}
+    idx = folder / "idx"
+    idx.mkdir()
+    for part, count in (("train", 50), ("t10k", 20)):
+        images, labels = random.integers(0, 256, (count, 36)), random.integers(0, 3, count)
+        header = np.array([0x803, count, 6, 6], ">u4").tobytes()
+        (idx / f"{part}-images-idx3-ubyte").write_bytes(header + images.astype("u1").tobytes())
+        header = np.array([0x801, count], ">u4").tobytes()
+        with gzip.open(idx / f"{part}-labels-idx1-ubyte.gz", "wb") as file:
+            file.write(header + labels.astype("u1").tobytes())
+    yield {"data": idx}
+    for part, label in (("train", "a"), ("train", "b"), ("test", "b"), ("test", "a")):
+        (folder / "images" / part / label).mkdir(parents=True)
+        for i in range(12):
+            pixels = random.integers(0, 256, (5, 7 + i % 2, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / "images" / part / label / f"{i}.png")
+    yield {"data": folder / "images", "image_size": 6}
+
+
+def test_sources(tmp_path):
+    rest = {**SMALL, "epochs": 2, "optimizer": "sgd"}
+    for source in write_sources(tmp_path):
+        run = sp.train(None, **{**rest, **source})
         rows, _ = losses_of(run, tmp_path / "train.py")
         assert_same(run, rows)
 

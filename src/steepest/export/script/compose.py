@@ -21,10 +21,12 @@ _STANDARD = {
     "Counter": "from collections import Counter",
     "Iterable": "from collections.abc import Iterable",
     "datetime": "from datetime import datetime",
+    "Path": "from pathlib import Path",
 }
 _INSTALLED = {
     "np": "import numpy as np",
     "pl": "import polars as pl",
+    "Image": "from PIL import Image, ImageOps",
     "torch": "import torch",
     "F": "import torch.nn.functional as F",
     **{f"load_{name}": "" for name in ("breast_cancer", "digits", "iris", "wine")},

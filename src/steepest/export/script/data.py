@@ -8,19 +8,15 @@ from types import ModuleType
 import numpy as np
 import polars as pl
 
-from steepest.data import MISSING, Column, TableEncoder, is_named
+from steepest.data import MISSING, Column, TableEncoder
 from steepest.data.sources.csv import CsvForm
 from steepest.data.sources.frames import target_column
-from steepest.data.sources.idx import find_idx_folder, is_idx
-from steepest.data.sources.named import canonical
-from steepest.data.sources.npz import INPUT_KEYS, LABEL_KEYS, SPLIT_KEYS
-from steepest.errors import RunError
+from steepest.export.script.arrays import array_parts, not_written, npz_names
 from steepest.export.script.compose import Constants
 from steepest.export.script.pieces import data, frames, text
 from steepest.export.script.scaling import scaling_of
 from steepest.training.preparation import Preparation
 
-_SKLEARN = ("digits", "iris", "wine", "breast_cancer")
 _HEAD = '''def load_data() -> dict[str, tuple[Tensor, Tensor]]:
     """The rows of each part as the net takes them, and their classes as indices."""'''
 _END = """    y = torch.from_numpy(y)
@@ -53,7 +49,7 @@ class DataWriter:
         self._preprocessing, self._dtype = prepared.classifier.preprocessing, dtype
         assert recipe.data is not None
         self._sources = self._files()
-        self._masked = "is_test" in _npz_names(recipe.data)
+        self._masked = "is_test" in npz_names(recipe.data)
         self.pieces = (data,)
         self.constants = {}
         self._shares = self._shares_taken()
@@ -100,7 +96,16 @@ class DataWriter:
 
     def _read_arrays(self) -> Iterator[str]:
         """X, y and the rows of each part."""
-        within, parts = self._array_parts()
+        if len(self._sources) > 1:
+            source = self._sources["train"]
+            raise not_written("parts of arrays that lie in files of their own", source)
+        given = [p for p in ("validation", "test") if self._is_given(p)]
+        within, parts, constants = array_parts(self._recipe, self._dataset, given)
+        self.constants |= constants
+        if "MODE" in constants:
+            from steepest.export.script.pieces import images  # with its extra: Pillow
+
+            self.pieces = (data, images)
         if within:
             yield f"    with {within}:"
         indent = "        " if within else "    "
@@ -115,53 +120,6 @@ class DataWriter:
         yield "    X, labels, rows = joined(parts)"
         yield from self._indices("labels")
         yield from self._more_rows()
-
-    def _array_parts(self) -> tuple[str, dict[str, str]]:
-        """What is opened for it, and by part the expression of its rows and labels."""
-        source = self._sources["train"]
-        name, path = canonical(source), Path(source)
-        if len(self._sources) > 1:
-            raise _not_written("parts of arrays that lie in files of their own", source)
-        if is_named(source) and name in _SKLEARN:
-            return "", {"train": f"load_{name}(return_X_y=True)"}
-        if path.suffix.lower() == ".npz":
-            self.constants["DATA"] = (source, "")
-            return "np.load(DATA) as file", dict(self._npz_parts(path))
-        if path.suffix.lower() == ".npy":
-            self.constants |= {"DATA": (source, ""), "LABELS": (self._recipe.target, "")}
-            return "", {"train": "np.load(DATA), np.load(LABELS)"}
-        if is_named(source) or is_idx(path) or (path.is_dir() and find_idx_folder(path)):
-            return "", dict(self._idx_parts())
-        raise _not_written("such data", source)
-
-    def _npz_parts(self, path: Path) -> Iterator[tuple[str, str]]:
-        names = _npz_names(str(path))
-        for keys in SPLIT_KEYS:
-            if keys[0] in names and keys[1] in names:
-                order = (("train", 0), ("validation", 4), ("test", 2))
-                for part, i in order:
-                    if keys[i] in names:
-                        yield part, f'(file["{keys[i]}"], file["{keys[i + 1]}"])'
-                return
-        x = next(key for key in INPUT_KEYS if key in names)
-        y = self._recipe.target or next(key for key in LABEL_KEYS if key in names)
-        pair = f'file["{x}"], file[{y!r}]'.replace("'", '"')
-        if "is_test" not in names:
-            yield "train", pair
-            return
-        for part, mask in (("train", '~file["is_test"]'), ("test", 'file["is_test"]')):
-            taken = ", ".join(f"{array}[{mask}]" for array in pair.split(", "))
-            yield part, f"({taken})"
-
-    def _idx_parts(self) -> Iterator[tuple[str, str]]:
-        for part, samples in self._dataset.parts():
-            if part == "train" or self._is_given(part):
-                images = Path(samples.source)
-                labels = _labels_beside(images)
-                prefix = "" if part == "train" else f"{part.upper()}_"
-                self.constants[f"{prefix}IMAGES"] = (str(images), "")
-                self.constants[f"{prefix}LABELS"] = (str(labels), "")
-                yield part, f"(read_idx({prefix}IMAGES)[:, None], read_idx({prefix}LABELS))"
 
     # Tables.
 
@@ -184,7 +142,7 @@ class DataWriter:
 
     def _kind(self, column: Column) -> str:
         if column.quantity in ("time", "duration"):
-            raise _not_written(f"a column of {column.quantity}s, {column.name!r}", "")
+            raise not_written(f"a column of {column.quantity}s, {column.name!r}", "")
         if column.kind == "number" and column.quantity == "date":
             return "date"
         return "comma" if column.decimal == "," and column.kind == "number" else column.kind
@@ -196,7 +154,7 @@ class DataWriter:
             part: "DATA" if part == "train" else f"{part.upper()}_DATA" for part in self._sources
         }
         if len(endings) > 1 or not endings <= {*_DELIMITED, *_FRAMES}:
-            raise _not_written("such data", self._sources["train"])
+            raise not_written("such data", self._sources["train"])
         if endings <= {*_FRAMES}:
             self.pieces = (data, frames)
             reader, labels = "pl.read_parquet", self._frame_labels()
@@ -205,7 +163,7 @@ class DataWriter:
             self.pieces = (data, text)
             forms = [CsvForm.of(Path(source)) for source in self._sources.values()]
             if len({(form.separator, form.has_header) for form in forms}) > 1:
-                raise _not_written("files of text of different forms", "")
+                raise not_written("files of text of different forms", "")
             self.constants["SEPARATOR"] = (forms[0].separator, "")
             marks = {
                 mark
@@ -219,14 +177,13 @@ class DataWriter:
         self.constants["TARGET"] = (target, "")
         if len(names) == 1:
             return [f"    table = {reader}(DATA)"], labels
-        if self.pieces == (data, frames):
-            raise _not_written("parts of Parquet files", "")
+        joined = "joined_frames" if self.pieces == (data, frames) else "joined_tables"
         pairs = [f'        "{part}": {reader}({name}),' for part, name in names.items()]
         return [
             "    parts = {",
             *pairs,
             "    }",
-            "    table, rows = joined_tables(parts)",
+            f"    table, rows = {joined}(parts)",
         ], labels
 
     def _text_labels(self) -> str:
@@ -246,8 +203,13 @@ class DataWriter:
 
     def _indices(self, labels: str) -> Iterator[str]:
         values, given = self._classes.values, self._dataset.train.labels
-        if given is None or given.ndim != 1 or self._dataset.train.label_columns is not None:
-            raise _not_written("labels of several columns", self._sources["train"])
+        columns = self._dataset.train.label_columns
+        if given is None or given.ndim != 1 or (columns and labels != "labels"):
+            raise not_written("labels of several columns", self._sources["train"])
+        if columns:
+            one = "labels[:, 0].astype(np.int64)" if columns == 1 else "labels.argmax(axis=1)"
+            yield f"    y = {one}"
+            return
         plain = all(type(v) is int and v == i for i, v in enumerate(values))
         if plain and labels == "labels":
             yield "    y = labels.astype(np.int64)"
@@ -300,25 +262,3 @@ def _marks_in(source: str, separator: str) -> set[str]:
     with open(source, newline="", encoding="utf-8-sig") as file:
         lines = csv.reader(file, delimiter=separator)
         return {field.strip() for line in lines for field in line} & known
-
-
-def _labels_beside(images: Path) -> Path:
-    """The file of labels of a file of IDX images."""
-    name = images.name.replace("images", "labels").replace("idx3", "idx1").removesuffix(".gz")
-    return next(p for p in (images.with_name(name), images.with_name(f"{name}.gz")) if p.is_file())
-
-
-def _npz_names(source: str) -> list[str]:
-    """The arrays in an NPZ file; none for another source."""
-    if Path(source).suffix.lower() != ".npz":
-        return []
-    with np.load(source) as file:
-        return list(file.files)
-
-
-def _not_written(what: str, source: str) -> RunError:
-    where = f", {source!r}," if source else ""
-    return RunError(
-        f"a script cannot be written for {what}{where}: it reads CSV, Parquet, NPZ, NPY and IDX "
-        "files and scikit-learn's data sets; save the rows as one of these and train on that"
-    )

@@ -13,6 +13,8 @@ MISSING = {"", "NA"}
 SEPARATOR = ","
 # Pixels by which images move, and of the square that is cut out.
 MOST_SHIFT = MOST_CROP = SIDE = 2
+# Images: Pillow's mode, height and width.
+MODE, SIZE = "RGB", (28, 28)
 # Between quantiles of a column, of scaling piecewise.
 BINS = 24
 

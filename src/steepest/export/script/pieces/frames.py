@@ -22,3 +22,12 @@ def truth(column: pl.Series) -> np.ndarray:
 def words(column: pl.Series) -> np.ndarray:
     """Words, None where one is missing."""
     return np.array(column.cast(pl.String).to_list(), dtype=object)
+
+
+def joined_frames(parts: dict[str, pl.DataFrame]) -> tuple[pl.DataFrame, dict[str, np.ndarray]]:
+    """All rows, one part below the other, and the rows of each part."""
+    columns = next(iter(parts.values())).columns
+    table = pl.concat([part.select(columns) for part in parts.values()], how="vertical_relaxed")
+    ends = np.cumsum([part.height for part in parts.values()])
+    rows = np.split(np.arange(table.height), ends[:-1])
+    return table, dict(zip(parts, rows, strict=True))
