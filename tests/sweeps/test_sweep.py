@@ -125,6 +125,14 @@ def test_failures_are_rows_with_their_cause(rows):
     assert "the loss became" in diverged.failures["cause"][0]
 
 
+def test_the_epochs_themselves_may_vary(rows):
+    sweep = sp.sweep(SHORT, {"epochs": [1, 4]}, data=rows, seeds=2, progress="none")
+    assert sweep.results["epochs"].to_list() == [1, 1, 4, 4]
+    assert sweep.results["epochs_done"].to_list() == [1, 1, 4, 4]
+    assert sweep.best().recipe.epochs == 4
+    assert sweep.summary()["epochs"].to_list() == [4, 1]
+
+
 def test_best_is_the_mean_over_seeds(rows):
     sweep = sp.sweep(SHORT, {"lr": [0.01, 0.3]}, data=rows, seeds=[3, 7, 11], metric="val_acc")
     best = sweep.best()

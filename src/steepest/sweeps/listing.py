@@ -16,6 +16,7 @@ from steepest.run import RECORD, Record
 from steepest.sweeps.metrics import METRICS
 from steepest.sweeps.result import Sweep, load_sweep
 from steepest.sweeps.space import value_text
+from steepest.sweeps.summary import epochs_done
 
 COLUMNS = ("run", "status", "engine", "epochs", "seconds", *METRICS)
 _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -185,7 +186,8 @@ def _of_trials(sweep: Sweep) -> list[dict[str, Any]]:
     summary, results, trials = sweep.summary(), sweep.results, sweep.trials
     finished = results.filter(pl.col("status") == "finished")
     means = finished.group_by("trial").agg(
-        pl.col(*METRICS).fill_nan(None).mean(), pl.col("epochs").max()
+        pl.col(*METRICS).fill_nan(None).mean(),
+        pl.col(epochs_done(sweep.settings)).max().alias("epochs"),
     )
     of_trial = {row["trial"]: row for row in means.iter_rows(named=True)}
     time = results.select("trial").with_columns(sweep.timings["seconds"]).group_by("trial").sum()

@@ -33,6 +33,11 @@ def ranking(results: pl.DataFrame, settings: Sequence[str], metric: Metric) -> p
     )  # fmt: skip
 
 
+def epochs_done(settings: Sequence[str]) -> str:
+    """What the column of epochs that are done is called: the setting has its own, if it varies."""
+    return "epochs_done" if "epochs" in settings else "epochs"
+
+
 def is_sound(metric: Metric) -> pl.Expr:
     """Whether a run reached its end, with a number."""
     value = pl.col(metric.name)
