@@ -122,6 +122,7 @@ def command(
                 "info": found.info,
                 "results": found.results.to_dicts(),
                 "trials": found.summary().to_dicts(),
+                "findings": found.findings.to_dicts(),
             }
         )
     else:
@@ -146,6 +147,8 @@ def _print(found: Any, out: Path) -> None:
     Console(width=1000).print(table)
     if best["n"].len() > 1 and best["n"][1]:  # two that can be compared
         click.echo(str(found.compare()))
+    for row in found.findings.iter_rows(named=True):
+        click.echo(f"{row['code']} in {row['runs']} runs; one of them: {row['message']}")
     click.echo(repr(found)[1:-1])
 
 

@@ -1,5 +1,6 @@
 """Sweeps: many runs of one recipe, of which some settings vary; their record and their results."""
 
+from steepest.sweeps.attached import attach as attach
 from steepest.sweeps.best import Best as Best
 from steepest.sweeps.comparison import Comparison as Comparison
 from steepest.sweeps.comparison import compare as compare
@@ -9,7 +10,6 @@ from steepest.sweeps.distributions import log_uniform as log_uniform
 from steepest.sweeps.distributions import uniform as uniform
 from steepest.sweeps.importance import Importance as Importance
 from steepest.sweeps.result import Sweep as Sweep
-from steepest.sweeps.result import attach as attach
 from steepest.sweeps.result import load_sweep as load_sweep
 from steepest.sweeps.space import Space as Space
 from steepest.sweeps.statistics import Difference as Difference

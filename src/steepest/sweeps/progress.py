@@ -48,6 +48,7 @@ def shown_sweep(kind: str, tally: Tally, stop: StopRequest, resumable: bool) -> 
     if kind == "none":
         yield
         return
+    tally.judges = True
     try:
         if kind == "table" or (kind == "auto" and sys.stderr.isatty()):
             with _live(tally, stop):
@@ -73,12 +74,17 @@ def _live(tally: Tally, stop: StopRequest) -> Iterator[None]:
     """A table that is drawn anew on the terminal, and taken away in the end."""
     console = Console(stderr=True)
     with Live(
-        get_renderable=lambda: table_of(tally.standings(), tally.metric.name, bool(stop)),
+        get_renderable=lambda: table_of(_judged(tally), tally.metric.name, bool(stop)),
         console=console,
         refresh_per_second=_DRAWN_A_SECOND,
         transient=True,
     ):
         yield
+
+
+def _judged(tally: Tally) -> Standings:
+    tally.judge()
+    return tally.standings()
 
 
 class _Lines:
@@ -94,7 +100,7 @@ class _Lines:
         if now >= self._due:
             share = _SHARE_BETWEEN_LINES * (now - self._begun)
             self._due = now + max(_SECONDS_BETWEEN_LINES, share)
-            _say(line_of(self._tally.standings(), self._tally.metric.name))
+            _say(line_of(_judged(self._tally), self._tally.metric.name))
 
 
 def line_of(now: Standings, metric: str) -> str:
@@ -105,6 +111,8 @@ def line_of(now: Standings, metric: str) -> str:
     failed = sum(failure.runs for failure in now.failures)
     if failed:
         parts.append(f"{failed} failed")
+    if now.findings:
+        parts.append(_findings_of(now))
     return f"sweep: {', '.join(parts)}{_best_of(now, metric)}"
 
 
@@ -118,6 +126,12 @@ def last_line(tally: Tally, how: str, resumable: bool) -> str:
     if how != "finished" and resumable:
         line += "; go on with --resume, resume=True"
     return line
+
+
+def _findings_of(now: Standings) -> str:
+    """OVERFIT in 12, STOPPED_TOO_EARLY in 3 of 40 runs."""
+    told = ", ".join(f"{code} in {count}" for code, count in now.findings.items())
+    return f"{told} of {now.judged} runs"
 
 
 def _best_of(now: Standings, metric: str) -> str:
@@ -150,6 +164,8 @@ def table_of(now: Standings, metric: str, stopping: bool = False) -> RenderableT
     if len(now.failures) > _CAUSES:
         others = sum(failure.runs for failure in now.failures[_CAUSES:])
         parts.append(Text(f"{others} more for {len(now.failures) - _CAUSES} other causes"))
+    if now.findings:
+        parts.append(Text(_findings_of(now)))
     if pruned := now.by_status.get("pruned"):
         parts.append(Text(f"{pruned} pruned"))
     return Group(*parts)

@@ -94,8 +94,8 @@ class Listener(Protocol):
         """Which run each seed of each trial is: (trial, seed, run)."""
         ...
 
-    def add_run(self, row: RunRow) -> None:
-        """What came of a run."""
+    def add_run(self, row: RunRow, history: Sequence[EpochFinished] = ()) -> None:
+        """What came of a run, and its epochs."""
         ...
 
 
@@ -181,13 +181,13 @@ class SweepRecord:
         if self.listener is not None:
             self.listener.add_plan(rows)
 
-    def put_run(self, row: RunRow, history: Iterable[EpochFinished]) -> None:
+    def put_run(self, row: RunRow, history: Sequence[EpochFinished]) -> None:
         """Write what came of a run; on disk within a twentieth of a second."""
         self._ended.append(_to_sql(vars(row).values()))
         self._epochs += [(row.run, *_to_sql(epoch.row())) for epoch in history]
         self._waiting = True
         if self.listener is not None:
-            self.listener.add_run(row)
+            self.listener.add_run(row, history)
         self.commit_if_due()
 
     def put_decision(self, trial: int, epochs: int, value: float, decision: str) -> None:

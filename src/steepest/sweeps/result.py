@@ -1,8 +1,8 @@
 """Sweep: what came of many runs, from memory or from a folder."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import polars as pl
 
@@ -10,7 +10,9 @@ from steepest.errors import RunError, did_you_mean
 from steepest.recipe import Recipe
 from steepest.records.layout import BEST_RUNS
 from steepest.run import Run, load_run
+from steepest.sweeps.attached import attached
 from steepest.sweeps.best import Best, Sources
+from steepest.sweeps.findings import findings_table
 from steepest.sweeps.importance import Importance, importance_of
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
@@ -19,7 +21,7 @@ from steepest.sweeps.preparations import Model
 from steepest.sweeps.record import SweepRecord
 from steepest.sweeps.space import Space, value_text
 from steepest.sweeps.statistics import Difference, difference, require_level
-from steepest.sweeps.summary import ranking, require_values, summarise, values_by_seed
+from steepest.sweeps.summary import epochs_done, ranking, require_values, summarise, values_by_seed
 
 _TIMINGS = ("seconds",)
 
@@ -47,6 +49,7 @@ class Sweep:
         self._results: pl.DataFrame | None = None
         self._known_points: Points | None = None
         self._importance: dict[str, Importance] = {}
+        self._findings: pl.DataFrame | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -91,7 +94,9 @@ class Sweep:
         trial, run (its name), a column for each setting that varies, seed, status (finished,
         diverged, pruned, failed; null where it is still missing), cause, epochs, step, train_loss,
         train_acc (of the last epoch), val_loss, val_acc, test_loss, test_acc (at the last weights),
-        best_epoch, best_val_loss. The same whenever it was computed, on however many threads.
+        best_epoch, best_val_loss. Where the setting epochs varies, it has the column of that name,
+        and those that are done are epochs_done. The same whenever it was computed, on however many
+        threads.
         """
         if self._results is None:
             self._results = self._read_results()
@@ -121,6 +126,17 @@ class Sweep:
     def failures(self) -> pl.DataFrame:
         """The runs that did not end well: those that diverged or failed, with the cause."""
         return self.results.filter(pl.col("status").is_in(["diverged", "failed"]))
+
+    @property
+    def findings(self) -> pl.DataFrame:
+        """What the epochs of the finished runs show, a row for each code, the most frequent first.
+
+        code, severity, runs (how many), and of the first: message, fix, run. OVERFIT and
+        STOPPED_TOO_EARLY; `best().refit()` is a run that all rules look at.
+        """
+        if self._findings is None:
+            self._findings = findings_table(self.results, self.history(), self._facts)
+        return self._findings
 
     def summary(self, metric: str | None = None, *, level: float = 0.95) -> pl.DataFrame:
         """One row a trial, the best mean first.
@@ -224,7 +240,8 @@ class Sweep:
             )
         first = ranked.row(0, named=True)
         runs = self.results.filter(pl.col("trial") == first["trial"])
-        epochs = pl.coalesce(pl.col("best_epoch") + 1, pl.col("epochs")).mean()
+        done = pl.col(epochs_done(self.settings))
+        epochs = pl.coalesce(pl.col("best_epoch") + 1, done).mean()
         settings = self._points[first["trial"]]
         return Best(
             first["trial"], settings, self.recipe.replace(**settings), self.metric, first["mean"],
@@ -246,7 +263,7 @@ class Sweep:
             RunError: There is no such picture, or none of this sweep: the message says why.
             MissingExtra: matplotlib is not installed.
         """
-        return _attached.plot(self, kind, **arguments)
+        return attached.plot(self, kind, **arguments)
 
     def report(self, path: str | Path) -> Path:
         """Write a report as one HTML file; see `steepest.report.write_sweep_report`.
@@ -261,7 +278,7 @@ class Sweep:
             MissingExtra: matplotlib or jinja2 is not installed.
             RunError: The file cannot be written.
         """
-        return _attached.report(self, path)
+        return attached.report(self, path)
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -338,6 +355,7 @@ class Sweep:
 
     def _read_results(self) -> pl.DataFrame:
         table, points = self._record.results(), self._points
+        table = table.rename({"epochs": epochs_done(self.settings)})
         columns = [_column(name, points.values(name)) for name in self.settings]
         swept = pl.DataFrame(columns)[table["trial"]] if columns else pl.DataFrame()
         seed = table["seed"]
@@ -348,25 +366,6 @@ class Sweep:
             ],
             how="horizontal",
         )  # fmt: skip
-
-
-def _nothing_attached(*_: Any, **__: Any) -> NoReturn:
-    raise RunError("this sweep came past the package's public names: take steepest.load_sweep")
-
-
-class _Attached:
-    """What rooms above this one do with a sweep; see `attach`."""
-
-    plot: Callable[..., Any] = staticmethod(_nothing_attached)
-    report: Callable[..., Path] = staticmethod(_nothing_attached)
-
-
-_attached = _Attached()
-
-
-def attach(*, plot: Callable[..., Any], report: Callable[..., Path]) -> None:
-    """Give every sweep its methods of these names, which this room may not import."""
-    _attached.plot, _attached.report = plot, report
 
 
 def load_sweep(path: str | Path) -> Sweep:

@@ -14,13 +14,13 @@ from steepest.run import LOCK
 from steepest.sweeps.asked import Asked, asked_for, goes_with
 from steepest.sweeps.cluster import RayExecutor, joined_cluster, require_room
 from steepest.sweeps.executor import Executor, ThreadExecutor
+from steepest.sweeps.findings import about
 from steepest.sweeps.keeper import Keeper
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.optuna import Study, ask_and_tell, is_optuna, optuna_name
 from steepest.sweeps.points import as_setting
 from steepest.sweeps.preparations import Model, Preparations
-from steepest.sweeps.processes import ProcessWorkers
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, halving
 from steepest.sweeps.record import SweepRecord
@@ -145,6 +145,7 @@ class _Work:
         self._asked, self._shared, self._folder = asked, shared, folder
         self._model, self._data, self._study = model, data, study
         self._keeper = Keeper(folder, asked.metric, asked.keep_best)
+        self._about: dict[str, Any] = {}  # what runs are judged with; see findings.py
         points = points_of(
             asked.space, asked.sampler, asked.trials, len(asked.seeds), asked.base.seed
         )
@@ -156,7 +157,10 @@ class _Work:
             require_room(self._sent, asked.base)
         self._data_name = data_name(shared.whole(asked.base), model)
         self._record = self._open(asked.facts(self._data_name))
-        self.tally = self._record.listener = Tally(asked.metric)
+        self._record.put_facts(self._about)
+        expected = (asked.trials or 0) * len(asked.seeds)
+        self.tally = self._record.listener = Tally(asked.metric, expected)
+        self.tally.about = self._about
         self._trials: list[Trial] = []
         if not known_ahead:
             points = [{n: as_setting(v) for n, v in one.items()} for one in self._record.trials()]
@@ -211,25 +215,12 @@ class _Work:
         if self._sent is not None:
             limit, base = (lambda: self._keeper.limit), self._asked.base
             return RayExecutor(self._sent, self._shared, limit, stop, recipe=base, workers=workers)
-        count = workers or usable_threads()
-        executor = ThreadExecutor(
-            count,
+        return ThreadExecutor(
+            workers or usable_threads(),
             Stacks(self._shared, stop, self._folder),
             lambda name, recipe: self._begin(name, recipe, stop),
             lambda recipe: not (self._shared.is_plain(recipe) and self._shared.is_native(recipe)),
         )
-        executor.apart = ProcessWorkers(
-            count,
-            lambda: Shared(
-                self._model, self._shared.read, self._asked.metric, self._asked.keep_best
-            ),
-            self._shared,
-            lambda: self._keeper.limit,
-            executor.carry_out,
-            executor.deliver,
-            stop,
-        )
-        return executor
 
     def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
         """The trials, as they end."""
@@ -272,6 +263,7 @@ class _Work:
                 self._shared.check_decided(recipe)
             else:
                 prepared = self._shared.of(recipe)
+                self._about = about(prepared)
                 if self._asked.metric.name.startswith(("val", "best_val")):
                     _require(prepared.parts, "validation", self._asked.metric)
                 elif self._asked.metric.name.startswith("test"):

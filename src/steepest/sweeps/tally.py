@@ -5,17 +5,20 @@ import re
 import threading
 import time
 from bisect import insort
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
+from steepest.run import EpochFinished
+from steepest.sweeps.findings import findings_of_epochs
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.record import RunRow
 
 _MOST_RANKED = 10
+_MOST_UNJUDGED, _JUDGED_AT_ONCE = 500, 50
 # Causes that differ in numbers alone are one: the loss became nan at step 12, at step 31.
 _NUMBER = re.compile(r"[-+]?\d[\d.]*(e[-+]?\d+)?")
 
@@ -64,6 +67,8 @@ class Standings:
             those that have begun.
         seconds: Since the first run of this process began.
         rate: Runs a second in this process; NaN before the first has ended.
+        findings: How many of the runs that were judged have a finding of each code.
+        judged: How many were: some, where runs come faster than they can be looked at.
     """
 
     done: int
@@ -73,6 +78,8 @@ class Standings:
     best: tuple[Standing, ...]
     seconds: float
     rate: float
+    findings: dict[str, int]
+    judged: int
 
     @property
     def seconds_left(self) -> float:
@@ -87,13 +94,22 @@ class Tally:
 
     Args:
         metric: What trials are compared by.
+        expected: How many runs there will be at least, where trials are made on the way.
 
     Attributes:
         on_run: Called after each run.
+        judges: Whether epochs are kept for `judge`: who shows a sweep sets it.
+        about: What they are judged with; see `findings_of_epochs`.
     """
 
-    def __init__(self, metric: Metric) -> None:
+    def __init__(self, metric: Metric, expected: int = 0) -> None:
         self.metric = metric
+        self.judges = False
+        self.about: Mapping[str, Any] = {}
+        self._expected = expected
+        self._unjudged = deque[Sequence[EpochFinished]](maxlen=_MOST_UNJUDGED)
+        self._codes = Counter[str]()
+        self._judged = 0
         self.on_run: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._settings: dict[int, dict[str, Any]] = {}
@@ -125,8 +141,20 @@ class Tally:
             self.add_run(row)
         self._earlier, self._begun = self._done, time.monotonic()
 
-    def add_run(self, row: RunRow) -> None:
-        """What came of a run."""
+    def judge(self) -> None:
+        """Look at the epochs of some runs that have ended; called by who draws, and by none else.
+
+        At most so many each time that it takes a hundredth of a second or so.
+        """
+        for _ in range(min(len(self._unjudged), _JUDGED_AT_ONCE)):
+            found = list(findings_of_epochs(self._unjudged.popleft(), self.about))
+            self._codes.update(finding.code for finding in found)
+            self._judged += 1
+
+    def add_run(self, row: RunRow, history: Sequence[EpochFinished] = ()) -> None:
+        """What came of a run, and its epochs."""
+        if self.judges and row.status == "finished":
+            self._unjudged.append(history)
         cost = self.metric.of_row(row)
         with self._lock:
             for trial in self._trials_of.get(row.run, ()):
@@ -144,9 +172,11 @@ class Tally:
             ended = self._done - self._earlier
             failures = sorted(self._failures.values(), key=lambda failure: -failure.runs)
             return Standings(
-                self._done, self._total, dict(self._by_status), tuple(failures),
+                self._done, max(self._total, self._expected), dict(self._by_status),
+                tuple(failures),
                 tuple(self._ranked) or self._begun_trials(),
                 seconds, ended / seconds if ended and seconds > 0 else math.nan,
+                dict(self._codes.most_common()), self._judged,
             )  # fmt: skip
 
     def _rank(self, trial: int, cost: float) -> None:

@@ -53,6 +53,7 @@ def write_sweep_report(sweep: Sweep, path: str | Path) -> Path:
         more=summary.height - len(rows),
         figures=list(_figures(sweep)),
         failures=failures_of(sweep.results, sweep.trials),
+        findings=sweep.findings.to_dicts(),
         pruned=(sweep.results["status"] == "pruned").sum(),
         space={name: _values(one) for name, one in sweep.info["space"].items()},
         common=_common(sweep),
