@@ -64,6 +64,13 @@ def test_a_byte_order_mark_and_a_line_break_in_quotes_are_understood(tmp_path):
     assert data.train.inputs["note"].to_list() == ["two\nlines", 'a "quoted" word']
 
 
+def test_a_file_of_words_alone_that_all_rows_have_is_split_and_prepared(tmp_path):
+    lines = [f"{'ab'[i % 2]},{'xyz'[i % 3]},{'no' if i % 2 else 'yes'}" for i in range(60)]
+    data = split(load_data(write(tmp_path / "t.csv", "\n".join(["u,v,target", *lines]))))
+    found, _ = features(data)
+    assert np.array_equal(found["u=a"], data.train.labels == "yes")
+
+
 def test_a_file_without_a_header_is_read_and_said(tmp_path):
     data = load_data(write(tmp_path / "t.csv", "1,2,0\n3,4,1\n"), target="column_3")
     assert data.train.inputs.rows() == [(1, 2), (3, 4)]

@@ -15,8 +15,6 @@ from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
 
 _SECONDS = 0.2  # of the check of one net; one of each view is checked
-# What is said of first weights: they are ours, and judged on a minibatch that may have 8 rows.
-_OF_OUR_NET = ("INIT_TOO_LARGE",)
 _FEWEST_ROWS = 20  # of fewer, means tell nothing of the net
 
 
@@ -55,9 +53,7 @@ def checked(portfolio: Portfolio) -> dict[int, Findings]:
             continue
         if member.view in {portfolio.members[other].view for other in found}:
             continue
-        of_net = preflight(prepared_member(portfolio, k), _SECONDS)
-        findings = Findings((f for f in of_net if f.code not in _OF_OUR_NET), of_net.triage)
-        found[k] = findings
+        found[k] = findings = preflight(prepared_member(portfolio, k), _SECONDS)
         if findings.errors:
             raise HealthError(
                 "the check before training found what would break it (check=False trains anyway)\n"

@@ -3,7 +3,7 @@
 import copy
 import inspect
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -281,8 +281,8 @@ def on_logits(back: Callable[[Tensor], Tensor]) -> Callable[[Setup], Setup]:
     return apply
 
 
-def reinitialised(setup: Setup) -> Setup:
-    """He's initialisation of all matrices and kernels, biases 0; norms and embeddings stay."""
+def replaced_by_he(model: nn.Module) -> Iterator[nn.Parameter]:
+    """Matrices, kernels and biases; norms and embeddings stay."""
     kept = (
         nn.Embedding,
         nn.EmbeddingBag,
@@ -290,14 +290,19 @@ def reinitialised(setup: Setup) -> Setup:
         nn.GroupNorm,
         nn.modules.batchnorm._NormBase,
     )
-    fixed = {id(p) for m in setup.model.modules() if isinstance(m, kept) for p in m.parameters()}
+    fixed = {id(p) for m in model.modules() if isinstance(m, kept) for p in m.parameters()}
+    for p in model.parameters():
+        if id(p) not in fixed and p.is_floating_point() and p.ndim >= 1:
+            yield p
+
+
+def reinitialised(setup: Setup) -> Setup:
+    """He's initialisation of all matrices and kernels, biases 0; norms and embeddings stay."""
     with torch.no_grad():
-        for p in setup.model.parameters():
-            if id(p) in fixed or not p.is_floating_point():
-                continue
+        for p in replaced_by_he(setup.model):
             if p.ndim >= 2:
                 nn.init.kaiming_normal_(p, nonlinearity="relu")
-            elif p.ndim == 1:
+            else:
                 p.zero_()
     return setup
 

@@ -10,11 +10,12 @@ from steepest.health.check.probe_pass import LayerSignal
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
-from steepest.health.replay.replay import Setup, reinitialised
+from steepest.health.replay.replay import Setup, reinitialised, replaced_by_he
 
 _EQUAL_WEIGHTS, _EQUAL_GRADIENTS = 1e-7, 1e-5  # float32's rounding, the second by the largest
 # Nats by which the first loss exceeds log C, that of uniform outputs; for many classes its share.
 _TOO_HIGH, _TOO_HIGH_SHARE = 1.5, 0.75
+_TOO_LARGE = 1.5  # times as large as He's weights, all layers together
 _GROWN = 3  # times by which a layer makes the signal larger
 _MUCH_DROPOUT = 0.8
 
@@ -91,13 +92,18 @@ def _equal_units(p: Tensor, grad: Tensor) -> bool:
     },
 )
 def init_too_large(context: CheckContext) -> Iterator[Finding]:
-    """A first loss far above that of uniform outputs, which other inputs would not cure."""
+    """A first loss far above that of uniform outputs, of weights that are larger than He's.
+
+    Where they are not, the loss is that of large inputs, and another start only draws another one.
+    """
     assert context.first is not None
     L0, chance = context.loss_at_start, context.chance
     if context.kind not in ("cross_entropy", "bce_logits") or not math.isfinite(chance):
         return
     limit = chance + max(_TOO_HIGH, _TOO_HIGH_SHARE * chance)
     if not limit < L0 and math.isfinite(L0):
+        return
+    if not _beside_he(context.setup.model) > _TOO_LARGE:
         return
     other = context.what_if("He's initialisation", change=reinitialised)
     if not lower(other, context.plain):
@@ -124,6 +130,21 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("the learning rate: the loss is high before the first step",),
         confidence="confirmed",
     )
+
+
+def _beside_he(model: nn.Module) -> float:
+    """How many times as large He's initialisation lets the signal be; 1 where nothing is larger.
+
+    Infinite for biases larger than 1: his are 0.
+    """
+    times = 1.0
+    for p in replaced_by_he(model):
+        size = float(p.detach().square().mean().sqrt()) if p.numel() else 0.0
+        if p.ndim >= 2:
+            times *= max(1.0, size / math.sqrt(2 / p[0].numel()))
+        elif size > 1:
+            return math.inf
+    return times
 
 
 def _deviation(signal: LayerSignal) -> Evidence:
