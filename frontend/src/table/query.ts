@@ -9,11 +9,20 @@ const SHORT: Record<string, string> = { val: "val_loss", acc: "val_acc", test: "
 export function matcher(query: string): (entry: Entry) => boolean {
   const tests = query.trim().toLowerCase().split(/\s+/).filter(Boolean).map((word) => {
     const found = COMPARISON.exec(word);
-    if (!found) return (entry: Entry) => entry.text.includes(word);
+    if (!found) return (entry: Entry) => textOf(entry).includes(word);
     const [, name, sign, wanted] = found as unknown as [string, string, string, string];
     return (entry: Entry) => compare(valueOf(entry, SHORT[name] ?? name), sign, wanted);
   });
   return (entry) => tests.every((test) => test(entry));
+}
+
+function textOf(entry: Entry): string {
+  if (entry.text === undefined) {
+    const settings = Object.entries(entry.settings ?? {}).map(([name, value]) => `${name}=${value}`);
+    const parts = [entry.sweep_name, entry.name, entry.data, entry.net, entry.engine, entry.state, ...settings];
+    entry.text = parts.filter(Boolean).join(" ").toLowerCase();
+  }
+  return entry.text;
 }
 
 export function valueOf(entry: Entry, column: string): Value {

@@ -18,12 +18,13 @@ export interface Sweep {
   settings: Record<string, Value>;
 }
 
-// A row of the table. link: where it leads. text: what the filter looks through.
+// A row of the table. link: where it leads. text: what the filter looks through, made when one filters.
 export interface Entry extends Row {
   sweep: string | null;
   trial: number | null;
   link: string;
-  text: string;
+  text?: string;
+  sweep_name?: string;
 }
 
 export interface State {
@@ -154,12 +155,11 @@ function sweptRow(sweep: Sweep, page: Page, i: number): Entry {
     sweep: sweep.id,
     trial,
     link: `#/sweep/${sweep.id}/${encodeURIComponent(run)}`,
-    text: sweep.name,
+    sweep_name: sweep.name,
   }, `#/sweep/${sweep.id}/${encodeURIComponent(run)}`);
 }
 
 function finish(entry: Entry, link: string): Entry {
-  const settings = Object.entries(entry.settings ?? {}).map(([name, value]) => `${name}=${value}`);
-  const parts = [entry.text, entry.name, entry.data, entry.net, entry.engine, entry.state, ...settings];
-  return Object.assign(entry, { link, text: parts.filter(Boolean).join(" ").toLowerCase() });
+  entry.link = link;
+  return entry;
 }

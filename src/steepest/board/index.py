@@ -129,8 +129,9 @@ class Index:
     def _scan(self) -> None:
         runs: dict[str, Found] = {}
         sweeps: dict[str, Found] = {}
+        beyond = len(str(self.root).rstrip(os.sep)) + 1
         for path, is_sweep in _folders(self.root):
-            name = os.path.relpath(path, self.root) if path != self.root else path.name
+            name = str(path)[beyond:] or path.name
             id_ = hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
             known = (self._sweeps if is_sweep else self._runs).get(id_)
             shown = os.fsencode(name).decode("utf-8", "replace")
@@ -142,11 +143,10 @@ class Index:
         self._runs, self._sweeps = runs, sweeps
         for sweep in sweeps.values():
             self._read_sweep(sweep)
-        self._unread = [
-            run for run in runs.values() if stamp_of(run.path / RUN_RECORD) != run.stamp
-        ]
+        stamps = {run.id: stamp_of(run.path / RUN_RECORD) for run in runs.values()}
+        self._unread = [run for run in runs.values() if stamps[run.id] != run.stamp]
         # The latest first: it is what is looked for.
-        self._unread.sort(key=lambda run: stamp_of(run.path / RUN_RECORD))
+        self._unread.sort(key=lambda run: changed_at(stamps[run.id]))
 
     def _read_on(self) -> None:
         held, end = locked_files(), time.monotonic() + _AT_ONCE

@@ -1,7 +1,6 @@
 """A run in one row of the table: what it is, how far it came, how good it became."""
 
 import json
-import math
 import sqlite3
 import time
 from pathlib import Path
@@ -167,13 +166,6 @@ def _progress(
         row["errors"] = sum(one["severity"] == "error" for one in causes)
         row["warnings"] = sum(one["severity"] == "warn" for one in causes)
     return row
-
-
-def rounded(value: Any) -> Any:
-    """A number with the digits that are looked at, so that long tables stay small."""
-    if isinstance(value, float) and math.isfinite(value):
-        return float(f"{value:.6g}")
-    return plain(value)
 
 
 # Of each setting that is compared, what it is where a run does not name it.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from steepest.board.reading import facts_of, parse_recipe, plain, sweep_record
-from steepest.board.summary import describe, net_of, rate_of, rounded, setting_text
+from steepest.board.summary import describe, net_of, rate_of, setting_text
 from steepest.errors import RunError
 from steepest.records.layout import SWEEP_TABLES
 
@@ -56,7 +56,7 @@ def page(folder: Path, after: int) -> dict[str, Any]:
             for point, step, seconds in zip(points, table["step"], table["seconds"], strict=True)
         ]
         for name in ("rate", "seconds", "train_loss", "val_loss", "val_acc", "test_acc"):
-            table[name] = list(map(rounded, table[name]))
+            table[name] = list(map(plain, table[name]))
         return {
             "columns": table,
             "settings": {
