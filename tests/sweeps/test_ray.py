@@ -29,7 +29,7 @@ def swept(**more):
     X = rng.normal(size=(600, 6)).astype(np.float32)
     y = (X @ rng.normal(size=(6, 3))).argmax(axis=1)
     space = {"lr": [0.01, 0.1, 1e30], "batch_size": [2, 3], "hidden": [(8,), (16, 8)]}
-    return sp.sweep(sp.Recipe(epochs=12), space, data=(X, y), seeds=8, keep_best=3, **more)
+    return sp.sweep(sp.Recipe(epochs=30), space, data=(X, y), seeds=8, keep_best=3, **more)
 """
 
 
@@ -68,8 +68,16 @@ def wait_for(rows, folder, process=None):
     raise AssertionError(f"no {rows} runs in a minute")
 
 
-def workers_of(node):
-    """The processes of a node that carry out tasks."""
+def worker_of(*nodes):
+    """A process of these nodes that carries out a task; waits for one."""
+    until = time.monotonic() + 60
+    while not (found := [pid for node in nodes for pid in _workers(node)]):
+        assert time.monotonic() < until
+        time.sleep(0.02)
+    return found[0]
+
+
+def _workers(node):
     raylet = node.all_processes["raylet"][0].process.pid
     found = subprocess.run(
         ["ps", "--ppid", str(raylet), "-o", "pid=,args="], capture_output=True, text=True
@@ -96,10 +104,7 @@ def test_halving_decides_as_without_ray(nodes):
 
 def test_ctrl_c_ends_what_is_under_way(nodes, tmp_path):
     def interrupt():
-        until = time.monotonic() + 60
-        while not any(workers_of(node) for node in nodes.worker_nodes):
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        worker_of(*nodes.worker_nodes)
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=interrupt)
@@ -125,18 +130,18 @@ def test_whatever_is_killed_the_table_is_the_same(nodes, tmp_path):
 
     def kill():
         done = wait_for(20, folder)
-        (pid, *_) = workers_of(nodes.worker_nodes_in_order[0])
-        os.kill(pid, signal.SIGKILL)
-        killed.append(pid)
+        os.kill(worker_of(first), signal.SIGKILL)
+        killed.append("worker")
         wait_for(done + 10, folder)
-        nodes.remove_node(nodes.worker_nodes_in_order[1], allow_graceful=False)
+        worker_of(second)
+        nodes.remove_node(second, allow_graceful=False)
         killed.append("node")
 
-    nodes.worker_nodes_in_order = list(nodes.worker_nodes)
+    first, second = nodes.worker_nodes
     thread = threading.Thread(target=kill)
     thread.start()
     there = space["swept"](ray="auto", out=folder, resume=True)
-    assert len(killed) == 2  # while it went on
+    assert killed == ["worker", "node"]  # while it went on
     thread.join()
     here = space["swept"]()
     assert there.results.equals(here.results)
