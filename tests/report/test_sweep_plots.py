@@ -51,6 +51,18 @@ def test_parallel_has_a_line_for_each_trial_and_the_best_on_top(grid):
     assert "lr (log)" in words(ax)
 
 
+def test_one_bad_trial_presses_the_others_neither_in_lines_nor_in_colours():
+    space = {"lr": [0.1, 0.2, 0.3, 0.4, 0.5], "l2": [0.0, 0.1]}
+    bad = made_sweep(space, None, lambda p, seed: 90.0 if p["lr"] == 0.5 else p["lr"] + p["l2"])
+    ax = plot_parallel(bad)
+    ends = sorted(s[-1][1] for c in ax.collections for s in c.get_segments())
+    assert ends[:2] == [0.0, 0.0]
+    assert ends[2] > 0.2
+    assert "or worse" in words(ax)
+    (mesh,) = [c for c in plot_heatmap(bad).collections if isinstance(c, QuadMesh)]
+    assert mesh.norm.vmax < 1
+
+
 def test_parallel_of_thousands_draws_some_evenly_and_says_so():
     space = {"lr": log_uniform(1e-4, 1), "batch_size": integers(4, 64)}
     points = Space.of(space).random(3000, 0)

@@ -85,11 +85,18 @@ class Points:
         differ = [name for name in first if first[name] != second.get(name)]
         if not differ:
             return f"trial {one}", f"trial {other}"
-        texts = [
-            ", ".join(f"{name} = {value_text(point[name])}" for name in differ)
-            for point in (first, second)
-        ]
+        for digits in (4, 17):  # as few as tell them apart
+            texts = [
+                ", ".join(f"{name} = {_brief(point[name], digits)}" for name in differ)
+                for point in (first, second)
+            ]
+            if texts[0] != texts[1]:
+                break
         return texts[0], texts[1]
+
+
+def _brief(value: Any, digits: int) -> str:
+    return f"{value:.{digits}g}" if isinstance(value, float) else value_text(value)
 
 
 def as_setting(value: Any) -> Any:

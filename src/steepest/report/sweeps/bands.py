@@ -124,7 +124,7 @@ def _draw(ax: Axes, curve: Float64Array, place: int, label: str) -> None:
     if len(epochs) == 1:
         ax.plot(epochs, mean, "o", color=colour, zorder=4)
     low, high = mean_intervals(np.ascontiguousarray(curve.T))
-    ax.fill_between(epochs, low, high, color=colour, alpha=0.18, lw=0, zorder=3)
+    ax.fill_between(epochs, low, high, color=colour, alpha=0.14, lw=0, zorder=3)
 
 
 def _draw_others(ax: Axes, curves: list[Float64Array]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from steepest.errors import RunError
 from steepest.report.axes import is_dark, new_axes, text_colour
-from steepest.report.sweeps.scales import Scale, require_varied, scale_of, varied
+from steepest.report.sweeps.scales import Scale, bounds, require_varied, scale_of, varied
 from steepest.sweeps import Sweep
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.space import value_text
@@ -18,8 +18,6 @@ from steepest.sweeps.summary import is_sound, require_values
 _MOST_VALUES = 12  # of a list; more, and numbers between two, are put into bins
 _BINS = 8
 _MOST_CELLS_WITH_NUMBERS = 100
-# The worst colour begins where the mean is as many times farther from the best than the median is.
-_WORST = 3.0
 
 
 def plot_heatmap(
@@ -144,7 +142,9 @@ def _draw(
     runs: NDArray[np.int64],
     by: Metric,
 ) -> None:
-    low, high, extend = _range(means[np.isfinite(means)], by)
+    known = means[np.isfinite(means)]
+    low, high = bounds(known, by.falls)
+    extend = "max" if high < known.max() else "min" if low > known.min() else "neither"
     # Far from the background is good, so that the eye finds it: cividis ends dark blue and yellow.
     colours = "cividis" if by.falls != is_dark(ax) else "cividis_r"
     image = ax.pcolormesh(
@@ -183,19 +183,6 @@ def _draw(
     for spine in ax.spines.values():
         spine.set_visible(False)
     ax.tick_params(length=0)
-
-
-def _range(known: NDArray[np.float64], by: Metric) -> tuple[float, float, str]:
-    """The means with the first and the last colour, and where the bar says that others are beyond.
-
-    One bad cell would otherwise leave one colour for all others.
-    """
-    low, high, middle = float(known.min()), float(known.max()), float(np.median(known))
-    if by.falls:
-        limit = low + _WORST * (middle - low)
-        return (low, limit, "max") if low < limit < high else (low, high, "neither")
-    limit = high - _WORST * (high - middle)
-    return (limit, high, "min") if low < limit < high else (low, high, "neither")
 
 
 def _empty(column: int, row: int, broke: bool, ax: Axes) -> Any:

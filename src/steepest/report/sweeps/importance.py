@@ -48,7 +48,7 @@ def plot_importance(sweep: Sweep, metric: str | None = None, ax: Axes | None = N
     ax.set_xticks(np.linspace(0, 1, 6), list(map(_percent, np.linspace(0, 1, 6))))
     ax.set_xlabel(
         f"share of what the settings decide about {metric or sweep.metric}\n"
-        f"({found.runs} runs; settings explain {_percent(found.explained)}, the rest is noise)"
+        f"({found.runs} runs; settings explain {_percent(found.explained)} of how they differ)"
     )
     ax.grid(axis="x", alpha=0.3)
     ax.set_axisbelow(True)

@@ -1,5 +1,7 @@
 """Parallel coordinates: each trial a line through its settings to the metric."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
@@ -8,12 +10,11 @@ from numpy.typing import NDArray
 
 from steepest.errors import RunError
 from steepest.report.axes import colours, new_axes, text_colour
-from steepest.report.sweeps.scales import Scale, numeric, scale_of, varied
+from steepest.report.sweeps.scales import Scale, bounds, numeric, scale_of, varied
 from steepest.sweeps import Sweep
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.summary import ranking, require_values
 
-_LOG_FROM = 5.0  # of the metric: one bad trial should not press all others together
 _BEST_SHARE, _MOST_BEST, _MOST_OTHERS = 0.1, 50, 1000
 # Lines through one of a few values fan out around it, by the metric, so that they are told apart.
 _FAN, _MOST_FANNED = 0.5, 12
@@ -29,7 +30,8 @@ def plot_parallel(sweep: Sweep, metric: str | None = None, ax: Axes | None = Non
     The best trial and the best tenth (at most 50) are drawn in colour, over others in grey (at most
     1,000, evenly spread over the ranks); on the last axis the best is on top. Trials without a
     value, because a run of them broke or was pruned, are dotted lines that end below. Lines through
-    the same value of a list fan out around it.
+    the same value of a list fan out around it. Means that are three times as far from the best as
+    the median is, and farther, end at one point.
 
     Args:
         sweep: The sweep.
@@ -81,15 +83,18 @@ def _places(scale: Scale, values: list[object]) -> Float64Array:
 
 def _ends(values: Float64Array, by: Metric) -> tuple[Float64Array, Scale]:
     """Where lines end on the axis of the metric, the best on top, and that axis."""
-    known = np.unique(values[np.isfinite(values)])
-    if not len(known):
-        known = np.array([0.0])
-    log = bool(known[0] > 0 and known[-1] / known[0] >= _LOG_FROM)
-    scale = numeric(by.name, known.tolist(), log, listed=False)
-    places = np.full(len(values), _BELOW)
     finite = np.isfinite(values)
-    places[finite] = scale.of(values[finite].tolist())
-    if len(known) == 1:
+    known = values[finite] if finite.any() else np.zeros(1)
+    low, high = bounds(known, by.falls)
+    clipped = np.clip(values, low, high)
+    scale = numeric(by.name, np.unique(np.clip(known, low, high)).tolist(), False, listed=False)
+    worst = high if by.falls else low
+    if worst != (known.max() if by.falls else known.min()):  # others are beyond it
+        near = [(place, text) for place, text in scale.ticks if abs(place - by.falls) > 0.06]
+        scale = replace(scale, ticks=(*near, (float(by.falls), f"{worst:.3g} or worse")))
+    places = np.full(len(values), _BELOW)
+    places[finite] = scale.of(clipped[finite].tolist())
+    if low == high:
         places[finite] = 0.5
     if by.falls:
         places[finite] = 1 - places[finite]

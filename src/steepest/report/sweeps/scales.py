@@ -16,6 +16,7 @@ from steepest.sweeps.space import value_text
 
 _LOG_FROM = 30.0  # the greatest over the least value, from which logarithms are evenly spread
 _MOST_TICKS = 6
+_FAR = 3.0
 _INSET = 0.06  # of names, around which lines fan out
 _LONGEST = 16
 Float64Array = NDArray[np.float64]
@@ -134,6 +135,19 @@ def _apart(ticks: Sequence[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
 
 def _thinned(ticks: Sequence[tuple[float, str]]) -> tuple[tuple[float, str], ...]:
     return tuple(ticks[:: -(-len(ticks) // 20)])
+
+
+def bounds(values: Float64Array, falls: bool) -> tuple[float, float]:
+    """The least and the greatest of values that is told apart: one bad trial hides no difference.
+
+    Beyond `_FAR` times as far from the best as the median is, values count as equally bad.
+    """
+    low, high, middle = float(values.min()), float(values.max()), float(np.median(values))
+    if falls:
+        limit = low + _FAR * (middle - low)
+        return (low, limit) if low < limit < high else (low, high)
+    limit = high - _FAR * (high - middle)
+    return (limit, high) if low < limit < high else (low, high)
 
 
 def label_of(settings: Mapping[str, Any], names: Sequence[str], longest: int = 58) -> str:
