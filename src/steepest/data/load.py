@@ -368,7 +368,9 @@ def _read_delimited(path: Path, options: _Options) -> Dataset:
         require_clear(table, features, path)
     there = set(features.columns)
     changed = [name for name in table.text.columns if name in there]
-    samples = replace(dataset.train, text=table.text.select(changed), commas=table.commas)
+    # A frame without columns has no rows either, and none can be taken of it.
+    written = table.text.select(changed) if changed else None
+    samples = replace(dataset.train, text=written, commas=table.commas)
     return Dataset(samples, notes=(*table.notes, *dataset.notes))
 
 
