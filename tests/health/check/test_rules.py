@@ -1,5 +1,7 @@
 """Rules on other variants than those of tests/faults, and on what looks like a fault and is none."""
 
+import sys
+
 import pytest
 import torch
 from torch import nn
@@ -136,3 +138,18 @@ def test_ranking_puts_facts_before_symptoms_and_keeps_what_is_independent():
 def test_a_note_explains_no_warning():
     findings = ranked([finding("SUM_REDUCTION", "info"), finding("LR_TOO_HIGH")])
     assert findings.codes == ["LR_TOO_HIGH", "SUM_REDUCTION"]
+
+
+@pytest.mark.parametrize(("times", "said"), [(1.0, False), (2.0, True)])
+def test_luck_of_another_start_is_no_evidence_that_weights_are_too_large(times, said, monkeypatch):
+    """A column of a few values far out makes a high first loss, whatever the weights."""
+    start = sys.modules["steepest.health.check.rules.start"]
+    monkeypatch.setattr(start, "lower", lambda other, plain: True)
+    X, y = data()
+    model = net()
+    with torch.no_grad():
+        for layer in model[::2]:
+            nn.init.kaiming_normal_(layer.weight).mul_(times)
+            nn.init.zeros_(layer.bias)
+    findings = check(model, X=torch.where(X.abs() > 1, 6 * X.sign(), X), y=y)
+    assert ("INIT_TOO_LARGE" in findings.codes) == said
