@@ -33,7 +33,7 @@ _MARKS = {
     "slow": (
         *("abuse/", "parity/test_parity.py", "parity/test_toolbox.py", "engine/test_toolbox.py"),
         *("cli/test_cli.py", "training/test_resume.py", "training/test_multilabel.py"),
-        *("training/test_workers.py", "sweeps/test_ray.py"),
+        *("training/test_workers.py", "training/test_ray_train.py", "sweeps/test_ray.py"),
         *("ensemble/test_ensemble.py", "estimator/", "export/"),
         *("training/test_sample_weights.py", "training/test_tampered_checkpoints.py"),
         *("report/test_report.py", "explain/descent/", "explain/test_explain_cli.py"),
