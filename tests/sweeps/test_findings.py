@@ -5,6 +5,7 @@ import pytest
 
 import steepest as sp
 from steepest.run import EpochFinished
+from steepest.sweeps.findings import findings_table
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.progress import line_of
 from steepest.sweeps.record import RunRow
@@ -39,6 +40,13 @@ def test_they_are_those_of_each_run_alone(sweep):
     assert first["message"] == same.message
 
 
+def test_of_very_many_runs_some_are_looked_at(sweep, monkeypatch):
+    monkeypatch.setattr("steepest.sweeps.findings._MOST_RUNS", 2)
+    found = findings_table(sweep[0].results, sweep[0]._record.history, sweep[0].info)
+    assert set(found["of"]) == {2}
+    assert found["runs"].max() <= 2
+
+
 def test_a_sweep_counts_them_while_it_goes_on(sweep):
     sweep, _ = sweep
     tally = Tally(Metric.of("val_loss"))
@@ -64,5 +72,5 @@ def test_what_was_never_finished_has_none():
     diverged = sp.sweep(
         sp.Recipe(data="iris", epochs=4, hidden=(4,)), {"lr": [1e30]}, seeds=1, progress="none"
     )
-    assert diverged.findings.columns == ["code", "severity", "runs", "message", "fix", "run"]
+    assert diverged.findings.columns == ["code", "severity", "runs", "of", "message", "fix", "run"]
     assert diverged.findings.height == 0

@@ -148,7 +148,9 @@ def _print(found: Any, out: Path) -> None:
     if best["n"].len() > 1 and best["n"][1]:  # two that can be compared
         click.echo(str(found.compare()))
     for row in found.findings.iter_rows(named=True):
-        click.echo(f"{row['code']} in {row['runs']} runs; one of them: {row['message']}")
+        click.echo(
+            f"{row['code']} in {row['runs']} of {row['of']} runs; one of them: {row['message']}"
+        )
     click.echo(repr(found)[1:-1])
 
 

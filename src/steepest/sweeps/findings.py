@@ -6,7 +6,7 @@ afterwards from the losses that were recorded, by the rules that any training is
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -18,9 +18,10 @@ from steepest.run import EpochFinished
 from steepest.training.preparation import Preparation
 from steepest.training.unfinished import Progress
 
+_MOST_RUNS = 5000
 _COLUMNS = {
-    "code": pl.String, "severity": pl.String, "runs": pl.Int64, "message": pl.String,
-    "fix": pl.String, "run": pl.String,
+    "code": pl.String, "severity": pl.String, "runs": pl.Int64, "of": pl.Int64,
+    "message": pl.String, "fix": pl.String, "run": pl.String,
 }  # fmt: skip
 
 
@@ -69,23 +70,29 @@ def findings_of_epochs(
 
 
 def findings_table(
-    results: pl.DataFrame, histories: pl.DataFrame, about: Mapping[str, Any]
+    results: pl.DataFrame, history: Callable[[str | None], pl.DataFrame], about: Mapping[str, Any]
 ) -> pl.DataFrame:
-    """A row for each code, the most frequent first: code, severity, runs, message, fix, run.
+    """A row for each code, the most frequent first; see `Sweep.findings`.
 
     Args:
         results: Of a sweep.
-        histories: Of all its runs.
+        history: Gives the epochs of a run by its name, or of all.
         about: As for `findings_of_epochs`.
     """
     found: dict[str, dict[str, Any]] = {}
-    finished = results.filter(pl.col("status") == "finished").unique("run").select("run")
-    epochs = histories.join(finished, on="run").sort("run", "epoch").drop("seconds", strict=False)
-    for (name,), table in epochs.group_by("run", maintain_order=True):
-        history = [EpochFinished(**row, seconds=0.0) for row in table.drop("run").to_dicts()]
-        for finding in findings_of_epochs(history, about):
+    finished = results.filter(pl.col("status") == "finished")["run"].unique(maintain_order=True)
+    some = finished.gather_every(max(1, -(-len(finished) // _MOST_RUNS)))
+    if len(some) < len(finished):
+        tables: Iterable[pl.DataFrame] = map(history, some)
+    else:
+        whole = history(None).filter(pl.col("run").is_in(some.to_list())).sort("run", "epoch")
+        tables = (table for _, table in whole.group_by("run", maintain_order=True))
+    for table in tables:
+        name = table["run"][0] if table.height else ""
+        epochs = [EpochFinished(**row) for row in table.drop("run").to_dicts()]
+        for finding in findings_of_epochs(epochs, about):
             first = {
-                "code": finding.code, "severity": finding.severity, "runs": 0,
+                "code": finding.code, "severity": finding.severity, "runs": 0, "of": len(some),
                 "message": finding.message, "fix": finding.fix, "run": name,
             }  # fmt: skip
             found.setdefault(finding.code, first)["runs"] += 1

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from steepest.errors import RunError
 from steepest.recipe.plain import plain
 from steepest.sweeps.space import shown, value_text
@@ -26,9 +28,9 @@ class Points:
     def __len__(self) -> int:
         return len(self._points)
 
-    def values(self, name: str) -> list[Any]:
-        """Those of a setting, by trial."""
-        return [point.get(name) for point in self._points]
+    def column(self, name: str) -> pl.Series:
+        """The values of a setting: numbers and switches as they are, others as text."""
+        return _column(name, [point.get(name) for point in self._points])
 
     def number(self, which: Any) -> int:
         """The number of the trial that is meant.
@@ -102,3 +104,16 @@ def _brief(value: Any, digits: int) -> str:
 def as_setting(value: Any) -> Any:
     """A value of a setting from JSON, which has lists for tuples."""
     return tuple(map(as_setting, value)) if isinstance(value, list) else value
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """The values of a setting as a column: numbers and switches as they are, others as text."""
+    kinds = {type(value) for value in values if value is not None}
+    if kinds == {bool}:
+        return pl.Series(name, values, dtype=pl.Boolean)
+    if kinds == {int}:
+        return pl.Series(name, values, dtype=pl.Int64)
+    if kinds and kinds <= {int, float}:
+        return pl.Series(name, [v if v is None else float(v) for v in values], dtype=pl.Float64)
+    texts = [None if value is None else value_text(value) for value in values]
+    return pl.Series(name, texts, dtype=pl.String)

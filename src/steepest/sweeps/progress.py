@@ -23,7 +23,7 @@ from steepest.sweeps.tally import Standings, Tally
 from steepest.training.interrupt import StopRequest
 
 PROGRESS = ("auto", "table", "lines", "none")
-_DRAWN_A_SECOND = 4
+_DRAWN_A_SECOND = 2
 _ROWS, _CAUSES = 5, 3
 # Lines come every so many seconds, and the longer a sweep takes the more rarely.
 _SECONDS_BETWEEN_LINES, _SHARE_BETWEEN_LINES = 10.0, 0.05

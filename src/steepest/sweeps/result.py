@@ -19,7 +19,7 @@ from steepest.sweeps.metrics import Metric
 from steepest.sweeps.points import Points
 from steepest.sweeps.preparations import Model
 from steepest.sweeps.record import SweepRecord
-from steepest.sweeps.space import Space, value_text
+from steepest.sweeps.space import Space
 from steepest.sweeps.statistics import Difference, difference, require_level
 from steepest.sweeps.summary import epochs_done, ranking, require_values, summarise, values_by_seed
 
@@ -50,6 +50,7 @@ class Sweep:
         self._known_points: Points | None = None
         self._importance: dict[str, Importance] = {}
         self._findings: pl.DataFrame | None = None
+        self._summaries: dict[tuple[Metric, float], pl.DataFrame] = {}
 
     @property
     def recipe(self) -> Recipe:
@@ -131,11 +132,12 @@ class Sweep:
     def findings(self) -> pl.DataFrame:
         """What the epochs of the finished runs show, a row for each code, the most frequent first.
 
-        code, severity, runs (how many), and of the first: message, fix, run. OVERFIT and
-        STOPPED_TOO_EARLY; `best().refit()` is a run that all rules look at.
+        code, severity, runs (how many), of (how many were looked at: at most 5,000, evenly spread),
+        and of the first: message, fix, run. OVERFIT and STOPPED_TOO_EARLY; `best().refit()` is a
+        run that all rules look at.
         """
         if self._findings is None:
-            self._findings = findings_table(self.results, self.history(), self._facts)
+            self._findings = findings_table(self.results, self._record.history, self._facts)
         return self._findings
 
     def summary(self, metric: str | None = None, *, level: float = 0.95) -> pl.DataFrame:
@@ -156,7 +158,10 @@ class Sweep:
             RecipeError: There is no such metric.
         """
         require_level(level)
-        return summarise(self.results, self.settings, Metric.of(metric or self.metric), level)
+        by = Metric.of(metric or self.metric)
+        if (by, level) not in self._summaries:
+            self._summaries[by, level] = summarise(self.results, self.settings, by, level)
+        return self._summaries[by, level]
 
     def compare(
         self, one: Any = None, other: Any = None, *, metric: str | None = None, level: float = 0.95
@@ -356,7 +361,7 @@ class Sweep:
     def _read_results(self) -> pl.DataFrame:
         table, points = self._record.results(), self._points
         table = table.rename({"epochs": epochs_done(self.settings)})
-        columns = [_column(name, points.values(name)) for name in self.settings]
+        columns = [points.column(name) for name in self.settings]
         swept = pl.DataFrame(columns)[table["trial"]] if columns else pl.DataFrame()
         seed = table["seed"]
         return pl.concat(
@@ -383,16 +388,3 @@ def load_sweep(path: str | Path) -> Sweep:
         record.close()
         raise RunError(f"the sweep in {folder} is only just being begun: look again in a moment")
     return Sweep(record, folder)
-
-
-def _column(name: str, values: list[Any]) -> pl.Series:
-    """The values of a setting as a column: numbers and switches as they are, others as text."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {bool}:
-        return pl.Series(name, values, dtype=pl.Boolean)
-    if kinds == {int}:
-        return pl.Series(name, values, dtype=pl.Int64)
-    if kinds and kinds <= {int, float}:
-        return pl.Series(name, [v if v is None else float(v) for v in values], dtype=pl.Float64)
-    texts = [None if value is None else value_text(value) for value in values]
-    return pl.Series(name, texts, dtype=pl.String)
