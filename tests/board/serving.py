@@ -38,7 +38,7 @@ class Served:
         return f"http://127.0.0.1:{self.port}/"
 
     def connect(self):
-        return socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        return socket.create_connection(("127.0.0.1", self.port), timeout=60)
 
     def ask(self, path, *headers, method="GET", host=None, body=b"", version="1.1"):
         """host: None for the right one, "" for no such line."""
