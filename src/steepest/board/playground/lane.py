@@ -41,6 +41,7 @@ class Lane:
         self.view = view
         self.plan = prepared.plan
         self.model: nn.Module = prepared.plan.model
+        self.shape = repr(self.model)  # alike where nets are
         self.step = 0
         self._engine = prepared.choice.engine
         self._layers: tuple[LayerStats, ...] = ()

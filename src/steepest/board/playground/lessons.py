@@ -73,7 +73,7 @@ def surface_of(playground: Playground) -> dict[str, Any]:
     with playground.lock, torch.inference_mode(False), torch.no_grad():
         lanes = playground.lanes
         kept = [lane.path(_PATH_STATES) for lane in lanes]
-        if len({repr(lane.model) for lane in lanes}) > 1:
+        if len({lane.shape for lane in lanes}) > 1:
             raise ModelError("lanes of different nets have no common space of weights to draw")
         if all(len(weights) < 2 for _, weights in kept):
             raise ModelError("no step has been taken yet: there is no path to draw")

@@ -7,8 +7,6 @@ absolute value, shifted by 128.
 
 import base64
 import math
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -43,22 +41,21 @@ def picture(playground: Playground, *, net: bool = True) -> dict[str, Any]:
         net: Whether the units and weights of the first lane are wanted.
 
     Returns:
-        samples, total, epoch, lanes (scores of each), regions (of one lane, or of the mean of
-        several, with `spread`), each (small regions of several lanes), and net and batch of the
-        first lane.
+        samples, total, lanes (scores of each), regions (of one lane, or of the mean of several),
+        each (small regions of several lanes), and net and batch of the first lane.
     """
     with playground.lock, torch.inference_mode(False), torch.no_grad():
         lanes, first = playground.lanes, playground.lanes[0]
-        groups = _groups(lanes)
+        asked = _ask(lanes)
         found: dict[str, Any] = {
             "samples": playground.samples,
             "total": playground.total,
-            "lanes": _scores(playground, groups),
-            "regions": _regions(playground, groups),
+            "lanes": _scores(lanes, asked),
+            "regions": _regions(asked["regions"]),
             "batch": _indices(first, first.batch).tolist(),
         }
         if len(lanes) > 1:
-            found["each"] = _each(playground, groups)
+            found["each"] = _each(asked["small"])
         if net:
             found["net"] = _net(first)
         return found
@@ -74,7 +71,8 @@ def points_of(playground: Playground) -> dict[str, Any]:
     points, lane = playground.chosen.points, playground.lanes[0]
     part = np.ones(len(points.y), dtype=np.int64)
     part[_indices(lane, np.arange(lane.plan.rows))] = 0
-    axes, _ = lane.view.grid(_along(playground))
+    along = ALONG if len(playground.lanes) == 1 else ALONG_MEAN
+    axes, _ = lane.view.grid(along)
     plane = len(axes) == 2
     return {
         "x": points.x.tolist(),
@@ -83,7 +81,7 @@ def points_of(playground: Playground) -> dict[str, Any]:
         "classes": list(points.classes),
         "columns": list(points.columns),
         "axes": [[float(axis[0]), float(axis[-1])] for axis in axes],
-        "along": _along(playground) if plane else ALONG_LINE,
+        "along": along if plane else ALONG_LINE,
         "along_unit": ALONG_UNIT if plane else ALONG_LINE,
         "along_small": ALONG_SMALL if plane else ALONG_LINE,
         "chance": math.log(len(points.classes)),
@@ -102,34 +100,39 @@ def _indices(lane: Lane, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return rows if train is None else train[rows]
 
 
-def _along(playground: Playground) -> int:
-    return ALONG if len(playground.lanes) == 1 else ALONG_MEAN
+def _ask(lanes: tuple[Lane, ...]) -> dict[str, Tensor]:
+    """What all lanes answer, in evaluation mode.
 
+    Nets of one shape that look at the same are asked together, and each once.
 
-def _groups(lanes: tuple[Lane, ...]) -> list[list[int]]:
-    """Lanes whose nets have one shape and look at the same, which one pass can ask together."""
+    Returns:
+        Probabilities, (K, N, C), at the rows of each part by its name, at the places of the picture
+        ("regions") and, of several lanes, at those of small pictures ("small").
+    """
     groups: dict[tuple[str, int], list[int]] = {}
     for i, lane in enumerate(lanes):
-        groups.setdefault((repr(lane.model), id(lane.view)), []).append(i)
-    return list(groups.values())
-
-
-def _probabilities(
-    playground: Playground, groups: list[list[int]], places: Callable[[View], Tensor]
-) -> Tensor:
-    """Of all lanes at these places, (K, N, C), in evaluation mode."""
-    lanes, objective = playground.lanes, playground.lanes[0].plan.objective
-    found: list[Tensor | None] = [None] * len(lanes)
-    for group in groups:
-        models: list[nn.Module] = [lanes[i].model for i in group]
+        groups.setdefault((lane.shape, id(lane.view)), []).append(i)
+    found: list[Tensor] = [torch.empty(0)] * len(lanes)
+    for group in groups.values():
+        places = _places(lanes[group[0]].view, len(lanes))
+        models = [lanes[i].model for i in group]
         with module_mode(models[0], training=False):
-            outputs = _ask(models, places(lanes[group[0]].view))
+            outputs = _outputs(models, torch.cat(list(places.values())))
         for i, each in zip(group, outputs, strict=True):
-            found[i] = objective.probabilities(each)
-    return torch.stack([each for each in found if each is not None])
+            found[i] = lanes[0].plan.objective.probabilities(each)
+    sizes = {name: len(x) for name, x in places.items()}
+    parts = torch.split(torch.stack(found), list(sizes.values()), dim=1)
+    return dict(zip(sizes, parts, strict=True))
 
 
-def _ask(models: list[nn.Module], x: Tensor) -> Tensor:
+def _places(view: View, lanes: int) -> dict[str, Tensor]:
+    """Where lanes of this view are asked, by what it is for; alike in number for all views."""
+    places = {name: x for name, (x, _) in view.parts.items()}
+    places["regions"] = view.grid(ALONG if lanes == 1 else ALONG_MEAN)[1]
+    return places if lanes == 1 else places | {"small": view.grid(ALONG_SMALL)[1]}
+
+
+def _outputs(models: list[nn.Module], x: Tensor) -> Tensor:
     if len(models) == 1:
         outputs: Tensor = models[0](x)
         return outputs[None]
@@ -137,7 +140,7 @@ def _ask(models: list[nn.Module], x: Tensor) -> Tensor:
     return asked
 
 
-def _scores(playground: Playground, groups: list[list[int]]) -> list[dict[str, Any]]:
+def _scores(lanes: tuple[Lane, ...], asked: dict[str, Tensor]) -> list[dict[str, Any]]:
     """Loss and accuracy of each lane on the rows that are trained on and on the others."""
     scores: list[dict[str, Any]] = [
         {
@@ -146,10 +149,10 @@ def _scores(playground: Playground, groups: list[list[int]]) -> list[dict[str, A
             "samples": lane.samples,
             "rate": lane.rates.rate(min(lane.step, lane.total - 1)),
         }
-        for lane in playground.lanes
+        for lane in lanes
     ]
-    for name, (_, y) in playground.lanes[0].view.parts.items():
-        p = _probabilities(playground, groups, partial(_rows_of, name))
+    for name, (_, y) in lanes[0].view.parts.items():
+        p = asked[name]
         likely = p[:, torch.arange(len(y)), y].double()
         losses = -likely.clamp(min=1e-45).log().mean(1)
         right = (p.argmax(2) == y).double().mean(1)
@@ -160,30 +163,19 @@ def _scores(playground: Playground, groups: list[list[int]]) -> list[dict[str, A
     return scores
 
 
-def _rows_of(part: str, view: View) -> Tensor:
-    return view.parts[part][0]
-
-
-def _regions(playground: Playground, groups: list[list[int]]) -> dict[str, Any]:
+def _regions(p: Tensor) -> dict[str, Any]:
     """The probability of each class over the picture: of the one lane, or the mean of several."""
-    along = _along(playground)
-    p = _probabilities(playground, groups, lambda view: view.grid(along)[1])
     mean = p.mean(0)
-    regions = {"probabilities": [_shares(mean[:, c]) for c in range(mean.shape[1])]}
-    if len(p) > 1:
-        # The share of lanes that decide otherwise than most of them do.
-        decided = torch.nn.functional.one_hot(p.argmax(2), p.shape[2]).double().mean(0)
-        regions["spread"] = [_shares(1 - decided.amax(1))]
-    return regions
+    return {"probabilities": [_shares(mean[:, c]) for c in range(mean.shape[1])]}
 
 
-def _each(playground: Playground, groups: list[list[int]]) -> list[dict[str, str]]:
+def _each(p: Tensor) -> list[dict[str, str]]:
     """Of each lane the likeliest class, and how likely it is, on a small picture."""
-    p = _probabilities(playground, groups, lambda view: view.grid(ALONG_SMALL)[1])
     likely, best = p.max(2)
+    shares, decided = _as_shares(likely), best.to(torch.uint8).numpy()
     return [
-        {"decided": _bytes(b.to(torch.uint8).numpy()), "likely": _shares(share)}
-        for b, share in zip(best, likely, strict=True)
+        {"decided": _bytes(d), "likely": _bytes(share)}
+        for d, share in zip(decided, shares, strict=True)
     ]
 
 
@@ -246,7 +238,12 @@ def _largest(values: Tensor) -> float:
 
 
 def _shares(values: Tensor) -> str:
-    return _bytes((values.nan_to_num(0.0) * 255).round().clamp(0, 255).to(torch.uint8).numpy())
+    return _bytes(_as_shares(values))
+
+
+def _as_shares(values: Tensor) -> NDArray[np.uint8]:
+    shares: NDArray[np.uint8] = (values.nan_to_num(0.0) * 255).round().clamp(0, 255).byte().numpy()
+    return shares
 
 
 def _signed(values: Tensor) -> str:

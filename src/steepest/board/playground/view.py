@@ -11,7 +11,7 @@ from steepest.training.preparation import Preparation
 
 # Places along each axis of the picture: of one net, of the mean of several, of a unit, of each net
 # of several; and along the axis of points on a line, always.
-ALONG, ALONG_MEAN, ALONG_UNIT, ALONG_SMALL, ALONG_LINE = 72, 40, 28, 18, 240
+ALONG, ALONG_MEAN, ALONG_UNIT, ALONG_SMALL, ALONG_LINE = 72, 36, 28, 18, 240
 _MARGIN = 0.12
 
 Axes = tuple[NDArray[np.float64], ...]
