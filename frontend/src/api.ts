@@ -24,9 +24,9 @@ export async function get<T>(path: string): Promise<T> {
   return value as T;
 }
 
-export async function post<T>(path: string): Promise<T> {
+export async function post<T>(path: string, wanted: object = {}): Promise<T> {
   const sent = { ...headers(), "Content-Type": "application/json" };
-  const reply = await fetch(path, { method: "POST", headers: sent, body: "{}" });
+  const reply = await fetch(path, { method: "POST", headers: sent, body: JSON.stringify(wanted) });
   const value = await reply.json();
   if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText));
   return value as T;
