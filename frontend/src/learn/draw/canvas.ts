@@ -1,0 +1,184 @@
+// What all drawings share: the canvas in device pixels, colours of the page, images, contours, marks.
+// Colours are joined by marks, dashes and borders, so that no picture needs them to be read.
+
+import { isDark } from "../../theme";
+
+export type Colour = [number, number, number];
+
+export const MARKS = ["●", "■", "▲", "◆", "✚"];
+const LIGHT = ["#0072b2", "#d55e00", "#009e73", "#b0578d", "#a87500", "#6b7785"];
+const DARK = ["#56b4e9", "#ff9457", "#3fcf9f", "#e59ac6", "#e6bb45", "#a3aebb"];
+
+export interface Theme {
+  paper: Colour;
+  ink: string;
+  muted: string;
+  line: string;
+  colours: string[]; // of classes, of lanes; the first two are above and below zero
+  rgb: Colour[];
+}
+
+// Colours of classes and of lanes, on light paper and on dark.
+export function colours(): string[] {
+  return isDark() ? DARK : LIGHT;
+}
+
+export interface Sheet {
+  context: CanvasRenderingContext2D;
+  width: number;
+  height: number;
+  theme: Theme;
+}
+
+export function bytes(base64: string): Uint8Array {
+  const raw = atob(base64);
+  const found = new Uint8Array(raw.length);
+  for (let i = 0; i < raw.length; i++) found[i] = raw.charCodeAt(i);
+  return found;
+}
+
+// The canvas cleared, as large as the layout makes it, with the colours of the page as they are now.
+export function begin(canvas: HTMLCanvasElement): Sheet {
+  const width = Math.max(1, canvas.clientWidth);
+  const height = Math.max(1, canvas.clientHeight);
+  const scale = window.devicePixelRatio || 1;
+  const size = [Math.round(width * scale), Math.round(height * scale)] as const;
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  const context = canvas.getContext("2d")!;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.imageSmoothingEnabled = true;
+  context.globalAlpha = 1;
+  context.lineWidth = 1;
+  context.setLineDash([]);
+  context.font = "12px system-ui, sans-serif";
+  const style = getComputedStyle(canvas);
+  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const theme = {
+    paper: rgb(colour("--surface")),
+    ink: colour("--ink"),
+    muted: colour("--muted"),
+    line: colour("--line"),
+    colours: colours(),
+    rgb: colours().map(rgb),
+  };
+  return { context, width, height, theme };
+}
+
+export function css(colour: Colour): string {
+  return `rgb(${colour.map(Math.round).join(" ")})`;
+}
+
+export function mixed(from: Colour, to: Colour, share: number): Colour {
+  return from.map((value, i) => value + share * (to[i]! - value)) as Colour;
+}
+
+// An image of columns x rows cells; row 0 lies at the bottom, as the second coordinate grows upwards.
+// colour gives a cell as 0xbbggrr: one number, since this is done for some ten thousand cells a picture.
+export function image(columns: number, rows: number, colour: (cell: number) => number): HTMLCanvasElement {
+  const canvas = document.createElement("canvas");
+  [canvas.width, canvas.height] = [columns, rows];
+  const context = canvas.getContext("2d")!;
+  const data = context.createImageData(columns, rows);
+  const pixels = new Uint32Array(data.data.buffer);
+  for (let row = 0; row < rows; row++) {
+    const begins = (rows - 1 - row) * columns;
+    for (let column = 0; column < columns; column++) pixels[begins + column] = 0xff000000 | colour(row * columns + column);
+  }
+  context.putImageData(data, 0, 0);
+  return canvas;
+}
+
+export function packed([r, g, b]: Colour): number {
+  return (Math.round(b) << 16) | (Math.round(g) << 8) | Math.round(r);
+}
+
+// Adds to the path the line where a field of columns x rows is 0, over the whole sheet: marching squares.
+export function contour({ context, width, height }: Sheet, field: ArrayLike<number>, columns: number, rows: number): void {
+  const across = width / (columns - 1);
+  const up = height / (rows - 1);
+  for (let row = 0; row + 1 < rows; row++) {
+    for (let column = 0; column + 1 < columns; column++) {
+      const at = row * columns + column;
+      const corners = [field[at]!, field[at + 1]!, field[at + columns + 1]!, field[at + columns]!];
+      let open = false;
+      for (let edge = 0; edge < 4; edge++) {
+        const a = corners[edge]!;
+        const b = corners[(edge + 1) % 4]!;
+        if (a > 0 === b > 0 || !Number.isFinite(a) || !Number.isFinite(b)) continue;
+        const t = a / (a - b);
+        const x = column + [t, 1, 1 - t, 0][edge]!;
+        const y = row + [0, t, 1, 1 - t][edge]!;
+        if (open) context.lineTo(x * across, height - y * up);
+        else context.moveTo(x * across, height - y * up);
+        open = !open;
+      }
+    }
+  }
+}
+
+const SHAPES: [number, number][][] = [
+  [],
+  [[-0.9, -0.9], [0.9, -0.9], [0.9, 0.9], [-0.9, 0.9]],
+  [[0, -1.15], [1.1, 0.85], [-1.1, 0.85]],
+  [[0, -1.25], [1.1, 0], [0, 1.25], [-1.1, 0]],
+  [
+    [-0.42, -1.15], [0.42, -1.15], [0.42, -0.42], [1.15, -0.42], [1.15, 0.42], [0.42, 0.42],
+    [0.42, 1.15], [-0.42, 1.15], [-0.42, 0.42], [-1.15, 0.42], [-1.15, -0.42], [-0.42, -0.42],
+  ],
+];
+
+// The mark of a point: by its class, filled if it is trained on, ringed if it is in the next minibatch.
+export function point(sheet: Sheet, x: number, y: number, r: number, kind: number, hollow: boolean, ringed: boolean): void {
+  const { context, theme } = sheet;
+  context.beginPath();
+  if (kind === 0) context.arc(x, y, r, 0, 2 * Math.PI);
+  SHAPES[kind]!.forEach(([dx, dy], i) => {
+    if (i) context.lineTo(x + r * dx, y + r * dy);
+    else context.moveTo(x + r * dx, y + r * dy);
+  });
+  context.closePath();
+  context.lineWidth = hollow ? 1.4 : 1;
+  context.fillStyle = hollow ? css(theme.paper) : theme.colours[kind]!;
+  context.strokeStyle = hollow ? theme.colours[kind]! : css(theme.paper);
+  context.fill();
+  context.stroke();
+  if (!ringed) return;
+  context.beginPath();
+  context.arc(x, y, r + 3.4, 0, 2 * Math.PI);
+  context.strokeStyle = theme.ink;
+  context.lineWidth = 1.5;
+  context.stroke();
+}
+
+// A line through points; null breaks it.
+export function polyline(context: CanvasRenderingContext2D, places: ([number, number] | null)[]): void {
+  let open = false;
+  context.beginPath();
+  for (const place of places) {
+    if (place && open) context.lineTo(...place);
+    else if (place) context.moveTo(...place);
+    open = place !== null;
+  }
+}
+
+// Places of an axis where lines are drawn: at most about six round numbers, or powers of ten.
+export function ticks(low: number, high: number, log = false): number[] {
+  const found: number[] = [];
+  if (log) {
+    const last = Math.ceil(Math.log10(high));
+    for (let power = Math.floor(Math.log10(low)); power <= last; power++) found.push(10 ** power);
+    return found.filter((value) => value >= low * 0.99 && value <= high * 1.01);
+  }
+  const raw = (high - low) / 5 || 1;
+  const size = 10 ** Math.floor(Math.log10(raw));
+  const step = [1, 2, 5, 10].map((k) => k * size).find((k) => k >= raw * 0.999)!;
+  for (let i = Math.ceil(low / step); i * step <= high * 1.0001; i++) found.push(Number((i * step).toPrecision(12)));
+  return found;
+}
+
+export function rgb(text: string): Colour {
+  const digits = /^#([0-9a-f]{6})$/i.exec(text)?.[1];
+  if (!digits) return [255, 255, 255];
+  return [0, 2, 4].map((i) => parseInt(digits.slice(i, i + 2), 16)) as Colour;
+}
