@@ -4,13 +4,10 @@ import "./style.css";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, takeToken } from "./api";
-<<<<<<< HEAD
 import { defaults } from "./compare/groups";
 import type { Value } from "./format";
 import { ComparePage } from "./compare/ComparePage";
-=======
 import { LearnPage } from "./learn/LearnPage";
->>>>>>> 9243503 (board: the page Learn, driven in tests as a person would, and told in the docs)
 import { RunPage } from "./run/RunPage";
 import { RunsPage } from "./table/RunsPage";
 import { type State as Runs, watchRuns } from "./table/store";
@@ -27,13 +24,10 @@ interface Board {
 const NOTHING: Runs = { entries: [], sweeps: new Map(), unread: 0, ready: false, problem: null };
 
 // The views, by the first word of the address; those with a title stand in the navigation.
-<<<<<<< HEAD
-const VIEWS: { name: string; title?: string }[] = [{ name: "runs", title: "Runs" }, { name: "compare", title: "Compare" }, { name: "run" }, { name: "sweep" }];
-=======
 const VIEWS: { name: string; title?: string }[] = [
-  { name: "runs", title: "Runs" }, { name: "learn", title: "Learn" }, { name: "run" }, { name: "sweep" },
+  { name: "runs", title: "Runs" }, { name: "compare", title: "Compare" }, { name: "learn", title: "Learn" },
+  { name: "run" }, { name: "sweep" },
 ];
->>>>>>> 9243503 (board: the page Learn, driven in tests as a person would, and told in the docs)
 
 function App() {
   const [place, setPlace] = useState(route());
@@ -73,12 +67,8 @@ function App() {
         {problem ? <main class="page"><p class="alarm" role="alert">{problem}</p></main>
           : shown === "run" ? <RunPage key={first} id={first} />
           : shown === "sweep" ? <SweptRunPage key={first + second} sweep={first} run={second} />
-<<<<<<< HEAD
-          : <AllRuns query={place.query} compare={shown === "compare"} />}
-=======
           : shown === "learn" ? <LearnPage query={place.query} />
-          : <AllRuns query={place.query} />}
->>>>>>> 9243503 (board: the page Learn, driven in tests as a person would, and told in the docs)
+          : <AllRuns query={place.query} compare={shown === "compare"} />}
       </div>
     </>
   );
