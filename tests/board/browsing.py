@@ -51,7 +51,7 @@ def opened(browser, url, *, width=1440, dark=False, quiet=False):
     page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
     own = re.compile(r"(http://127\.0\.0\.1:\d+/|data:|blob:)")
     page.on("request", lambda r: own.match(r.url) or faults.append(f"request: {r.url}"))
-    page.set_default_timeout(10_000)
+    page.set_default_timeout(40_000)  # machines may be busy
     try:
         page.goto(url)
         yield page

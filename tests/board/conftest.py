@@ -21,10 +21,11 @@ def folder(tmp_path_factory):
     (place / "table.csv").write_text("\n".join(["width,height,kind", *rows]), "utf-8")
     table = recipe.replace(data=str(place / "table.csv"), target="kind", epochs=2)
     sp.train(recipe=table, out=place / "runs" / "table", progress="none")
-    sp.sweep(
+    sweep = sp.sweep(
         recipe.replace(epochs=2), {"lr": [0.01, 0.1, 1]}, data=small_data(), seeds=2,
         out=place / "sweeps" / "rates",
     )  # fmt: skip
+    assert set(sweep.results["status"]) == {"finished"}, sweep.failures
     return place
 
 
