@@ -272,6 +272,15 @@ def write_sources(folder):
     for name, own in arrays.items():
         np.savez(folder / f"{name}.npz", **own)
         yield {"data": folder / f"{name}.npz", "target": odd if name == "odd" else None}
+    several = (x[:, :3] > 0.3).astype(int)
+    np.savez(folder / "several.npz", X=x, y=several)
+    yield {"data": folder / "several.npz", "task": "multilabel", "test": 0.2, "pos_weight": 2.0}
+    columns = {"x": x[:, 0], "a": several[:, 0], "b": several[:, 1] > 0, "c": several[:, 2]}
+    for ending in ("csv", "parquet"):
+        path, frame = folder / f"several.{ending}", pl.DataFrame(columns)
+        frame.write_parquet(path) if ending == "parquet" else frame.write_csv(path)
+        smoothing = {"label_smoothing": 0.1, "class_weight": (1.0, 2.0, 0.5)}
+        yield {"data": path, "task": "multilabel", "target": "a,b,c", **smoothing}
     np.save(folder / "x.npy", x)
     np.save(folder / "y.npy", y)
     yield {"data": folder / "x.npy", "target": str(folder / "y.npy"), "validation": 0.3}
@@ -387,6 +396,9 @@ def test_what_a_script_cannot_be_is_refused_in_a_line(tmp_path):
         optimizer="sgd",
         scheduler=lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 1),
         **SMALL,
+    )
+    cases["no words for a class_weight of 0"] = sp.train(
+        None, tmp_path / "a.npz", optimizer="sgd", class_weight=(0.0, 1.0), **SMALL
     )
     cases["no words for mixup = 0.2"] = sp.train(
         None, tmp_path / "a.npz", optimizer="sgd", mixup=0.2, **SMALL

@@ -175,6 +175,7 @@ class DataWriter:
             labels, columns = self._text_labels(), list(forms[0].names)
         target = target_column(columns, self._sources["train"], self._recipe.target, True)
         self.constants["TARGET"] = (target, "")
+        self.constants["TARGETS"] = (list(self._classes.names), "")
         if len(names) == 1:
             return [f"    table = {reader}(DATA)"], labels
         joined = "joined_frames" if self.pieces == (data, frames) else "joined_tables"
@@ -187,6 +188,8 @@ class DataWriter:
         ], labels
 
     def _text_labels(self) -> str:
+        if self._classes.multilabel:
+            return "np.column_stack([truth_or_one(table[name]) for name in TARGETS])"
         values = self._classes.values
         if all(isinstance(value, bool) for value in values):
             return "np.char.lower(table[TARGET])"
@@ -195,6 +198,8 @@ class DataWriter:
         return "table[TARGET]"
 
     def _frame_labels(self) -> str:
+        if self._classes.multilabel:
+            return "np.column_stack([table[name].to_numpy() for name in TARGETS])"
         if all(isinstance(value, str) for value in self._classes.values):
             return "np.array(table[TARGET].cast(pl.String).to_list())"
         return "table[TARGET].to_numpy()"
@@ -202,30 +207,36 @@ class DataWriter:
     # Both.
 
     def _indices(self, labels: str) -> Iterator[str]:
-        values, given = self._classes.values, self._dataset.train.labels
-        columns = self._dataset.train.label_columns
-        if given is None or given.ndim != 1 or (columns and labels != "labels"):
+        if self._classes.multilabel:
+            yield f"    y = {labels}.astype(np.int64)"
+            return
+        values, columns = self._classes.values, self._dataset.train.label_columns
+        if columns and labels != "labels":
             raise not_written("labels of several columns", self._sources["train"])
+        plain = all(type(v) is int and v == i for i, v in enumerate(values))
         if columns:
             one = "labels[:, 0].astype(np.int64)" if columns == 1 else "labels.argmax(axis=1)"
             yield f"    y = {one}"
-            return
-        plain = all(type(v) is int and v == i for i, v in enumerate(values))
-        if plain and labels == "labels":
+        elif plain and labels == "labels":
             yield "    y = labels.astype(np.int64)"
         else:
             yield f"    _, y = np.unique({labels}, return_inverse=True)"
 
     def _rows(self) -> Iterator[str]:
         if self._shares:
-            yield "    rows = split(y)"
+            yield f"    rows = split({self._stratified('y')})"
         else:
             yield '    rows = {"train": np.arange(len(y))}'
 
     def _more_rows(self) -> Iterator[str]:
         """Where some parts are there already."""
         if self._shares:
-            yield '    rows |= split(y[rows["train"]])  # which are the first'
+            first = self._stratified('y[rows["train"]]')
+            yield f"    rows |= split({first})  # which are the first"
+
+    def _stratified(self, y: str) -> str:
+        """What rows are split by: their class, or which classes they have."""
+        return f"combinations({y})" if self._classes.multilabel else y
 
 
 def _encoder_code(encoder: TableEncoder, kinds: dict[str, str], table: str, *, scaled: bool) -> str:

@@ -15,6 +15,17 @@ def evaluate(net: nn.Module, X: Tensor, y: Tensor) -> tuple[float, float]:
     return loss.item(), {right}.double().mean().item()'''
 
 
+# By what the outputs are: the rows that are classified rightly, and the plain loss.
+_RIGHT = {
+    "multiclass": "(outputs.argmax(dim=1) == y)",
+    "binary": "((outputs[:, 0] > 0) == y)",
+    "multilabel": "((outputs > 0) == y).all(dim=1)",
+}
+_PLAIN = {
+    "multiclass": "F.cross_entropy(outputs, y)",
+    "binary": "F.binary_cross_entropy_with_logits(outputs[:, 0], {y})",
+    "multilabel": "F.binary_cross_entropy_with_logits(outputs, {y})",
+}
 _BALANCED = '''@torch.no_grad()
 def balanced_accuracy(net: nn.Module, X: Tensor, y: Tensor) -> float:
     """The mean over the classes of the share of their rows that is classified rightly."""
@@ -36,7 +47,7 @@ class LossWriter:
 
     def __init__(self, plan: Plan) -> None:
         self._loss, recipe = plan.loss, plan.recipe
-        self._binary = plan.objective.kind == "binary"
+        self._kind = plan.objective.kind
         self._scheduled = recipe.label_smoothing_schedule != "constant"
         self.constants = {}
         if recipe.class_weight is not None:
@@ -53,9 +64,7 @@ class LossWriter:
             "POS_WEIGHT": (self._loss.pos_weight, "of the loss of rows of the second class"),
             "FOCAL_GAMMA": (recipe.focal_gamma, ""),
         }
-        self.right = (
-            "((outputs[:, 0] > 0) == y)" if self._binary else "(outputs.argmax(dim=1) == y)"
-        )
+        self.right = _RIGHT[self._kind]
 
     @property
     def code(self) -> Iterator[str]:
@@ -63,17 +72,13 @@ class LossWriter:
         if len(lines) > 1:
             head = f"def loss_of(outputs: Tensor, y: Tensor{smoothing}) -> Tensor:"
             yield "\n".join([head, *(f"    {line}" for line in lines)])
-        plain = (
-            "F.binary_cross_entropy_with_logits(outputs[:, 0], y.double())"
-            if self._binary
-            else "F.cross_entropy(outputs, y)"
-        )
+        plain = _PLAIN[self._kind].format(y="y.double()")
         yield _EVALUATE.format(loss=plain, right=self.right)
 
     @property
     def weighted(self) -> bool:
         """Whether classes have weights in it."""
-        return self._loss.class_weights is not None
+        return self._loss.class_weights is not None and self._kind != "multilabel"
 
     @property
     def balanced_accuracy(self) -> str:
@@ -87,8 +92,7 @@ class LossWriter:
         lines = list(self._lines())
         if len(lines) > 1:
             return f"loss_of(outputs, y[batch]{f', {smoothing}' * self._scheduled})"
-        found = lines[0].removeprefix("return ").replace("outputs, y", "outputs, y[batch]")
-        found = found.replace("y.to(", "y[batch].to(")
+        found = lines[0].removeprefix("return ").replace(", y", ", y[batch]")
         return found.replace("=smoothing", f"={smoothing}")
 
     def _lines(self) -> Iterator[str]:
@@ -97,21 +101,23 @@ class LossWriter:
         positive = self._loss.pos_weight != 1
         if self._loss.focal_gamma is not None:
             yield from self._focal(weighted, positive)
-        elif not self._binary:
+        elif self._kind == "multiclass":
             more = ", weight=torch.tensor(CLASS_WEIGHTS)" * weighted
             more += f", label_smoothing={smoothing}" * smoothed
             yield f"return F.cross_entropy(outputs, y{more})"
         elif not (smoothed or weighted or positive):
-            yield ("return F.binary_cross_entropy_with_logits(outputs[:, 0], y.to(outputs.dtype))")
+            yield f"return {_PLAIN[self._kind].format(y='y.to(outputs.dtype)')}"
         else:
-            yield "logits, targets = outputs[:, 0], y.to(outputs.dtype)"
+            logits = "outputs[:, 0]" if self._kind == "binary" else "outputs"
+            yield f"logits, targets = {logits}, y.to(outputs.dtype)"
             if smoothed:
                 yield f"smoothed = (1 - {smoothing}) * targets + {smoothing} / 2"
             name = "smoothed" if smoothed else "targets"
-            if weighted:
+            if weighted and self._kind == "binary":
                 yield from self._weighted(name, positive)
             else:
-                more = ", pos_weight=torch.tensor(POS_WEIGHT)" * positive
+                more = ", weight=torch.tensor(CLASS_WEIGHTS)" * weighted
+                more += ", pos_weight=torch.tensor(POS_WEIGHT)" * positive
                 yield f"return F.binary_cross_entropy_with_logits(logits, {name}{more})"
 
     def _weighted(self, targets: str, positive: bool) -> Iterator[str]:
@@ -122,7 +128,7 @@ class LossWriter:
         yield "return -(of_first + of_second).sum() / weights.sum()"
 
     def _focal(self, weighted: bool, positive: bool) -> Iterator[str]:
-        if self._binary:
+        if self._kind == "binary":
             yield "logits = outputs[:, 0]"
             yield "log_p = F.logsigmoid(torch.where(y == 1, logits, -logits))"
         else:

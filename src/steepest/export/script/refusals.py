@@ -17,7 +17,6 @@ _ROWS_AT_ONCE = 1024
 _UNWRITTEN_VALUES = {
     "sampling": ("blocks",),
     "best_by": ("calibrated_loss",),
-    "task": ("multilabel",),
 }
 
 
@@ -86,6 +85,16 @@ def require_written_loop(prepared: Preparation) -> None:
         raise RecipeError(
             "the last minibatch of an epoch has one row, which PyTorch's BatchNorm1d refuses: "
             "train with another batch_size"
+        )
+    if 0 in (plan.loss.class_weights or ()):
+        raise RecipeError(
+            "a script has no words for a class_weight of 0, with which PyTorch divides by 0 in a "
+            "minibatch of such rows: leave them out of the data"
+        )
+    if recipe.early_stopping and plan.targets.ndim > 1 and recipe.best_by == "balanced_accuracy":
+        raise RecipeError(
+            "a script has no words for best_by balanced_accuracy with several classes in a row: "
+            "take the loss"
         )
     if recipe.accumulate > 1 and plan.total_steps % plan.steps_per_epoch:
         raise RecipeError(

@@ -27,6 +27,11 @@ def split(labels: np.ndarray) -> dict[str, np.ndarray]:
     return {"train": np.sort(by_class[rank >= np.repeat(taken, sizes)]), **rows}
 
 
+def combinations(labels: np.ndarray) -> np.ndarray:
+    """Which classes each row has, as one number. labels: (N, C) of 0 and 1."""
+    return np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
+
+
 def rounded(share: float, sizes: np.ndarray, free: np.ndarray) -> np.ndarray:
     """What is share * sizes, at most what is free, in whole numbers by largest remainders."""
     exact = share * sizes

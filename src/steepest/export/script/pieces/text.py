@@ -55,3 +55,8 @@ def truth(texts: Iterable[str]) -> np.ndarray:
 def words(texts: Iterable[str]) -> np.ndarray:
     """Words, None where one is missing."""
     return np.array([None if text in MISSING else text for text in texts], dtype=object)
+
+
+def truth_or_one(texts: np.ndarray) -> np.ndarray:
+    """Whether a row has a class: true, or 1."""
+    return np.isin(np.char.lower(texts), ("1", "true"))
