@@ -6,7 +6,7 @@ import pytest
 
 import steepest as sp
 from steepest.training import StopTraining
-from tampering import times_refused
+from tampering import require_refused, times_refused
 
 DATA = ([[float(i % 5), float(i % 3)] for i in range(60)], [i % 2 for i in range(60)])
 PLACES = (
@@ -43,3 +43,10 @@ def test_a_number_that_no_run_writes_is_read_or_refused(trained, tmp_path, place
 def test_what_was_not_touched_goes_on(trained, tmp_path):
     folder = shutil.copytree(trained, tmp_path / "run")
     assert sp.resume(folder, data=DATA, progress="none").history.height == 3
+
+
+def test_a_tensor_that_no_run_writes_is_refused(trained, tmp_path):
+    def resume(folder):
+        sp.resume(folder, data=DATA, progress="none")
+
+    assert require_refused(trained, tmp_path / "copy", resume) > 8

@@ -3,7 +3,7 @@
 import pytest
 
 import steepest as sp
-from tampering import times_refused
+from tampering import require_refused, times_refused
 
 DATA = ([[float(i % 3), float(i % 2)] for i in range(40)], [i % 2 for i in range(40)])
 PLACES = (
@@ -29,3 +29,21 @@ def test_a_number_that_no_run_writes_is_read_or_refused(trained, tmp_path, place
 
     refused = times_refused(trained, tmp_path / "run", place, resume)
     assert refused or place == ("scheduler",)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adam", "ema": 0.9, "engine": "native", "early_stopping": True},
+        {"optimizer": "muon", "hidden": (3, 3), "engine": "torch", "swa": 0.9},
+        {"optimizer": "lbfgs", "batch_size": "full"},
+    ],
+    ids=["adam", "muon", "lbfgs"],
+)
+def test_a_tensor_that_no_run_writes_is_refused(settings, tmp_path):
+    def resume(folder):
+        sp.resume(folder, data=DATA, epochs=6, progress="none")
+
+    folder, settings = tmp_path / "run", {"hidden": (3,), "batch_size": 8, **settings}
+    sp.train(None, DATA, epochs=3, out=folder, progress="none", check=False, **settings)
+    assert require_refused(folder, tmp_path / "copy", resume) > 8

@@ -28,6 +28,7 @@ from steepest.engine.lookups import try_extremes as try_extremes
 from steepest.engine.native import NativeEngine as NativeEngine
 from steepest.engine.native import advance_many as advance_many
 from steepest.engine.native import native_obstacle as native_obstacle
+from steepest.engine.optimizers import require_fitting as require_fitting
 from steepest.engine.process import may_draw as may_draw
 from steepest.engine.process import process_state as process_state
 from steepest.engine.process import seed_generators as seed_generators

@@ -35,15 +35,17 @@ _KEPT = {
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 _NEWTON_SCHULZ_STEPS = 5
 _LEAST_NORM = 1e-7
-
-
+# What L-BFGS keeps of all parameters together: counts, where it started at a minimum; after a step
+# more; after two its pairs.
+_COUNTS, _PAIRS = {"func_evals", "n_iter"}, {"old_dirs", "old_stps", "ro"}
+_ONE_STEP = _COUNTS | {"d", "t", "H_diag", "prev_flat_grad", "prev_loss"}
+_MEMORY = _ONE_STEP | _PAIRS
+_WHOLE_MEMORIES: tuple[set[str], ...] = (set(), _COUNTS, _ONE_STEP, _MEMORY)
 _WHOLE = ({"momentum"}, {"momentum_buffer"}, {"square_avg", "step"}, *map(set, _KEPT.values()))
 
 
 def require_fitting(state: OptimizerState, parameters: Mapping[str, Tensor]) -> None:
     """Refuse what no run of these parameters has kept: a file of a stranger may hold anything.
-
-    The memory of L-BFGS, which has the name "", is looked at by torch.
 
     Args:
         state: As `Engine.export` gives it.
@@ -52,8 +54,14 @@ def require_fitting(state: OptimizerState, parameters: Mapping[str, Tensor]) -> 
     Raises:
         EngineError: It is of other parameters, of another form, or half is missing.
     """
+    trainable = {name: p for name, p in parameters.items() if p.requires_grad}
+    averaged = {name for name, kept in state.items() if "average" in kept}
+    if averaged and trainable.keys() - averaged:
+        lacking = min(trainable.keys() - averaged)
+        raise EngineError(f"the optimizer's state has no average of {lacking!r}")
     for name, kept in state.items():
         if not name:
+            _require_memory(kept, sum(p.numel() for p in trainable.values()))
             continue
         if name not in parameters:
             raise EngineError(f"the optimizer's state has {name!r}, which is no parameter")
@@ -348,6 +356,30 @@ class LBFGS:
         """One step. loss: computes the loss and its gradients anew."""
         self._optimizer.param_groups[0]["lr"] = rate
         self._optimizer.step(loss)  # type: ignore[no-untyped-call]
+
+
+def _require_memory(memory: Mapping[str, Tensor], count: int) -> None:
+    """Raise EngineError unless this is a memory of L-BFGS. count: numbers of all parameters."""
+    pairs = len(memory["ro:list"]) if memory.get("ro:list", torch.tensor(0)).ndim else 0
+    there = {name.partition(":")[0] for name in memory}
+    if there not in _WHOLE_MEMORIES:
+        lacking = ", ".join(sorted(_MEMORY - there))
+        raise EngineError(f"the memory of L-BFGS is damaged: it lacks some of {lacking}")
+    for name, tensor in memory.items():
+        key, _, kind = name.partition(":")
+        shapes: dict[str, tuple[int, ...]] = {"d": (count,), "prev_flat_grad": (count,)}
+        shapes |= {"ro": (pairs,), "old_dirs": (pairs, count), "old_stps": (pairs, count)}
+        expected = shapes.get(key, ())
+        known = key in _MEMORY and (kind == "list") == (key in _PAIRS)
+        if not known or tuple(tensor.shape) != expected or not tensor.is_floating_point():
+            raise EngineError(
+                f"the memory of L-BFGS does not fit: its {name!r} must be of the shape {expected}, "
+                f"but is {tensor.dtype} of the shape {tuple(tensor.shape)}"
+                if known
+                else f"the memory of L-BFGS has {name!r}, which no run keeps"
+            )
+        if kind == "int" and not 0 <= float(tensor) <= 2**53:
+            raise EngineError(f"the memory of L-BFGS has {key} = {float(tensor)}, no count")
 
 
 class Average:

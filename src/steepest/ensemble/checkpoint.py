@@ -11,7 +11,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from steepest.classifier import Score
-from steepest.engine import OptimizerState, StepStats
+from steepest.engine import OptimizerState, StepStats, require_fitting
 from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 from steepest.recipe import Recipe
@@ -26,6 +26,7 @@ from steepest.training.checkpoint import (
     plain_tensors,
     stats_of,
 )
+from steepest.training.weights import require_weights, snapshot
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,17 @@ def _read(path: Path) -> EnsembleCheckpoint:
         tuple(MemberState.of(one) for one in about["members"]),
         tensors,
     )
+
+
+def require_fitting_nets(checkpoint: EnsembleCheckpoint, portfolio: Portfolio) -> None:
+    """Raise RunError or EngineError unless its tensors are those of these nets."""
+    for k, (member, kept) in enumerate(zip(portfolio.members, checkpoint.members, strict=True)):
+        model = member.plan.model
+        own, best = snapshot(model), group_of(checkpoint, k, "best")
+        require_weights(own, group_of(checkpoint, k, "model"), f"the weights of net {k}")
+        if best or kept.best_epoch >= 0:
+            require_weights(own, best, f"the weights of the best epoch of net {k}")
+        require_fitting(optimizer_of(checkpoint, k), dict(model.named_parameters()))
 
 
 def optimizer_of(checkpoint: EnsembleCheckpoint, k: int) -> OptimizerState:

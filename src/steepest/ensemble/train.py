@@ -16,6 +16,7 @@ from steepest.engine import is_first_worker, worker_count
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
     newest_of_ensemble,
+    require_fitting_nets,
 )
 from steepest.ensemble.descent import EnsembleDescent
 from steepest.ensemble.health import checked
@@ -274,6 +275,7 @@ def resume(
         portfolio = _portfolio(Decision(recipe, load_parts(data, recipe)))
         if len(portfolio.members) != len(checkpoint.members):
             raise RunError(f"{folder} has a checkpoint of {len(checkpoint.members)} nets")
+        require_fitting_nets(checkpoint, portfolio)
         require_same_rows(checkpoint.data, portfolio.train, accept_changes)
         if ended := _ended(folder, checkpoint, recipe, portfolio.dataset):
             return ended

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from steepest.data import PreparedPart
-from steepest.engine import Workers, join_workers
+from steepest.engine import Workers, join_workers, require_fitting
 from steepest.errors import ModelError, RunError, SteepestWarning, TargetError, warn
 from steepest.files import write_atomically
 from steepest.nn import outline, outputs_of
@@ -24,7 +24,7 @@ from steepest.training.progress import check_progress
 from steepest.training.schedule import TorchScheduler
 from steepest.training.session import carry_out, locked, schedule_of
 from steepest.training.sources import with_sources
-from steepest.training.weights import snapshot
+from steepest.training.weights import require_weights, snapshot
 
 
 def resume(
@@ -255,9 +255,14 @@ def _prepare_to_go_on(
         raise RunError(
             f"the data are not those that the run was trained on and its net was made for: {error}"
         ) from error
-    expected = {name: t.shape for name, t in checkpoint.model.items()}
-    if expected != {name: t.shape for name, t in snapshot(model).items()}:
-        raise RunError("the weights of the checkpoint do not fit this model: their shapes differ")
+    own = snapshot(model)
+    require_weights(own, checkpoint.model, "the weights")
+    if checkpoint.best or checkpoint.best_epoch >= 0:
+        require_weights(own, checkpoint.best, "the weights of the best epoch")
+    require_fitting(checkpoint.optimizer, dict(model.named_parameters()))
+    if checkpoint.mean or checkpoint.epochs_averaged:
+        parameters = dict(model.named_parameters())
+        require_weights(parameters, checkpoint.mean, "the averaged weights")
     return replace(prepared, plan=replace(prepared.plan, recipe=recipe))
 
 

@@ -1,7 +1,7 @@
 """Which weights are evaluated and kept: the last, their average, or those of the best epoch."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
@@ -44,6 +44,29 @@ def load_tensors(model: nn.Module, values: dict[str, Tensor]) -> None:
     named = dict(_named(model))
     for name, value in values.items():
         named[name].copy_(value)
+
+
+def require_weights(own: Mapping[str, Tensor], values: Mapping[str, Tensor], what: str) -> None:
+    """Raise RunError unless these are values of a model's own tensors: a file may hold anything.
+
+    what: they are called in the message.
+    """
+    for name in sorted(own.keys() | values.keys()):
+        here, there = own.get(name), values.get(name)
+        if (
+            here is None
+            or there is None
+            or here.shape != there.shape
+            or here.is_floating_point() != there.is_floating_point()
+        ):
+            found, expected = (
+                "missing" if t is None else f"{t.dtype} of the shape {tuple(t.shape)}"
+                for t in (there, here)
+            )
+            raise RunError(
+                f"{what} do not fit this model: {name!r} is {found} in the checkpoint, and "
+                f"{expected} in the model"
+            )
 
 
 def snapshot(model: nn.Module) -> dict[str, Tensor]:
