@@ -18,7 +18,7 @@ from steepest.run import EpochFinished
 from steepest.training.preparation import Preparation
 from steepest.training.unfinished import Progress
 
-_MOST_RUNS = 5000
+_MOST_RUNS = 1000
 _COLUMNS = {
     "code": pl.String, "severity": pl.String, "runs": pl.Int64, "of": pl.Int64,
     "message": pl.String, "fix": pl.String, "run": pl.String,

@@ -14,8 +14,8 @@ from steepest.sweeps.distributions import Choice, Distribution
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.summary import is_sound
 
-_TREES, _POINTS = 100, 2048
-_MOST_RUNS = 10_000  # evenly spread ones, where there are more
+_TREES, _POINTS = 64, 2048
+_MOST_RUNS = 4000  # evenly spread ones, where there are more
 # Ranks of runs that have no number: after all that have, the broken after the pruned.
 _PLACES = {"finished": 0.0, "pruned": 1.0, "diverged": 2.0, "failed": 2.0}
 

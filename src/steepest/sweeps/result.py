@@ -132,7 +132,7 @@ class Sweep:
     def findings(self) -> pl.DataFrame:
         """What the epochs of the finished runs show, a row for each code, the most frequent first.
 
-        code, severity, runs (how many), of (how many were looked at: at most 5,000, evenly spread),
+        code, severity, runs (how many), of (how many were looked at: at most 1,000, evenly spread),
         and of the first: message, fix, run. OVERFIT and STOPPED_TOO_EARLY; `best().refit()` is a
         run that all rules look at.
         """

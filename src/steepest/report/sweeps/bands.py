@@ -22,6 +22,7 @@ _QUANTITIES = {
     "train_acc": "training accuracy",
 }
 _MOST_OTHERS = 200
+_FEWEST_SEEDS = 3  # the interval of two is several times as wide as all that is drawn
 _LOG_FROM = 30.0
 _FAR = 3.0  # times as far from the best as the median is: not seen whole
 Float64Array = NDArray[np.float64]
@@ -36,9 +37,10 @@ def plot_sweep_curves(
 ) -> Axes:
     """The course of the best trials: the mean over the seeds, and its 95 % interval as a band.
 
-    A curve goes as far as all its seeds do. Other trials are thin grey lines behind, at most 200,
-    evenly spread over the ranks. The axis shows the best ones whole, but those that end three times
-    as far from the first as their median does.
+    Of fewer than 3 seeds there is no band: it would be wider than the picture. A curve goes as far
+    as all its seeds do. Other trials are thin grey lines behind, at most 200, evenly spread over
+    the ranks. The axis shows the best ones whole, but those that end three times as far from the
+    first as their median does.
 
     Args:
         sweep: The sweep.
@@ -123,8 +125,9 @@ def _draw(ax: Axes, curve: Float64Array, place: int, label: str) -> None:
     ax.plot(epochs, mean, color=colour, ls=style, lw=1.8, label=f"{label} ({seeds})", zorder=4)
     if len(epochs) == 1:
         ax.plot(epochs, mean, "o", color=colour, zorder=4)
-    low, high = mean_intervals(np.ascontiguousarray(curve.T))
-    ax.fill_between(epochs, low, high, color=colour, alpha=0.14, lw=0, zorder=3)
+    if len(curve) >= _FEWEST_SEEDS:
+        low, high = mean_intervals(np.ascontiguousarray(curve.T))
+        ax.fill_between(epochs, low, high, color=colour, alpha=0.14, lw=0, zorder=3)
 
 
 def _draw_others(ax: Axes, curves: list[Float64Array]) -> None:
