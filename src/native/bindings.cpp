@@ -369,6 +369,7 @@ void bind_trainer(nb::module_& m) {
   }, "parameter"_a, "slot"_a, "values"_a.noconvert())
       .def("advance", &advance, "rates"_a, "shares"_a.none(), "boxes"_a.none(), "statistics"_a,
            "factors"_a.none() = nb::none())
+      .def("configure", &Trainer::configure, nb::kw_only(), "loss"_a, "optimizer"_a)
       .def("advance_stacked", &advance_stacked, "seeds"_a.noconvert(), "position"_a, "states"_a.noconvert(),
            "rates"_a.noconvert())
       .def_prop_ro("state_size", [](Trainer& t) { return t.network().state_size(); })

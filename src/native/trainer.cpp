@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <new>
 #include <numeric>
+#include <stdexcept>
 #include <thread>
 
 namespace steepest {
@@ -111,6 +112,18 @@ void Trainer::restart(uint64_t seed, const Position& position) {
   shuffle_.set_seed(seed);
   position_ = position;
   epoch_ = -1;
+}
+
+void Trainer::configure(const LossSettings& loss, const OptimizerSettings& optimizer) {
+  const Kept now = kept_of(optimizer), before = kept_of(settings_.optimizer);
+  if (optimizer.kind != settings_.optimizer.kind || now.first_moment != before.first_moment ||
+      now.second_moment != before.second_moment || now.ema != before.ema || now.gradient != before.gradient ||
+      std::isfinite(optimizer.clip_norm) != std::isfinite(settings_.optimizer.clip_norm) ||
+      optimizer.parameters.size() != settings_.optimizer.parameters.size() || !muon_.empty()) {
+    throw std::invalid_argument("these settings need other memory");
+  }
+  settings_.loss = loss;
+  settings_.optimizer = optimizer;
 }
 
 Result Trainer::advance(const Steps& steps, bool statistics) {

@@ -127,6 +127,9 @@ class Trainer {
   // network.
   void restart(uint64_t seed, const Position&);
 
+  // Other numbers for the trainings to come: of what memory they need nothing may differ.
+  void configure(const LossSettings& loss, const OptimizerSettings& optimizer);
+
   // The rows of some epochs in their order, one epoch after the other, instead of a shuffle.
   void set_orders(int64_t first_epoch, std::vector<uint32_t> orders);
 
@@ -172,7 +175,7 @@ class Trainer {
   std::vector<LayerSums> statistics() const;
 
   // For life: set by the constructor.
-  Settings settings_;  // but for the seed
+  Settings settings_;  // but for what `restart` and `configure` are given
   const Data data_;
   const Kernels& kernels_;
   Network network_;

@@ -1,5 +1,7 @@
 """sweep(): runs with the bits of each alone, and a table that does not depend on when or how."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,9 +10,11 @@ from torch import nn
 
 import steepest as sp
 from steepest.classifier import score_of, scores_of
+from steepest.engine import StackedTraining
 from steepest.errors import RecipeError, RunError, SteepestError
 from steepest.objective import Objective
 from steepest.sweeps import integers, log_uniform, uniform
+from steepest.sweeps.preparations import Preparations
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +58,9 @@ def assert_as_alone(sweep, rows, model=None):
         {"validation": [0.1, 0.3], "scaling": ["none", "standardise"]},
         {"engine": ["torch"], "momentum": [0.0, 0.9]},
         {"label_smoothing": [0.1], "class_weight": ["balanced", None]},
+        # One trainer takes these one after the other, with other numbers each time.
+        {"momentum": [0.5, 0.9], "weight_decay": [0.01, 0.1], "l2": [0.0, 0.01]},
+        {"optimizer": ["adamw"], "weight_decay": [0.1, 0.5], "clip_norm": [0.1, 1.0]},
     ],
 )
 def test_a_run_of_a_sweep_has_the_bits_of_the_run_alone(rows, space):
@@ -246,3 +253,13 @@ def test_scores_of_many_nets_are_those_of_each(kind, rows):
     for given in (None, weights):
         alone = [score_of(Objective(kind), own, targets, given) for own in outputs]
         assert scores_of(Objective(kind), outputs, targets, given) == alone
+
+
+def test_a_trainer_takes_other_numbers_and_nothing_that_needs_other_memory(rows):
+    recipe = sp.Recipe(hidden=(4,), threads=1)
+    plan = Preparations(None, rows).of(recipe).plan
+    stacked = StackedTraining(plan)
+    stacked.change(replace(plan, recipe=recipe.replace(weight_decay=0.1, lr=0.3)))
+    for other in ({"momentum": 0.9}, {"optimizer": "adam"}, {"clip_norm": 1.0}, {"accumulate": 2}):
+        with pytest.raises(ValueError, match="need other memory"):
+            stacked.change(replace(plan, recipe=recipe.replace(**other)))

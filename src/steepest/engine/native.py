@@ -109,6 +109,7 @@ class NativeTraining:
     """A plan in the extension's memory; `_step` steps are done.
 
     Attributes:
+        nodes: The model's, in the order of the forward pass.
         tensors: The model's parameters and buffers by name, in the extension's order.
         trainer: The extension's `Trainer`.
     """
@@ -116,7 +117,7 @@ class NativeTraining:
     def __init__(
         self, plan: Plan, nodes: tuple[Node, ...], optimizer: OptimizerState, step: int
     ) -> None:
-        self._plan, self._nodes, self._step = plan, nodes, step
+        self._plan, self.nodes, self._step = plan, nodes, step
         self._augmentation = Augmentation.of(plan.recipe, plan.inputs.shape)
         self.tensors = [item for node in nodes for item in node.tensors.items()]
         settings = parameter_settings(plan.recipe, plan.model)
@@ -159,11 +160,11 @@ class NativeTraining:
             factors,
         )
         self._step = steps.stop
-        for node in self._nodes:
+        for node in self.nodes:
             if node.batches is not None:
                 node.batches.add_(len(steps) - single_rows(self._plan, steps))
         self._stepped = self._stepped or self.trainer.updates > 0
-        linear = [node for node in self._nodes if node.is_linear]
+        linear = [node for node in self.nodes if node.is_linear]
         return StepStats(
             len(steps),
             result.rows,
@@ -189,7 +190,7 @@ class NativeTraining:
     def export(self) -> OptimizerState:
         self.update_model()
         state: OptimizerState = {}
-        running = {name for node in self._nodes for name in node.running}
+        running = {name for node in self.nodes for name in node.running}
         for i, (name, tensor) in enumerate(self.tensors):
             if not self._stepped or name in running:
                 continue
@@ -247,8 +248,7 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
     native, recipe, rows = extension(), plan.recipe, plan.row_weights
     return native.Settings(
         nodes=[node.spec for node in nodes],
-        loss=_loss_settings(plan),
-        optimizer=_optimizer_settings(plan, nodes),
+        **number_settings(plan, nodes),
         order=native.OrderSettings(
             batch_size=plan.batch_size,
             seed=recipe.seed,
@@ -265,6 +265,11 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
         ),
         threads=recipe.threads or 0,  # 0: as many as the work is worth
     )
+
+
+def number_settings(plan: Plan, nodes: Sequence[Node]) -> dict[str, Any]:
+    """What of the extension's `Settings` a trainer can be given anew."""
+    return {"loss": _loss_settings(plan), "optimizer": _optimizer_settings(plan, nodes)}
 
 
 def _loss_settings(plan: Plan) -> Any:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from steepest.data import Inputs
 from steepest.engine.contract import Plan, StepStats
 from steepest.engine.inference import StackedOutputs
-from steepest.engine.native import native_training, single_rows
+from steepest.engine.native import native_training, number_settings, single_rows
 from steepest.extension import extension
 from steepest.recipe import Recipe
 
@@ -63,6 +63,15 @@ class StackedTraining:
         self.state_size = int(self._trainer.state_size)
         self._weights = self._in_one_array()
         self._outputs: dict[int, StackedOutputs] = {}
+
+    def change(self, plan: Plan) -> None:
+        """Take other numbers from now on: decay, penalties, momentum, smoothing, and the like.
+
+        Args:
+            plan: Like the one before but for numbers that no memory depends on, of the same model.
+        """
+        self._plan = plan
+        self._trainer.configure(**number_settings(plan, self._training.nodes))
 
     def state_of(self, model: nn.Module) -> States:
         """The state that a training begins with.

@@ -109,7 +109,7 @@ class Stacks:
         rows = 3 * plan.batch_size * plan.steps_per_epoch
         rows += sum(len(part.targets) for name, part in parts.items() if name != "train")
         try:
-            _Stack(self._shared, recipe)
+            self._give_back(_Stack(self._shared, recipe, self._key_of_stack(recipe)))
         except EngineError:
             return 0
         return min(_MOST_RUNS, int(_FLOPS_A_CALL / max(1.0, rows * prepared.row_flops)))
@@ -169,13 +169,20 @@ class Stacks:
         record(replace(run.end, scores=scores))
         return Run(run.recipe, prepared.classifier, record, dataset=prepared.dataset)
 
+    def _key_of_stack(self, recipe: Recipe) -> Hashable:
+        """Equal of recipes that differ in numbers: they need the same memory."""
+        return self._shared.kind(recipe), recipe.dropout, self._shared.rows_key(recipe)
+
     def _take(self, recipe: Recipe) -> "_Stack":
         """A stack that nobody else uses."""
-        key = self.key(recipe)
+        key = self._key_of_stack(recipe)
         with self._lock:
-            if free := self._free.get(key):
-                return free.pop()
-        return _Stack(self._shared, recipe, key)
+            free = self._free.get(key)
+            stack = free.pop() if free else None
+        if stack is None:
+            return _Stack(self._shared, recipe, key)
+        stack.change(recipe)
+        return stack
 
     def _give_back(self, stack: "_Stack") -> None:
         with self._lock:
@@ -188,8 +195,9 @@ class Stacks:
 class _Stack:
     """What the runs of a key share while they are trained."""
 
-    def __init__(self, shared: Preparations, recipe: Recipe, key: Hashable = None) -> None:
+    def __init__(self, shared: Preparations, recipe: Recipe, key: Hashable) -> None:
         self.key, self._shared = key, shared
+        self._told = shared.key_without_lr(recipe)
         prepared = shared.of(recipe)
         self._plan = prepared.plan
         self.training = StackedTraining(self._plan)
@@ -209,6 +217,15 @@ class _Stack:
         self._first = None if shared.draws else self.training.state_of(self._plan.model)
         for inputs, *_ in self._parts.values():
             self.training.prepare_outputs(inputs)
+
+    def change(self, recipe: Recipe) -> None:
+        """Train runs of this recipe from now on, which differs in numbers from the one before."""
+        told = self._shared.key_without_lr(recipe)
+        if told != self._told:
+            self._told = told
+            self._rates.clear()
+            self._plan = replace(self._plan, recipe=recipe)
+            self.training.change(self._plan)
 
     def advance(
         self, runs: Sequence[StackedRun], epochs: int | None, stop: StopRequest
