@@ -72,6 +72,22 @@ class Executor(Protocol):
         ...
 
 
+class Apart(Protocol):
+    """Carries out tasks elsewhere, or when it is asked to."""
+
+    def submit(self, task: Task) -> None:
+        """Have a task carried out."""
+        ...
+
+    def step(self) -> bool:
+        """Do some of what waits, here and now; whether there was anything."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is under way."""
+        ...
+
+
 class ThreadExecutor:
     """So many threads; the native engine lets go of the interpreter while it works.
 
@@ -79,8 +95,11 @@ class ThreadExecutor:
         threads: How many.
         stacks: Train runs of one kind together.
         begin: Makes the training of a run that is trained by itself.
-        in_turn: Whether runs of a recipe are trained by who submits them, one after the other:
+        in_turn: Whether runs of a recipe are trained by who asks for them, one after the other:
             torch has its generators and threads once for the process.
+
+    Attributes:
+        apart: Has such runs trained elsewhere, if it is given.
     """
 
     def __init__(
@@ -94,6 +113,7 @@ class ThreadExecutor:
         self.capacity = _AHEAD * threads
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Hashable, Task]] = deque()
+        self.apart: Apart | None = None
         self._on_their_way = weakref.WeakSet[RunTraining]()
         self._done: queue.SimpleQueue[Done] = queue.SimpleQueue()
         self._threads = ThreadPoolExecutor(threads, initializer=_take_over_threads)
@@ -102,7 +122,10 @@ class ThreadExecutor:
         """Have a task carried out."""
         key = self._key(task)
         if key is None and self._in_turn(task.recipe):
-            self._done.put(self._carried_out(task))
+            if self.apart is None:
+                self._done.put(self.carry_out(task))
+            else:
+                self.apart.submit(task)
             return
         with self._lock:
             self._waiting.append((key, task))
@@ -111,12 +134,24 @@ class ThreadExecutor:
     def get(self, timeout: float | None = None) -> Done | None:
         """The next task that is done; None if there is none in this time."""
         try:
+            return self._done.get_nowait()
+        except queue.Empty:
+            pass
+        if timeout and self.apart is not None and self.apart.step():
+            timeout = 0
+        try:
             return self._done.get(timeout=timeout)
         except queue.Empty:
             return None
 
+    def deliver(self, done: Done) -> None:
+        """Take what was carried out elsewhere, from any thread."""
+        self._done.put(done)
+
     def close(self) -> None:
         """Let the threads end after what they are doing and what waits for them."""
+        if self.apart is not None:
+            self.apart.close()
         self._threads.shutdown()
 
     def _key(self, task: Task) -> Hashable:
@@ -134,7 +169,7 @@ class ThreadExecutor:
         """Carry out the task that waits longest, with others of its kind."""
         tasks = self._next()
         if len(tasks) == 1:
-            self._done.put(self._carried_out(tasks[0]))
+            self._done.put(self.carry_out(tasks[0]))
         elif tasks:
             for done in self._together(tasks):
                 self._done.put(done)
@@ -161,12 +196,13 @@ class ThreadExecutor:
         try:
             rows = self._stacks.advance(runs, tasks[0].epochs)  # type: ignore[arg-type]
         except Exception:  # whose was it?
-            return [self._carried_out(task) for task in tasks]
+            return [self.carry_out(task) for task in tasks]
         except BaseException as error:  # told to who waits, in another thread
             return [Done(task, None, error) for task in tasks]
         return [Done(task, row, None) for task, row in zip(tasks, rows, strict=True)]
 
-    def _carried_out(self, task: Task) -> Done:
+    def carry_out(self, task: Task) -> Done:
+        """A task, done here and now."""
         try:
             if task.training is None:
                 task.training = self._begin(task.name, task.recipe)

@@ -21,6 +21,7 @@ from steepest.sweeps.naming import data_name, recipe_name, run_name
 from steepest.sweeps.optuna import Study, ask_and_tell, is_optuna, optuna_name
 from steepest.sweeps.points import as_setting
 from steepest.sweeps.preparations import Model, Preparations
+from steepest.sweeps.processes import ProcessWorkers
 from steepest.sweeps.progress import check_sweep_progress, shown_sweep
 from steepest.sweeps.pruners import asha, halving
 from steepest.sweeps.record import SweepRecord
@@ -215,12 +216,25 @@ class _Work:
         if self._sent is not None:
             limit, base = (lambda: self._keeper.limit), self._asked.base
             return RayExecutor(self._sent, self._shared, limit, stop, recipe=base, workers=workers)
-        return ThreadExecutor(
-            workers or usable_threads(),
+        count = workers or usable_threads()
+        executor = ThreadExecutor(
+            count,
             Stacks(self._shared, stop, self._folder),
             lambda name, recipe: self._begin(name, recipe, stop),
             lambda recipe: not (self._shared.is_plain(recipe) and self._shared.is_native(recipe)),
         )
+        executor.apart = ProcessWorkers(
+            count,
+            lambda: Shared(
+                self._model, self._shared.read, self._asked.metric, self._asked.keep_best
+            ),
+            self._shared,
+            lambda: self._keeper.limit,
+            executor.carry_out,
+            executor.deliver,
+            stop,
+        )
+        return executor
 
     def _ended_trials(self, scheduler: Scheduler) -> Iterator[Trial]:
         """The trials, as they end."""
