@@ -78,6 +78,11 @@ def test_the_table_on_a_narrow_terminal_cuts_causes_and_counts_the_others():
     assert "2 more for 2 other causes" in text
 
 
+def test_a_loss_that_left_every_scale_takes_no_more_room():
+    text = rendered(tally_of([[1e17, 1e17]]).standings())
+    assert "1e+17" in text
+
+
 def test_a_run_in_two_trials_counts_for_both():
     tally = Tally(Metric.of("val_loss"))
     tally.add_trials(0, [{"lr": 0.1}, {"lr": 0.1}])

@@ -14,6 +14,7 @@ from steepest.recipe import SETTINGS, Recipe
 from steepest.records.layout import LAYOUT_FILE, RECIPE_FILE, SWEEP_RECORD
 from steepest.run import RECORD, Record, Run, require_run_folder
 from steepest.sweeps.metrics import METRICS, Metric
+from steepest.sweeps.progress import number
 from steepest.sweeps.result import Sweep, load_sweep
 from steepest.sweeps.space import Space, value_text
 from steepest.sweeps.statistics import difference, mean_interval, require_level
@@ -243,9 +244,10 @@ def _results(found: Sequence[Compared], level: float) -> dict[str, list[str | No
 def _cell(values: list[float], level: float) -> str | None:
     """A number, or a mean with its interval."""
     if len(values) < 2:
-        return f"{values[0]:.4f}" if values else None
+        return number(values[0]) if values else None
     found = mean_interval(values, level)
-    return f"{found.mean:.4f} ({found.low:.4f} to {found.high:.4f}, {found.n} seeds)"
+    ends = f"{number(found.low)} to {number(found.high)}"
+    return f"{number(found.mean)} ({ends}, {found.n} seeds)"
 
 
 def _advice(found: Sequence[Compared], metric: str | None, level: float) -> list[str]:

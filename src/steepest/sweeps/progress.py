@@ -25,6 +25,7 @@ from steepest.training.interrupt import StopRequest
 PROGRESS = ("auto", "table", "lines", "none")
 _DRAWN_A_SECOND = 2
 _ROWS, _CAUSES = 5, 3
+_LARGE = 1e4
 # Lines come every so many seconds, and the longer a sweep takes the more rarely.
 _SECONDS_BETWEEN_LINES, _SHARE_BETWEEN_LINES = 10.0, 0.05
 
@@ -140,7 +141,7 @@ def _best_of(now: Standings, metric: str) -> str:
     best = now.best[0]
     seeds = f"mean of {best.runs} seeds" if best.runs > 1 else "1 seed"
     point = shown(best.settings)
-    return f"; best {f'{point}: ' if point else ''}{metric}={best.mean:.4f} ({seeds})"
+    return f"; best {f'{point}: ' if point else ''}{metric}={number(best.mean)} ({seeds})"
 
 
 def table_of(now: Standings, metric: str, stopping: bool = False) -> RenderableType:
@@ -180,7 +181,7 @@ def _ranking(now: Standings, metric: str) -> Table:
     for place, one in enumerate(now.best[:_ROWS]):
         settings = map(value_text, one.settings.values())
         seeds = f"{one.runs}" if one.runs == one.seeds else f"{one.runs} of {one.seeds}"
-        cells: list[Any] = [str(one.trial), *settings, f"{one.mean:.4f}", seeds]
+        cells: list[Any] = [str(one.trial), *settings, number(one.mean), seeds]
         table.add_row(*map(Text, cells), style="" if place else "bold")
     return table
 
@@ -193,6 +194,11 @@ def _rate(now: Standings) -> str:
     return (
         "-" if now.rate != now.rate else f"{now.rate:.3g}" if now.rate < 100 else f"{now.rate:,.0f}"
     )
+
+
+def number(value: float) -> str:
+    """Four decimals; of a loss that has left every scale three digits."""
+    return f"{value:.4f}" if abs(value) < _LARGE else f"{value:.3g}"
 
 
 def duration(seconds: float) -> str:

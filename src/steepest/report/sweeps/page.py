@@ -17,7 +17,7 @@ from steepest.report.sweeps.importance import plot_importance
 from steepest.report.sweeps.parallel import plot_parallel
 from steepest.report.sweeps.scales import varied
 from steepest.sweeps import Sweep
-from steepest.sweeps.progress import duration
+from steepest.sweeps.progress import duration, number
 from steepest.sweeps.space import shown, value_text
 from steepest.sweeps.tally import failures_of
 
@@ -59,6 +59,7 @@ def write_sweep_report(sweep: Sweep, path: str | Path) -> Path:
         common=_common(sweep),
         seconds=duration(float(sweep.timings["seconds"].sum())),
         point=shown,
+        shown_number=number,
     )
 
 
