@@ -54,7 +54,7 @@ function App() {
         document.getElementById("content")!.focus();
       }}>To the content</a>
       <header class="top">
-        <a class="brand" href="#/runs"><img src="/favicon.svg" alt="" width="20" height="20" />steepest</a>
+        <a class="brand" href="#/runs"><img src="/favicon.svg" alt="" width="20" height="20" /><span>steepest</span></a>
         {board && <span class="folder" title="the folder that is watched">{board.folder}</span>}
         <nav aria-label="Views">
           {VIEWS.filter((one) => one.title).map((one) => (

@@ -200,6 +200,17 @@ def test_runs_beside_each_other(browser, board, width, dark):
         picture(page, f"compare-{width}-{'dark' if dark else 'light'}")
 
 
+def test_no_view_is_wider_than_a_small_telephone(browser, board):
+    sweep = next(iter(board.ask("/api/runs").json["sweeps"]))["id"]
+    good = address(board, "runs/good").partition("#")[2]
+    with opened(browser, board.url, width=360) as page:
+        for view in ("/runs", good, f"/compare?sweep={sweep}", "/compare"):
+            page.goto(f"{board.url}#{view}")
+            page.get_by_role("main").wait_for()
+            page.wait_for_timeout(400)
+            assert page.evaluate("document.documentElement.scrollWidth") == 360, view
+
+
 def test_runs_are_chosen_by_the_space_bar(browser, board):
     with opened(browser, board.url) as page:
         for name in ("runs/good", "runs/hot"):
