@@ -55,6 +55,7 @@ def assert_as_alone(sweep, rows, model=None):
         {"ema": [0.9], "schedule": ["cosine"], "init": ["he", "xavier"]},
         {"early_stopping": [True], "patience": [1], "lr": [0.5]},
         {"swa": [0.5], "batch_norm": [True, False]},
+        {"lr": [1], "momentum": [0]},  # whole numbers, where the engine takes fractions
         {"validation": [0.1, 0.3], "scaling": ["none", "standardise"]},
         {"engine": ["torch"], "momentum": [0.0, 0.9]},
         {"label_smoothing": [0.1], "class_weight": ["balanced", None]},

@@ -151,7 +151,7 @@ class Recipe(Settings):
     @property
     def base_lr(self) -> float:
         """The learning rate that the schedule starts from: `lr`, or the optimizer's usual one."""
-        return self.lr if isinstance(self.lr, (int, float)) else USUAL_LR[self.optimizer]
+        return float(self.lr if isinstance(self.lr, (int, float)) else USUAL_LR[self.optimizer])
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that are not None, as plain values."""

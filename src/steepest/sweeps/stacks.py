@@ -269,7 +269,7 @@ class _Stack:
         """An epoch of each; those that diverged in it."""
         begun, at = time.perf_counter(), runs[0].position
         states = self._states(runs)
-        rates = np.array([self._rates_of(run.recipe, at.step, steps) for run in runs])
+        rates = np.array([self._rates_of(run.recipe, at.step, steps) for run in runs], np.float64)
         seeds = [run.recipe.seed for run in runs]
         stats, position = self.training.advance(seeds, states, rates, at)
         scores = self._scores("validation", states) if "validation" in self._parts else None
