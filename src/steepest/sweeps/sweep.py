@@ -198,8 +198,10 @@ class _Work:
         )
         try:
             for trial in self._ended_trials(scheduler):
-                for run in trial.runs:  # thousands of them would fill the memory
-                    run.history = ()
+                for (
+                    run
+                ) in trial.runs:  # thousands of them would fill the memory: the record has all
+                    run.row, run.history = None, ()
         finally:
             scheduler.close()
             self._keeper.write()
