@@ -136,6 +136,17 @@ def test_ctrl_c_says_what_is_there_and_how_to_go_on(rows, tmp_path, capsys, monk
     assert line.endswith("; go on with --resume, resume=True\n")
 
 
+def test_a_reader_that_is_gone_does_not_end_the_sweep(rows, monkeypatch):
+    class Gone(io.StringIO):
+        def write(self, text):
+            raise BrokenPipeError
+
+    monkeypatch.setattr(progress.sys, "stderr", Gone())
+    monkeypatch.setattr(progress, "_SECONDS_BETWEEN_LINES", 0.0)
+    sweep = sp.sweep(sp.Recipe(epochs=1, hidden=(4,)), {"lr": [0.1, 0.2]}, data=rows, seeds=1)
+    assert sweep.results["status"].to_list() == ["finished", "finished"]
+
+
 def test_what_is_refused():
     with pytest.raises(RecipeError, match="progress must be one of auto, table, lines, none, but"):
         sp.sweep(None, {}, data="iris", progress="bar")

@@ -7,7 +7,7 @@ times a second, from what the tally has; a run that ends waits for neither.
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -67,7 +67,8 @@ def shown_sweep(kind: str, tally: Tally, stop: StopRequest, resumable: bool) -> 
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    with suppress(OSError, ValueError):  # whoever read it is gone: the sweep goes on
+        print(line, file=sys.stderr, flush=True)
 
 
 @contextmanager
