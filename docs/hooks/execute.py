@@ -105,7 +105,10 @@ def _text_of(output: dict[str, Any]) -> str | None:
     if output["output_type"] == "stream":
         return str(output["text"])
     data = output["data"]
-    drawn = any(kind.startswith("image/") for kind in data) or "<table" in data.get("text/html", "")
+    html = data.get("text/html", "")
+    drawn = (
+        any(kind.startswith("image/") for kind in data) or "<table" in html or "<progress" in html
+    )
     return None if drawn else str(data["text/plain"])
 
 

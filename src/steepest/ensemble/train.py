@@ -71,7 +71,7 @@ def train(
             `resume` finds them again.
         out: A new folder for the run; None keeps it in memory until `run.save`.
         progress: "bar", "epochs" (a line each), "steps" (a line each `log_every` steps), "none", or
-            "auto": a bar on a terminal, else lines.
+            "auto": a bar on a terminal, a picture in a notebook, else lines.
         observers: Called with each event; they cannot change the run's numbers. What one of them
             raises ends the training as Ctrl-C does, and is raised when the run is saved. One with a
             method `close` is closed at the end. `steepest.loggers` has those of trackers.

@@ -1,9 +1,11 @@
-"""How a sweep shows itself while it goes on: a table on a terminal, lines elsewhere.
+"""How a sweep shows itself while it goes on: a table on a terminal or in a notebook, else lines.
 
-Both go to standard error, as a training's bar and lines do. The table is drawn by a thread a few
-times a second, from what the tally has; a run that ends waits for neither.
+Both go to standard error, as a training's bar and lines do, but for a notebook's. On a terminal the
+table is drawn by a thread a few times a second, from what the tally has; a run that ends waits for
+neither.
 """
 
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ from steepest.errors import RecipeError
 from steepest.sweeps.space import shown, value_text
 from steepest.sweeps.tally import Standings, Tally
 from steepest.training.interrupt import StopRequest
+from steepest.training.notebook import HtmlDisplay, in_notebook
 
 PROGRESS = ("auto", "table", "lines", "none")
 _DRAWN_A_SECOND = 2
@@ -41,7 +44,7 @@ def shown_sweep(kind: str, tally: Tally, stop: StopRequest, resumable: bool) -> 
     """Show a sweep within the block, and how it ended after it.
 
     Args:
-        kind: table, lines, none, or auto: a table on a terminal and lines elsewhere.
+        kind: table, lines, none, or auto: a table on a terminal and in a notebook, lines elsewhere.
         tally: What has come of it.
         stop: True once somebody has asked to stop.
         resumable: Whether it can be gone on with.
@@ -51,7 +54,13 @@ def shown_sweep(kind: str, tally: Tally, stop: StopRequest, resumable: bool) -> 
         return
     tally.judges = True
     try:
-        if kind == "table" or (kind == "auto" and sys.stderr.isatty()):
+        if kind == "auto" and in_notebook():
+            tally.on_run = cell = _Cell(tally, stop)
+            try:
+                yield
+            finally:
+                cell.draw()
+        elif kind == "table" or (kind == "auto" and sys.stderr.isatty()):
             with _live(tally, stop):
                 yield
         else:
@@ -82,6 +91,30 @@ def _live(tally: Tally, stop: StopRequest) -> Iterator[None]:
         transient=True,
     ):
         yield
+
+
+class _Cell:
+    """The same table in the output of a notebook's cell, where it stays; drawn as runs end."""
+
+    def __init__(self, tally: Tally, stop: StopRequest) -> None:
+        self._tally, self._stop = tally, stop
+        self._display = HtmlDisplay()
+        self._due = 0.0
+
+    def __call__(self) -> None:
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + 1 / _DRAWN_A_SECOND
+            self.draw()
+
+    def draw(self) -> None:
+        """Show how the sweep stands."""
+        # Not in Jupyter's way, in which rich would display it itself.
+        console = Console(record=True, file=io.StringIO(), width=100, force_jupyter=False)
+        table = table_of(_judged(self._tally), self._tally.metric.name, bool(self._stop))
+        console.print(table)
+        form = '<pre style="font:13px monospace;line-height:1.3">{code}</pre>'
+        self._display.show(console.export_html(inline_styles=True, code_format=form))
 
 
 def _judged(tally: Tally) -> Standings:

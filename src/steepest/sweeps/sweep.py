@@ -86,8 +86,8 @@ def sweep(
         resume: Go on with the sweep in `out`, if there is one: what is missing is trained, nothing
             else. More seeds or trials may be asked for than before.
         workers: How many runs are trained at once; None for as many as there are processors.
-        progress: How it shows itself on standard error: "auto" (a table on a terminal, lines
-            elsewhere), "table", "lines" or "none".
+        progress: How it shows itself on standard error: "auto" (a table on a terminal and in a
+            notebook, lines elsewhere), "table", "lines" or "none".
         ray: The Ray cluster that trains the runs: HOST:PORT of its head; "auto" for the one that
             runs on this machine, that RAY_ADDRESS names or that this process has joined; "local" to
             start one here. None trains them in this process. The results are the same.

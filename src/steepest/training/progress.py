@@ -1,4 +1,4 @@
-"""How a run shows itself while it goes on: a bar on a terminal, lines elsewhere.
+"""How a run shows itself as it goes on: a bar on a terminal, a picture in a notebook, else lines.
 
 Epochs are counted from 0, as in the record and in all that is said of a run.
 """
@@ -23,6 +23,7 @@ from steepest.run import (
     RunStarted,
     RunStopped,
 )
+from steepest.training.notebook import NotebookView, in_notebook
 
 
 class Bar:
@@ -121,6 +122,8 @@ def shown_progress(kind: str) -> Iterator[Observer]:
     """The observer of this kind; the terminal is as it was afterwards, whatever happens."""
     if kind == "none":
         yield lambda event: None
+    elif kind == "auto" and in_notebook():
+        yield NotebookView()
     elif kind == "bar" or (kind == "auto" and sys.stderr.isatty()):
         with Bar() as bar:
             yield bar
