@@ -32,7 +32,7 @@ const FIXED: Column[] = [
   { id: "changed", title: "written", about: "when something was written last", width: "132px", right: true, down: true, cell: (e) => moment(e.changed) },
 ];
 
-const NAME: Column = { id: "name", title: "run", about: "its place in the folder", width: "minmax(150px, 1.4fr)", cell: (e) => (e.sweep ? `trial ${e.trial}, seed ${e.seed}` : e.name) };
+const NAME: Column = { id: "name", title: "run", about: "its place in the folder", width: "minmax(220px, 1.6fr)", cell: (e) => (e.sweep ? `trial ${e.trial}, seed ${e.seed}` : e.name) };
 const NARROW = ["state", "val_loss"];
 const MIDDLE = ["state", "val_loss", "val_acc", "findings", "epochs", "rate", "net"];
 const MOST_SETTINGS = 6;
@@ -46,7 +46,7 @@ export function widthOf(columns: Column[]): number {
 
 export function columnsFor(width: number, varying: string[]): Column[] {
   if (width < 560) return [{ ...NAME, width: "minmax(90px, 1fr)" }, ...FIXED.filter((c) => NARROW.includes(c.id))];
-  const settings = varying.slice(0, width < 1000 ? 1 : MOST_SETTINGS).map(settingColumn);
+  const settings = varying.slice(0, width < 1000 ? 1 : width < 1500 ? 3 : MOST_SETTINGS).map(settingColumn);
   const chosen = width < 1000 ? FIXED.filter((c) => MIDDLE.includes(c.id)) : FIXED;
   const at = chosen.findIndex((c) => c.id === "epochs");
   return [NAME, ...chosen.slice(0, at), ...settings, ...chosen.slice(at)];
