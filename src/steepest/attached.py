@@ -42,6 +42,12 @@ def _to_script(run: Run, path: str | Path) -> Path:
     return Path(path)
 
 
+def _board(folder: Path | None, *, browser: bool) -> Any:
+    from steepest.board.opened import open_board
+
+    return open_board(folder, browser=browser)
+
+
 def _sweep_plot(sweep: Sweep, kind: str, **arguments: Any) -> Any:
     from steepest.report import plot_sweep
 
@@ -55,4 +61,11 @@ def _sweep_report(sweep: Sweep, path: str | Path) -> Path:
 
 
 attach_to_sweeps(plot=_sweep_plot, report=_sweep_report)
-attach(resume=resume, report=_report, export=export_run, card=_card, to_script=_to_script)
+attach(
+    resume=resume,
+    report=_report,
+    export=export_run,
+    card=_card,
+    to_script=_to_script,
+    board=_board,
+)

@@ -327,6 +327,21 @@ class Run:
         """
         return _attached.to_script(self, path)
 
+    def board(self, *, browser: bool = True) -> Any:
+        """Open the page that shows this run, live while it trains elsewhere; see `steepest board`.
+
+        Args:
+            browser: Whether it is opened in the browser.
+
+        Returns:
+            The board: its `url`, and `close()`, which the end of this process calls too.
+
+        Raises:
+            MissingExtra: starlette or uvicorn is not installed.
+            RunError: The run has no folder, or the page cannot be served.
+        """
+        return _attached.board(self.folder, browser=browser)
+
     def __repr__(self) -> str:
         facts = self.info
         where = "in memory" if self.folder is None else f"in {self.folder}"
@@ -355,6 +370,7 @@ class _Attached:
     export: Callable[..., dict[str, Any]] = staticmethod(_nothing_attached)
     card: Callable[..., Path] = staticmethod(_nothing_attached)
     to_script: Callable[..., Path] = staticmethod(_nothing_attached)
+    board: Callable[..., Any] = staticmethod(_nothing_attached)
 
 
 _attached = _Attached()
@@ -367,10 +383,12 @@ def attach(
     export: Callable[..., dict[str, Any]],
     card: Callable[..., Path],
     to_script: Callable[..., Path],
+    board: Callable[..., Any],
 ) -> None:
     """Give every run its methods of these names, which this room may not import."""
     _attached.resume, _attached.report = resume, report
     _attached.export, _attached.card, _attached.to_script = export, card, to_script
+    _attached.board = board
 
 
 def load_run(
