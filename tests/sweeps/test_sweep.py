@@ -68,6 +68,14 @@ def test_a_run_of_a_sweep_has_the_bits_of_the_run_alone(rows, space):
     assert_as_alone(sp.sweep(SHORT, space, data=rows, seeds=2), rows)
 
 
+def test_a_run_of_several_nets_is_that_of_its_recipe_alone(rows):
+    # What is given by hand decides: a share of rows that nobody asked for is not held out.
+    sweep = sp.sweep(sp.Recipe(epochs=2, members=2, hidden=(4,)), {"lr": [0.1]}, data=rows, seeds=1)
+    recipe = sweep.recipe_of(sweep.results["run"][0])
+    alone = sp.train(None, rows, recipe, progress="none", check=False, watch=False)
+    assert sweep.results["val_loss"][0] == alone.scores["validation"].loss
+
+
 def test_a_module_of_ones_own_begins_anew_in_each_run(rows):
     def net():
         torch.manual_seed(0)

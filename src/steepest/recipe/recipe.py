@@ -1,6 +1,7 @@
 """Recipe: every setting of a run in one frozen value, checked when it is made, to and from TOML."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -124,6 +125,16 @@ class Recipe(Settings):
             raise RecipeError(f"seed must be {SETTINGS['seed'].values.expected}, but is {seed!r}")
         copy = object.__new__(type(self))
         vars(copy).update(vars(self), seed=seed, given=self.given | {"seed"})
+        return copy
+
+    def with_given(self, names: Iterable[str]) -> "Recipe":
+        """A copy of which these settings count as given by hand, as they did before it was a file.
+
+        Args:
+            names: Of the settings.
+        """
+        copy = object.__new__(type(self))
+        vars(copy).update(vars(self), given=frozenset(names) & frozenset(SETTINGS))
         return copy
 
     def differences(self, base: "Recipe") -> dict[str, Any]:

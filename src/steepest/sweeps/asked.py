@@ -39,6 +39,7 @@ class Asked:
         """The same as plain values, as a record gives them back. data: the name of the data."""
         facts = {
             "recipe": self.base.to_toml(),
+            "given": sorted(self.base.given),  # a preset decides the others
             "space": self.space.to_json(),
             "seeds": list(self.seeds),
             "sampler": self.sampler,
@@ -102,7 +103,7 @@ def _seeds(seeds: Any, first: int) -> tuple[int, ...]:
 
 def goes_with(key: str, before: Any, now: Any) -> bool:
     """Whether a sweep may go on with this fact: it adds runs, and changes none that is there."""
-    if before == now or key == "keep_best":
+    if before == now or key in ("keep_best", "given"):
         return True
     if key == "recipe":  # the file may lie elsewhere: the rows are compared by themselves
         recipes = [Recipe.from_toml(text, "the sweep's recipe") for text in (before, now)]

@@ -55,7 +55,8 @@ class Sweep:
     @property
     def recipe(self) -> Recipe:
         """What the runs have in common."""
-        return Recipe.from_toml(self._facts["recipe"], "the sweep's recipe")
+        recipe = Recipe.from_toml(self._facts["recipe"], "the sweep's recipe")
+        return recipe.with_given(self._facts.get("given", recipe.given))
 
     @property
     def settings(self) -> tuple[str, ...]:
