@@ -2,7 +2,8 @@
 
 A case is a random net and a random recipe of what the native engine takes. It is trained for some
 steps by the native engine (float32) and by a plain loop of torch's own parts with autograd, in
-float64 and in float32; of steepest the loop takes random.py alone. The native engine's largest error
+float64 and in float32; of steepest the loop takes random.py, the modules, and which parameters Muon
+moves. The native engine's largest error
 against float64 may be twice that of the float32 loop, plus 8 roundings of the largest number.
 
 Where rounding is magnified (batch norm of two rows that are nearly equal, the kinks of ReLU and L1,
@@ -28,9 +29,11 @@ from scipy.special import betaincinv
 from torch import Tensor, nn
 
 from steepest import LinearLayer, ParametricActivation, Recipe, Residual, ScalingLayer
+from steepest import nn as snn
 from steepest.data import Preprocessing, Samples
-from steepest.engine import Plan
+from steepest.engine import Plan, parameter_settings
 from steepest.engine.native import NativeEngine, native_obstacle
+from steepest.errors import RecipeError
 from steepest.objective import Objective
 from steepest.random import Purpose, below, drawn, permutation, uniform_of_steps, words
 
@@ -84,10 +87,24 @@ def make_case(seed: int, number: int) -> Case:
     setting = make_settings(rng, loss, classes, image)
     if loss != "multilabel" and isinstance(weight := setting.get("class_weight"), tuple):
         setting["class_weight"] = tuple(w + 0.5 * (c == targets[0]) for c, w in enumerate(weight))
-    model = make_net(rng, int(np.prod(shape)), 1 if loss == "binary" else classes)
+    features, outputs = int(np.prod(shape)), 1 if loss == "binary" else classes
+    # Numbers of their own, so that what came later leaves the cases from before as they were.
+    later = np.random.default_rng((seed, number, 1))
+    model = make_net(rng, features, outputs)
+    setting |= make_later_settings(later, setting)
+    kind = str(later.choice(["as it is", "embedded", "batch_ensemble"], p=[0.7, 0.18, 0.12]))
+    if kind == "embedded":
+        front = embedding(later, features)
+        model = nn.Sequential(nn.Flatten(), front, *make_net(rng, front.width, outputs)[1:])
+    elif kind == "batch_ensemble":
+        model = batch_ensemble(later, features, outputs, loss)
     if not any(name.endswith(".bias") for name, _ in model.named_parameters()):
         setting.pop("groups", None)
     recipe = Recipe(seed=int(rng.integers(2**40)), threads=1, **setting)
+    try:
+        parameter_settings(recipe, model)
+    except RecipeError:  # Muon, and no hidden matrix
+        recipe = recipe.replace(optimizer="adamw", lr=1e-3)
     scaling = str(rng.choice(["auto", "standardise", "minmax"]))
     rates = make_rates(rng, recipe.base_lr)
     return Case(model, Objective(loss), array, scaling, targets, classes, recipe, rates, setting)  # type: ignore[arg-type]
@@ -125,6 +142,59 @@ def make_net(rng: np.random.Generator, features: int, outputs: int) -> nn.Module
         layers += some(rng, 0.2, [nn.Sequential(*block)], block)
         width = wide
     return nn.Sequential(*layers, nn.Linear(width, outputs, bias=bool(rng.random() < 0.9)))
+
+
+def embedding(
+    rng: np.random.Generator, features: int
+) -> snn.PeriodicEmbedding | snn.CategoryEmbedding:
+    """Of some of the columns; categories of any width, over rows of any numbers."""
+    if rng.random() < 0.6:
+        columns = np.flatnonzero(rng.random(features) < 0.6)
+        chosen = columns if len(columns) else [0]
+        frequencies, outputs = map(int, rng.integers(1, 7, 2))
+        return snn.PeriodicEmbedding(
+            features, chosen, frequencies=frequencies, outputs=outputs, sigma=0.3
+        )
+    ends = np.sort(rng.choice(features + 1, size=2 * min(3, (features + 1) // 2), replace=False))
+    return snn.CategoryEmbedding(features, ends.reshape(-1, 2).tolist(), int(rng.integers(1, 9)))
+
+
+def batch_ensemble(
+    rng: np.random.Generator, features: int, outputs: int, loss: str
+) -> nn.Sequential:
+    """Members that share their weights, away from where they start."""
+    members, width = int(rng.integers(1, 9)), features
+    layers: list[nn.Module] = [nn.Flatten(), snn.EnsembleView(members)]
+    for k in range(int(rng.integers(1, 4))):
+        wide = int(rng.integers(1, 30))
+        layers += [
+            snn.LinearBatchEnsemble(width, wide, members, signs=k == 0),
+            ACTIVATIONS[rng.integers(len(ACTIVATIONS))](),
+        ]
+        width = wide
+    layers.append(snn.LinearEnsemble(width, outputs, members))
+    with torch.no_grad():
+        for layer in layers:
+            for own in layer.parameters():
+                own.add_(0.1 * torch.randn_like(own))
+    closing = "softmax" if loss == "multiclass" else "sigmoid"
+    return nn.Sequential(*layers, snn.EnsembleMean(closing))
+
+
+def make_later_settings(rng: np.random.Generator, setting: dict[str, Any]) -> dict[str, Any]:
+    """Muon, and schedules of what is regularised."""
+    later: dict[str, Any] = {}
+    if rng.random() < 0.12:
+        for name in ("momentum", "nesterov", "betas", "eps"):
+            setting.pop(name, None)
+        later |= {"optimizer": "muon", "lr": 0.01}
+    names = ("cosine", "flat_cos", "coslog4")
+    for name in ("weight_decay", "label_smoothing"):
+        if name in setting and rng.random() < 0.4:
+            later[f"{name}_schedule"] = str(rng.choice(names))
+    if rng.random() < 0.2:
+        later["dropout_schedule"] = str(rng.choice(names))
+    return later | {"epochs": int(rng.integers(1, 12))}
 
 
 def drawn_for(rng: np.random.Generator, width: int) -> nn.Module:
@@ -220,8 +290,10 @@ class Loop:
             if update[-1][0] >= STEPS:  # the steps end in the middle of an update
                 break
             self._penalise()
-            for group, scale in zip(optimizer.param_groups, scales, strict=True):
+            decay = self._factor("weight_decay", update[-1][0])
+            for group, (scale, own) in zip(optimizer.param_groups, scales, strict=True):
                 group["lr"] = self.case.rates[update[-1][0]] * scale
+                group["weight_decay"] = own * decay
             optimizer.step()
             optimizer.zero_grad()
             self._take_average()
@@ -257,8 +329,15 @@ class Loop:
             self.used: Counter[int] = Counter()
             outputs = self._forward(self.model, x, step)
             first = torch.from_numpy(self.case.targets[rows])
+            second, members = first.roll(-1, 0), 1
+            if outputs.ndim == 3:  # the mean of the members' losses
+                members = outputs.shape[1]
+                outputs = outputs.flatten(0, 1)
+                first, second = (y.repeat_interleave(members, 0) for y in (first, second))
+            smoothing = self.case.recipe.label_smoothing * self._factor("label_smoothing", step)
             if weight:
-                (self._loss_sum(outputs, first, first.roll(-1, 0), share) / weight).backward()
+                total = self._loss_sum(outputs, first, second, share, smoothing)
+                (total / members / weight).backward()
             else:
                 (outputs * 0).sum().backward()
 
@@ -272,11 +351,22 @@ class Loop:
     def _draws(self) -> bool:
         return self.case.recipe.sampling == "weighted"
 
-    def _loss_sum(self, z: Tensor, first: Tensor, second: Tensor, share: float) -> Tensor:
+    def _factor(self, name: str, step: int) -> float:
+        """What a number is multiplied by in a step: docs/toolbox has the formulas."""
+        schedule = getattr(self.case.recipe, f"{name}_schedule")
+        share = min(1.0, step / (self.case.recipe.epochs * self.plan.steps_per_epoch))
+        if schedule == "coslog4":
+            return float(1 - np.cos(2 * np.pi * np.log2(1 + 15 * share))) / 2
+        share = {"cosine": share, "flat_cos": max(0.0, 2 * share - 1), "constant": 0.0}[schedule]
+        return float(1 + np.cos(np.pi * share)) / 2
+
+    def _loss_sum(
+        self, z: Tensor, first: Tensor, second: Tensor, share: float, smoothing: float
+    ) -> Tensor:
         recipe, kind = self.case.recipe, self.case.objective.kind
         weights = None if self._draws else recipe.class_weight
         w = z.new_tensor(weights or (1.0,) * max(2, z.shape[1]))
-        smoothing, positive = recipe.label_smoothing, recipe.pos_weight or 1.0
+        positive = recipe.pos_weight or 1.0
         if self.order is not None:
             rows = self.order(len(z))
             z, first, second = z[rows], first[rows], second[rows]
@@ -319,9 +409,10 @@ class Loop:
                 x = self._forward(child, x, step)
             return x
         if isinstance(module, nn.Dropout):
+            p = module.p * self._factor("dropout", step)
             width = -(-x[0].numel() // 4) * 4
-            kept = self._kept(module, module.p, step, len(x) * width).reshape(len(x), width)
-            return x * kept[:, : x.shape[1]] / (1 - module.p)
+            kept = self._kept(module, p, step, len(x) * width).reshape(len(x), width)
+            return x * kept[:, : x.shape[1]] / (1 - p)
         if isinstance(module, Residual):
             y = self._forward(module.block, x, step)
             if module.stochastic_depth:
@@ -385,13 +476,19 @@ class Loop:
         if recipe.clip_value:
             nn.utils.clip_grad_value_(self.named.values(), recipe.clip_value)
 
-    def _optimizer(self) -> tuple[torch.optim.Optimizer, list[float]]:
+    def _optimizer(self) -> tuple[Any, list[tuple[float, float]]]:
+        """The optimizer, and of each parameter the factor of the rate and its weight decay."""
         recipe, groups, scales = self.case.recipe, [], []
+        if recipe.optimizer == "muon":
+            settings = parameter_settings(recipe, self.model)
+            owns = [(settings[name].lr_scale, settings[name].weight_decay) for name in self.named]
+            hidden = [p for name, p in self.named.items() if settings[name].muon]
+            return Muon(list(self.named.values()), hidden, recipe), owns
         for name, p in self.named.items():
             own = {"weight_decay": recipe.weight_decay, "lr_scale": 1.0}
             if recipe.groups:
                 own |= recipe.groups.get(f"*.{name.rpartition('.')[2]}", {})
-            scales.append(own.pop("lr_scale"))
+            scales.append((own.pop("lr_scale"), own["weight_decay"]))
             groups.append({"params": [p], **own})
         kind, extra = {
             "sgd": (torch.optim.SGD, {"momentum": recipe.momentum, "nesterov": recipe.nesterov}),
@@ -408,6 +505,54 @@ class Loop:
             now = p.detach().clone()
             old = self.average.get(name, now)
             self.average[name] = decay * old + (1 - decay) * now
+
+
+class Muon:
+    """Muon for the hidden matrices and AdamW for the rest, written from their papers."""
+
+    def __init__(self, parameters: list[Tensor], hidden: list[Tensor], recipe: Recipe) -> None:
+        self._hidden, self._recipe = {id(p) for p in hidden}, recipe
+        self.param_groups: list[dict[str, Any]] = [{"params": [p]} for p in parameters]
+        self._kept: dict[int, list[Tensor]] = {
+            id(p): [torch.zeros_like(p), torch.zeros_like(p)] for p in parameters
+        }
+        self._count = 0
+
+    @torch.no_grad()
+    def step(self) -> None:
+        self._count += 1
+        recipe = self._recipe
+        for group in self.param_groups:
+            (p,), rate = group["params"], group["lr"]
+            first, second = self._kept[id(p)]
+            p.mul_(1 - rate * group["weight_decay"])
+            if id(p) in self._hidden:
+                mu = recipe.muon_momentum
+                first.mul_(mu).add_((1 - mu) * p.grad)
+                direction = orthogonal((1 - mu) * p.grad + mu * first)
+                p.sub_(rate * max(1.0, p.shape[0] / p.shape[1]) ** 0.5 * direction)
+                continue
+            a, b = recipe.betas
+            first.mul_(a).add_((1 - a) * p.grad)
+            second.mul_(b).add_((1 - b) * p.grad**2)
+            mean, square = first / (1 - a**self._count), second / (1 - b**self._count)
+            p.sub_(rate * mean / (square.sqrt() + recipe.eps))
+
+    def zero_grad(self) -> None:
+        for group in self.param_groups:
+            group["params"][0].grad = None
+
+
+def orthogonal(x: Tensor) -> Tensor:
+    """Five steps of Newton and Schulz from x / |x|."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = x / max(float(x.norm()), 1e-7)
+    for _ in range(5):
+        tall = x.shape[0] > x.shape[1]
+        gram = x.T @ x if tall else x @ x.T
+        polynomial = b * gram + c * gram @ gram
+        x = a * x + (x @ polynomial if tall else polynomial @ x)
+    return x
 
 
 def shifted(images: Tensor, recipe: Recipe, step: int) -> Tensor:
