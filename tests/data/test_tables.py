@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from steepest.data import Preprocessing, load_data, split
+from steepest.data import JoinedPreprocessing, Preprocessing, TableEncoder, load_data, split
 from steepest.errors import DataError, TargetError
 
 
@@ -337,3 +337,22 @@ def test_splitting_a_table_leaves_no_row_out(table):
     assert sizes == {"train": 210, "validation": 60, "test": 30}
     rows = np.concatenate([part.rows for _, part in data.parts()])
     assert np.array_equal(np.sort(rows), np.arange(300))
+
+
+def test_rows_that_several_nets_see_in_two_ways_are_encoded_once(monkeypatch):
+    frame = pl.DataFrame({"a": [1.0, 2.0, None, 4.0] * 9, "w": ["x", "y", "x", "z"] * 9})
+    samples = load_data((frame, [0, 1] * 18)).train
+    ways = [Preprocessing.fit(samples, scaling) for scaling in ("quantile", "piecewise")]
+    apart = [way.prepare(samples) for way in ways]
+    joined = JoinedPreprocessing.from_json(JoinedPreprocessing.of(ways).to_json())
+    calls = []
+    transform = TableEncoder.transform
+    monkeypatch.setattr(
+        TableEncoder,
+        "transform",
+        lambda *args, **options: (calls.append(1), transform(*args, **options))[1],
+    )
+    together = joined.prepare(samples)
+    assert calls == [1]
+    expected = np.concatenate([one.block(0, 36) for one in apart], axis=1)
+    assert np.array_equal(together.block(0, 36), expected)

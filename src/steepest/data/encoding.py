@@ -9,7 +9,7 @@ unless the model is of float64.
 import itertools
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import polars as pl
@@ -102,13 +102,19 @@ class TableEncoder:
         )
 
     def transform(
-        self, frame: pl.DataFrame, place: Place, dtype: type[np.floating[Any]] = np.float32
+        self,
+        frame: pl.DataFrame,
+        place: Place,
+        dtype: type[np.floating[Any]] = np.float32,
+        order: Literal["C", "F"] = "C",
     ) -> NDArray[Any]:
         """The rows as numbers, (N, F) of this type; further columns of the frame are ignored.
 
+        order: how they lie in memory, row by row or column by column.
+
         Raises DataError for a column that is not there or holds what training did not.
         """
-        encoded = np.zeros((frame.height, len(self.feature_names)), dtype=dtype)
+        encoded = np.zeros((frame.height, len(self.feature_names)), dtype=dtype, order=order)
         offsets, factors = self._offsets_and_factors()
         at = number = 0
         for column in self.columns:

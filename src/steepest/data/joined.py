@@ -6,13 +6,21 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 
 from steepest.data.piecewise import PiecewiseColumns
-from steepest.data.preprocessing import Inputs, Preprocessing
+from steepest.data.preprocessing import Inputs, Preprocessing, encode
 from steepest.data.samples import Samples
 from steepest.data.scaling import Scaler
 
 _ROWS_AT_ONCE = 8192
+
+
+def _is_alike(part: Preprocessing, other: Preprocessing) -> bool:
+    """Whether two encode rows of a table in the same way."""
+    if part.encoder is None or other.encoder is None:
+        return False
+    return part.encoder.to_json() == other.encoder.to_json()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +37,11 @@ class JoinedPreprocessing(Preprocessing):
     def of(cls, parts: Sequence[Preprocessing]) -> Self:
         """Raises ValueError for parts that do not read the same rows."""
         first = parts[0]
+        # Who encodes alike does it once: one object tells.
+        parts = [
+            replace(part, encoder=first.encoder) if _is_alike(part, first) else part
+            for part in parts
+        ]
         if any((part.encoder is None) != (first.encoder is None) for part in parts):
             raise ValueError("some of its preprocessings are of tables and some of arrays")
         if any(len(part.shape) != 1 for part in parts):
@@ -43,7 +56,7 @@ class JoinedPreprocessing(Preprocessing):
         return tuple(zip([0, *ends[:-1]], ends, strict=True))
 
     def prepare(self, samples: Samples, dtype: type[np.floating[Any]] = np.float32) -> Inputs:
-        made = [part.prepare(samples, dtype) for part in self.parts]
+        made = self._of_parts(samples, dtype)
         # A scaler that is applied on the way is that of a part alone.
         kept = [
             inputs.shape[0] if inputs.piecewise is None else inputs.piecewise for inputs in made
@@ -57,6 +70,20 @@ class JoinedPreprocessing(Preprocessing):
                 prepared[start:stop, first:beyond] = plain.block(start, stop)
         columns = PiecewiseColumns.beside(kept)
         return Inputs(prepared, None, Scaler(), made[-1].notes, columns)
+
+    def _of_parts(self, samples: Samples, dtype: type[np.floating[Any]]) -> list[Inputs]:
+        """The rows as each part prepares them; what they encode alike is encoded once."""
+        first = self.parts[0]
+        shared = [p for p in self.parts if p.encoder is first.encoder and p.numeric is not None]
+        if first.encoder is None or not isinstance(samples.inputs, pl.DataFrame) or not shared:
+            return [part.prepare(samples, dtype) for part in self.parts]
+        encoded = encode(samples, first.encoder)
+        return [
+            part.prepare_encoded(encoded, dtype)
+            if any(part is one for one in shared)
+            else part.prepare(samples, dtype)
+            for part in self.parts
+        ]
 
     def summary(self) -> tuple[str, ...]:
         return self.parts[0].summary()

@@ -164,7 +164,7 @@ class NumericTransform:
         if self.columns is not None:
             return self.columns.expand(self.code(x, dtype))
         with np.errstate(over="ignore"):
-            result = x.astype(dtype)
+            result = x.astype(dtype, order="C")
 
         def change(i: int) -> None:
             for start in range(0, len(x), _ROWS_AT_ONCE):

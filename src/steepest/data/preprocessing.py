@@ -189,19 +189,11 @@ class Preprocessing:
                 raise DataError(
                     f"{samples.source} is an array, but training had a table with named columns"
                 )
+            if self.numeric is not None:
+                return self.prepare_encoded(encode(samples, self.encoder), dtype)
             frame, place = _as_trained(samples, self.encoder), Place(samples.source, samples.rows)
             notes = self.encoder.unseen(frame, place)
-            if self.numeric is None:
-                return Inputs(self.encoder.transform(frame, place, dtype), None, Scaler(), notes)
-            encoded = self.encoder.transform(frame, place, np.float64)
-            prepared = self.numeric.code(encoded, dtype)
-            wrong = np.flatnonzero(~np.isfinite(prepared).all(axis=1))
-            if wrong.size:
-                raise DataError(
-                    f"{samples.source}: row {place.row(wrong[0])}, one of {wrong.size}, holds a "
-                    "value that is too large for the model's numbers when scaled as in training"
-                )
-            return Inputs(prepared, None, Scaler(), notes, self.numeric.columns)
+            return Inputs(self.encoder.transform(frame, place, dtype), None, Scaler(), notes)
         inputs = self._array(samples)
         require_finite(inputs, samples.rows, samples.source)
         kept = (np.int64,) if self.integers else (np.uint8, np.float32, dtype)
@@ -221,6 +213,21 @@ class Preprocessing:
         if not np.isfinite(prepared).all():
             require_room(inputs, samples.rows, samples.source, partial(self._fits, dtype=dtype))
         return Inputs(prepared, None, Scaler(), piecewise=columns)
+
+    def prepare_encoded(
+        self, encoded: "Encoded", dtype: type[np.floating[Any]] = np.float32
+    ) -> Inputs:
+        """As `prepare`, of rows of a table that its encoder has made numbers."""
+        assert self.numeric is not None
+        rows, place, notes = encoded
+        prepared = self.numeric.code(rows, dtype)
+        wrong = np.flatnonzero(~np.isfinite(prepared).all(axis=1))
+        if wrong.size:
+            raise DataError(
+                f"{place.source}: row {place.row(wrong[0])}, one of {wrong.size}, holds a value "
+                "that is too large for the model's numbers when scaled as in training"
+            )
+        return Inputs(prepared, None, Scaler(), notes, self.numeric.columns)
 
     def _fits(self, block: NDArray[Any], dtype: type[np.floating[Any]]) -> NDArray[np.bool_]:
         """Which values of a block stay finite."""
@@ -310,6 +317,27 @@ class Preprocessing:
 def _frame(samples: Samples) -> pl.DataFrame:
     assert isinstance(samples.inputs, pl.DataFrame)
     return samples.inputs if samples.rows is None else samples.inputs[samples.rows]
+
+
+class Encoded(NamedTuple):
+    """Rows of a table as numbers that are not yet scaled.
+
+    Attributes:
+        rows: (N, F) float64, column by column, as they are written and read.
+        place: What they are called in messages.
+        notes: On words that training never saw.
+    """
+
+    rows: NDArray[np.float64]
+    place: Place
+    notes: tuple[str, ...]
+
+
+def encode(samples: Samples, encoder: TableEncoder) -> Encoded:
+    """The rows of a table as an encoder makes them numbers. Raises DataError."""
+    frame, place = _as_trained(samples, encoder), Place(samples.source, samples.rows)
+    notes = encoder.unseen(frame, place)
+    return Encoded(encoder.transform(frame, place, np.float64, order="F"), place, notes)
 
 
 def _as_trained(samples: Samples, encoder: TableEncoder) -> pl.DataFrame:
