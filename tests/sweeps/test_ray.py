@@ -29,7 +29,7 @@ def swept(**more):
     X = rng.normal(size=(600, 6)).astype(np.float32)
     y = (X @ rng.normal(size=(6, 3))).argmax(axis=1)
     space = {"lr": [0.01, 0.1, 1e30], "batch_size": [2, 3], "hidden": [(8,), (16, 8)]}
-    return sp.sweep(sp.Recipe(epochs=30), space, data=(X, y), seeds=8, keep_best=3, **more)
+    return sp.sweep(sp.Recipe(epochs=80), space, data=(X, y), seeds=8, keep_best=3, **more)
 """
 
 
@@ -117,7 +117,9 @@ def test_ctrl_c_ends_what_is_under_way(nodes, tmp_path):
     assert sweep.results["status"].to_list() == [None] * 3
 
 
-def test_whatever_is_killed_the_table_is_the_same(nodes, tmp_path):
+def test_whatever_is_killed_the_table_is_the_same(nodes, tmp_path, monkeypatch):
+    # Many small tasks, so that both nodes are at work whenever one is killed.
+    monkeypatch.setattr(of_sweeps, "_SECONDS_A_TASK", 0.1)
     space = {}
     exec(PROGRAM, space)
     folder = tmp_path / "sweep"
@@ -129,10 +131,9 @@ def test_whatever_is_killed_the_table_is_the_same(nodes, tmp_path):
     killed = []
 
     def kill():
-        done = wait_for(20, folder)
+        wait_for(20, folder)
         os.kill(worker_of(first), signal.SIGKILL)
         killed.append("worker")
-        wait_for(done + 10, folder)
         worker_of(second)
         nodes.remove_node(second, allow_graceful=False)
         killed.append("node")
