@@ -275,8 +275,8 @@ def resume(
         portfolio = _portfolio(Decision(recipe, load_parts(data, recipe)))
         if len(portfolio.members) != len(checkpoint.members):
             raise RunError(f"{folder} has a checkpoint of {len(checkpoint.members)} nets")
-        require_fitting_nets(checkpoint, portfolio)
         require_same_rows(checkpoint.data, portfolio.train, accept_changes)
+        require_fitting_nets(checkpoint, portfolio)
         if ended := _ended(folder, checkpoint, recipe, portfolio.dataset):
             return ended
         record = Record.reopen(folder / RECORD)
