@@ -31,6 +31,9 @@ INLINE Vec load_last_bytes(const uint8_t* from, int count) {
 }
 
 // A mapped file's floats may lie anywhere, so none is read as an aligned one.
+typedef float AnywhereVec __attribute__((vector_size(W * 4), aligned(1), may_alias));
+INLINE Vec load_floats(const void* from) { return *static_cast<const AnywhereVec*>(from); }
+
 INLINE Vec load_last_floats(const float* from, int count) {
 #if defined(__AVX512F__)
   return reinterpret_cast<Vec>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << count) - 1), from));
@@ -57,7 +60,7 @@ static void gather(const Source& source, size_t row, float* x) {
   if (source.piecewise) return expand(*source.piecewise, floats, x, source.features);
   int i = 0;
   for (; i + W <= source.features; i += W) {
-    const Vec v = source.bytes ? load_bytes(bytes + i) : load(floats + i);
+    const Vec v = source.bytes ? load_bytes(bytes + i) : load_floats(floats + i);
     store(x + i, scaled(source, v, i));
   }
   if (const int left = source.features - i) {
