@@ -51,7 +51,13 @@ def test_a_worker_of_ray_train_dies_and_the_curve_is_that_of_one_process(tmp_pat
     from ray.train.torch import TorchConfig, TorchTrainer
 
     before = signal.getsignal(signal.SIGTERM)
-    ray.init(num_cpus=2, include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    ray.init(  # its own, whatever cluster another test has on this machine
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        logging_level="ERROR",
+        log_to_driver=False,
+    )
     try:
         TorchTrainer(
             loop,
