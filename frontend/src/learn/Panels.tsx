@@ -28,23 +28,25 @@ interface Found<T> {
 
 // What the server finds when it is asked; with `always`, asked again whenever the player stands still.
 function useLook<T>(player: Player, what: string, always: boolean): Found<T> {
-  const at = `${player.name} ${player.picture?.samples}`;
-  const [found, setFound] = useState<{ at: string; value?: T; error?: string }>({ at: "" });
+  const { name } = player;
+  const at = `${name} ${player.picture?.samples}`;
+  const [found, setFound] = useState<{ name: string; at: string; value?: T; error?: string }>({ name: "", at: "" });
   const [waiting, setWaiting] = useState(false);
   const ask = async () => {
     setWaiting(true);
     try {
-      setFound({ at, value: await player.look<T>(what) });
+      setFound({ name, at, value: await player.look<T>(what) });
     } catch (error) {
-      setFound({ at, error: (error as Error).message });
+      setFound({ name, at, error: (error as Error).message });
     }
     setWaiting(false);
   };
-  const due = always && player.name !== "" && !player.playing && !player.busy && found.at !== at && !waiting;
+  const due = always && name !== "" && !player.playing && !player.busy && found.at !== at && !waiting;
   useEffect(() => {
     if (due) void ask();
   }, [due, at]);
-  return { ...found, waiting, stale: found.at !== at, ask };
+  const mine = found.name === name ? found : {}; // what was found of another playground is not shown
+  return { ...mine, waiting, stale: found.at !== at, ask };
 }
 
 function Hint({ text }: { text: string }) {

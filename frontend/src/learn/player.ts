@@ -38,7 +38,9 @@ export class Player {
   // Begin anew; what was played before is forgotten. A refusal is kept in `error`.
   async begin(wanted: Wanted): Promise<void> {
     this.playing = false;
+    this.name = ""; // nothing is asked of the old one any more
     const turn = ++this.turn;
+    this.changed();
     try {
       const begun = await post<Begun>("/api/playground", wanted);
       if (turn !== this.turn) return; // another one was begun meanwhile
