@@ -24,7 +24,8 @@ export function Transport({ player }: { player: Player }) {
   const { picture, points } = player;
   const step = picture?.lanes[0]!.step ?? 0;
   const total = picture && points ? Math.round((picture.total / points.rows) * points.steps_per_epoch) : 1;
-  const still = picture !== null && !player.playing;
+  const ready = player.name !== ""; // not while a playground is begun, nor after a refusal
+  const still = ready && !player.playing;
   const button = (sign: string, label: string, key: string, move: Move, possible: boolean) => (
     <button type="button" class="small" aria-label={label} title={`${label} (${key})`} disabled={!still || !possible} onClick={() => player.move(move)}>{sign}</button>
   );
@@ -33,14 +34,14 @@ export function Transport({ player }: { player: Player }) {
       {button("|‹", "Back to the start", "Home", { to: 0 }, step > 0)}
       {button("«", "One epoch back", "Shift + Left", { epochs: -1 }, step > 0)}
       {button("‹", "One step back", "Left", { steps: -1 }, step > 0)}
-      <button type="button" class="play" title="Space" disabled={!player.playing && player.ended} onClick={() => toggle(player)}>{player.playing ? "Pause" : "Play"}</button>
+      <button type="button" class="play" title="Space" disabled={!ready || (!player.playing && player.ended)} onClick={() => toggle(player)}>{player.playing ? "Pause" : "Play"}</button>
       {button("›", "One step forward", "Right", { steps: 1 }, !player.ended)}
       {button("»", "One epoch forward", "Shift + Right", { epochs: 1 }, !player.ended)}
       <label class="speed">a picture each <select value={speed} onChange={(event) => setSpeed(event.currentTarget.value)}>
         {Object.keys(SPEEDS).map((name) => <option key={name}>{name}</option>)}
       </select></label>
       <input
-        class="scrub" type="range" min={0} max={total} value={step} disabled={!picture}
+        class="scrub" type="range" min={0} max={total} value={step} disabled={!ready}
         aria-label="Step of the training" aria-valuetext={`step ${step} of ${total}`}
         onInput={(event) => {
           player.playing = false;

@@ -80,7 +80,7 @@ export class Player {
   }
 
   play(): void {
-    if (this.playing || this.ended) return;
+    if (this.playing || this.ended || !this.name) return;
     this.playing = true;
     this.error = null;
     this.frames = [];
