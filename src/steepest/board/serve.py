@@ -116,7 +116,8 @@ def _bind(host: str, port: int | None) -> socket.socket:
     for one in wanted:
         try:
             family = socket.getaddrinfo(host, one, type=socket.SOCK_STREAM)[0][0]
-            bound = socket.socket(family, socket.SOCK_STREAM)
+            # Named as TCP, or asyncio leaves Nagle's algorithm on: 40 ms for each answer.
+            bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         except OSError as error:
             raise RunError(f"cannot serve at {host}: {error.strerror or error}") from None
         try:
