@@ -1,7 +1,9 @@
 // Looks behind the picture: the net, lanes, the loss surface, updates, the ledger, health, code.
 
 import { useEffect, useState } from "preact/hooks";
+import { save } from "../chart/save";
 import { number, percent } from "../format";
+import { Card, Copy } from "../run/Findings";
 import { Canvas } from "./Canvas";
 import { Curves } from "./Curves";
 import { unitName } from "./Stage";
@@ -13,7 +15,7 @@ import { drawSurface } from "./draw/surface";
 import { Choice, Swatch } from "./fields";
 import { Formula } from "./formula";
 import type { Player } from "./player";
-import type { FindingFound, HealthFound, LedgerEntry, LedgerFound, SurfaceFound, Unit, Wanted } from "./types";
+import type { HealthFound, LedgerEntry, LedgerFound, SurfaceFound, Unit, Wanted } from "./types";
 
 // More lanes than this are drawn as pictures alone, and their curves as a band.
 const FEW = 12;
@@ -205,59 +207,34 @@ export function HealthPanel({ player, wanted, setWanted }: { player: Player; wan
       <div aria-live="polite">
         {found.error && <p class="alarm">{found.error}</p>}
         {value && value.findings.length === 0 && <p class="sound"><strong>Nothing was found.</strong>{value.accuracy !== null && ` ${percent(value.accuracy, 0)} of the validation points are right.`}</p>}
-        {value?.findings.map((finding) => <Finding key={finding.code} finding={finding} />)}
+        {value?.findings.map((finding) => <Card key={finding.code} finding={finding} />)}
       </div>
     </div>
-  );
-}
-
-const SIGNS = { error: "✕ Error", warn: "⚠ Warning", info: "Note" };
-const SURE = { fact: "a fact, read exactly", confirmed: "confirmed by an experiment", suspected: "suspected from a symptom" };
-
-function Finding({ finding }: { finding: FindingFound }) {
-  return (
-    <article class={`card ${finding.severity}`}>
-      <header><span class="sign">{SIGNS[finding.severity]}</span><h3>{finding.message}</h3></header>
-      <p class="muted"><code>{finding.code}</code>, {SURE[finding.confidence]}</p>
-      {finding.evidence.length > 0 && <ul>{finding.evidence.map((one) => <li key={one.measured}>{one.measured}{one.where && ` (${one.where})`}, <span class="muted">expected {one.expected}</span></li>)}</ul>}
-      {finding.ruled_out.length > 0 && <><h4>Ruled out</h4><ul>{finding.ruled_out.map((one) => <li key={one}>{one}</li>)}</ul></>}
-      <div class="fix"><h4>The fix</h4><code>{finding.fix}</code></div>
-    </article>
   );
 }
 
 export function CodePanel({ player }: { player: Player }) {
   return (
     <div class="code">
-      <p>The first net's training, to the last bit, from the points as a file: <button type="button" class="small" onClick={() => save(player)}>Save points.csv</button></p>
+      <p>The first net's training, to the last bit, from the points as a file: <button type="button" class="small" onClick={() => void savePoints(player)}>Save points.csv</button></p>
       <h3>Python</h3>
-      <Copied text={player.python} />
+      <Copied text={player.python} what="the script" />
       <h3>Command line</h3>
-      <Copied text={player.command} />
+      <Copied text={player.command} what="the command" />
     </div>
   );
 }
 
-async function save(player: Player): Promise<void> {
+async function savePoints(player: Player): Promise<void> {
   const { csv } = await player.look<{ csv: string }>("csv");
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([csv], { type: "text/csv" }));
-  link.download = "points.csv";
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 1000);
+  save(new Blob([csv], { type: "text/csv" }), "points.csv");
 }
 
-function Copied({ text }: { text: string }) {
-  const [done, setDone] = useState(false);
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setDone(true);
-    setTimeout(() => setDone(false), 1500);
-  };
+function Copied({ text, what }: { text: string; what: string }) {
   return (
     <div class="copied">
       <pre tabIndex={0}>{text}</pre>
-      <button type="button" class="small" onClick={copy}>{done ? "Copied" : "Copy"}</button>
+      <Copy text={text} what={what} />
     </div>
   );
 }

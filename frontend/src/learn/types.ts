@@ -1,5 +1,7 @@
 // What the server tells of a playground (src/steepest/board/playground).
 
+import type { Finding } from "../run/model";
+
 export interface Data {
   kind: string;
   classes: number;
@@ -145,18 +147,8 @@ export interface LedgerFound {
   entries: LedgerEntry[];
 }
 
-export interface FindingFound {
-  code: string;
-  severity: "info" | "warn" | "error";
-  message: string;
-  fix: string;
-  evidence: { measured: string; expected: string; where: string }[];
-  ruled_out: string[];
-  confidence: "fact" | "confirmed" | "suspected";
-}
-
 export interface HealthFound {
-  findings: FindingFound[];
+  findings: Finding[];
   status: string;
   accuracy: number | null;
 }

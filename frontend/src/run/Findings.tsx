@@ -19,7 +19,7 @@ export function Findings({ findings }: { findings: Finding[] }) {
   );
 }
 
-function Card({ finding }: { finding: Finding }) {
+export function Card({ finding }: { finding: Finding }) {
   const [sign, word] = NAMES[finding.severity] ?? ["?", finding.severity];
   const placed = finding.evidence.some((one) => one.where);
   return (

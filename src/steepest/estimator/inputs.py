@@ -126,6 +126,7 @@ def _labels(y: Any) -> NDArray[Any]:
 
 
 def require_classes(classes: NDArray[Any]) -> None:
+    """Raise ValueError if there are fewer than two."""
     if len(classes) < 2:
         raise ValueError(
             f"SteepestClassifier needs samples of at least 2 classes, but y has 1 class: {classes}"

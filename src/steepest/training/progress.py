@@ -161,6 +161,7 @@ def epoch_line(event: EpochFinished) -> str:
 
 
 def stop_line(event: RunStopped) -> str:
+    """How the run ended, why, and after how long."""
     return f"{event.status}: {event.reason} ({event.seconds:.1f} s)"
 
 

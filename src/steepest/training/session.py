@@ -148,6 +148,8 @@ def save_after(
 
 
 def announcer(*observers: Observer) -> Observer:
+    """An observer that tells each of these, in their order."""
+
     def notify(event: Event) -> None:
         for observer in observers:
             observer(event)

@@ -1,6 +1,7 @@
 // What all drawings share: the canvas in device pixels, colours of the page, images, contours, marks.
 // Colours are joined by marks, dashes and borders, so that no picture needs them to be read.
 
+import { linear, logarithmic } from "../../chart/scale";
 import { isDark } from "../../theme";
 
 export type Colour = [number, number, number];
@@ -162,19 +163,9 @@ export function polyline(context: CanvasRenderingContext2D, places: ([number, nu
   }
 }
 
-// Places of an axis where lines are drawn: at most about six round numbers, or powers of ten.
+// Places of an axis where lines are drawn: about five round numbers, or powers of ten.
 export function ticks(low: number, high: number, log = false): number[] {
-  const found: number[] = [];
-  if (log) {
-    const last = Math.ceil(Math.log10(high));
-    for (let power = Math.floor(Math.log10(low)); power <= last; power++) found.push(10 ** power);
-    return found.filter((value) => value >= low * 0.99 && value <= high * 1.01);
-  }
-  const raw = (high - low) / 5 || 1;
-  const size = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((k) => k * size).find((k) => k >= raw * 0.999)!;
-  for (let i = Math.ceil(low / step); i * step <= high * 1.0001; i++) found.push(Number((i * step).toPrecision(12)));
-  return found;
+  return (log ? logarithmic([low, high], 0, 1) : linear([low, high], 0, 1, 5)).ticks;
 }
 
 export function rgb(text: string): Colour {
