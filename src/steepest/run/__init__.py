@@ -1,5 +1,6 @@
 """A run: its events, its record, its folder."""
 
+from steepest.run.attached import attach as attach
 from steepest.run.events import EpochFinished as EpochFinished
 from steepest.run.events import Event as Event
 from steepest.run.events import FindingMade as FindingMade
@@ -16,7 +17,6 @@ from steepest.run.parts import load_whole as load_whole
 from steepest.run.parts import split_by as split_by
 from steepest.run.record import Record as Record
 from steepest.run.run import Run as Run
-from steepest.run.run import attach as attach
 from steepest.run.run import load_run as load_run
 from steepest.run.tensors import BEST as BEST
 from steepest.run.tensors import CHECKPOINTS as CHECKPOINTS

@@ -3,10 +3,9 @@
 import copy
 import shutil
 import tempfile
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import polars as pl
 from torch import nn
@@ -25,6 +24,7 @@ from steepest.errors import RunError
 from steepest.files import is_empty_folder, make_run_folder, write_failure
 from steepest.health import Findings, findings_of
 from steepest.recipe import Recipe
+from steepest.run.attached import attached
 from steepest.run.folder import RECORD, begin_run_folder, require_run_folder
 from steepest.run.parts import parts_of_run
 from steepest.run.record import Record
@@ -253,7 +253,8 @@ class Run:
             raise RunError(
                 "a run goes on from the checkpoints in its folder, and this one has none"
             )
-        return _attached.resume(self.folder, model, data, **settings)
+        resumed: Run = attached.resume(self.folder, model, data, **settings)
+        return resumed
 
     def report(self, path: str | Path, *, samples: Any = None, target: str | None = None) -> Path:
         """Write a report as one HTML file; see `steepest.report.write_report`.
@@ -271,7 +272,7 @@ class Run:
             MissingExtra: matplotlib or jinja2 is not installed.
             RunError: The file cannot be written.
         """
-        return _attached.report(self, path, samples=samples, target=target)
+        return attached.report(self, path, samples=samples, target=target)
 
     def export(self, path: str | Path) -> dict[str, Any]:
         """Write the classifier as a file that other programs read; see `steepest.export`.
@@ -291,7 +292,7 @@ class Run:
             MissingExtra: onnx, onnxruntime or onnxscript is not installed.
             RunError: The end of the name is none of these, or the file cannot be written.
         """
-        return _attached.export(self, path)
+        return attached.export(self, path)
 
     def card(self, path: str | Path) -> Path:
         """Write a model card as Markdown: data, recipe, scores, calibration, findings, limits.
@@ -305,7 +306,7 @@ class Run:
         Raises:
             RunError: The file cannot be written.
         """
-        return _attached.card(self, path)
+        return attached.card(self, path)
 
     def to_script(self, path: str | Path) -> Path:
         """Write this training as a plain PyTorch file, which prints the same losses.
@@ -325,7 +326,7 @@ class Run:
             ModelError: It is of several nets, or of a module that was given to it.
             RecipeError: A script has no words for a setting.
         """
-        return _attached.to_script(self, path)
+        return attached.to_script(self, path)
 
     def board(self, *, browser: bool = True) -> Any:
         """Open the page that shows this run, live while it trains elsewhere; see `steepest board`.
@@ -340,7 +341,7 @@ class Run:
             MissingExtra: starlette or uvicorn is not installed.
             RunError: The run has no folder, or the page cannot be served.
         """
-        return _attached.board(self.folder, browser=browser)
+        return attached.board(self.folder, browser=browser)
 
     def __repr__(self) -> str:
         facts = self.info
@@ -356,39 +357,6 @@ class Run:
         scores = html_table(("part", "rows", "loss", "accuracy"), rows)
         findings = self.findings.actionable._repr_html_() if self.findings.actionable else ""
         return f"<p><b>{escape(repr(self)[1:-1])}</b></p>{scores}{findings}"
-
-
-def _nothing_attached(*_: Any, **__: Any) -> NoReturn:
-    raise RunError("this run came past the package's public names: take steepest.load_run")
-
-
-class _Attached:
-    """What rooms above this one do with a run; see `attach`."""
-
-    resume: Callable[..., Run] = staticmethod(_nothing_attached)
-    report: Callable[..., Path] = staticmethod(_nothing_attached)
-    export: Callable[..., dict[str, Any]] = staticmethod(_nothing_attached)
-    card: Callable[..., Path] = staticmethod(_nothing_attached)
-    to_script: Callable[..., Path] = staticmethod(_nothing_attached)
-    board: Callable[..., Any] = staticmethod(_nothing_attached)
-
-
-_attached = _Attached()
-
-
-def attach(
-    *,
-    resume: Callable[..., Run],
-    report: Callable[..., Path],
-    export: Callable[..., dict[str, Any]],
-    card: Callable[..., Path],
-    to_script: Callable[..., Path],
-    board: Callable[..., Any],
-) -> None:
-    """Give every run its methods of these names, which this room may not import."""
-    _attached.resume, _attached.report = resume, report
-    _attached.export, _attached.card, _attached.to_script = export, card, to_script
-    _attached.board = board
 
 
 def load_run(
