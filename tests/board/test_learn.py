@@ -1,8 +1,11 @@
 """Learn as a person drives it: chapters, time forward and back, faults, links, own points."""
 
+import io
 import re
+from xml.etree import ElementTree
 
 import pytest
+from PIL import Image
 
 from board.browsing import chromium, opened, picture, require_accessible
 
@@ -117,6 +120,44 @@ def test_looks_behind_the_picture(learn):
     assert len(lines) == 301
     assert "steepest train points.csv" in learn.page.locator("pre").last.inner_text()
     require_accessible(learn.page)
+
+
+@pytest.mark.parametrize(
+    ("tab", "title", "rows", "head"),
+    [
+        ("Net", "Regions", None, ["x1", "x2", "probability of A"]),
+        ("Net", "Net", 2 * 8 + 8 * 8 + 8 * 3, ["layer", "from", "to", "weight", "gradient"]),
+        ("Curves", "Curves of loss", 2, ["gradients asked for", "training", "validation"]),
+        ("Surface", "Loss over a plane of weights", 44 * 44, ["first component"]),
+        ("Updates", "Updates beside weights", 3, ["layer", "|W|", "|dL/dW|", "|dW|/|W|"]),
+    ],
+)
+def test_every_drawing_is_saved_as_png_svg_and_csv(learn, tab, title, rows, head):
+    learn.press("One epoch forward")
+    learn.wait("Step · epoch", r"^14 · ")
+    learn.tab(tab)
+    menu = learn.page.locator("details.menu", has=learn.page.get_by_label(f"{title}: save"))
+    box = learn.page.locator(".drawing", has=menu).locator("canvas").bounding_box()
+    files = {}
+    for kind in ("PNG", "SVG", "CSV"):
+        menu.locator("summary").click()
+        with learn.page.expect_download() as saved:
+            menu.get_by_role("button", name=kind).click()
+        files[kind] = saved.value.path().read_bytes()
+    image = Image.open(io.BytesIO(files["PNG"]))
+    assert image.size == pytest.approx((2 * box["width"], 2 * box["height"]), abs=6)
+    assert len(image.convert("RGB").getcolors(2**24)) > 20
+    drawn = ElementTree.fromstring(files["SVG"])
+    assert {one.tag.rpartition("}")[2] for one in drawn} - {"rect"}
+    table = [line.split(",") for line in files["CSV"].decode().splitlines()]
+    assert [name[: len(wanted)] for name, wanted in zip(table[0], head, strict=False)] == head
+    assert {len(line) for line in table} == {len(table[0])}
+    assert len(table) - 1 == (rows or (len(table) - 1))
+    if title == "Regions":  # shares of one, to a byte
+        shares = [sum(map(float, line[2:])) for line in table[1:]]
+        assert min(shares) > 0.98
+        assert max(shares) < 1.02
+        assert len(shares) == len({tuple(line[:2]) for line in table[1:]}) > 1000
 
 
 def test_a_planted_fault_is_named(learn):

@@ -1,8 +1,9 @@
-// The frame of every drawing: its title, and a menu that saves it or shows its numbers.
+// The frame of a drawing: its title, its menu, and its numbers as a table.
 
 import type { ComponentChildren, RefObject } from "preact";
-import { useRef, useState } from "preact/hooks";
-import { type Cells, saveCsv, savePng, saveSvg } from "./save";
+import { useState } from "preact/hooks";
+import { Menu } from "./Menu";
+import { type Cells, pictureOf, saveCsv } from "./save";
 
 interface Props {
   title: string;
@@ -18,14 +19,8 @@ interface Props {
 }
 
 export function Panel(props: Props) {
-  const menu = useRef<HTMLDetailsElement>(null);
   const [asTable, setAsTable] = useState(false);
   const id = `panel-${props.title.toLowerCase().replace(/\W+/g, "-")}`;
-  const pick = (action: () => void) => () => {
-    menu.current!.open = false;
-    menu.current!.querySelector("summary")!.focus();
-    action();
-  };
   return (
     <section class={`panel${props.wide ? " wide" : ""}`} aria-labelledby={id}>
       <header>
@@ -36,19 +31,8 @@ export function Panel(props: Props) {
           <button type="button" class="small" aria-pressed={props.log[0]} onClick={() => props.log![1](!props.log![0])}>log</button>
         )}
         {props.table && (
-          <details class="menu" ref={menu} onKeyDown={(event) => {
-            if (event.key === "Escape") pick(() => undefined)();
-          }} onFocusOut={(event) => {
-            if (!menu.current!.contains(event.relatedTarget as Node | null)) menu.current!.open = false;
-          }}>
-            <summary aria-label={`${props.title}: save or show as a table`}><span aria-hidden="true">⋯</span></summary>
-            <div class="choices">
-              <button type="button" onClick={pick(() => setAsTable(!asTable))}>{asTable ? "Show the drawing alone" : "Show as a table"}</button>
-              {props.svg && <button type="button" onClick={pick(() => props.svg!.current && void savePng(props.svg!.current, props.title))}>Save as PNG</button>}
-              {props.svg && <button type="button" onClick={pick(() => props.svg!.current && saveSvg(props.svg!.current, props.title))}>Save as SVG</button>}
-              <button type="button" onClick={pick(props.csv ?? (() => saveCsv(...props.table!(), props.title)))}>Save numbers as CSV</button>
-            </div>
-          </details>
+          <Menu title={props.title} asTable={[asTable, setAsTable]} csv={props.csv ?? (() => saveCsv(...props.table!(), props.title))}
+            drawing={props.svg && (() => props.svg!.current && pictureOf(props.svg!.current))} />
         )}
       </header>
       {props.children}

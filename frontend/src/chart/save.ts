@@ -3,7 +3,14 @@
 const DRAWN = ["fill", "stroke", "stroke-width", "stroke-dasharray", "stroke-linejoin", "opacity",
   "fill-opacity", "font-size", "font-family", "font-weight", "text-anchor", "dominant-baseline"];
 
-export function svgText(svg: SVGSVGElement): string {
+// A drawing by itself: SVG, and its size in pixels of the screen.
+export interface Picture {
+  svg: string;
+  width: number;
+  height: number;
+}
+
+export function pictureOf(svg: SVGSVGElement): Picture {
   const copy = svg.cloneNode(true) as SVGSVGElement;
   const from = [svg, ...svg.querySelectorAll<SVGElement>("*")];
   const to = [copy, ...copy.querySelectorAll<SVGElement>("*")];
@@ -22,17 +29,16 @@ export function svgText(svg: SVGSVGElement): string {
   ground.setAttribute("height", "100%");
   ground.setAttribute("fill", getComputedStyle(document.body).getPropertyValue("--surface").trim());
   copy.insertBefore(ground, copy.firstChild);
-  return new XMLSerializer().serializeToString(copy);
+  return { svg: new XMLSerializer().serializeToString(copy), width, height };
 }
 
-export function saveSvg(svg: SVGSVGElement, name: string): void {
-  save(new Blob([svgText(svg)], { type: "image/svg+xml" }), `${name}.svg`);
+export function saveSvg({ svg }: Picture, name: string): void {
+  save(new Blob([svg], { type: "image/svg+xml" }), `${name}.svg`);
 }
 
-export async function savePng(svg: SVGSVGElement, name: string): Promise<void> {
-  const { width, height } = svg.getBoundingClientRect();
+export async function savePng({ svg, width, height }: Picture, name: string): Promise<void> {
   const image = new Image();
-  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svgText(svg))}`;
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(svg)}`;
   await image.decode();
   const canvas = document.createElement("canvas");
   canvas.width = 2 * width;

@@ -3,7 +3,7 @@
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { useDark } from "../theme";
 
-interface CanvasProps {
+export interface CanvasProps {
   draw: (canvas: HTMLCanvasElement) => void;
   label: string; // what it shows, for who does not see it
   class?: string;

@@ -2,17 +2,19 @@
 
 import { useState } from "preact/hooks";
 import { number } from "../format";
-import { Canvas } from "./Canvas";
 import { type LineStyle, laneStyle } from "./choices";
-import { begin, polyline, ticks } from "./draw/canvas";
+import { type Surface, begin, polyline, ticks } from "./draw/canvas";
+import type { Pen } from "./draw/svg";
+import { Drawing } from "./Drawing";
 import { Choice, Swatch } from "./fields";
+import { curvesOf as numbersOf } from "./numbers";
 import type { Moment, Player } from "./player";
 import type { Points } from "./types";
 
 type What = "loss" | "accuracy";
 type Values = (number | null)[];
 
-interface Curve {
+export interface Curve {
   name: string;
   x: number[];
   values: Values;
@@ -32,11 +34,11 @@ export function Curves({ player }: { player: Player }) {
   const label = `${what} over gradients asked for: ${curves.map(({ name, values }) => `${name} ${number(values.at(-1), 3)}`).join(", ")}`;
   return (
     <div>
-      <div class="together">
+      <Drawing title={`Curves of ${what}`} class="curves-canvas" label={label} numbers={() => numbersOf(curves)}
+        draw={(surface) => drawCurves(surface, curves, what, scale === "log", points.chance)}>
         <Choice label="Curves of" value={what} options={["loss", "accuracy"]} change={(value) => setWhat(value as What)} />
         {what === "loss" && <Choice label="Scale" value={scale} options={["linear", "log"]} change={setScale} />}
-      </div>
-      <Canvas class="curves-canvas" draw={(canvas) => drawCurves(canvas, curves, what, scale === "log", points.chance)} label={label} />
+      </Drawing>
       <ul class="key">{curves.map(({ name, style }) => <li key={name}><Swatch style={style} /> {name}</li>)}</ul>
     </div>
   );
@@ -61,8 +63,8 @@ function curvesOf(history: Moment[], what: What, points: Points): Curve[] {
   });
 }
 
-function drawCurves(canvas: HTMLCanvasElement, curves: Curve[], what: What, log: boolean, chance: number): void {
-  const { context, width, height, theme } = begin(canvas);
+function drawCurves(surface: Surface, curves: Curve[], what: What, log: boolean, chance: number): void {
+  const { context, width, height, theme } = begin(surface);
   const [W, H] = [width - PAD.left - PAD.right, height - PAD.top - PAD.bottom];
   const most = Math.max(1, ...curves.map(({ x }) => x.at(-1) ?? 0));
   const logged = log && what === "loss";
@@ -109,7 +111,7 @@ function range(curves: Curve[], what: What, logged: boolean, chance: number): [n
   return [0, Math.min(1.03 * largest, 5 * chance)]; // a loss that explodes leaves the others to be seen
 }
 
-function fill(context: CanvasRenderingContext2D, low: ([number, number] | null)[], high: ([number, number] | null)[], colour: string): void {
+function fill(context: Pen, low: ([number, number] | null)[], high: ([number, number] | null)[], colour: string): void {
   context.beginPath();
   for (const place of [...high, ...[...low].reverse()]) if (place) context.lineTo(...place);
   context.fillStyle = colour;

@@ -12,8 +12,10 @@ import { drawNet, unitAt } from "./draw/net";
 import { drawSmall } from "./draw/plane";
 import { drawRatios } from "./draw/ratios";
 import { drawSurface } from "./draw/surface";
+import { Drawing } from "./Drawing";
 import { Choice, Swatch } from "./fields";
 import { Formula } from "./formula";
+import { lossesOf, updatesOf, weightsOf } from "./numbers";
 import type { Player } from "./player";
 import type { HealthFound, LedgerEntry, LedgerFound, SurfaceFound, Unit, Wanted } from "./types";
 
@@ -77,11 +79,11 @@ export function NetPanel({ player, unit, setUnit }: NetProps) {
   const widths = net.units.map((layer) => layer.count).join(", ");
   return (
     <div>
-      <div class="together">
+      <Drawing title="Net" class="net-canvas" height={Math.min(420, 40 + 58 * most)} draw={(surface) => drawNet(surface, points, net, lines === "gradients", unit)}
+        onClick={pick} label={`The net: ${widths} units, with ${lines} as lines`} numbers={() => weightsOf(net)}>
         <Choice label="Lines show" value={lines} options={["weights", "gradients"]} change={setLines} />
         <Choice label="Large picture" value={unit ? unit.join(",") : ""} options={{ "": "the classes", ...units }} change={(value) => setUnit(value ? (value.split(",").map(Number) as Unit) : null)} />
-      </div>
-      <Canvas class="net-canvas" height={Math.min(420, 40 + 58 * most)} draw={(canvas) => drawNet(canvas, points, net, lines === "gradients", unit)} onClick={pick} label={`The net: ${widths} units, with ${lines} as lines`} />
+      </Drawing>
       <Hint text="Solid blue above zero, dashed orange below; the thicker, the larger within its layer. Each square is what a unit answers over the plane." />
     </div>
   );
@@ -123,7 +125,10 @@ export function SurfacePanel({ player }: { player: Player }) {
   const styles = value.paths.map((_, i) => (few ? laneStyle(i) : { ...laneStyle(1), dash: [] }));
   return (
     <figure class={found.stale ? "surface stale" : "surface"}>
-      <Canvas draw={(canvas) => drawSurface(canvas, value, styles)} label={`The loss over a plane of weights with ${value.paths.length} paths`} />
+      <Drawing title="Loss over a plane of weights" draw={(surface) => drawSurface(surface, value, styles)} numbers={() => lossesOf(value)}
+        label={`The loss over a plane of weights with ${value.paths.length} paths`}>
+        <h3>Loss over a plane of weights</h3>
+      </Drawing>
       <figcaption>
         Across: {value.labels[0]}; up: {value.labels[1]}. The deeper the blue, the lower the loss. The disc is now{found.stale ? "; drawn again when the training stands still" : ""}.
       </figcaption>
@@ -139,7 +144,9 @@ export function LayersPanel({ player }: { player: Player }) {
   return (
     <div>
       <p>A healthy step changes weights by about a thousandth of their size: the green band.</p>
-      <Canvas class="ratios-canvas" draw={(canvas) => drawRatios(canvas, layers)} label={`|ΔW| / |W|: ${said}`} />
+      <Drawing title="Updates beside weights" class="ratios-canvas" draw={(surface) => drawRatios(surface, layers)} label={`|ΔW| / |W|: ${said}`} numbers={() => updatesOf(layers)}>
+        <h3>|ΔW| / |W|</h3>
+      </Drawing>
       <div class="scroll" tabIndex={0} role="region" aria-label="Norms by layer">
         <table>
           <thead><tr><th scope="col">Layer</th><th scope="col">|W|</th><th scope="col">|∂L/∂W|</th><th scope="col">|ΔW| / |W|</th></tr></thead>

@@ -3,10 +3,11 @@
 import { useEffect, useState } from "preact/hooks";
 import { count } from "../format";
 import { useDark } from "../theme";
-import { Canvas } from "./Canvas";
-import { MARKS, bytes, colours } from "./draw/canvas";
+import { Drawing } from "./Drawing";
+import { MARKS, type Surface, bytes, colours } from "./draw/canvas";
 import { drawLine } from "./draw/line";
 import { type Answers, drawPlane } from "./draw/plane";
+import { regionsOf } from "./numbers";
 import type { Move, Player } from "./player";
 import type { Net, Picture as Now, Unit } from "./types";
 
@@ -92,14 +93,17 @@ export function Picture({ player, unit, showClasses }: PictureProps) {
   if (!picture || !points) return <div class="plane waiting" />;
   const flat = points.columns.length === 1;
   const shown = unit && picture.net ? answersOf(picture.net, unit, points.along_unit) : null;
-  const draw = (canvas: HTMLCanvasElement) => {
-    if (flat) drawLine(canvas, points, picture);
-    else drawPlane(canvas, points, picture, shown);
+  const draw = (surface: Surface) => {
+    if (flat) drawLine(surface, points, picture);
+    else drawPlane(surface, points, picture, shown);
   };
+  const title = shown ? unitName(picture.net!, unit!) : flat ? "Probability" : "Regions";
   return (
     <figure class={flat ? "plane flat" : "plane"}>
-      <Canvas draw={draw} label={said(picture, flat)} />
-      {shown && <figcaption>{unitName(picture.net!, unit!)} <button type="button" class="small" onClick={showClasses}>Show the classes</button></figcaption>}
+      <Drawing title={title} draw={draw} label={said(picture, flat)} numbers={() => regionsOf(points, picture, shown)}>
+        <h2>{title}</h2>
+        {shown && <button type="button" class="small" onClick={showClasses}>Show the classes</button>}
+      </Drawing>
       {player.several && !flat && <figcaption>The mean of {picture.lanes.length} nets. Borders: where the most likely class changes.</figcaption>}
     </figure>
   );

@@ -3,6 +3,7 @@
 
 import { linear, logarithmic } from "../../chart/scale";
 import { isDark } from "../../theme";
+import { type Pen, SvgPen } from "./svg";
 
 export type Colour = [number, number, number];
 
@@ -24,8 +25,11 @@ export function colours(): string[] {
   return isDark() ? DARK : LIGHT;
 }
 
+// Where a drawing goes: onto the screen, or into a file.
+export type Surface = HTMLCanvasElement | SvgPen;
+
 export interface Sheet {
-  context: CanvasRenderingContext2D;
+  context: Pen;
   width: number;
   height: number;
   theme: Theme;
@@ -38,17 +42,12 @@ export function bytes(base64: string): Uint8Array {
   return found;
 }
 
-// The canvas cleared, as large as the layout makes it, with the colours of the page as they are now.
-export function begin(canvas: HTMLCanvasElement): Sheet {
+// The surface cleared, as large as the layout makes it, with the colours of the page as they are now.
+export function begin(surface: Surface): Sheet {
+  const canvas = surface instanceof SvgPen ? surface.canvas : surface;
   const width = Math.max(1, canvas.clientWidth);
   const height = Math.max(1, canvas.clientHeight);
-  const scale = window.devicePixelRatio || 1;
-  const size = [Math.round(width * scale), Math.round(height * scale)] as const;
-  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
-  const context = canvas.getContext("2d")!;
-  context.setTransform(scale, 0, 0, scale, 0, 0);
-  context.clearRect(0, 0, width, height);
-  context.imageSmoothingEnabled = true;
+  const context = surface instanceof SvgPen ? surface : cleared(surface, width, height);
   context.globalAlpha = 1;
   context.lineWidth = 1;
   context.setLineDash([]);
@@ -66,8 +65,19 @@ export function begin(canvas: HTMLCanvasElement): Sheet {
   return { context, width, height, theme };
 }
 
+function cleared(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D {
+  const scale = window.devicePixelRatio || 1;
+  const size = [Math.round(width * scale), Math.round(height * scale)] as const;
+  if (canvas.width !== size[0] || canvas.height !== size[1]) [canvas.width, canvas.height] = size;
+  const context = canvas.getContext("2d")!;
+  context.setTransform(scale, 0, 0, scale, 0, 0);
+  context.clearRect(0, 0, width, height);
+  context.imageSmoothingEnabled = true;
+  return context;
+}
+
 export function css(colour: Colour): string {
-  return `rgb(${colour.map(Math.round).join(" ")})`;
+  return `rgb(${colour.map(Math.round).join(",")})`;
 }
 
 export function mixed(from: Colour, to: Colour, share: number): Colour {
@@ -153,7 +163,7 @@ export function point(sheet: Sheet, x: number, y: number, r: number, kind: numbe
 }
 
 // A line through points; null breaks it.
-export function polyline(context: CanvasRenderingContext2D, places: ([number, number] | null)[]): void {
+export function polyline(context: Pen, places: ([number, number] | null)[]): void {
   let open = false;
   context.beginPath();
   for (const place of places) {

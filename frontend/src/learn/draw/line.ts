@@ -1,14 +1,14 @@
 // One input: the probability of the last class along it, and the points at 0 and 1.
 
-import { begin, colours, bytes, point, polyline, ticks } from "./canvas";
+import { type Surface, begin, colours, bytes, point, polyline, ticks } from "./canvas";
 import { type LineStyle, laneStyle } from "../choices";
 import { number } from "../../format";
 import type { Picture, Points } from "../types";
 
 const PAD = { left: 44, right: 14, top: 16, bottom: 40 };
 
-export function drawLine(canvas: HTMLCanvasElement, points: Points, picture: Picture): void {
-  const sheet = begin(canvas);
+export function drawLine(surface: Surface, points: Points, picture: Picture): void {
+  const sheet = begin(surface);
   const { context, width, height, theme } = sheet;
   const [left, right] = points.axes[0]!;
   const last = points.classes.length - 1;

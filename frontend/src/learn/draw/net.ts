@@ -1,6 +1,6 @@
 // The net: a line for each weight, or its gradient, and a picture for each unit.
 
-import { type Sheet, begin, bytes, css, polyline } from "./canvas";
+import { type Sheet, type Surface, begin, bytes, css, polyline } from "./canvas";
 import { shadesOf, unitImage } from "./plane";
 import type { Layer, Net, Points, Unit } from "../types";
 
@@ -38,8 +38,8 @@ export function unitAt(net: Net, width: number, height: number, x: number, y: nu
   return null;
 }
 
-export function drawNet(canvas: HTMLCanvasElement, points: Points, net: Net, gradients: boolean, chosen: Unit | null): void {
-  const sheet = begin(canvas);
+export function drawNet(surface: Surface, points: Points, net: Net, gradients: boolean, chosen: Unit | null): void {
+  const sheet = begin(surface);
   const at = places(net, sheet.width, sheet.height);
   net.layers.forEach((layer, i) => drawWeights(sheet, layer, gradients, at[i]!, at[i + 1] ?? []));
   sheet.context.setLineDash([]);

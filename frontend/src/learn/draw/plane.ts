@@ -1,6 +1,6 @@
 // The plane: who wins where and how surely, what a unit answers, and the points.
 
-import { type Sheet, type Theme, begin, bytes, contour, image, mixed, packed, point } from "./canvas";
+import { type Sheet, type Surface, type Theme, begin, bytes, contour, image, mixed, packed, point } from "./canvas";
 import type { Each, Picture, Points } from "../types";
 
 // More of them than this are not ringed: the rings would hide the points.
@@ -12,8 +12,8 @@ export interface Answers {
 }
 
 // unit: what a unit answers, in place of the classes.
-export function drawPlane(canvas: HTMLCanvasElement, points: Points, picture: Picture, unit: Answers | null): void {
-  const sheet = begin(canvas);
+export function drawPlane(surface: Surface, points: Points, picture: Picture, unit: Answers | null): void {
+  const sheet = begin(surface);
   if (unit) drawField(sheet, unit);
   else drawRegions(sheet, points, picture);
   const [[left, right], [low, high]] = points.axes as [[number, number], [number, number]];
@@ -30,8 +30,8 @@ export function drawPlane(canvas: HTMLCanvasElement, points: Points, picture: Pi
 }
 
 // A small picture of one of several lanes.
-export function drawSmall(canvas: HTMLCanvasElement, points: Points, each: Each): void {
-  const sheet = begin(canvas);
+export function drawSmall(surface: Surface, points: Points, each: Each): void {
+  const sheet = begin(surface);
   const [decided, likely] = [bytes(each.decided), bytes(each.likely)];
   const { paper, rgb } = sheet.theme;
   const regions = image(points.along_small, points.along_small, (i) =>

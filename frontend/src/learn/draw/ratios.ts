@@ -1,14 +1,14 @@
 // |dW| / |W| of each layer beside the band around 1e-3.
 
-import { begin, polyline } from "./canvas";
+import { type Surface, begin, polyline } from "./canvas";
 import type { Layer } from "../types";
 
 const PAD = { left: 62, right: 18, top: 8, bottom: 28 };
 const [LOW, HIGH] = [-7, 1]; // powers of ten
 const GOOD: [number, number] = [-3.5, -2.5];
 
-export function drawRatios(canvas: HTMLCanvasElement, layers: Layer[]): void {
-  const { context, width, height, theme } = begin(canvas);
+export function drawRatios(surface: Surface, layers: Layer[]): void {
+  const { context, width, height, theme } = begin(surface);
   const X = (power: number) => PAD.left + ((power - LOW) / (HIGH - LOW)) * (width - PAD.left - PAD.right);
   const bottom = height - PAD.bottom;
   context.fillStyle = theme.colours[2]!;

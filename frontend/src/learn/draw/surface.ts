@@ -1,16 +1,16 @@
 // The loss over a plane in the space of weights, the deeper the lower, with lines of equal loss and paths.
 
-import { begin, contour, css, image, mixed, packed, polyline } from "./canvas";
+import { type Surface, begin, contour, css, image, mixed, packed, polyline } from "./canvas";
 import type { LineStyle } from "../choices";
 import type { SurfaceFound } from "../types";
 
 const LEVELS = 12;
 
-export function drawSurface(canvas: HTMLCanvasElement, surface: SurfaceFound, styles: LineStyle[]): void {
-  const sheet = begin(canvas);
+export function drawSurface(surface: Surface, found: SurfaceFound, styles: LineStyle[]): void {
+  const sheet = begin(surface);
   const { context, width, height, theme } = sheet;
-  const [columns, rows] = [surface.us.length, surface.vs.length];
-  const logs = surface.losses.flat().map((loss) => (loss === null ? NaN : Math.log(loss + 1e-4)));
+  const [columns, rows] = [found.us.length, found.vs.length];
+  const logs = found.losses.flat().map((loss) => (loss === null ? NaN : Math.log(loss + 1e-4)));
   const known = logs.filter(Number.isFinite).sort((a, b) => a - b);
   const low = known[0] ?? 0;
   const high = known[Math.floor(0.97 * (known.length - 1))] ?? 1;
@@ -29,9 +29,9 @@ export function drawSurface(canvas: HTMLCanvasElement, surface: SurfaceFound, st
   context.lineWidth = 0.8;
   context.stroke();
   context.globalAlpha = 1;
-  const U = (u: number) => ((u - surface.us[0]!) / (surface.us.at(-1)! - surface.us[0]!)) * width;
-  const V = (v: number) => height - ((v - surface.vs[0]!) / (surface.vs.at(-1)! - surface.vs[0]!)) * height;
-  surface.paths.forEach((path, i) => {
+  const U = (u: number) => ((u - found.us[0]!) / (found.us.at(-1)! - found.us[0]!)) * width;
+  const V = (v: number) => height - ((v - found.vs[0]!) / (found.vs.at(-1)! - found.vs[0]!)) * height;
+  found.paths.forEach((path, i) => {
     const { colour, dash } = styles[i % styles.length]!;
     polyline(context, path.map(([u, v]) => [U(u), V(v)]));
     context.strokeStyle = css(theme.paper);
