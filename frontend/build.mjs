@@ -22,6 +22,7 @@ await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
+  loader: { ".svg": "dataurl" },
   banner: { js: `/*! With Preact.\n${licence.trim()}\n*/` },
   outdir: out,
 });

@@ -1,6 +1,8 @@
 // What the server is asked for. The token comes in the fragment of the link that the command prints,
 // which a browser sends to nobody; it goes with each request in a header that other sites cannot set.
 
+import { answered, isFile } from "./embedded";
+
 const KEY = "steepest-token";
 
 export function takeToken(): void {
@@ -18,6 +20,7 @@ function headers(): Record<string, string> {
 export class ApiError extends Error {}
 
 export async function get<T>(path: string): Promise<T> {
+  if (isFile) return answered(path) as T;
   const reply = await fetch(path, { headers: headers(), cache: "no-store" });
   const value = await reply.json();
   if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText));
@@ -25,6 +28,7 @@ export async function get<T>(path: string): Promise<T> {
 }
 
 export async function post<T>(path: string, wanted: object = {}): Promise<T> {
+  if (isFile) throw new ApiError("this page is a file, and nothing is behind it that could work: steepest board opens one that can");
   const sent = { ...headers(), "Content-Type": "application/json" };
   const reply = await fetch(path, { method: "POST", headers: sent, body: JSON.stringify(wanted) });
   const value = await reply.json();
@@ -33,7 +37,7 @@ export async function post<T>(path: string, wanted: object = {}): Promise<T> {
 }
 
 // Whether this page may ask for what takes work: it came by the link that was printed.
-export const hasToken = () => sessionStorage.getItem(KEY) !== null;
+export const hasToken = () => !isFile && sessionStorage.getItem(KEY) !== null;
 
 export async function getText(path: string): Promise<string> {
   const reply = await fetch(path, { headers: headers(), cache: "no-store" });
@@ -50,6 +54,10 @@ export function listen(
   told: (event: Told) => void,
   connected: (problem: string | null) => void,
 ): () => void {
+  if (isFile) {
+    get(path).then((data) => told({ event: "snapshot", data }), (error: Error) => connected(error.message));
+    return () => undefined;
+  }
   let ended = false;
   let current: AbortController | null = null;
   let cursor = "";

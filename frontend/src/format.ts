@@ -52,12 +52,17 @@ export function ago(seconds: number): string {
   return `${duration(seconds)} ago`;
 }
 
+const pad = (n: number) => String(n).padStart(2, "0");
+const clock = (date: Date) => `${pad(date.getHours())}:${pad(date.getMinutes())}`;
+
+export function dated(at: number): string {
+  const date = new Date(at * 1000);
+  return `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${clock(date)}`;
+}
+
 // When, beside now: today a time, otherwise a date.
 export function moment(at: Value): string {
   if (typeof at !== "number" || at <= 0) return "–";
   const date = new Date(at * 1000);
-  const today = date.toDateString() === new Date().toDateString();
-  const pad = (n: number) => String(n).padStart(2, "0");
-  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}`;
-  return today ? time : `${date.getFullYear()}-${pad(date.getMonth() + 1)}-${pad(date.getDate())} ${time}`;
+  return date.toDateString() === new Date().toDateString() ? clock(date) : dated(at);
 }

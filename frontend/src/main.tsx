@@ -4,8 +4,10 @@ import "./style.css";
 import { render } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { get, takeToken } from "./api";
+import { isFile } from "./embedded";
+import logo from "./favicon.svg";
 import { defaults } from "./compare/groups";
-import type { Value } from "./format";
+import { dated, type Value } from "./format";
 import { ComparePage } from "./compare/ComparePage";
 import { LearnPage } from "./learn/LearnPage";
 import { RunPage } from "./run/RunPage";
@@ -19,6 +21,7 @@ interface Board {
   folder: string;
   version: string;
   defaults: Record<string, Value>;
+  copied?: { at: number; left_out: string[] }; // of a page that is a file
 }
 
 const NOTHING: Runs = { entries: [], sweeps: new Map(), unread: 0, ready: false, problem: null };
@@ -54,20 +57,25 @@ function App() {
         document.getElementById("content")!.focus();
       }}>To the content</a>
       <header class="top">
-        <a class="brand" href="#/runs"><img src="/favicon.svg" alt="" width="20" height="20" /><span>steepest</span></a>
+        <a class="brand" href="#/runs"><img src={logo} alt="" width="20" height="20" /><span>steepest</span></a>
         {board && <span class="folder" title="the folder that is watched">{board.folder}</span>}
         <nav aria-label="Views">
-          {VIEWS.filter((one) => one.title).map((one) => (
+          {VIEWS.filter((one) => one.title && !(isFile && one.name === "learn")).map((one) => (
             <a key={one.name} href={`#/${one.name}`} aria-current={shown === one.name ? "page" : undefined}>{one.title}</a>
           ))}
         </nav>
         <ThemeSwitch />
       </header>
+      {board?.copied && (
+        <aside class="copied-at" aria-label="What this file is">
+          A copy of {dated(board.copied.at)}{board.copied.left_out.length > 0 && `; left out: ${board.copied.left_out.join("; ")}`}
+        </aside>
+      )}
       <div id="content" tabIndex={-1}>
         {problem ? <main class="page"><p class="alarm" role="alert">{problem}</p></main>
           : shown === "run" ? <RunPage key={first} id={first} />
           : shown === "sweep" ? <SweptRunPage key={first + second} sweep={first} run={second} />
-          : shown === "learn" ? <LearnPage query={place.query} />
+          : shown === "learn" ? (isFile ? <NotInAFile /> : <LearnPage query={place.query} />)
           : <AllRuns query={place.query} compare={shown === "compare"} />}
       </div>
     </>
@@ -78,6 +86,10 @@ function AllRuns({ query, compare }: { query: URLSearchParams; compare: boolean 
   const [runs, setRuns] = useState<Runs>(NOTHING);
   useEffect(() => watchRuns(setRuns), []);
   return compare ? <ComparePage runs={runs} query={query} /> : <RunsPage runs={runs} query={query} />;
+}
+
+function NotInAFile() {
+  return <main class="page"><p class="empty">Learn trains, which a file cannot: <code>steepest board</code> opens a page that can.</p></main>;
 }
 
 function ThemeSwitch() {

@@ -6,14 +6,25 @@ export type Theme = "system" | "light" | "dark";
 const KEY = "steepest-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 const listeners = new Set<() => void>();
+let chosen: Theme = "system";
+
+// A page that is a file may be shown where nothing can be kept, as within a mail.
+const storage = (() => {
+  try {
+    return localStorage;
+  } catch {
+    return null;
+  }
+})();
 
 export function theme(): Theme {
-  const kept = localStorage.getItem(KEY);
-  return kept === "light" || kept === "dark" ? kept : "system";
+  const kept = storage?.getItem(KEY);
+  return kept === "light" || kept === "dark" ? kept : chosen;
 }
 
 export function setTheme(wanted: Theme): void {
-  localStorage.setItem(KEY, wanted);
+  chosen = wanted;
+  storage?.setItem(KEY, wanted);
   apply();
 }
 

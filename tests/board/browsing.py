@@ -34,10 +34,10 @@ def chromium():
 
 
 @contextmanager
-def opened(browser, url, *, width=1440, dark=False, quiet=False):
+def opened(browser, url, *, width=1440, dark=False, quiet=False, own=r"http://127\.0\.0\.1:\d+/"):
     """A page at this address; what it complains of, or asks of another machine, fails the test.
 
-    quiet: complaints are what is asked for.
+    quiet: complaints are what is asked for. own: what it may ask for, beside what is within it.
     """
     scheme = "dark" if dark else "light"
     height = 900 if width > 500 else 780
@@ -49,8 +49,8 @@ def opened(browser, url, *, width=1440, dark=False, quiet=False):
     page.on("console", lambda said: said.type == "error" and faults.append(said.text))
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("dialog", lambda dialog: (faults.append(f"dialog: {dialog.message}"), dialog.dismiss()))
-    own = re.compile(r"(http://127\.0\.0\.1:\d+/|data:|blob:)")
-    page.on("request", lambda r: own.match(r.url) or faults.append(f"request: {r.url}"))
+    may = re.compile(f"({own}|data:|blob:)")
+    page.on("request", lambda r: may.match(r.url) or faults.append(f"request: {r.url}"))
     page.set_default_timeout(40_000)  # machines may be busy
     try:
         page.goto(url)

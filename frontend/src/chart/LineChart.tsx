@@ -41,7 +41,7 @@ export interface Props {
   canLog?: boolean;
   notesBelow?: boolean;
   height?: number;
-  csv?: () => void;
+  csv?: (() => void) | undefined;
   // Charts over the same axis move together.
   cursor: number | null;
   onCursor: (x: number | null) => void;

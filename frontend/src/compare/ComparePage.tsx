@@ -3,6 +3,7 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get } from "../api";
+import { isFile } from "../embedded";
 import { LineChart, type Line } from "../chart/LineChart";
 import type { Domain } from "../chart/scale";
 import { count, number, percent, type Value } from "../format";
@@ -133,6 +134,7 @@ function SeedCurves({ groups, query, set }: { groups: Group[]; query: Query; set
   useEffect(() => {
     if (wanted) get<Record<string, Table>>(`/api/curves?runs=${encodeURIComponent(wanted)}`).then(setFound, () => undefined);
   }, [wanted]);
+  const lacking = isFile ? wanted.split(",").filter((id) => !found[id]).length : 0;
   const { lines, bands } = useMemo(() => bandsOf(drawn, found, curve), [wanted, found, curve]);
   const shares = curve.endsWith("_acc");
   return (
@@ -142,7 +144,7 @@ function SeedCurves({ groups, query, set }: { groups: Group[]; query: Query; set
         <label class="muted">of <select value={curve} onChange={(event) => set({ curve: event.currentTarget.value })}>
           {Object.entries(CURVES).map(([name, title]) => <option key={name} value={name}>{title}</option>)}
         </select></label>
-        <p class="muted hint">{groups.length > MOST_LINES && `the best ${MOST_LINES} of ${count(groups.length)} · `}{bands.length > 0 && "line: mean over seeds, band: from the lowest to the highest"}</p>
+        <p class="muted hint">{lacking > 0 && `the file lacks the curves of ${count(lacking)} of these runs · `}{groups.length > MOST_LINES && `the best ${MOST_LINES} of ${count(groups.length)} · `}{bands.length > 0 && "line: mean over seeds, band: from the lowest to the highest"}</p>
       </div>
       <LineChart title={shares ? "Accuracy" : "Loss"} lines={lines} bands={bands} height={340} xLabel="epoch, from 0" wholeX canLog={!shares}
         {...(shares ? { high: 1 } : { low: 0 })} yText={(y) => (shares ? percent(y, 2) : number(y))} {...(shares && { yTick: (y: number) => `${+(100 * y).toFixed(1)} %` })}

@@ -3,6 +3,7 @@
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, hasToken, post } from "../api";
+import { isFile } from "../embedded";
 import { Panel } from "../chart/Panel";
 import { linear } from "../chart/scale";
 import { useWidth } from "../chart/size";
@@ -41,7 +42,7 @@ export function Predictions({ id, ended }: { id: string; ended: boolean }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
   const path = `/api/runs/${id}/evaluation`;
   useEffect(() => {
-    if (ended) get<Answer>(path).then(setAnswer, () => setAnswer({ state: "none" }));
+    if (ended && !isFile) get<Answer>(path).then(setAnswer, () => setAnswer({ state: "none" }));
   }, [id, ended]);
   useEffect(() => {
     if (answer?.state !== "computing") return;
@@ -59,7 +60,8 @@ export function Predictions({ id, ended }: { id: string; ended: boolean }) {
       {found ? <Found found={found} /> : (
         <div class="panel ask">
           <p>Confusion matrix, calibration and worst mistakes are not in the record of a run.</p>
-          {!ended ? <p class="muted">Once it has ended, they can be computed here from its saved net.</p>
+          {!ended && !isFile ? <p class="muted">Once it has ended, they can be computed here from its saved net.</p>
+            : isFile ? <p class="muted">A file cannot compute them: <code>steepest board</code> or <code>steepest evaluate</code> does, where the run is.</p>
             : !hasToken() ? <p class="muted">To compute them here, open the board by the link that the command printed; or <code>steepest evaluate</code>.</p>
             : <button type="button" class="main" disabled={answer?.state === "computing"} onClick={() => void ask()}>
                 {answer?.state === "computing" ? "Evaluating …" : "Evaluate on the held-out rows"}

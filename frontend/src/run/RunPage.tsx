@@ -2,8 +2,10 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { get, getText, listen } from "../api";
+import { isFile } from "../embedded";
 import { LineChart, type Line } from "../chart/LineChart";
 import { Heatmap } from "../chart/Heatmap";
+import { save } from "../chart/save";
 import type { Domain } from "../chart/scale";
 import { ago, count, duration, moment, number, percent, rate, type Value } from "../format";
 import { State } from "../State";
@@ -127,11 +129,11 @@ function Head({ row, about, told, heard }: {
 function Age({ running, heard, changed }: { running: boolean; heard: { at: number; age: number } | null; changed: number }) {
   const [, tick] = useState(0);
   useEffect(() => {
-    if (!running) return;
+    if (!running || isFile) return;
     const timer = setInterval(() => tick((n) => n + 1), 200);
     return () => clearInterval(timer);
   }, [running]);
-  if (!running) return <span class="age muted">last written {moment(changed)}</span>;
+  if (!running || isFile) return <span class="age muted">last written {moment(changed)}</span>;
   if (!heard) return <span class="age muted">…</span>;
   const silent = (performance.now() - heard.at) / 1000;
   const age = heard.age + silent;
@@ -181,9 +183,11 @@ function Curves({ id, about, told }: { id: string; about: About; told: Told }) {
   }];
   const broken = firstNotANumber(epochs, "train_loss");
   if (broken !== null) marks.push({ x: axis.epochs[broken]!, text: `not a number from epoch ${epochs["epoch"]![broken]}` });
+  // All rows of the record are the server's to give: a file has those that are drawn.
+  const all = (table: string) => (isFile ? undefined : () => void download(id, table));
   const common = {
     xLabel: axis.label, wholeX: view !== "time", xText: axis.text, cursor, onCursor: setCursor, range, onRange: setRange,
-    csv: () => void download(id, "epochs"),
+    csv: all("epochs"),
   };
   const pieces = curves.loss.length;
   const chance = told.facts["chance_loss"];
@@ -218,7 +222,7 @@ function Curves({ id, about, told }: { id: string; about: About; told: Told }) {
         })}
       </div>
       <div class="grid lower">
-        <LineChart {...common} title="Learning rate" lines={[lr]} low={0} canLog height={150} yText={(y) => number(y, 3)} about={`Learning rate over the ${view}`} csv={() => void download(id, "intervals")} />
+        <LineChart {...common} title="Learning rate" lines={[lr]} low={0} canLog height={150} yText={(y) => number(y, 3)} about={`Learning rate over the ${view}`} csv={all("intervals")} />
         <LineChart {...common} title="Throughput" lines={[speed]} low={0} height={150} yText={(y) => rate(y)} yTick={(y) => rateTick(y)} about="Training rows a second, epoch by epoch, validation included" />
       </div>
     </section>
@@ -318,9 +322,6 @@ function rateTick(value: number): string {
 
 async function download(id: string, table: string): Promise<void> {
   const text = await getText(`/api/runs/${id}/tables/${table}.csv`);
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = `${table}.csv`;
-  link.click();
+  save(new Blob([text], { type: "text/csv" }), `${table}.csv`);
 }
 

@@ -13,7 +13,6 @@ interface Swept {
   trial: number;
   seed: number;
   settings: Record<string, Value>;
-  recipe: Record<string, unknown>;
   done: Record<string, Value> | null;
   epochs: Table;
 }

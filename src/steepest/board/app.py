@@ -116,7 +116,7 @@ class _Board:
     async def sweep_run(self, request: Request) -> Response:
         sweep, run = request.path_params["sweep"], request.path_params["run"]
         return _json(
-            await run_sync(lambda: sweep_rows.one_run(self._index.sweep_folder(sweep), run))
+            await run_sync(lambda: sweep_rows.some_runs(self._index.sweep_folder(sweep), [run])[0])
         )
 
     def _stream(self, events: AsyncIterator[bytes]) -> Response:

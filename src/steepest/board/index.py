@@ -67,6 +67,10 @@ class Index:
         """What a run is called: its place in the folder."""
         return self._runs[id_].name
 
+    def sweep_name(self, id_: str) -> str:
+        """Likewise of a sweep."""
+        return self._sweeps[id_].name
+
     def state(self, id_: str) -> dict[str, Any]:
         """The row of a run as it is now."""
         with self._lock:

@@ -1,6 +1,7 @@
 """The runs of a sweep as rows of the table, page by page: a sweep only adds rows."""
 
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -69,29 +70,31 @@ def page(folder: Path, after: int) -> dict[str, Any]:
         }
 
 
-def one_run(folder: Path, run: str) -> dict[str, Any]:
-    """A run of a sweep by itself: what varies in it, what came of it, its epochs."""
+def some_runs(folder: Path, runs: list[str]) -> list[dict[str, Any]]:
+    """Runs of a sweep by themselves: what varies in each, what came of it, its epochs."""
     with sweep_record(folder) as connection:
-        facts = facts_of(connection)
-        planned = connection.execute(
-            "SELECT trial, seed FROM plan WHERE run = ? ORDER BY trial LIMIT 1", (run,)
-        ).fetchone()
-        if planned is None:
-            raise RunError("there is no run of this name in the sweep")
-        settings = connection.execute(
-            "SELECT settings FROM trials WHERE trial = ?", (planned[0],)
-        ).fetchone()
-        names = list(SWEEP_TABLES["runs"])
-        done = connection.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
-        epochs = connection.execute(
-            "SELECT * FROM epochs WHERE run = ? ORDER BY epoch LIMIT ?", (run, _MOST_EPOCHS)
-        ).fetchall()
+        return [_one_run(connection, run) for run in runs]
+
+
+def _one_run(connection: sqlite3.Connection, run: str) -> dict[str, Any]:
+    planned = connection.execute(
+        "SELECT trial, seed FROM plan WHERE run = ? ORDER BY trial LIMIT 1", (run,)
+    ).fetchone()
+    if planned is None:
+        raise RunError("there is no run of this name in the sweep")
+    settings = connection.execute(
+        "SELECT settings FROM trials WHERE trial = ?", (planned[0],)
+    ).fetchone()
+    names = list(SWEEP_TABLES["runs"])
+    done = connection.execute("SELECT * FROM runs WHERE run = ?", (run,)).fetchone()
+    epochs = connection.execute(
+        "SELECT * FROM epochs WHERE run = ? ORDER BY epoch LIMIT ?", (run, _MOST_EPOCHS)
+    ).fetchall()
     columns = list(zip(*epochs, strict=True))[1:] or [()] * (len(SWEEP_TABLES["epochs"]) - 1)
     return {
         "run": run,
         "trial": planned[0],
         "seed": planned[1],
-        "recipe": parse_recipe(str(facts.get("recipe", "")).encode()),
         "settings": json.loads(settings[0]) if settings else {},
         "done": None if done is None else dict(zip(names, map(plain, done), strict=True)),
         "epochs": {

@@ -22,6 +22,13 @@ from steepest.cli.options import as_json
     help="A further address that browsers open it by, as through a tunnel. Repeatable.",
 )
 @click.option("--browser/--no-browser", default=True, help="Whether to open it in the browser.")
+@click.option(
+    "--export",
+    "exported",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write the page as one HTML file that needs no server, and serve nothing.",
+)
 @as_json
 def command(
     folder: Path,
@@ -30,6 +37,7 @@ def command(
     token: str | None,
     allowed_hosts: tuple[str, ...],
     browser: bool,
+    exported: Path | None,
     as_json: bool,
 ) -> None:
     r"""Watch the runs and sweeps in FOLDER (the current one, if not given) in the browser.
@@ -39,7 +47,15 @@ def command(
     \b
     steepest board
     steepest board runs --port 9000 --no-browser
+    steepest board runs --export page.html
     """
+    if exported is not None:
+        if port is not None or token is not None or allowed_hosts or host != "127.0.0.1":
+            raise click.UsageError(
+                "--export serves nothing: leave out --port, --host, --token and --allow-host"
+            )
+        _export(folder, exported, as_json)
+        return
     from steepest.board.serve import Address, serve
 
     def ready(address: Address) -> None:
@@ -57,3 +73,16 @@ def command(
         browser=browser,
         ready=ready,
     )
+
+
+def _export(folder: Path, path: Path, as_json: bool) -> None:
+    from steepest.board.export import export_page
+
+    found = export_page(folder, path)
+    if as_json:
+        told = {"page": str(path), "bytes": found.size, "runs": found.runs}
+        click.echo(json.dumps({**told, "left_out": found.left_out}))
+        return
+    click.echo(f"{path}: {found.runs:,} runs, {found.size / 1e6:.1f} MB")
+    for words in found.left_out:
+        click.echo(f"left out: {words}")
