@@ -329,7 +329,7 @@ void bind_results(nb::module_& m) {
       .def_ro("inactive", &LayerSums::inactive);
   nb::class_<Result>(m, "Result")
       .def_ro("rows", &Result::rows)
-      .def_ro("loss_sum", &Result::loss_sum)
+      .def_ro("losses", &Result::losses)
       .def_ro("correct", &Result::correct)
       .def_ro("layers", &Result::layers);
 }

@@ -177,7 +177,9 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
               });
   if (thread != 0) return;
   const int members = network_.members;
-  for (int m = 0; m < step.batch * members; ++m) result_.loss_sum += losses_[m] / members;
+  double loss = 0;
+  for (int m = 0; m < step.batch * members; ++m) loss += losses_[m] / members;
+  result_.losses.push_back(loss);
   for (int m = 0; m < step.batch; ++m) result_.correct += correct_[m * members];
   result_.rows += step.batch;
   last_batch_ = step.batch;

@@ -128,6 +128,7 @@ void Trainer::configure(const LossSettings& loss, const OptimizerSettings& optim
 
 Result Trainer::advance(const Steps& steps, bool statistics) {
   result_ = Result();
+  result_.losses.reserve(size_t(steps.count));
   for (int64_t done = 0; done < steps.count;) {
     const int64_t epoch = position_.step / steps_per_epoch_;
     if (epoch != epoch_) {

@@ -111,7 +111,7 @@ struct LayerSums {
 
 struct Result {
   int64_t rows = 0, correct = 0;
-  double loss_sum = 0;
+  std::vector<double> losses;  // of each step, the sum over its rows
   std::vector<LayerSums> layers;
 };
 

@@ -1,10 +1,11 @@
 """What an engine promises: load a plan, advance by steps, export what it learned. Nothing else."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
 from itertools import islice
-from typing import Protocol
+from operator import add
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -169,12 +170,16 @@ class LayerStats:
 class StepStats:
     """What some consecutive steps did: sums, so that any number of them can be added up.
 
+    Losses are added up step by step, so a sum has the same bits however the steps were divided
+    among calls.
+
     Attributes:
         steps: How many steps.
         rows: How many rows their minibatches had together.
         loss_sum: The sum over these rows of the loss, each at the weights of its own step.
         correct: Rows whose likeliest class was the true one.
         layers: Of the last step, if asked for.
+        step_losses: What each step adds to `loss_sum`, where these are the steps of one call.
     """
 
     steps: int
@@ -182,12 +187,25 @@ class StepStats:
     loss_sum: float
     correct: int
     layers: tuple[LayerStats, ...] = ()
+    step_losses: Sequence[float] = field(default=(), repr=False, compare=False)
+
+    @classmethod
+    def of_call(
+        cls,
+        rows: int,
+        step_losses: Sequence[float],
+        correct: int,
+        layers: tuple[LayerStats, ...] = (),
+    ) -> Self:
+        """Those of one call of an engine."""
+        loss_sum = reduce(add, step_losses, 0.0)
+        return cls(len(step_losses), rows, loss_sum, correct, layers, step_losses)
 
     def __add__(self, later: "StepStats") -> "StepStats":
         return StepStats(
             self.steps + later.steps,
             self.rows + later.rows,
-            self.loss_sum + later.loss_sum,
+            reduce(add, later.step_losses or (later.loss_sum,), self.loss_sum),
             self.correct + later.correct,
             later.layers or self.layers,
         )

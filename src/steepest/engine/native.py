@@ -165,13 +165,8 @@ class NativeTraining:
                 node.batches.add_(len(steps) - single_rows(self._plan, steps))
         self._stepped = self._stepped or self.trainer.updates > 0
         linear = [node for node in self.nodes if node.is_linear]
-        return StepStats(
-            len(steps),
-            result.rows,
-            result.loss_sum,
-            result.correct,
-            tuple(_layer_stats(node, s) for node, s in zip(linear, result.layers, strict=False)),
-        )
+        layers = (_layer_stats(node, s) for node, s in zip(linear, result.layers, strict=False))
+        return StepStats.of_call(result.rows, result.losses, result.correct, tuple(layers))
 
     def _give_orders(self, steps: range) -> None:
         """Where rows are not simply shuffled, the extension is told their order by epoch."""

@@ -142,7 +142,7 @@ class StackedTraining:
             states,
             rates,
         )
-        stats = [StepStats(count, r.rows, r.loss_sum, r.correct) for r in results]
+        stats = [StepStats.of_call(r.rows, r.losses, r.correct) for r in results]
         return stats, Position(position.step + count, int(self._trainer.updates))
 
     def outputs(self, states: States, inputs: Inputs) -> Tensor:

@@ -163,12 +163,12 @@ class _TorchTraining:
         if there:
             outputs, targets = map(torch.cat, zip(*there, strict=True))
             hits = int(self._plan.objective.right(outputs, targets).sum())
-        loss_sum = float(losses @ sizes)
+        sums = losses * sizes
         if self._workers is not None:
-            sums = self._workers.add(torch.tensor([loss_sum, hits], dtype=torch.double))
-            loss_sum, hits = float(sums[0]), int(sums[1])
+            sums = self._workers.add(torch.cat([sums, sums.new_tensor([hits])]))
+            sums, hits = sums[:-1], int(sums[-1])
             layers = over_all_rows(layers, len(done[-1].targets), self._workers.add)
-        return StepStats(len(done), int(sizes.sum()), loss_sum, hits, layers)
+        return StepStats.of_call(int(sizes.sum()), sums.tolist(), hits, layers)
 
     def export(self) -> OptimizerState:
         chosen = self._optimizer or self._lbfgs
