@@ -254,8 +254,10 @@ def number(described: dict[str, Any], name: str) -> float:
 def stats_of(described: dict[str, Any]) -> StepStats:
     """Sums over steps. Raises ValueError for what no run writes."""
     return StepStats(
-        **{name: count(described, name) for name in ("steps", "rows", "correct")},
+        steps=count(described, "steps"),
+        rows=count(described, "rows"),
         loss_sum=number(described, "loss_sum"),
+        correct=count(described, "correct"),
         layers=tuple(_layer_stats(layer) for layer in described["layers"]),
     )
 
