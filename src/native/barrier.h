@@ -1,10 +1,9 @@
-// Where threads meet, twice a step or oftener. They spin a little and then yield: where processors are
-// oversubscribed, spinning alone would keep the one they wait for from running.
+// Where threads meet, twice a step or oftener. They spin a little and then sleep: where other work wants the
+// processors, too, one that spins or yields on keeps the one that it waits for from running.
 
 #pragma once
 
 #include <atomic>
-#include <thread>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -22,20 +21,21 @@ class Barrier {
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
       arrived_.store(0, std::memory_order_relaxed);
       current_.store(phase + 1, std::memory_order_release);
+      current_.notify_all();
       return;
     }
-    for (int spins = 0; current_.load(std::memory_order_acquire) == phase; ++spins) {
-      if (spins < 4000) {
+    for (int spins = 0; spins < kSpins; ++spins) {
+      if (current_.load(std::memory_order_acquire) != phase) return;
 #if defined(__x86_64__)
-        _mm_pause();
+      _mm_pause();
 #endif
-      } else {
-        std::this_thread::yield();
-      }
     }
+    current_.wait(phase, std::memory_order_acquire);
   }
 
  private:
+  static constexpr int kSpins = 4000;  // some 50 microseconds, longer than threads are apart where all run
+
   const int threads_;
   alignas(64) std::atomic<int> arrived_{0};
   alignas(64) std::atomic<int> current_{0};

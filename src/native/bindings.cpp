@@ -20,6 +20,7 @@
 #include <thread>
 
 #include "inference.h"
+#include "pace.h"
 #include "trainer.h"
 
 namespace nb = nanobind;
@@ -315,8 +316,10 @@ void bind_settings(nb::module_& m) {
   },
            nb::kw_only(), "image"_a, "shift"_a, "cutout"_a, "shift_purpose"_a, "cutout_purpose"_a, "mixes"_a);
   nb::class_<Settings>(m, "Settings")
-      .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int>(),
-           nb::kw_only(), "nodes"_a, "loss"_a, "optimizer"_a, "order"_a, "augmentation"_a, "threads"_a);
+      .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int,
+                    bool>(),
+           nb::kw_only(), "nodes"_a, "loss"_a, "optimizer"_a, "order"_a, "augmentation"_a, "threads"_a,
+           "adaptive"_a);
 }
 
 void bind_results(nb::module_& m) {
@@ -406,6 +409,11 @@ NB_MODULE(_native, m) {
     kernels_of(isa).function(which, x.data(), y.data(), int(x.size()));
   }, "which"_a, "x"_a, "y"_a.noconvert(), "isa"_a.none() = nb::none());
   m.def("fma_peak", &fma_peak, "threads"_a);
+  nb::class_<Pace>(m, "Pace")  // for tests
+      .def(nb::init<int, bool>(), "threads"_a, "fixed"_a)
+      .def_prop_ro("threads", &Pace::threads)
+      .def_prop_ro("steps", &Pace::steps)
+      .def("took", &Pace::took, "steps"_a, "seconds"_a);
   m.def("permutation", &permutation, "seed"_a, "purpose"_a, "step"_a, "to"_a.noconvert(),
         "isa"_a.none() = nb::none());
   m.def("random_words", &random_words, "seed"_a, "step"_a, "purpose"_a, "first_block"_a, "to"_a.noconvert(),

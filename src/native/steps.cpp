@@ -86,7 +86,8 @@ static void for_learned(const Network& network, int batch, int& rows, const F& f
 // The rows of a linear layer's weights that are this thread's.
 std::pair<int, int> Trainer::rows_of(const Linear& layer, int thread) const {
   if (!reads_inputs(layer)) return share(layer.in, thread, threads_, 16);
-  return {first_rows_[thread], first_rows_[thread + 1]};
+  const std::vector<int>& begins = first_rows_[threads_];
+  return {begins[thread], begins[thread + 1]};
 }
 
 // Which of its inputs are not zero, null where that is not known.

@@ -1,6 +1,7 @@
 #include "trainer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <new>
@@ -30,9 +31,8 @@ double flops_of_a_step(const Settings& settings) {
 }
 
 int threads_of(const Settings& settings) {
-  if (settings.threads == 0 && flops_of_a_step(settings) <= kFlopsWorthSharing) return 1;
-  const int wanted = settings.threads > 0 ? settings.threads : std::max(1u, std::thread::hardware_concurrency());
-  return std::min(wanted, std::max(1, settings.order.batch_size / 2));
+  if (settings.adaptive && flops_of_a_step(settings) <= kFlopsWorthSharing) return 1;
+  return std::min(settings.threads, std::max(1, settings.order.batch_size / 2));
 }
 
 Kept kept_of(const OptimizerSettings& settings) {
@@ -47,12 +47,14 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
       data_(data),
       kernels_(kernels),
       network_(settings.nodes, data.source.features, settings.order.batch_size, kept_of(settings.optimizer)),
-      threads_(threads_of(settings)),
+      most_threads_(threads_of(settings)),
       whole_gradient_(settings.optimizer.keeps_gradient()),
       words_((data.source.features + 63) / 64),
       position_(position),
       shuffle_(kernels, settings.order.seed, settings.order.purpose, data.samples,
-               settings.order.cumulative_weights) {
+               settings.order.cumulative_weights),
+      pace_(most_threads_, !settings.adaptive),
+      threads_(most_threads_) {
   const int batch = settings_.order.batch_size;
   steps_per_epoch_ = (int64_t(data.samples) + batch - 1) / batch;
   const bool linear_first = std::holds_alternative<Linear>(network_.nodes.front());
@@ -68,7 +70,9 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   const Kept kept = kept_of(settings_.optimizer);
   const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
-  first_rows_ = equal_work(sparse_ ? found : dense, batch, threads_, matrices);
+  for (int threads = 0; threads <= most_threads_; ++threads) {
+    first_rows_.push_back(equal_work(sparse_ ? found : dense, batch, std::max(1, threads), matrices));
+  }
   const size_t rows = size_t(batch) * network_.members;
   targets_.resize(rows);
   second_targets_.resize(rows);
@@ -87,11 +91,12 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
       if (settings_.optimizer.parameters[parameter].muon) muon_[parameter] = MuonSpace(*watched.layer);
     }
   }
-  if (settings_.augmentation.mixes) partners_.assign(threads_, std::vector<float>(network_.inputs.stride + 16));
+  if (settings_.augmentation.mixes)
+    partners_.assign(most_threads_, std::vector<float>(network_.inputs.stride + 16));
   if (!sparse_) return;
   bits_.resize(size_t(batch) * words_);
   const size_t bytes = 4 * size_t(batch / 32 + 1) * (data.source.features + 32);
-  for (int t = 0; t < threads_; ++t) {
+  for (int t = 0; t < most_threads_; ++t) {
     scratch_.push_back(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
     if (!scratch_.back()) throw std::bad_alloc();
   }
@@ -137,7 +142,8 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
       epoch_ = epoch;
     }
     const int64_t left = (epoch + 1) * steps_per_epoch_ - position_.step;
-    const int64_t now = std::min(steps.count - done, left);
+    const int64_t now = std::min({steps.count - done, left, pace_.steps()});
+    threads_ = pace_.threads();
     const bool measure = statistics && done + now == steps.count;
     start_measuring(measure);
     Barrier barrier(threads_);
@@ -153,10 +159,12 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
       }
       if (thread == 0) updates = made;
     };
+    const auto begin = std::chrono::steady_clock::now();
     std::vector<std::thread> others;
     for (int t = 1; t < threads_; ++t) others.emplace_back(run, t);
     run(0);
     for (std::thread& other : others) other.join();
+    pace_.took(now, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     position_.step += now;
     position_.updates += updates;
     position_.averaged = position_.averaged || updates > 0;
@@ -167,7 +175,8 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
 }
 
 std::string Trainer::description() const {
-  return std::string(kernels_.name) + ", " + std::to_string(threads_) + " thread" + (threads_ == 1 ? "" : "s") +
+  return std::string(kernels_.name) + (settings_.adaptive && most_threads_ > 1 ? ", up to " : ", ") +
+         std::to_string(most_threads_) + " thread" + (most_threads_ == 1 ? "" : "s") +
          (sparse_   ? ", zero inputs skipped"
           : coding_ ? ", piecewise linear inputs looked up"
                     : "");

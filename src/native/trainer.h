@@ -25,8 +25,9 @@
 #include "barrier.h"
 #include "coding.h"
 #include "kernels.h"
-#include "network.h"
 #include "muon_space.h"
+#include "network.h"
+#include "pace.h"
 #include "random.h"
 #include "sharing.h"
 
@@ -78,7 +79,8 @@ struct Settings {
   OptimizerSettings optimizer;
   OrderSettings order;
   Augmentation augmentation;
-  int threads = 0;  // 0: as many as the work is worth
+  int threads = 1;
+  bool adaptive = false;  // fewer threads where that is quicker, found while it runs
 };
 
 // Where a training is, beside its parameters.
@@ -180,18 +182,21 @@ class Trainer {
   const Kernels& kernels_;
   Network network_;
   int64_t steps_per_epoch_;
-  int threads_;
+  int most_threads_;
   std::optional<Coding> coding_;  // of piecewise linear inputs, where layer 1 takes them as they are kept
   bool sparse_;                   // whether layer 1 skips zero inputs, by their bits
   bool whole_gradient_;           // whether gradients are whole in memory before they are used
   int words_;                     // of 64 bits, for the inputs of a row
-  std::vector<int> first_rows_;   // where each thread's rows of the first layer's weights begin
+  std::vector<std::vector<int>> first_rows_;  // by the number of threads: where each thread's rows of the first
+                                              // layer's weights begin
 
   // For a run: they change between two epochs or calls.
   Position position_;
   Shuffle shuffle_;
   std::vector<uint32_t> orders_;  // of some epochs, given by set_orders; empty: by shuffle_
   int64_t first_order_ = 0;       // the epoch that the first of them is for
+  Pace pace_;                     // a step is the same whatever it says
+  int threads_;                   // of the spell that runs
 
   // For an epoch.
   int64_t epoch_ = -1;

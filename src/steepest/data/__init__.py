@@ -24,4 +24,3 @@ from steepest.data.samples import Samples as Samples
 from steepest.data.scaling import Scaler as Scaler
 from steepest.data.split import split as split
 from steepest.data.text import MISSING as MISSING
-from steepest.data.threads import usable_threads as usable_threads

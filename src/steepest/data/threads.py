@@ -4,6 +4,8 @@ import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from steepest.processors import usable_threads
+
 # Below so many numbers in all, threads take longer to begin than they save.
 _WORTH_SHARING = 400_000
 
@@ -33,8 +35,3 @@ def _threads() -> int:
     if asked.isdecimal() and int(asked):
         return int(asked)
     return usable_threads()
-
-
-def usable_threads() -> int:
-    """How many threads this process may use, by the processors that it has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from steepest.data import usable_threads
 from steepest.engine.augment import Augmentation
 from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
@@ -25,6 +24,7 @@ from steepest.engine.optimizers import require_fitting
 from steepest.engine.scheduled import factors_at, factors_change
 from steepest.errors import EngineError
 from steepest.extension import extension, forced_isa
+from steepest.processors import usable_threads
 from steepest.random import Purpose
 from steepest.recipe import Recipe
 
@@ -258,7 +258,8 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
             cutout_purpose=int(Purpose.CUTOUT),
             mixes=augmentation.mixes_rows,
         ),
-        threads=recipe.threads or 0,  # 0: as many as the work is worth
+        threads=recipe.threads or usable_threads(),
+        adaptive=not recipe.threads,
     )
 
 

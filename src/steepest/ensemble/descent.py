@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from steepest.classifier import Classifier, Score
-from steepest.data import usable_threads
 from steepest.engine import NO_STEPS, NativeEngine, process_state
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
@@ -20,6 +19,7 @@ from steepest.ensemble.member_run import MemberRun
 from steepest.ensemble.portfolio import Portfolio
 from steepest.ensemble.result import Combination, combined
 from steepest.health import Findings
+from steepest.processors import usable_threads
 from steepest.run import (
     EpochFinished,
     IntervalFinished,

@@ -5,9 +5,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from steepest.data import usable_threads
 from steepest.errors import DataError, RecipeError, RunError, SteepestError
 from steepest.files import PART, make_run_folder
+from steepest.processors import usable_threads
 from steepest.recipe import Recipe
 from steepest.records.layout import SWEEP_RECORD
 from steepest.run import LOCK
