@@ -5,15 +5,45 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, ClassVar, NamedTuple
+
+
+class Mistake(NamedTuple):
+    """One thing that is wrong: a sentence, and the settings that it is about, if any."""
+
+    text: str
+    settings: tuple[str, ...] = ()
 
 
 class SteepestError(Exception):
-    """A mistake that the user can mend. The command line prints it and ends with 2."""
+    """A mistake that the user can mend. The command line prints it and ends with 2.
+
+    Attributes:
+        mistakes: What is wrong, one by one, for who shows each beside the settings it is about.
+
+    Args:
+        settings: Names of the settings that the message is about.
+        mistakes: Instead, where a message is several sentences.
+    """
+
+    _settings: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(
+        self,
+        *args: object,
+        settings: Iterable[str] = (),
+        mistakes: Iterable[Mistake] = (),
+        **more: Any,
+    ) -> None:
+        super().__init__(*args, **more)
+        about = tuple(settings) or self._settings
+        self.mistakes = tuple(mistakes) or (Mistake(str(self), about),)
 
 
 class DataError(SteepestError, ValueError):
     """The data cannot be read or cannot be learned from."""
+
+    _settings = ("data",)
 
 
 class TargetError(DataError):

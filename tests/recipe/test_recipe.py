@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from steepest import Recipe
 from steepest.errors import RecipeError
-from steepest.recipe import SETTINGS
+from steepest.recipe import SETTINGS, written
+from steepest.recipe.conflicts import _TOGETHER
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,49 @@ def test_all_mistakes_are_told_together():
     with pytest.raises(RecipeError) as error:
         Recipe(lr=0, batch_size=0, epochs=0)
     assert str(error.value).count(" must be ") == 3
+
+
+def test_each_mistake_names_the_settings_that_it_is_about():
+    with pytest.raises(RecipeError) as refused:
+        Recipe.from_toml("lr = -0.1\nepochs = 0", "its file")
+    assert [one.settings for one in refused.value.mistakes] == [("lr",), ("epochs",)]
+    with pytest.raises(RecipeError) as refused:
+        Recipe(nesterov=True, early_stopping=True, swa=0.2)
+    assert [one.settings for one in refused.value.mistakes] == [
+        ("nesterov",),
+        ("early_stopping", "swa"),
+    ]
+    assert str(refused.value) == "; ".join(one.text for one in refused.value.mistakes)
+    # One setting at least stands in the sentence by its name, the others so or by their value.
+    for _, settings, text in _TOGETHER:
+        assert set(settings) <= set(SETTINGS)
+        assert any(name in text for name in settings), text
+
+
+def test_a_value_is_read_back_from_how_it_is_written():
+    values = {
+        "hidden": [(), (64,), (64, 32)],
+        "lr": ["auto", 1 / 3, 1e-7],
+        "betas": [(0.9, 0.999)],
+        "batch_size": ["full", 64],
+        "warmup": [0, 100, 0.05],
+        "class_weight": ["balanced", (1.0, 2.5), {"yes": 5, "a, {b}": 0.1}],
+        "groups": [{"0.*": {"lr_scale": 0.1}}],
+        "check": [True, False],
+        "validation": [0.2, "rows.csv"],
+        "ignore": [("id", "name")],
+        "milestones": [(3, 5)],
+        "scaling_range": [(-1.0, 1.0)],
+        "seed": [2**63 - 1],
+        "optimizer": ["adam"],
+    }
+    for name, several in values.items():
+        for value in several:
+            assert SETTINGS[name].values.holds(value)
+            assert SETTINGS[name].values.parse(written(value)) == value
+    for name, value in Recipe().to_dict().items():
+        default = tuple(value) if isinstance(value, list) else value
+        assert name == "ignore" or SETTINGS[name].values.parse(written(default)) == default
 
 
 def test_an_unknown_setting_without_a_near_name_lists_the_settings():

@@ -42,7 +42,8 @@ class Classes:
                 raise TargetError(
                     f"{samples.source}: task multilabel needs labels of shape (N, K), rows of 0 "
                     f"and 1, but they are of shape {rows.shape}; name several columns as target, "
-                    "a,b,c"
+                    "a,b,c",
+                    settings=("target",),
                 )
             if samples.label_columns == 1:
                 rows = _one_column(rows, samples.source)

@@ -60,12 +60,15 @@ class Augmentation:
                 needing = " and ".join(asked) + (" need" if len(asked) > 1 else " needs")
                 raise RecipeError(
                     f"{needing} images, rows of shape (H, W) or (C, H, W), but a row has shape "
-                    f"{shape}"
+                    f"{shape}",
+                    settings=asked,
                 )
             return cls(recipe, None)
         channels, height, width = (1, *shape) if len(shape) == 2 else shape
         if recipe.crop >= min(height, width):
-            raise RecipeError(f"crop must be below the side of an image, {min(height, width)}")
+            raise RecipeError(
+                f"crop must be below the side of an image, {min(height, width)}", settings=("crop",)
+            )
         return cls(recipe, (channels, height, width))
 
     @property

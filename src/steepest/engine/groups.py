@@ -62,7 +62,8 @@ def parameter_settings(recipe: Recipe, model: nn.Module) -> dict[str, ParameterS
             what = "" if key in ROLES else "the pattern "
             raise RecipeError(
                 f"groups has {what}{key!r}, which matches none of the parameters "
-                f"{', '.join(trainable)}"
+                f"{', '.join(trainable)}",
+                settings=("groups",),
             )
     muon = recipe.optimizer == "muon"
     hidden = _hidden_weights(model) if muon else frozenset()
@@ -155,6 +156,7 @@ def _hidden_weights(model: nn.Module) -> frozenset[str]:
     if not found:
         raise RecipeError(
             "muon moves the weights between two hidden layers, and this model has none: give it "
-            "two hidden layers, hidden = [100, 100] for instance, or take adamw"
+            "two hidden layers, hidden = [100, 100] for instance, or take adamw",
+            settings=("optimizer", "hidden"),
         )
     return found

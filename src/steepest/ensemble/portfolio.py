@@ -195,7 +195,8 @@ def prepare_portfolio(dataset: Dataset, recipe: Recipe, notes: tuple[str, ...] =
     if isinstance(train.inputs, np.ndarray) and train.inputs.ndim != 2:
         raise RecipeError(
             f"{train.source} has rows of shape {train.inputs.shape[1:]}, and several nets are "
-            "trained on tables and matrices (N, n): leave out members, or flatten the rows"
+            "trained on tables and matrices (N, n): leave out members, or flatten the rows",
+            settings=("members",),
         )
     multilabel = recipe.task == "multilabel"
     classes = Classes.multilabel_of(train) if multilabel else Classes.of(train)
@@ -258,7 +259,9 @@ def _members(
     count, objective = recipe.members or 1, blank.objective
     inputs, targets, weights = train
     if recipe.device is not None:
-        raise RecipeError("the nets of an ensemble train on the processor: leave out device")
+        raise RecipeError(
+            "the nets of an ensemble train on the processor: leave out device", settings=("device",)
+        )
     folds = min(max(_FEWEST_FOLDS, -(-count // len(names))), len(targets))
     fold_of = fold_of_rows(targets, folds, recipe.seed)
     members = []

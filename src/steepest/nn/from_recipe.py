@@ -73,7 +73,8 @@ def _front(
         if not long:
             raise RecipeError(
                 f"category_embedding is {outputs}, but no column of the data is one of words with "
-                f"more than {outputs} levels: leave it out"
+                f"more than {outputs} levels: leave it out",
+                settings=("category_embedding",),
             )
         embedding = CategoryEmbedding(inputs, long, outputs, generator=_generator(recipe, 0))
         # Of the columns that stay each moves down by those of the categories before it.
@@ -85,7 +86,8 @@ def _front(
         if not places:
             raise RecipeError(
                 "numeric_embedding is 'periodic', but no column of the data is one of numbers: "
-                "leave it out"
+                "leave it out",
+                settings=("numeric_embedding",),
             )
         periodic = PeriodicEmbedding(
             width, places, sigma=recipe.periodic_sigma or _SIGMA, generator=_generator(recipe, 1)

@@ -78,7 +78,8 @@ class TrainingLoss:
         if recipe.pos_weight is not None and objective.kind == "multiclass":
             raise RecipeError(
                 "pos_weight weighs the second of two classes of a model with one logit, or the "
-                "classes of task multilabel; use class_weight for this model"
+                "classes of task multilabel; use class_weight for this model",
+                settings=("pos_weight",),
             )
         by_class = recipe.sampling != "weighted"
         return cls(
@@ -222,7 +223,8 @@ def class_weights(
         if not (array.any() if targets.ndim > 1 else array[targets].any()):
             raise RecipeError(
                 "class_weight gives all training rows the weight 0, and nothing would be learned: "
-                "give one of their classes a number above 0"
+                "give one of their classes a number above 0",
+                settings=("class_weight",),
             )
     return weights
 
@@ -243,12 +245,16 @@ def _class_weights(
         for name in given:
             if name not in names:
                 hint = did_you_mean(name, names) or f": the classes are {', '.join(names)}"
-                raise RecipeError(f"class_weight names {name!r}, which is no class{hint}")
+                raise RecipeError(
+                    f"class_weight names {name!r}, which is no class{hint}",
+                    settings=("class_weight",),
+                )
         return tuple(float(given.get(name, 1.0)) for name in names)
     if len(given) != len(names):
         raise RecipeError(
             f"class_weight must have one number for each of the {len(names)} classes, but has "
-            f"{len(given)}"
+            f"{len(given)}",
+            settings=("class_weight",),
         )
     return tuple(float(weight) for weight in given)
 

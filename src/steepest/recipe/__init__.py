@@ -12,3 +12,4 @@ from steepest.recipe.settings import SETTINGS as SETTINGS
 from steepest.recipe.settings import settings_by_group as settings_by_group
 from steepest.recipe.values import GROUP_SETTINGS as GROUP_SETTINGS
 from steepest.recipe.values import Values as Values
+from steepest.recipe.values import written as written

@@ -69,7 +69,7 @@ class ModelSettings:
 
     hidden: tuple[int, ...] | None = _net(
         None,
-        "widths of the hidden layers, 64,64",
+        "widths of the hidden layers, 64,64, or linear",
         whole_numbers("widths").or_none(),
         unset="100",
         of_net=True,

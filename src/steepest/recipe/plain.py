@@ -40,7 +40,9 @@ def by_class_name(weights: Any) -> Any:
         return weights
     named = {_class_name(key): own for key, own in weights.items()}
     if len(named) < len(weights):
-        raise RecipeError(f"class_weight gives a class two weights: {weights}")
+        raise RecipeError(
+            f"class_weight gives a class two weights: {weights}", settings=("class_weight",)
+        )
     return named
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import tomli_w
 
-from steepest.errors import RecipeError
+from steepest.errors import Mistake, RecipeError
 from steepest.recipe.choices import USUAL_LR
 from steepest.recipe.conflicts import conflicts, without_effect
 from steepest.recipe.names import unknown_names
@@ -41,13 +41,13 @@ class Recipe(Settings):
 
     def __new__(cls, **settings: Any) -> Self:
         """Refuse unknown names here, where the message can say what was meant."""
-        _raise_together(unknown_names(settings, SETTINGS))
+        _raise_together(map(Mistake, unknown_names(settings, SETTINGS)))
         recipe = super().__new__(cls)
         object.__setattr__(recipe, "given", frozenset(settings))
         return recipe
 
     def __post_init__(self) -> None:
-        mistakes = []
+        mistakes: list[Mistake] = []
         given = vars(self)
         for name, default in _DEFAULTS.items():
             if given[name] is default:  # most are: a sweep makes thousands of recipes
@@ -58,7 +58,7 @@ class Recipe(Settings):
             object.__setattr__(self, name, value)
             if not values.holds(value):
                 said = f"{name} must be {values.expected}, but is {shown(value)}"
-                mistakes.append(said + values.now(value))
+                mistakes.append(Mistake(said + values.now(value), (name,)))
         if not mistakes:
             mistakes = [*without_effect(self), *conflicts(self)]
         _raise_together(mistakes)
@@ -101,7 +101,7 @@ class Recipe(Settings):
             RecipeError: As `Recipe` raises; a setting that is named here is refused if it has no
                 effect.
         """
-        _raise_together(unknown_names(settings, SETTINGS))
+        _raise_together(map(Mistake, unknown_names(settings, SETTINGS)))
         changed = {name: vars(self)[name] for name in _DEFAULTS} | settings
         for name, default in _DEFAULTS.items():  # what gives a field its meaning comes before it
             if name in settings or changed[name] is default:
@@ -122,7 +122,10 @@ class Recipe(Settings):
             RecipeError: It is no seed.
         """
         if not SETTINGS["seed"].values.holds(seed):
-            raise RecipeError(f"seed must be {SETTINGS['seed'].values.expected}, but is {seed!r}")
+            raise RecipeError(
+                f"seed must be {SETTINGS['seed'].values.expected}, but is {seed!r}",
+                settings=("seed",),
+            )
         copy = object.__new__(type(self))
         vars(copy).update(vars(self), seed=seed, given=self.given | {"seed"})
         return copy
@@ -192,7 +195,7 @@ class Recipe(Settings):
         try:
             return cls(**settings)
         except RecipeError as error:
-            raise RecipeError(f"{source}: {error}") from None
+            raise RecipeError(f"{source}: {error}", mistakes=error.mistakes) from None
 
     @classmethod
     def read(cls, path: str | Path) -> "Recipe":
@@ -211,7 +214,7 @@ class Recipe(Settings):
         return cls.from_toml(text, str(path))
 
 
-def _raise_together(mistakes: list[str]) -> None:
+def _raise_together(mistakes: Iterable[Mistake]) -> None:
     """Raise one RecipeError for all mistakes, or none if there are none."""
-    if mistakes:
-        raise RecipeError("; ".join(mistakes))
+    if found := tuple(mistakes):
+        raise RecipeError("; ".join(one.text for one in found), mistakes=found)

@@ -223,7 +223,7 @@ class Settings(ModelSettings):
     )
     class_weight: str | tuple[float, ...] | dict[str, float] | None = _loss(
         None,
-        "balanced, or a weight of the loss for each class, 1,5",
+        'balanced, or a weight of the loss for each class, 1,5 or {"yes": 5}',
         CLASS_WEIGHT.or_none(),
         rules_out_preset=False,
     )

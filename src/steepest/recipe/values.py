@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 # What a group of parameters may have of its own.
 GROUP_SETTINGS = ("lr_scale", "weight_decay", "l1", "l2")
+# How the widths of a net without hidden layers are written.
+_LINEAR = "linear"
 
 
 class Values(NamedTuple):
@@ -57,9 +59,23 @@ def whole_numbers(what: str) -> Values:
     return Values(
         lambda v: isinstance(v, tuple) and all(is_int(n, 1) for n in v),
         f"a list of {what} of at least 1",
-        lambda text: tuple(map(int, text.split(","))) if text.strip() else (),
+        lambda text: () if text.strip() in ("", _LINEAR) else tuple(map(int, text.split(","))),
         "N,N",
     )
+
+
+def written(value: Any) -> str:
+    """A value that is not None as it is written on a command line, which `Values.parse` reads."""
+    match value:
+        case bool():
+            return "on" if value else "off"
+        case dict():
+            return json.dumps(value)
+        case ():
+            return _LINEAR
+        case tuple():
+            return ",".join(map(str, value))
+    return str(value)
 
 
 def is_int(value: object, least: int) -> bool:
@@ -79,6 +95,19 @@ def _share_or_file(text: str) -> float | str:
         return float(text)
     except ValueError:
         return text
+
+
+def _on_or_off(text: str) -> bool:
+    if text not in ("on", "off"):
+        raise ValueError
+    return text == "on"
+
+
+def _weights_of_classes(text: str) -> Any:
+    """balanced, numbers, or a table of class names and numbers in JSON."""
+    if text.lstrip().startswith("{"):
+        return json.loads(text)
+    return text if text == "balanced" else _floats(text)
 
 
 def _is_share_or_file(value: object) -> bool:
@@ -106,7 +135,7 @@ def _are_groups(value: object) -> bool:
 
 
 TEXT = Values(lambda v: isinstance(v, str), "a string", str, "NAME").or_none()
-SWITCH = Values(lambda v: isinstance(v, bool), "true or false", bool, "", switch=True)
+SWITCH = Values(lambda v: isinstance(v, bool), "true or false", _on_or_off, "", switch=True)
 POSITIVE = Values(lambda v: is_number(v) and v > 0, "a number above 0", float, "X")
 AT_LEAST_0 = Values(lambda v: is_number(v) and v >= 0, "a number of at least 0", float, "X")
 BELOW_1 = Values(
@@ -155,8 +184,8 @@ SEED = Values(lambda v: is_int(v, 0) and v < 2**63, "a whole number from 0 to 2*
 CLASS_WEIGHT = Values(
     _is_class_weight,
     "'balanced', a list of numbers of at least 0, or a table of class names and numbers",
-    lambda text: text if text == "balanced" else _floats(text),
-    "X,X",
+    _weights_of_classes,
+    "X,X|JSON",
 )
 GROUPS_OF_PARAMETERS = Values(
     _are_groups,

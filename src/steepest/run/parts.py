@@ -22,7 +22,9 @@ def load_whole(data: Any, recipe: Recipe) -> Dataset:
     """What a recipe names, read; no part is taken of it yet but those that lie in files."""
     source = recipe.data if data is None else data
     if source is None:
-        raise RecipeError("no data: pass them, or name them in the recipe: data = 'file.csv'")
+        raise RecipeError(
+            "no data: pass them, or name them in the recipe: data = 'file.csv'", settings=("data",)
+        )
     dataset = load_data(
         source,
         target=recipe.target,

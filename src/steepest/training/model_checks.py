@@ -118,7 +118,8 @@ def require_shortest_minibatch(plan: Plan) -> None:
         kind = type(model.get_submodule(apart[0])).__name__
         raise RecipeError(
             f"batch_size is 1, and module {apart[0]!r} ({kind}) needs the spread of several rows: "
-            "take a larger batch_size, or LayerNorm"
+            "take a larger batch_size, or LayerNorm",
+            settings=("batch_size",),
         )
 
 

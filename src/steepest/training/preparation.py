@@ -204,7 +204,8 @@ def _classes(train: Samples, recipe: Recipe, outputs: int | None) -> Classes:
     if recipe.task == "binary" and len(classes) != 2:
         raise TargetError(
             f"{train.source}: task binary is for two classes, but the labels have {len(classes)}: "
-            f"{', '.join(classes.names[:10])}"
+            f"{', '.join(classes.names[:10])}",
+            settings=("task",),
         )
     return classes
 
@@ -217,19 +218,24 @@ def _check_plan(plan: Plan, parts: dict[str, PreparedPart], looked_up: bool) -> 
     _ = plan.loss, plan.row_weights
     require_rows_apart(plan)
     if recipe.mixup and (looked_up or plan.inputs.array.dtype.kind == "i"):
-        raise RecipeError("mixup takes means of rows, and these rows are integers: leave it out")
-    wanting = [
-        what
-        for what, asked in (
-            ("early_stopping", recipe.early_stopping),
-            ("schedule plateau", recipe.schedule == "plateau"),
+        raise RecipeError(
+            "mixup takes means of rows, and these rows are integers: leave it out",
+            settings=("mixup",),
+        )
+    wanting = {
+        setting: what
+        for setting, what, asked in (
+            ("early_stopping", "early_stopping", recipe.early_stopping),
+            ("schedule", "schedule plateau", recipe.schedule == "plateau"),
         )
         if asked
-    ]
+    }
     if wanting and "validation" not in parts:
+        need = "need" if len(wanting) > 1 else "needs"
         raise RecipeError(
-            f"{' and '.join(wanting)} {'need' if len(wanting) > 1 else 'needs'} a validation part: "
-            "set validation to a share or a file"
+            f"{' and '.join(wanting.values())} {need} a validation part: set validation to a share "
+            "or a file",
+            settings=("validation", *wanting),
         )
     require_shortest_minibatch(plan)
 
@@ -278,7 +284,9 @@ def _device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise RecipeError(f"device {name!r} cannot be used: {reason}") from None
+        raise RecipeError(
+            f"device {name!r} cannot be used: {reason}", settings=("device",)
+        ) from None
     return device
 
 

@@ -49,7 +49,7 @@ def range_test(plan: Plan) -> RangeTest:
         ModelError: The weights hold NaN or infinity before the first step.
     """
     if plan.recipe.optimizer == "lbfgs":
-        raise RecipeError("lbfgs searches its step along a line: leave out lr")
+        raise RecipeError("lbfgs searches its step along a line: leave out lr", settings=("lr",))
     trial = replace(plan, model=copy.deepcopy(plan.model))
     engine = choose(trial).engine
     engine.load(trial)
@@ -70,7 +70,8 @@ def range_test(plan: Plan) -> RangeTest:
             raise ModelError(f"{wrong[0]} holds NaN or infinity before the first step")
         raise RecipeError(
             "the loss is not finite at any learning rate: the first weights are too large, or the "
-            "inputs are; scale the inputs (scaling = 'standardise')"
+            "inputs are; scale the inputs (scaling = 'standardise')",
+            settings=("scaling",),
         )
     lowest = int(np.argmin(smoothed))
     return RangeTest(

@@ -114,7 +114,7 @@ def table_samples(
     if target not in frame.columns and "," in target:
         return _with_several_targets(features, source, target), notes
     if target not in frame.columns:
-        raise DataError(_no_column(source, target, frame.columns, "target"))
+        raise _no_column(source, target, frame.columns, "target")
     labels = as_label_array(frame[target], source, f" in column {target!r}")
     return make_samples(features.drop(target, strict=False), labels, source), notes
 
@@ -147,7 +147,7 @@ def require_columns(names: Sequence[str], columns: Sequence[str], source: str, w
     """Raise DataError for a name that is no column. what: what the name was given as."""
     for name in names:
         if name not in columns:
-            raise DataError(_no_column(source, name, columns, what))
+            raise _no_column(source, name, columns, what)
 
 
 def as_label_array(labels: pl.Series, source: str, where: str = "") -> NDArray[Any]:
@@ -174,11 +174,12 @@ def _guess_target(columns: Sequence[str], source: str) -> str:
     if len(usual) != 1:
         raise DataError(
             f"{source}: which column holds the class? Name it as target; the columns are "
-            f"{', '.join(columns)}"
+            f"{', '.join(columns)}",
+            settings=("target",),
         )
     return usual[0]
 
 
-def _no_column(source: str, name: str, columns: Sequence[str], what: str) -> str:
+def _no_column(source: str, name: str, columns: Sequence[str], what: str) -> DataError:
     hint = did_you_mean(name, columns) or f"; its columns are {', '.join(columns)}"
-    return f"{source} has no column {name!r} ({what}){hint}"
+    return DataError(f"{source} has no column {name!r} ({what}){hint}", settings=(what,))
