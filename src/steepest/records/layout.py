@@ -6,6 +6,8 @@ A run's are written by `run/record.py`, a sweep's by `sweeps/record.py`. The boa
 RUN_LAYOUT, SWEEP_LAYOUT = 1, 1
 RUN_RECORD, SWEEP_RECORD = "record.sqlite", "sweep.sqlite"
 LAYOUT_FILE, RECIPE_FILE = "layout.json", "recipe.toml"
+# Held by the process that works on a run; asks it to stop, as Ctrl-C does.
+LOCK_FILE, STOP_FILE = "lock", "stop"
 # Of a sweep: the folder of the runs that keep their weights.
 BEST_RUNS = "best"
 

@@ -8,6 +8,7 @@ A folder of layout 1 is self-contained and can be moved:
     classifier.json    architecture, class names, encoder, scaler
     checkpoints/       the newest states of the training, to go on from, and the best weights
     lock               held by the process that works on the run, empty
+    stop               there while that process is asked to stop, as by Ctrl-C: by whoever makes it
 
 It may come from a stranger. Nothing outside it is ever written or removed: a link in it is refused
 before anything else is looked at, and what is written later goes into folders that are held open.
@@ -21,11 +22,11 @@ from pathlib import Path
 from steepest.errors import RunError
 from steepest.files import DAMAGE, require_plain_file, write_atomically
 from steepest.recipe import Recipe
-from steepest.records.layout import LAYOUT_FILE, RECIPE_FILE, RUN_LAYOUT, RUN_RECORD
+from steepest.records.layout import LAYOUT_FILE, LOCK_FILE, RECIPE_FILE, RUN_LAYOUT, RUN_RECORD
 from steepest.records.sqlite import require_own_record
 from steepest.run.tensors import BEST, CHECKPOINTS, STEP
 
-RECORD, LOCK = RUN_RECORD, "lock"
+RECORD, LOCK = RUN_RECORD, LOCK_FILE
 _FILES = (LAYOUT_FILE, RECIPE_FILE, "model.safetensors", "classifier.json", LOCK)
 
 

@@ -27,7 +27,7 @@ from steepest.run import (
 from steepest.training.checkpoint import Checkpoint, Checkpoints
 from steepest.training.descent import Descent
 from steepest.training.health_observer import HealthObserver
-from steepest.training.interrupt import StopRequest, stop_request
+from steepest.training.interrupt import StopRequest, forget_requests, stop_request
 from steepest.training.observers import Guarded
 from steepest.training.preparation import Preparation
 from steepest.training.progress import shown_progress
@@ -51,9 +51,11 @@ def locked(folder: Path | None) -> Iterator[None]:
     except OSError as error:
         raise RunError(f"cannot lock {folder}: {error.strerror or error}") from None
     # The file stays: who removes it may remove one that another process has just locked.
+    forget_requests(folder)
     try:
         yield
     finally:
+        forget_requests(folder)
         lock.release()
 
 
@@ -131,7 +133,7 @@ def save_after(
     if run.folder is not None:
         checkpoints = Checkpoints(run.folder, run.recipe, run.record.commit)
     try:
-        with shown_progress(progress) as shown, stop_request() as stop:
+        with shown_progress(progress) as shown, stop_request(run.folder) as stop:
             guarded = Guarded(observers, stop)
             with closing(guarded):
                 descend(announcer(run.record, shown, guarded), stop, checkpoints)
