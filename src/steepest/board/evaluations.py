@@ -2,11 +2,12 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
+
+from steepest.board.programs import program
 
 _MOST_KEPT, _SECONDS, _MOST_BYTES = 50, 300.0, 2**23
 _NONE: dict[str, Any] = {"state": "none"}
@@ -45,7 +46,7 @@ class Evaluations:
 
 
 def _run(folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "steepest.board.predictions", str(folder)]
+    command = [*program("steepest.board.predictions"), str(folder)]
     try:
         ended = subprocess.run(
             command, capture_output=True, timeout=_SECONDS, check=False, stdin=subprocess.DEVNULL

@@ -3,10 +3,10 @@
 import atexit
 import json
 import subprocess
-import sys
 from html import escape
 from pathlib import Path
 
+from steepest.board.programs import program
 from steepest.errors import RunError, needs
 
 _SECONDS_TO_END = 5
@@ -31,7 +31,7 @@ class OpenedBoard:
         with needs("board", "the board"):
             import starlette  # noqa: F401
             import uvicorn  # noqa: F401
-        command = [sys.executable, "-m", "steepest", "board", str(folder), "--json"]
+        command = [*program("steepest"), "board", str(folder), "--json"]
         self._process = subprocess.Popen(
             command + ([] if browser else ["--no-browser"]),
             stdin=subprocess.DEVNULL,
