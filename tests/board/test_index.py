@@ -9,7 +9,7 @@ import pytest
 import steepest as sp
 from board import causes
 from steepest.board.findings import parsed, ranked
-from steepest.board.index import Index
+from steepest.board.index import Index, run_id
 from steepest.board.locks import locked_files
 from steepest.board.reading import parse_recipe
 from steepest.board.summary import state_of
@@ -114,3 +114,10 @@ def test_a_lock_that_is_held_is_seen_and_not_taken(tmp_path):
     with lock:
         assert is_locked(tmp_path / "lock", locked_files())
     assert not is_locked(tmp_path / "lock", locked_files())
+
+
+def test_a_run_is_found_by_its_id_before_anybody_has_asked_for_the_list(folder):
+    id_ = run_id("runs/good")
+    assert Index(folder).run_folder(id_) == folder.resolve() / "runs" / "good"
+    sweep = run_id("sweeps/rates")
+    assert Index(folder).sweep_folder(sweep) == folder.resolve() / "sweeps" / "rates"

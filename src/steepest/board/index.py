@@ -7,7 +7,7 @@ import hashlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from steepest.board.reading import changed_at, stamp_of, sweep_record
 from steepest.board.summary import COLUMNS, summary
 from steepest.board.sweep_rows import about
 from steepest.errors import RunError
-from steepest.records.layout import BEST_RUNS, LAYOUT_FILE, RUN_RECORD, SWEEP_RECORD
+from steepest.records.layout import BEST_RUNS, LAYOUT_FILE, LOCK_FILE, RUN_RECORD, SWEEP_RECORD
 
 # How deep runs may lie, and how many folders are looked into.
 _DEEPEST, _MOST_FOLDERS = 4, 400_000
@@ -57,11 +57,11 @@ class Index:
 
     def run_folder(self, id_: str) -> Path:
         """Where a run lies. Raises RunError for an id that is not of this folder."""
-        return self._folder(self._runs, id_, "run")
+        return self._folder(lambda: self._runs, id_, "run")
 
     def sweep_folder(self, id_: str) -> Path:
         """Where a sweep lies. Raises RunError for an id that is not of this folder."""
-        return self._folder(self._sweeps, id_, "sweep")
+        return self._folder(lambda: self._sweeps, id_, "sweep")
 
     def run_name(self, id_: str) -> str:
         """What a run is called: its place in the folder."""
@@ -103,13 +103,13 @@ class Index:
             self._look()
             return self.version
 
-    def _folder(self, where: dict[str, Found], id_: str, what: str) -> Path:
-        found = where.get(id_)
+    def _folder(self, where: Callable[[], dict[str, Found]], id_: str, what: str) -> Path:
+        found = where().get(id_)
         if found is None:
             with self._lock:
                 self._next_scan = 0.0
                 self._look()
-            found = where.get(id_)
+            found = where().get(id_)  # of a new dictionary
         if found is None:
             raise RunError(f"there is no {what} of this id in the folder of the board")
         # A folder on the way may have been replaced by a link since.
@@ -136,7 +136,7 @@ class Index:
         beyond = len(str(self.root).rstrip(os.sep)) + 1
         for path, is_sweep in _folders(self.root):
             name = str(path)[beyond:] or path.name
-            id_ = hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
+            id_ = run_id(name)
             known = (self._sweeps if is_sweep else self._runs).get(id_)
             shown = os.fsencode(name).decode("utf-8", "replace")
             (sweeps if is_sweep else runs)[id_] = known or Found(id_, path, shown)
@@ -171,7 +171,7 @@ class Index:
         settled = run.row is not None and run.row["state"] in {*_ENDED, "stopped"}
         if stamp == run.stamp and (settled or time.monotonic() < run.read_at + 1.0):
             return
-        row = summary(run.path, stamp, is_locked(run.path / "lock", held))
+        row = summary(run.path, stamp, is_locked(run.path / LOCK_FILE, held))
         row |= {"id": run.id, "name": run.name}
         run.stamp, run.read_at = stamp, time.monotonic()
         if row != run.row:
@@ -190,6 +190,18 @@ class Index:
         self.version += 1
         sweep.row = {"id": sweep.id, "name": sweep.name, "changed": changed_at(stamp), **row}
         sweep.version = self.version
+
+
+def run_id(name: str) -> str:
+    """The id of a run or a sweep. name: its place in the folder."""
+    return hashlib.blake2b(os.fsencode(name), digest_size=8).hexdigest()
+
+
+def is_shown(parts: Sequence[str]) -> bool:
+    """Whether a run at this place in the folder is found. parts: the folders on the way, and it."""
+    return len(parts) <= _DEEPEST and not any(
+        part in _PASSED_OVER or part.startswith(".") for part in parts
+    )
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, bool]]:
