@@ -22,6 +22,7 @@ from steepest.board.playground.routes import routes as playground_routes
 from steepest.board.reading import as_json, stamp_of
 from steepest.board.stream import RunStream, versions
 from steepest.board.summary import DEFAULTS
+from steepest.board.trainings.routes import routes as training_routes
 from steepest.errors import RunError, SteepestError
 from steepest.records.layout import RUN_RECORD
 
@@ -32,7 +33,8 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: bool) -> App:
     """The application over a folder, behind its guard; arguments as `Guard` has them."""
-    board = _Board(Index(folder), reading_needs_token)
+    index = Index(folder)
+    board = _Board(index, reading_needs_token)
     routes = [Route(path, answer) for path, answer in _static()]
     routes += [
         Route("/api/board", board.about),
@@ -46,6 +48,7 @@ def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: 
         Route("/api/runs/{run}/evaluation", board.evaluate, methods=["POST"]),
         Route("/api/sweeps/{sweep}/runs", board.sweep_runs),
         Route("/api/sweeps/{sweep}/runs/{run}", board.sweep_run),
+        *training_routes(index, shared=reading_needs_token),
         *playground_routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={SteepestError: _mistake, 404: _nothing})

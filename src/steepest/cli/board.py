@@ -42,7 +42,7 @@ def command(
 ) -> None:
     r"""Watch the runs and sweeps in FOLDER (the current one, if not given) in the browser.
 
-    It reads them and changes nothing. Ctrl-C ends it.
+    Its page can begin, stop and resume trainings, which go on when it ends. Ctrl-C ends it.
 
     \b
     steepest board

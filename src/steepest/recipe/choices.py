@@ -18,6 +18,8 @@ SCALINGS = (
     *("auto", "standardise", "minmax", "pixels", "none"),
     *("robust", "quantile", "piecewise"),
 )
+# By name: scikit-learn's small ones, and two that lie on the machine.
+DATA_SETS = ("digits", "iris", "wine", "breast_cancer", "fashion_mnist", "mnist")
 PRESETS = ("tabular", "image", "lecture")
 ENGINES = ("auto", "native", "torch")
 ADAMS = ("adam", "adamw")

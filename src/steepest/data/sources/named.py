@@ -9,6 +9,7 @@ from steepest.data.samples import Dataset
 from steepest.data.sources.arrays import make_samples
 from steepest.data.sources.idx import find_idx_folder, read_idx_folder
 from steepest.errors import DataError, needs
+from steepest.recipe import DATA_SETS
 
 _FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -41,10 +42,9 @@ def _mnist(root: Path | None) -> Dataset:
     return _find("mnist", "MNIST", _places("MNIST", root), _DIGITS, "")
 
 
+_ON_THE_MACHINE = {"fashion_mnist": _fashion_mnist, "mnist": _mnist}
 NAMED: dict[str, Callable[[Path | None], Dataset]] = {
-    **{name: _from_sklearn(name) for name in ("digits", "iris", "wine", "breast_cancer")},
-    "fashion_mnist": _fashion_mnist,
-    "mnist": _mnist,
+    name: _ON_THE_MACHINE.get(name) or _from_sklearn(name) for name in DATA_SETS
 }
 
 
