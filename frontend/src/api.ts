@@ -17,13 +17,18 @@ function headers(): Record<string, string> {
   return token ? { "X-Steepest-Token": token } : {};
 }
 
-export class ApiError extends Error {}
+// What the server refused, with all that it told.
+export class ApiError extends Error {
+  constructor(message: string, readonly told?: unknown) {
+    super(message);
+  }
+}
 
 export async function get<T>(path: string): Promise<T> {
   if (isFile) return answered(path) as T;
   const reply = await fetch(path, { headers: headers(), cache: "no-store" });
   const value = await reply.json();
-  if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText));
+  if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText), value);
   return value as T;
 }
 
@@ -32,7 +37,7 @@ export async function post<T>(path: string, wanted: object = {}): Promise<T> {
   const sent = { ...headers(), "Content-Type": "application/json" };
   const reply = await fetch(path, { method: "POST", headers: sent, body: JSON.stringify(wanted) });
   const value = await reply.json();
-  if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText));
+  if (!reply.ok) throw new ApiError(String(value.error ?? reply.statusText), value);
   return value as T;
 }
 

@@ -15,6 +15,7 @@ import { RunsPage } from "./table/RunsPage";
 import { type State as Runs, watchRuns } from "./table/store";
 import { SweptRunPage } from "./run/SweptRunPage";
 import { route } from "./route";
+import { TrainPage } from "./train/TrainPage";
 import { apply, setTheme, theme, type Theme } from "./theme";
 
 interface Board {
@@ -28,9 +29,12 @@ const NOTHING: Runs = { entries: [], sweeps: new Map(), unread: 0, ready: false,
 
 // The views, by the first word of the address; those with a title stand in the navigation.
 const VIEWS: { name: string; title?: string }[] = [
-  { name: "runs", title: "Runs" }, { name: "compare", title: "Compare" }, { name: "learn", title: "Learn" },
+  { name: "runs", title: "Runs" }, { name: "compare", title: "Compare" }, { name: "train", title: "Train" }, { name: "learn", title: "Learn" },
   { name: "run" }, { name: "sweep" },
 ];
+
+// Those that need a server behind the page.
+const TRAINS = new Set(["train", "learn"]);
 
 function App() {
   const [place, setPlace] = useState(route());
@@ -60,7 +64,7 @@ function App() {
         <a class="brand" href="#/runs"><img src={logo} alt="" width="20" height="20" /><span>steepest</span></a>
         {board && <span class="folder" title="the folder that is watched">{board.folder}</span>}
         <nav aria-label="Views">
-          {VIEWS.filter((one) => one.title && !(isFile && one.name === "learn")).map((one) => (
+          {VIEWS.filter((one) => one.title && !(isFile && TRAINS.has(one.name))).map((one) => (
             <a key={one.name} href={`#/${one.name}`} aria-current={shown === one.name ? "page" : undefined}>{one.title}</a>
           ))}
         </nav>
@@ -75,7 +79,9 @@ function App() {
         {problem ? <main class="page"><p class="alarm" role="alert">{problem}</p></main>
           : shown === "run" ? <RunPage key={first} id={first} />
           : shown === "sweep" ? <SweptRunPage key={first + second} sweep={first} run={second} />
-          : shown === "learn" ? (isFile ? <NotInAFile /> : <LearnPage query={place.query} />)
+          : isFile && TRAINS.has(shown) ? <NotInAFile />
+          : shown === "train" ? <TrainPage key={place.query.get("from")} query={place.query} />
+          : shown === "learn" ? <LearnPage query={place.query} />
           : <AllRuns query={place.query} compare={shown === "compare"} />}
       </div>
     </>
@@ -89,7 +95,7 @@ function AllRuns({ query, compare }: { query: URLSearchParams; compare: boolean 
 }
 
 function NotInAFile() {
-  return <main class="page"><p class="empty">Learn trains, which a file cannot: <code>steepest board</code> opens a page that can.</p></main>;
+  return <main class="page"><p class="empty">What stands here trains, which a file cannot: <code>steepest board</code> opens a page that can.</p></main>;
 }
 
 function ThemeSwitch() {

@@ -96,7 +96,7 @@ def test_it_is_driven_as_the_served_page_is(browser, exported):
         assert ground == "rgb(255, 255, 255)"
         page.emulate_media(media="screen")
         page.goto(f"{where}#/learn")
-        page.get_by_text("Learn trains, which a file cannot").wait_for()
+        page.get_by_text("What stands here trains, which a file cannot").wait_for()
         assert page.get_by_role("link", name="Learn").count() == 0
         page.goto(f"{where}#/run/0123456789abcdef")
         page.get_by_text("This was left out").wait_for()

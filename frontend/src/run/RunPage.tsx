@@ -10,6 +10,7 @@ import type { Domain } from "../chart/scale";
 import { ago, count, duration, moment, number, percent, rate, type Value } from "../format";
 import { State } from "../State";
 import { useDark } from "../theme";
+import { Actions, Printed } from "./Actions";
 import { Findings } from "./Findings";
 import { sequential, UPDATES } from "./looks";
 import { type About, bestRow, firstNotANumber, layerGrid, NOTHING, numbers, type Row, take, throughput, type Told } from "./model";
@@ -65,6 +66,7 @@ export function RunPage({ id }: { id: string }) {
       <div class="grid">
         <Recipe recipe={about.recipe} />
         <Events told={told} facts={told.facts} />
+        <Printed id={id} state={row.state} />
       </div>
     </main>
   );
@@ -101,6 +103,7 @@ function Head({ row, about, told, heard }: {
       </div>
       <p class="muted">{[row.data, row.net, row.engine && `${row.engine} engine`, row.seed !== null && `seed ${row.seed}`].filter(Boolean).join(" · ")}</p>
       {row.cause && <p class="alarm" role="alert">{row.cause}</p>}
+      <Actions id={row.id} state={row.state} />
       <dl class="figures">
         {together !== undefined ? (
           <div class="most"><dt>validation loss</dt><dd>{number(together)}</dd><dd class="of">of all nets together, weighted; their mean was {number(loss)}, best at epoch {at("epoch", best)}</dd></div>

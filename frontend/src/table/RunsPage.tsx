@@ -80,6 +80,7 @@ function Empty({ ready, filtered }: { ready: boolean; filtered: boolean }) {
   return (
     <div class="empty">
       <p>No runs in this folder yet. They appear here by themselves.</p>
+      <p><a href="#/train">Begin a training</a>, or</p>
       <p><code>steepest train digits --hidden 100 --epochs 20 --out runs/first</code></p>
     </div>
   );
