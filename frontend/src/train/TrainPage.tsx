@@ -33,7 +33,6 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
   const texts = useMemo(() => textsOf(query, names, original), [query.toString(), original]);
   const out = query.get(OUT) ?? "";
   const [checked, setChecked] = useState<Checked>({ idle: form.idle, mistakes: [] });
-  const [touched, setTouched] = useState<Set<string>>(new Set(Object.keys(texts)));
   const [refused, setRefused] = useState<Mistake[]>([]);
   const [attempts, setAttempts] = useState(0);
   const [sending, setSending] = useState(false);
@@ -65,7 +64,6 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
     setAttempts((n) => n + 1);
   };
   const change = (name: string, text: string) => {
-    setTouched(new Set([...touched, name]));
     setRefused(refused.filter((one) => one.settings.length && !one.settings.includes(name)));
     // A copy says of each setting that it lacks now that it is empty.
     go("train", query, { [name]: text || (original?.texts[name] ? "" : null), [TRAINING]: null });
@@ -80,7 +78,9 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
     );
   };
   const starting = training?.state === "starting" || training?.state === "begun";
-  const shown = uniqueBy([...refused, ...checked.mistakes.filter((one) => attempts > 0 || one.settings.some((name) => touched.has(name)))]);
+  // What is only missing so far is said once one wants to start.
+  const begun = (one: Mistake) => !one.settings.length || one.settings.some((name) => texts[name] || (name === OUT && out));
+  const shown = uniqueBy([...refused, ...checked.mistakes.filter((one) => attempts > 0 || begun(one))]);
   const general = shown.filter((one) => !one.settings.some((name) => names.has(name) || name === OUT));
   const of = (name: string) => shown.filter((one) => one.settings.includes(name)).map((one) => one.text);
   const given = Object.values(texts).filter(Boolean).length;
@@ -108,7 +108,7 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
               {original
                 ? differing === 1 ? "1 setting differs from the original" : `${differing} settings differ from the original`
                 : given === 1 ? "1 setting is given" : `${given} settings are given`}
-              <span class="muted">; the others have their defaults</span>
+              <span class="muted">; the others {original ? "are as they were" : "have their defaults"}</span>
             </p>
             {shown.length > 0 && (
               <p class="wrong-text"><button type="button" class="mend" onClick={toFirst}>{shown.length === 1 ? "one thing to mend" : `${shown.length} things to mend`}</button></p>
