@@ -147,7 +147,7 @@ def texts_of(recipe: Mapping[str, Any]) -> dict[str, str]:
         if value is not None and setting.values.holds(value) and (value != default or decides):
             texts[name] = written(value)
     if not by_preset and not any(SETTINGS[name].rules_out_preset for name in texts):
-        texts["optimizer"] = _DEFAULTS["optimizer"]
+        texts["optimizer"] = str(_DEFAULTS["optimizer"])
     return texts
 
 
