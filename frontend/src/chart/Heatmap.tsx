@@ -170,6 +170,13 @@ function parse(colour: string): number[] {
   return [1, 3, 5].map((i) => parseInt(colour.slice(i, i + 2), 16));
 }
 
+// A colour between the ends of a scale, and how light it is (WCAG's relative luminance).
+export function colourAt(colours: string[], place: number): { css: string; luminance: number } {
+  const rgb = mix(colours.map(parse), place);
+  const [r, g, b] = rgb.map((level) => (level <= 10 ? level / 255 / 12.92 : ((level / 255 + 0.055) / 1.055) ** 2.4));
+  return { css: `rgb(${rgb.join(",")})`, luminance: 0.2126 * r! + 0.7152 * g! + 0.0722 * b! };
+}
+
 function mix(colours: number[][], place: number): number[] {
   const at = place * (colours.length - 1);
   const i = Math.min(Math.floor(at), colours.length - 2);

@@ -66,12 +66,13 @@ export function LineChart(props: Props) {
   const log = asked ?? (props.canLog === true && isSteep(lines));
   const shown: Domain = props.range ?? whole ?? [0, 1];
   const scales = useMemo(() => {
-    const inside = lines.flatMap((line) => line.y.filter((y, i) =>
+    const drawn = [...lines, ...(props.bands ?? []).flatMap(({ x, low, high }) => [{ x, y: low }, { x, y: high }])];
+    const inside = drawn.flatMap((line) => line.y.filter((y, i) =>
       y !== null && line.x[i]! >= shown[0] && line.x[i]! <= shown[1])) as number[];
     const x = linear(shown[0] === shown[1] ? [shown[0] - 0.5, shown[1] + 0.5] : shown, LEFT,
       Math.max(LEFT + 10, width - RIGHT), Math.max(2, width / 90), props.wholeX);
     return { x, y: yScale(inside, log, props, height) };
-  }, [lines, shown[0], shown[1], width, log, height, props.low, props.high]);
+  }, [lines, props.bands, shown[0], shown[1], width, log, height, props.low, props.high]);
 
   const paths = useMemo(() => lines.map((line) => pathOf(line, scales.x, scales.y, log)), [lines, scales]);
   const nothing = whole === null;

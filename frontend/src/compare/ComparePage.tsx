@@ -13,6 +13,7 @@ import type { Entry, State as Runs } from "../table/store";
 import { beyondNoise, type Group, groupsOf, METRICS, settingsOf, text } from "./groups";
 import { Parallel } from "./Parallel";
 import { Scatter } from "./Scatter";
+import { SweepSettings } from "./SweepSettings";
 
 const MOST_LINES = 8, MOST_ROWS = 60;
 const CURVES: Record<string, string> = {
@@ -34,7 +35,8 @@ export function ComparePage({ runs, query }: { runs: Runs; query: Query }) {
   if (!entries.length) {
     return <main class="page"><h1 class="only-heard">Compare</h1><Choose runs={runs} /></main>;
   }
-  const title = sweep ? runs.sweeps.get(sweep)?.name ?? "sweep" : `${count(entries.length)} runs`;
+  const swept = sweep ? runs.sweeps.get(sweep) : undefined;
+  const title = sweep ? swept?.name ?? "sweep" : `${count(entries.length)} runs`;
   return (
     <main class="page">
       <header class="run-head">
@@ -48,6 +50,7 @@ export function ComparePage({ runs, query }: { runs: Runs; query: Query }) {
       </header>
       <Differences groups={groups} settings={settings} metric={metric} />
       <SeedCurves groups={groups} query={query} set={set} />
+      {swept && swept.varies.length > 1 && <SweepSettings key={sweep} sweep={swept} metric={metric} query={query} set={set} />}
       {settings.length > 0 && (
         <section aria-labelledby="settings-title">
           <div class="section-head"><h2 id="settings-title">Settings</h2></div>
@@ -75,6 +78,11 @@ export function shownMetric(value: Value, metric: string): string {
   return metric.endsWith("_acc") ? percent(value, 2) : number(value);
 }
 
+// Of shares in points of a percent, as the shares themselves are shown.
+function shownDifference(value: number, metric: string): string {
+  return metric.endsWith("_acc") ? `${(100 * value).toFixed(1)} pt` : number(value, 2);
+}
+
 function Differences({ groups, settings, metric }: { groups: Group[]; settings: string[]; metric: string }) {
   const best = groups[0]!;
   const seeds = groups.some((group) => group.runs.length > 1);
@@ -96,7 +104,7 @@ function Differences({ groups, settings, metric }: { groups: Group[]; settings: 
                   {group.runs.length === 1 ? <a href={group.runs[0]!.link}>{shortName(group.runs[0]!)}</a> : ""}</td>
                 {settings.map((name) => <td key={name}>{text(group.settings[name])}</td>)}
                 <td>{shownMetric(group.mean, metric)}</td>
-                {seeds && <><td>{group.std === null ? "–" : number(group.std, 2)}</td><td>{group.runs.length}</td><td>{i === 0 ? "" : <Noise best={best} other={group} metric={metric} />}</td></>}
+                {seeds && <><td>{group.std === null ? "–" : shownDifference(group.std, metric)}</td><td>{group.runs.length}</td><td>{i === 0 ? "" : <Noise best={best} other={group} metric={metric} />}</td></>}
               </tr>
             ))}
           </tbody>
@@ -118,7 +126,7 @@ function Noise({ best, other, metric }: { best: Group; other: Group; metric: str
   const sure = Math.abs(found.difference) > found.half;
   return (
     <span class={sure ? "" : "muted"} title={sure ? "more than seed noise" : "within seed noise"}>
-      {sure ? "" : "≈ "}{found.difference > 0 ? "+" : ""}{number(found.difference, 2)} ± {number(found.half, 2)}
+      {sure ? "" : "≈ "}{found.difference > 0 ? "+" : ""}{shownDifference(found.difference, metric)} ± {shownDifference(found.half, metric)}
       <span class="only-heard">{sure ? ", more than seed noise" : ", within seed noise"}</span>
     </span>
   );
@@ -147,7 +155,7 @@ function SeedCurves({ groups, query, set }: { groups: Group[]; query: Query; set
         <p class="muted hint">{lacking > 0 && `the file lacks the curves of ${count(lacking)} of these runs · `}{groups.length > MOST_LINES && `the best ${MOST_LINES} of ${count(groups.length)} · `}{bands.length > 0 && "line: mean over seeds, band: from the lowest to the highest"}</p>
       </div>
       <LineChart title={shares ? "Accuracy" : "Loss"} lines={lines} bands={bands} height={340} xLabel="epoch, from 0" wholeX canLog={!shares}
-        {...(shares ? { high: 1 } : { low: 0 })} yText={(y) => (shares ? percent(y, 2) : number(y))} {...(shares && { yTick: (y: number) => `${+(100 * y).toFixed(1)} %` })}
+        {...(shares && { high: 1 })} yText={(y) => (shares ? percent(y, 2) : number(y))} {...(shares && { yTick: (y: number) => `${+(100 * y).toFixed(1)} %` })}
         cursor={cursor} onCursor={setCursor} range={range} onRange={setRange} empty="reading the curves …"
         about={`${CURVES[curve]} over the epochs, the mean and the spread over seeds of each group`} />
     </section>

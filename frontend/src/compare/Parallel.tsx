@@ -45,7 +45,7 @@ export function Parallel({ entries, settings, metric }: { entries: Entry[]; sett
                 <text class="value" x={place(i)} y="14" text-anchor="middle">{name === metric ? title : name}</text>
                 {axes[i]!.ticks.slice(0, 12).map((tick) => (
                   <text key={tick.text} class="halo" x={place(i) + (i === columns.length - 1 ? 6 : -6)} y={tick.at} dominant-baseline="central"
-                    text-anchor={i === columns.length - 1 ? "start" : "end"}>{tick.text}</text>
+                    text-anchor={i === columns.length - 1 ? "start" : "end"}>{name.endsWith("_acc") ? `${+(100 * Number(tick.text)).toFixed(1)} %` : tick.text}</text>
                 ))}
               </g>
             ))}

@@ -10,6 +10,14 @@ export interface Axis {
   words: boolean;
 }
 
+const MOST_VALUES = 8;
+
+// Whether names at these places do not overlap: those of columns are wider than high.
+function apart(places: number[], length: number): boolean {
+  const sorted = [...places].sort((a, b) => a - b);
+  return sorted.every((place, i) => i === 0 || place - sorted[i - 1]! > Math.max(13, length / 16));
+}
+
 export function axisOf(values: Value[], from: number, to: number, wanted: number): Axis {
   const numbers = values.filter((value): value is number => typeof value === "number");
   const distinct = [...new Set(values.map(text))];
@@ -23,7 +31,10 @@ export function axisOf(values: Value[], from: number, to: number, wanted: number
   const scale = log ? logarithmic([domain[0] / 1.2, domain[1] * 1.2], from, to) : linear(nice(domain, wanted), from, to, wanted);
   return {
     at: (value) => (typeof value === "number" && (!log || value > 0) ? scale.at(value) : null),
-    ticks: scale.ticks.map((tick) => ({ at: scale.at(tick), text: scale.text(tick) })),
+    // Of few values each is told: they are what was tried.
+    ticks: distinct.length <= MOST_VALUES && apart([...new Set(numbers)].map(scale.at), Math.abs(to - from))
+      ? [...new Set(numbers)].map((value) => ({ at: scale.at(value), text: text(value) }))
+      : scale.ticks.map((tick) => ({ at: scale.at(tick), text: scale.text(tick) })),
     words: false,
   };
 }

@@ -36,7 +36,7 @@ interface Evaluation {
   mistakes: Mistake[];
 }
 
-interface Answer { state: "none" | "computing" | "done" | "failed"; problem?: string; evaluation?: Evaluation }
+interface Answer { state: "none" | "computing" | "done" | "failed"; problem?: string; found?: Evaluation }
 
 export function Predictions({ id, ended }: { id: string; ended: boolean }) {
   const [answer, setAnswer] = useState<Answer | null>(null);
@@ -50,7 +50,7 @@ export function Predictions({ id, ended }: { id: string; ended: boolean }) {
     return () => clearInterval(timer);
   }, [answer?.state]);
   const ask = () => post<Answer>(path).then(setAnswer, (error: Error) => setAnswer({ state: "failed", problem: error.message }));
-  const found = answer?.state === "done" ? answer.evaluation! : null;
+  const found = answer?.state === "done" ? answer.found! : null;
   return (
     <section aria-labelledby="predictions-title">
       <div class="section-head">

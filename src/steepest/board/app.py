@@ -14,8 +14,8 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from steepest.board import run_pages, sweep_rows
+from steepest.board.computed import PREDICTIONS, SWEEP_SETTINGS, Computed
 from steepest.board.curves import curves_of
-from steepest.board.evaluations import Evaluations, Key
 from steepest.board.guard import App, Guard
 from steepest.board.index import Index
 from steepest.board.playground.routes import routes as playground_routes
@@ -24,7 +24,7 @@ from steepest.board.stream import RunStream, versions
 from steepest.board.summary import DEFAULTS
 from steepest.board.trainings.routes import routes as training_routes
 from steepest.errors import RunError, SteepestError
-from steepest.records.layout import RUN_RECORD
+from steepest.records.layout import RUN_RECORD, SWEEP_RECORD
 
 _MOST_STREAMS = 100
 
@@ -49,6 +49,8 @@ def make_app(folder: Path, *, hosts: set[str], token: str, reading_needs_token: 
         Route("/api/sweeps/{sweep}/runs", board.sweep_runs),
         Route("/api/sweeps/{sweep}/runs/{run}", board.sweep_run),
         *training_routes(index, shared=reading_needs_token),
+        Route("/api/sweeps/{sweep}/settings", board.settings),
+        Route("/api/sweeps/{sweep}/settings", board.compute_settings, methods=["POST"]),
         *playground_routes(),
     ]
     app = Starlette(routes=routes, exception_handlers={SteepestError: _mistake, 404: _nothing})
@@ -59,7 +61,9 @@ class _Board:
     """The answers; reading happens in threads, so that streams go on meanwhile."""
 
     def __init__(self, index: Index, reading_needs_token: bool) -> None:
-        self._index, self._evaluations, self._streams = index, Evaluations(), 0
+        self._index, self._streams = index, 0
+        self._evaluations = Computed(PREDICTIONS)
+        self._settings = Computed(SWEEP_SETTINGS)
         self._shared = reading_needs_token
 
     async def about(self, _: Request) -> Response:
@@ -99,18 +103,18 @@ class _Board:
         return Response(text, media_type="text/csv; charset=utf-8", headers=_NO_STORE)
 
     async def evaluation(self, request: Request) -> Response:
-        key, _ = await run_sync(lambda: self._evaluation_of(request.path_params["run"]))
-        return _json(self._evaluations.state(key))
+        id_, stamp, _ = await run_sync(lambda: self._record_of(request.path_params["run"]))
+        return _json(self._evaluations.state(id_, stamp))
 
     async def evaluate(self, request: Request) -> Response:
         if self._shared:  # it reads what a recipe names, which may lie outside the folder
             raise RunError("a board that other machines reach reads nothing outside its folder")
-        key, folder = await run_sync(lambda: self._evaluation_of(request.path_params["run"]))
-        return _json(self._evaluations.start(key, folder), 202)
+        record = await run_sync(lambda: self._record_of(request.path_params["run"]))
+        return _json(self._evaluations.start(*record), 202)
 
-    def _evaluation_of(self, id_: str) -> tuple[Key, Path]:
+    def _record_of(self, id_: str) -> tuple[str, tuple[int, ...], Path]:
         folder = self._index.run_folder(id_)
-        return (id_, stamp_of(folder / RUN_RECORD)), folder
+        return id_, stamp_of(folder / RUN_RECORD), folder
 
     async def sweep_runs(self, request: Request) -> Response:
         id_, after = request.path_params["sweep"], _number(request, "after")
@@ -121,6 +125,14 @@ class _Board:
         return _json(
             await run_sync(lambda: sweep_rows.some_runs(self._index.sweep_folder(sweep), [run])[0])
         )
+
+    async def settings(self, request: Request) -> Response:
+        return _json(self._settings.state(request.path_params["sweep"]))
+
+    async def compute_settings(self, request: Request) -> Response:
+        id_ = request.path_params["sweep"]
+        folder = await run_sync(lambda: self._index.sweep_folder(id_))
+        return _json(self._settings.start(id_, stamp_of(folder / SWEEP_RECORD), folder), 202)
 
     def _stream(self, events: AsyncIterator[bytes]) -> Response:
         if self._streams >= _MOST_STREAMS:

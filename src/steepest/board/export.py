@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from steepest.board import run_pages, sweep_rows
+from steepest.board.computed import SWEEP_SETTINGS, computed
 from steepest.board.index import Index
 from steepest.board.reading import as_json, facts_of, plain_tree, run_record
 from steepest.board.series import Cursor, rows_between
@@ -28,6 +29,7 @@ from steepest.files import write_atomically, write_errors
 # What a browser opens at once; rows of the tables first, then pages of runs.
 MOST_BYTES, _MOST_ROWS, _MOST_SWEPT = 24 * 2**20, 50_000, 2000
 _POINTS, _LAYER_STEPS, _AT_ONCE = 800, 120, 50
+_MOST_WORKED_OUT = 10
 _MARK = b"<!-- A page of steepest board. -->"
 
 
@@ -48,7 +50,9 @@ class Exported:
     left_out: list[str]
 
 
-def export_page(folder: Path, path: Path, *, most_bytes: int = MOST_BYTES) -> Exported:
+def export_page(
+    folder: Path, path: Path, *, most_bytes: int = MOST_BYTES, importance: bool = True
+) -> Exported:
     """Write the board of a folder as one HTML file that needs no server, no network and no other.
 
     Of each run it has the page as it is now, of each sweep the table, and what is compared. What
@@ -59,6 +63,7 @@ def export_page(folder: Path, path: Path, *, most_bytes: int = MOST_BYTES) -> Ex
         folder: With runs and sweeps, at most four folders deep, or one of them.
         path: Where; a page that was written so before is replaced.
         most_bytes: Of all answers together.
+        importance: Whether the importance of settings is worked out, some seconds for each sweep.
 
     Raises:
         RunError: There is no such folder, nothing can be written, or something else is there.
@@ -74,6 +79,10 @@ def export_page(folder: Path, path: Path, *, most_bytes: int = MOST_BYTES) -> Ex
     swept = _sweep_tables(index, found["sweeps"], answers)
     answers.add("/api/runs", found)
     answers.add("/api/runs/stream", {"version": 0})
+    varied = [one["id"] for one in found["sweeps"] if len(one.get("varies", ())) > 1]
+    for sweep in varied[:_MOST_WORKED_OUT] if importance else ():
+        told = computed(SWEEP_SETTINGS, index.sweep_folder(sweep))
+        answers.add(f"/api/sweeps/{sweep}/settings", told)
     _run_pages(index, found, answers)
     for sweep, runs in swept.items():
         _swept_pages(index, sweep, runs, answers, share=answers.room // len(swept))

@@ -1,5 +1,6 @@
 """Heatmap of two settings: the mean of the metric in each cell, and of how many runs."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,22 +48,63 @@ def plot_heatmap(
     Raises:
         RunError: One of them did not vary, or no run reached its end.
     """
-    by = Metric.of(metric or sweep.metric)
-    require_values(sweep.results, by)
-    across, up = (_cells_of(sweep, name) for name in _two(sweep, x, y))
-    means, counts, runs = _means(sweep, by, across, up)
+    cells = heatmap_cells(sweep, x, y, metric)
     ax = new_axes(
-        ax, (2.4 + 0.62 * max(len(across.labels), 3), 1.5 + 0.45 * max(len(up.labels), 4))
+        ax, (2.4 + 0.62 * max(len(cells.columns), 3), 1.5 + 0.45 * max(len(cells.rows), 4))
     )
-    _draw(ax, means, counts, runs, by)
-    for axis, cells in ((ax.xaxis, across), (ax.yaxis, up)):
-        axis.set_ticks(range(len(cells.labels)), cells.labels, fontsize="small")
-        axis.set_label_text(cells.name)
-    if max(map(len, across.labels)) * len(across.labels) > 60:
+    _draw(ax, cells)
+    for axis, labels, name in ((ax.xaxis, cells.columns, cells.x), (ax.yaxis, cells.rows, cells.y)):
+        shown = [label.replace("$", r"\$") for label in labels]
+        axis.set_ticks(range(len(labels)), shown, fontsize="small")
+        axis.set_label_text(name)
+    if max(map(len, cells.columns)) * len(cells.columns) > 60:
         ax.tick_params(axis="x", rotation=45)
         for label in ax.get_xticklabels():
             label.set_horizontalalignment("right")
     return ax
+
+
+@dataclass(frozen=True, eq=False)
+class HeatmapCells:
+    """The numbers of a heatmap: rows upwards, columns to the right.
+
+    Attributes:
+        x: What lies across: a setting, and in how many bins where it is put into some.
+        y: Likewise up.
+        columns: What stands below each column.
+        rows: What stands beside each row.
+        means: Of the metric, (rows, columns); NaN where no run has a value.
+        counts: Of how many runs each is the mean.
+        runs: How many have ended in each.
+        low: The least value that has a colour of its own.
+        high: The greatest.
+        metric: What the means are of.
+    """
+
+    x: str
+    y: str
+    columns: list[str]
+    rows: list[str]
+    means: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    runs: NDArray[np.int64]
+    low: float
+    high: float
+    metric: Metric
+
+
+def heatmap_cells(
+    sweep: Sweep, x: str | None = None, y: str | None = None, metric: str | None = None
+) -> HeatmapCells:
+    """The numbers that `plot_heatmap` draws; arguments and errors are those."""
+    by = Metric.of(metric or sweep.metric)
+    require_values(sweep.results, by)
+    across, up = (_cells_of(sweep, name) for name in _two(sweep, x, y))
+    means, counts, runs = _means(sweep, by, across, up)
+    low, high = bounds(means[np.isfinite(means)], by.falls)
+    return HeatmapCells(
+        across.name, up.name, across.labels, up.labels, means, counts, runs, low, high, by
+    )
 
 
 def _two(sweep: Sweep, x: str | None, y: str | None) -> tuple[str, str]:
@@ -105,7 +147,7 @@ def _cells_of(sweep: Sweep, name: str) -> _Cells:
 
 
 def _label(value: Any) -> str:
-    text = value_text(value).replace("$", r"\$")
+    text = value_text(value)
     return text if len(text) <= 14 else f"{text[:7]}…{text[-6:]}"
 
 
@@ -135,15 +177,9 @@ def _means(
     return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan), counts, runs
 
 
-def _draw(
-    ax: Axes,
-    means: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    runs: NDArray[np.int64],
-    by: Metric,
-) -> None:
-    known = means[np.isfinite(means)]
-    low, high = bounds(known, by.falls)
+def _draw(ax: Axes, cells: HeatmapCells) -> None:
+    means, counts, runs, by = cells.means, cells.counts, cells.runs, cells.metric
+    low, high, known = cells.low, cells.high, means[np.isfinite(means)]
     extend = "max" if high < known.max() else "min" if low > known.min() else "neither"
     # Far from the background is good, so that the eye finds it: cividis ends dark blue and yellow.
     colours = "cividis" if by.falls != is_dark(ax) else "cividis_r"
