@@ -228,7 +228,13 @@ void bind_enums(nb::module_& m) {
       .value("BATCH_NORM", NodeSpec::Kind::kBatchNorm)
       .value("LAYER_NORM", NodeSpec::Kind::kLayerNorm)
       .value("BRANCH", NodeSpec::Kind::kBranch)
-      .value("JOIN", NodeSpec::Kind::kJoin);
+      .value("JOIN", NodeSpec::Kind::kJoin)
+      .value("TO_IMAGES", NodeSpec::Kind::kToImages)
+      .value("TO_ROWS", NodeSpec::Kind::kToRows)
+      .value("CONVOLUTION", NodeSpec::Kind::kConvolution)
+      .value("MAX_POOL", NodeSpec::Kind::kMaxPool)
+      .value("MEAN_POOL", NodeSpec::Kind::kMeanPool)
+      .value("IMAGE_NORM", NodeSpec::Kind::kImageNorm);
   nb::enum_<Activation>(m, "Activation")
       .value("IDENTITY", Activation::kIdentity)
       .value("TANH", Activation::kTanh)
@@ -261,12 +267,33 @@ void bind_enums(nb::module_& m) {
 }
 
 void bind_settings(nb::module_& m) {
+  using Pair = std::tuple<int, int>;
+  nb::class_<Geometry>(m, "Geometry")
+      .def("__init__",
+           [](Geometry* self, const std::tuple<int, int, int>& from, const std::tuple<int, int, int>& to,
+              const Pair& window, const Pair& steps, const Pair& spread, const Pair& padding, int groups,
+              int divisor, std::vector<int> windows) {
+    Geometry& g = *new (self) Geometry();
+    std::tie(g.channels, g.height, g.width) = from;
+    std::tie(g.out_channels, g.out_height, g.out_width) = to;
+    std::tie(g.window_rows, g.window_columns) = window;
+    std::tie(g.row_step, g.column_step) = steps;
+    std::tie(g.row_spread, g.column_spread) = spread;
+    std::tie(g.top, g.left) = padding;
+    g.groups = groups;
+    g.divisor = divisor;
+    g.windows = std::move(windows);
+  },
+           nb::kw_only(), "from_"_a, "to"_a, "window"_a = Pair(1, 1), "steps"_a = Pair(1, 1),
+           "spread"_a = Pair(1, 1), "padding"_a = Pair(0, 0), "groups"_a = 1, "divisor"_a = 0,
+           "windows"_a = std::vector<int>());
   nb::class_<NodeSpec>(m, "NodeSpec")
       .def(nb::init<NodeSpec::Kind, int, int, int, Activation, float, double, float, float, bool, uint32_t,
-                    std::vector<int>>(),
+                    std::vector<int>, Geometry>(),
            "kind"_a, nb::kw_only(), "inputs"_a = 0, "outputs"_a = 0, "members"_a = 1,
            "activation"_a = Activation::kIdentity, "slope"_a = 0.0f, "probability"_a = 0.0, "eps"_a = 0.0f,
-           "momentum"_a = 0.0f, "learned"_a = false, "purpose"_a = 0, "columns"_a = std::vector<int>())
+           "momentum"_a = 0.0f, "learned"_a = false, "purpose"_a = 0, "columns"_a = std::vector<int>(),
+           "geometry"_a = Geometry())
       .def_ro("kind", &NodeSpec::kind);
   nb::class_<ParameterSettings>(m, "ParameterSettings")
       .def(nb::init<float, float, float, float, bool>(), nb::kw_only(), "lr_scale"_a, "weight_decay"_a, "l1"_a,

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <thread>
 
+#include "by_block.h"
 #include "by_row.h"
 
 namespace steepest {
@@ -51,7 +52,9 @@ Inference::Inference(const std::vector<NodeSpec>& nodes, int features, int threa
     : kernels_(kernels),
       threads_(threads_for(threads, rows)),
       block_(int(std::min<int64_t>(kBlock, rows)) * threads_),
-      network_(without_chance(nodes), features, block_, nothing_kept()) {}
+      network_(without_chance(nodes), features, block_, kernels.width, nothing_kept()) {
+  for (int t = 0; t < threads_; ++t) scratch_.emplace_back(network_.scratch_floats);
+}
 
 void Inference::begin(const Data& data) {
   coding_.reset();
@@ -65,6 +68,11 @@ void Inference::begin(const Data& data) {
     const BatchNorm* norm = std::get_if<BatchNorm>(&node);
     for (int n = 0; norm && n < norm->width; ++n) {
       norm->inverse[n] = 1.0f / std::sqrt(norm->variance.value.data[n] + norm->eps);
+    }
+    const ImageNorm* images = std::get_if<ImageNorm>(&node);
+    for (int c = 0; images && c < images->planes.channels; ++c) {
+      images->center[c] = images->mean.value.data[c];
+      images->inverse[c] = 1.0f / std::sqrt(images->variance.value.data[c] + images->eps);
     }
   }
 }
@@ -95,7 +103,7 @@ void Inference::take(const Data& data, int64_t first, int64_t last, int begin, f
       kernels_.gather(data.source, row, network_.inputs.row(m));
     }
   }
-  forward(begin, end);
+  forward(begin, end, scratch_[begin / kBlock].data());
   const size_t classes = size_t(network_.classes), members = size_t(network_.members);
   for (size_t i = 0; i < size_t(last - first) * members; ++i) {
     std::memcpy(outputs + (size_t(first) * members + i) * classes, network_.logits.row(begin * members + i),
@@ -103,15 +111,30 @@ void Inference::take(const Data& data, int64_t first, int64_t last, int begin, f
   }
 }
 
-void Inference::forward(int first_row, int last_row) {
+void Inference::forward(int first_row, int last_row, float* scratch) {
   for (size_t i = 0; i < network_.nodes.size(); ++i) {
-    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
+    if (const size_t until = network_.images_until(i); until > i) {
+      for (int row = first_row; row < last_row; row += network_.lanes) {
+        const int block = row / network_.lanes, count = std::min(network_.lanes, last_row - row);
+        const ByBlock by_block{kernels_, scratch, block, count};
+        for (size_t n = i; n < until; ++n) {
+          std::visit(
+              Overloaded{by_block, [&](const ImageNorm& layer) { kernels_.images->normalise(layer, block); },
+                         [&](const Join& layer) { kernels_.images->join(layer, 0, 0, block); }},
+              network_.nodes[n]);
+        }
+      }
+      i = until - 1;
+      continue;
+    }
+    const auto [begin, end] = network_.span(i, first_row, last_row);
     std::visit(Overloaded{
                    ByRow{kernels_, first_row, last_row, begin, end},
                    [&](const Linear& layer) { kernels_.linear(layer, begin, end); },
                    [](const Dropout&) {},
                    [&](const BatchNorm& layer) { batch_norm(layer, begin, end); },
                    [&](const Join& layer) { kernels_.join(layer, 0, 0, begin, end); },
+                   [](const auto&) {},  // of images
                },
                network_.nodes[i]);
   }

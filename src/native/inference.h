@@ -29,12 +29,13 @@ class Inference {
  private:
   void begin(const Data&);
   void take(const Data&, int64_t first, int64_t last, int begin, float* outputs);
-  void forward(int first_row, int last_row);
+  void forward(int first_row, int last_row, float* scratch);
 
   const Kernels& kernels_;
   int threads_;
-  int block_;        // rows of all threads together
-  Network network_;  // of a block for each thread
+  int block_;                     // rows of all threads together
+  Network network_;               // of a block for each thread
+  std::vector<Scratch> scratch_;  // of each thread, for blocks of images
   std::optional<Coding> coding_;
 };
 

@@ -225,6 +225,8 @@ struct Loss {
 
 enum class Function : int { kExp, kExpm1, kTanh, kErf, kCosOfTurns, kSinOfTurns };
 
+struct ImageKernels;  // image_kernels.h
+
 struct Kernels {
   const char* name;
   int width;  // floats in a vector
@@ -296,6 +298,9 @@ struct Kernels {
   void (*finish_vector)(const Parameter&, const Update&);
   // The square of its gradient's norm, penalties included.
   double (*vector_norm)(const Parameter&, const Update&);
+  // Both for rows begin .. end-1 of a parameter; `sums` (rows) may be null.
+  void (*finish_rows)(const Parameter&, const Update&, int begin, int end, RowSums* sums);
+  void (*row_norms)(const Parameter&, const Update&, int begin, int end, double* norms);
 
   // The random words of blocks first .. first+blocks-1, four each (src/steepest/random.py). `words` has
   // room for 4 (blocks + 8).
@@ -316,6 +321,8 @@ struct Kernels {
   void (*multiply_rows)(Matrix a, Matrix b, Matrix c, int depth, int columns, int begin, int end);
   void (*polynomial)(Matrix g, Matrix p, int size, const float (&coefficients)[3], int begin, int end);
   void (*muon_finish)(const Linear&, const Update&, Matrix direction, int begin, int end, RowSums* sums);
+
+  const ImageKernels* images;
 };
 
 // The best table that this processor runs, or the one of the instruction set `forced`, if not null.

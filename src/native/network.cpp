@@ -1,5 +1,7 @@
 #include "network.h"
 
+#include "image_maker.h"
+
 #include <utility>
 
 namespace steepest {
@@ -22,22 +24,14 @@ uint32_t threshold_of(double probability) { return static_cast<uint32_t>(probabi
 
 float keep_scale(double probability) { return static_cast<float>(1.0 / (1.0 - probability)); }
 
-// What flows between two nodes. exclusive: no node but the next one reads it, not on the way back either,
-// so an activation may work in place.
-struct Value {
-  int width;
-  Matrix data, gradient;
-  bool has_gradient, exclusive;
-};
-
 }  // namespace
 
 // Makes the nodes of a network one after the other, and takes their memory in the same order. Used twice:
 // first to measure how much that is, then in earnest.
-class Network::Builder {
+class Network::Builder : public ImageMaker {
  public:
   Builder(Network& network, int features, int batch, const Kept& kept)
-      : network_(network), arena_(network.arena_), batch_(batch), kept_(kept) {
+      : ImageMaker(network, network.arena_, network.tables_, batch, kept) {
     network_.inputs.stride = stride_of(features, 64);
     network_.inputs.data = arena_.take(network_.inputs.stride * batch + 64);
     value_ = {features, network_.inputs, {}, false, false};
@@ -48,6 +42,8 @@ class Network::Builder {
     network_.parameters.clear();
     network_.watched.clear();
     network_.columns_.clear();
+    network_.tables_ = Tables();
+    network_.of_images.clear();
     network_.stacked_.clear();
     network_.parts_.clear();
     network_.copies.clear();
@@ -93,6 +89,16 @@ class Network::Builder {
         return add_branch();
       case NodeSpec::Kind::kJoin:
         return add_join(spec);
+      case NodeSpec::Kind::kToImages:
+      case NodeSpec::Kind::kToRows:
+        return add_interleave(spec);
+      case NodeSpec::Kind::kConvolution:
+        return add_convolution(spec);
+      case NodeSpec::Kind::kMaxPool:
+      case NodeSpec::Kind::kMeanPool:
+        return add_pool(spec);
+      case NodeSpec::Kind::kImageNorm:
+        return add_image_norm(spec);
     }
   }
 
@@ -110,7 +116,7 @@ class Network::Builder {
     node.dx = value_.gradient;
     node.z = out.data;
     node.dz = out.gradient;
-    network_.watched.push_back({&node, out.data, Activation::kIdentity, copies_});
+    network_.watched.push_back({&node, &node.weight, out.data, out.width, Activation::kIdentity, copies_, {}});
     value_ = out;
   }
 
@@ -121,7 +127,7 @@ class Network::Builder {
     node.width = value_.width;
     const bool reread = kept_.back && (!value_.has_gradient || needs_pre(spec.activation));
     const bool in_place = value_.exclusive && !reread;
-    Value out = in_place ? value_ : produce(value_.width, value_.has_gradient);
+    Value out = in_place ? value_ : like(value_, value_.has_gradient);
     out.exclusive = false;  // its derivative reads it again
     node.z = value_.data;
     node.dz = value_.gradient;
@@ -305,26 +311,13 @@ class Network::Builder {
     node.threshold = threshold_of(spec.probability);
     node.keep_scale = keep_scale(spec.probability);
     node.purpose = spec.purpose;
-    node.scale = arena_.take(size_t(batch_) * copies_);
-    Value out = produce(value_.width, value_.has_gradient || start.has_gradient);
+    node.scale = arena_.take(size_t(blocks_) * network_.lanes * copies_);
+    Value out = like(value_, value_.has_gradient || start.has_gradient);
     out.exclusive = false;
     node.f = value_.data;
     node.df = value_.gradient;
     value_ = start;
     connect(node, out);
-  }
-
-  // The statistics of the linear layer before an activation look at its values.
-  void watch(Activation activation) {
-    if (network_.watched.empty()) return;
-    network_.watched.back().values = value_.data;
-    network_.watched.back().activation = activation;
-  }
-
-  template <class T>
-  T& make() {
-    network_.copies.push_back(copies_);
-    return std::get<T>(network_.nodes.emplace_back(T{}));
   }
 
   // What batch and layer normalisation have in common.
@@ -338,61 +331,11 @@ class Network::Builder {
     learn(node.beta, 1, value_.width, false);
   }
 
-  // From the value so far through the node to `out`, and back.
-  template <class T>
-  void connect(T& node, const Value& out) {
-    node.x = value_.data;
-    node.dx = value_.gradient;
-    node.y = out.data;
-    node.dy = out.gradient;
-    value_ = out;
-  }
-
-  Value produce(int width, bool has_gradient) {
-    Value made{width, matrix(width), {}, has_gradient, true};
-    if (has_gradient) made.gradient = matrix(width);
-    return made;
-  }
-
-  Matrix matrix(int columns) {
-    const size_t stride = stride_of(columns);
-    return {arena_.take(stride * batch_ * copies_), stride};
-  }
-
-  int next_parameter() const { return static_cast<int>(network_.parameters.size()); }
-
-  // matrix: the weights of a linear layer, whose gradient need not be in memory.
-  void learn(Parameter& p, int rows, int columns, bool matrix) {
-    p.rows = rows;
-    p.columns = columns;
-    p.value.stride = stride_of(columns);
-    // Vectors of the last rows may reach past the end: a margin of zeros lies behind.
-    const size_t floats = p.value.stride * rows;
-    p.value.data = arena_.take(floats + (matrix ? 64 * p.value.stride : 0));
-    if (kept_.first_moment) p.first_moment = arena_.take(floats);
-    if (kept_.second_moment) p.second_moment = arena_.take(floats);
-    if (kept_.ema) p.ema = arena_.take(floats);
-    if (kept_.gradient || !matrix) p.gradient = arena_.take(floats);
-    network_.parameters.push_back(&p);
-  }
-
-  // A parameter of PyTorch's layout, whose gradient is always in memory.
-  void learn_rows(Parameter& p, int rows, int columns) {
-    learn(p, rows, columns, false);
-    p.transposed = false;
-  }
-
   struct Open {
     size_t branch;  // its place among the nodes
     Value start;
   };
 
-  Network& network_;
-  Arena& arena_;
-  int batch_;
-  int copies_ = 1;  // of each row, behind a view
-  Kept kept_;
-  Value value_;             // what the node to come reads
   std::vector<Open> open_;  // residual blocks that have not ended
 };
 
@@ -402,7 +345,20 @@ void set_probability(Dropout& node, double probability) {
   node.scale = keep_scale(probability);
 }
 
-Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, const Kept& kept) {
+size_t Network::images_until(size_t node) const {
+  while (node < nodes.size() && of_images[node]) ++node;
+  return node;
+}
+
+Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, int width, const Kept& kept)
+    : lanes(width) {
+  size_t filters = 0;
+  for (const NodeSpec& spec : specs) {
+    const Geometry& g = spec.geometry;
+    if (spec.kind != NodeSpec::Kind::kConvolution) continue;
+    filters += size_t(g.out_channels) * (g.channels / g.groups) * g.window_rows * g.window_columns;
+  }
+  chunks = filters ? chunks_of(batch, lanes, filters) : Chunks{1, batch};
   Builder(*this, features, batch, kept).build(specs);
   arena_.allocate();
   Builder(*this, features, batch, kept).build(specs);

@@ -10,10 +10,12 @@
 
 #include <cstdint>
 #include <list>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include "arena.h"
+#include "images.h"
 #include "kernels.h"
 
 namespace steepest {
@@ -35,7 +37,13 @@ struct NodeSpec {
     kBatchNorm,
     kLayerNorm,
     kBranch,
-    kJoin
+    kJoin,
+    kToImages,
+    kToRows,
+    kConvolution,
+    kMaxPool,
+    kMeanPool,
+    kImageNorm
   };
   Kind kind;
   int inputs, outputs;  // of a linear layer; frequencies and numbers of an embedding
@@ -47,6 +55,7 @@ struct NodeSpec {
   bool learned;              // whether there is a bias, gamma and beta, or of PReLU a number for each unit
   uint32_t purpose;          // of the random numbers: stream << 8 | purpose
   std::vector<int> columns;  // that are embedded; of categories each one's first and that beyond its last
+  Geometry geometry;         // of images
 };
 
 // The beginning of the residual block that ends at `join`.
@@ -55,7 +64,7 @@ struct Branch {
 };
 
 using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,
-                          Dropout, BatchNorm, LayerNorm, Branch, Join>;
+                          Dropout, BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>
@@ -82,23 +91,41 @@ struct Kept {
 
 class Network {
  public:
-  Network(const std::vector<NodeSpec>&, int features, int batch, const Kept&);
+  // lanes: floats in a vector of the kernels.
+  Network(const std::vector<NodeSpec>&, int features, int batch, int lanes, const Kept&);
   Network(const Network&) = delete;
 
-  // What the statistics of a linear layer look at: its activation's values, or its own.
+  // What the statistics of a linear layer or a convolution look at: its activation's values, or its own. Of
+  // images `planes` has channels, and a row of the values is a block of them.
   struct Watched {
-    const Linear* layer;
+    const Linear* layer;  // null for a convolution
+    const Parameter* weight;
     Matrix values;
+    int width;
     Activation activation;
     int copies;
+    Planes planes;
   };
+
+  // Which rows of a node's matrices belong to rows first .. last-1 of the minibatch.
+  std::pair<int, int> span(size_t node, int first, int last) const {
+    if (of_images[node]) return {first / lanes, (last + lanes - 1) / lanes};
+    return {first * copies[node], last * copies[node]};
+  }
+  // Where the nodes end that take images, from this one on. Of a batch norm there it and what is behind it
+  // need all blocks of the minibatch.
+  size_t images_until(size_t node) const;
 
   Matrix inputs;  // (batch, features)
   std::vector<Node> nodes;
-  std::vector<int> copies;             // of each row of the minibatch that a node takes: the members behind a view
+  std::vector<int> copies;      // of each row of the minibatch that a node takes: the members behind a view
+  std::vector<char> of_images;  // of each node: whether a row of its matrices is a block of images
+  int lanes;
+  Chunks chunks;                       // in which the gradients of filters are summed
+  size_t scratch_floats = 0;           // that a thread needs for blocks of images
   int members = 1;                     // copies of each row of the logits
   std::vector<Parameter*> parameters;  // in the order of the nodes; batch norm's running ones too
-  std::vector<Watched> watched;        // one for each linear layer, in order
+  std::vector<Watched> watched;        // one for each linear layer and convolution, in order
   Matrix logits, logits_gradient;
   int classes;
 
@@ -120,6 +147,7 @@ class Network {
   size_t walk(const F&) const;
   class Builder;
   Arena arena_;
+  Tables tables_;
   std::list<std::vector<int>> columns_;  // that nodes point at
   std::list<Parameter> stacked_;         // parameters made of those of several nodes
   std::list<std::vector<Parameter*>> parts_;

@@ -64,8 +64,13 @@ void Trainer::prefetch(int64_t place) const {
 
 void Trainer::forward(const Step& step, int thread, int first_row, int last_row, Barrier& barrier) {
   for (size_t i = 0; i < network_.nodes.size(); ++i) {
+    if (const size_t until = network_.images_until(i); until > i) {
+      forward_images(step, thread, i, until, first_row, last_row, barrier);
+      i = until - 1;
+      continue;
+    }
     const Node& node = network_.nodes[i];
-    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
+    const auto [begin, end] = network_.span(i, first_row, last_row);
     std::visit(Overloaded{
                    ByRow{kernels_, first_row, last_row, begin, end},
                    [&](const Linear& layer) {
@@ -86,6 +91,7 @@ void Trainer::forward(const Step& step, int thread, int first_row, int last_row,
       barrier.wait();
     },
                    [&](const Join& layer) { kernels_.join(layer, settings_.order.seed, step.number, begin, end); },
+                   [](const auto&) {},  // of images
                },
                node);
   }
@@ -137,7 +143,13 @@ bool Trainer::is_right(int m) const {
 
 void Trainer::back(const Step& step, int thread, int first_row, int last_row, Barrier& barrier) {
   for (size_t i = network_.nodes.size(); i-- > 0;) {
-    const int begin = first_row * network_.copies[i], end = last_row * network_.copies[i];
+    if (network_.of_images[i]) {
+      const size_t last = i;
+      while (i > 0 && network_.of_images[i - 1]) --i;
+      back_images(step, thread, i, last + 1, first_row, last_row, barrier);
+      continue;
+    }
+    const auto [begin, end] = network_.span(i, first_row, last_row);
     std::visit(Overloaded{
                    [&](const Linear& layer) { kernels_.linear_back(layer, begin, end); },
                    [&](const Activate& layer) { kernels_.activate_back(layer, begin, end); },
@@ -157,6 +169,7 @@ void Trainer::back(const Step& step, int thread, int first_row, int last_row, Ba
                    [&](const LayerNorm& layer) { kernels_.layer_norm_back(layer, begin, end); },
                    [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
                    [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
+                   [](const auto&) {},  // of images
                },
                network_.nodes[i]);
   }

@@ -54,7 +54,8 @@ Trainer::Step Trainer::step_at(int64_t number, const Steps& steps, int64_t i, bo
 }
 
 void Trainer::take_step(const Step& step, int thread, Barrier& barrier) {
-  const auto [begin, end] = share(step.batch, thread, threads_, threads_ == 1 ? 1 : 4);
+  const int unit = image_scratch_.empty() ? 4 : network_.chunks.rows;
+  const auto [begin, end] = share(step.batch, thread, threads_, threads_ == 1 ? 1 : unit);
   prepare(step, thread, begin, end);
   forward(step, thread, begin, end, barrier);
   back(step, thread, begin, end, barrier);
@@ -112,6 +113,11 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
   };
   // Vectors are small: one thread moves all those of a node.
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
+  const auto channels = [&](const Parameter& gamma, const Parameter& beta, int parameter) {
+    if (others(parameter) || !gamma.value.data || !moves) return;
+    move(gamma, parameter);
+    move(beta, parameter + 1);
+  };
   const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
     if (others(parameter)) return;
     if (!whole_gradient_) kernels_.collect_products(p, dy, change, width, rows, false);
@@ -163,10 +169,20 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     if (!whole_gradient_) kernels_.collect_categories(layer, rows, false);
     if (moves) move(layer.table, layer.first_parameter);
   },
-                  [&](const BatchNorm& layer) {
-    if (others(layer.first_parameter) || !layer.gamma.value.data || !moves) return;
-    move(layer.gamma, layer.first_parameter);
-    move(layer.beta, layer.first_parameter + 1);
+                  [&](const BatchNorm& layer) { channels(layer.gamma, layer.beta, layer.first_parameter); },
+                  [&](const ImageNorm& layer) { channels(layer.gamma, layer.beta, layer.first_parameter); },
+                  [&](const Convolution& layer) {
+    const auto [begin, end] = share(layer.weight.rows, thread, threads_, 1);
+    if (!whole_gradient_) collect_filters(step, layer, begin, end);
+    RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
+    if (moves) {
+      kernels_.finish_rows(layer.weight, update_of(step, layer.first_parameter, scale), begin, end, sums);
+    } else if (sums) {
+      sum_squares(layer.weight, begin, end, sums);
+    }
+    if (others(layer.first_parameter) || !layer.bias.value.data) return;
+    if (!whole_gradient_) collect_filter_bias(step, layer);
+    if (moves) move(layer.bias, layer.first_parameter + 1);
   },
                   [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
@@ -201,6 +217,11 @@ void Trainer::collect(const Step& step, int thread) {
     }
   };
   const auto others = [&](int parameter) { return parameter % threads_ != thread; };
+  const auto channels = [&](const Parameter& gamma, const Parameter& beta, int parameter) {
+    if (others(parameter) || !gamma.value.data) return;  // their gradients are there already
+    vector_norm(gamma, parameter);
+    vector_norm(beta, parameter + 1);
+  };
   const auto vector = [&](const Parameter& p, int parameter, Matrix dy, Matrix change, int width) {
     if (others(parameter)) return;
     kernels_.collect_products(p, dy, change, width, rows, add);
@@ -245,10 +266,18 @@ void Trainer::collect(const Step& step, int thread) {
     kernels_.collect_categories(layer, rows, add);
     vector_norm(layer.table, layer.first_parameter);
   },
-                  [&](const BatchNorm& layer) {  // its gradients are there already
-    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
-    vector_norm(layer.gamma, layer.first_parameter);
-    vector_norm(layer.beta, layer.first_parameter + 1);
+                  [&](const BatchNorm& layer) { channels(layer.gamma, layer.beta, layer.first_parameter); },
+                  [&](const ImageNorm& layer) { channels(layer.gamma, layer.beta, layer.first_parameter); },
+                  [&](const Convolution& layer) {
+    const int parameter = layer.first_parameter;
+    const auto [begin, end] = share(layer.weight.rows, thread, threads_, 1);
+    collect_filters(step, layer, begin, end);
+    if (double* norm = norms(parameter, 0, 0)) {
+      kernels_.row_norms(layer.weight, update_of(step, parameter, 1.0f), begin, end, norm);
+    }
+    if (others(parameter) || !layer.bias.value.data) return;
+    collect_filter_bias(step, layer);
+    vector_norm(layer.bias, parameter + 1);
   },
                   [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
@@ -257,6 +286,16 @@ void Trainer::collect(const Step& step, int thread) {
     vector_norm(layer.beta, layer.first_parameter + 1);
   },
               });
+}
+
+void Trainer::collect_filters(const Step& step, const Convolution& layer, int begin, int end) {
+  const int chunks = network_.chunks.used(step.batch);
+  kernels_.images->collect_parts(layer.weight, layer.weight_parts, chunks, !step.opens, begin, end);
+}
+
+void Trainer::collect_filter_bias(const Step& step, const Convolution& layer) {
+  const int chunks = network_.chunks.used(step.batch);
+  kernels_.images->collect_parts(layer.bias, layer.bias_parts, chunks, !step.opens, 0, 1);
 }
 
 // The factor that brings the gradient's norm down to clip_norm, as torch.nn.utils.clip_grad_norm_.
@@ -299,54 +338,6 @@ Update Trainer::update_of(const Step& step, int parameter, float scale) const {
   u.clip_value = settings.clip_value;
   u.scale = scale;
   return u;
-}
-
-void Trainer::start_measuring(bool statistics) {
-  for (size_t i = 0; statistics && i < sums_.size(); ++i) {
-    sums_[i].assign(network_.watched[i].layer->in, RowSums{});
-  }
-}
-
-std::vector<LayerSums> Trainer::statistics() const {
-  std::vector<LayerSums> all;
-  for (size_t i = 0; i < network_.watched.size(); ++i) {
-    const auto& [layer, values, activation, copies] = network_.watched[i];
-    const int rows = last_batch_ * copies;
-    RowSums total{};
-    for (const RowSums& row : sums_[i]) {
-      total.weight += row.weight;
-      total.gradient += row.gradient;
-      total.change += row.change;
-    }
-    const double count = double(rows) * layer->out;
-    double sum = 0, squares = 0, inactive = 0;
-    for (int m = 0; m < rows; ++m) {
-      for (int n = 0; n < layer->out; ++n) {
-        const float a = values.row(m)[n];
-        sum += a;
-        switch (activation) {
-          case Activation::kTanh:
-            inactive += a < -0.99f || a > 0.99f;
-            break;
-          case Activation::kSigmoid:
-            inactive += a < 0.01f || a > 0.99f;
-            break;
-          default:
-            inactive += a == 0.0f;
-        }
-      }
-    }
-    const double mean = sum / count;
-    for (int m = 0; m < rows; ++m) {
-      for (int n = 0; n < layer->out; ++n) {
-        const double d = values.row(m)[n] - mean;
-        squares += d * d;
-      }
-    }
-    all.push_back({std::sqrt(total.weight), std::sqrt(total.gradient), std::sqrt(total.change), mean,
-                   std::sqrt(squares / count), inactive / count});
-  }
-  return all;
 }
 
 }  // namespace steepest

@@ -26,6 +26,7 @@ double flops_of_a_step(const Settings& settings) {
     const bool linear = node.kind == NodeSpec::Kind::kLinear || node.kind == NodeSpec::Kind::kHeads;
     if (node.kind == NodeSpec::Kind::kView) members = node.members;
     if (linear) weights += members * node.inputs * node.outputs;
+    if (node.kind == NodeSpec::Kind::kConvolution) weights += products_of(node.geometry);
   }
   return 6 * weights * settings.order.batch_size;
 }
@@ -33,6 +34,11 @@ double flops_of_a_step(const Settings& settings) {
 int threads_of(const Settings& settings) {
   if (settings.adaptive && flops_of_a_step(settings) <= kFlopsWorthSharing) return 1;
   return std::min(settings.threads, std::max(1, settings.order.batch_size / 2));
+}
+
+bool takes_images(const Settings& settings) {
+  return std::any_of(settings.nodes.begin(), settings.nodes.end(),
+                     [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kToImages; });
 }
 
 Kept kept_of(const OptimizerSettings& settings) {
@@ -46,8 +52,10 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
     : settings_(settings),
       data_(data),
       kernels_(kernels),
-      network_(settings.nodes, data.source.features, settings.order.batch_size, kept_of(settings.optimizer)),
-      most_threads_(threads_of(settings)),
+      network_(settings.nodes, data.source.features, settings.order.batch_size, kernels.width,
+               kept_of(settings.optimizer)),
+      most_threads_(takes_images(settings) ? std::min(threads_of(settings), network_.chunks.count)
+                                           : threads_of(settings)),
       whole_gradient_(settings.optimizer.keeps_gradient()),
       words_((data.source.features + 63) / 64),
       position_(position),
@@ -87,12 +95,15 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   if (settings_.optimizer.kind == Optimizer::kMuon) {
     muon_.resize(network_.parameters.size());
     for (const Network::Watched& watched : network_.watched) {
+      if (!watched.layer) continue;
       const int parameter = watched.layer->first_parameter;
       if (settings_.optimizer.parameters[parameter].muon) muon_[parameter] = MuonSpace(*watched.layer);
     }
   }
   if (settings_.augmentation.mixes)
     partners_.assign(most_threads_, std::vector<float>(network_.inputs.stride + 16));
+  for (int t = 0; takes_images(settings_) && t < most_threads_; ++t)
+    image_scratch_.emplace_back(network_.scratch_floats);
   if (!sparse_) return;
   bits_.resize(size_t(batch) * words_);
   const size_t bytes = 4 * size_t(batch / 32 + 1) * (data.source.features + 32);

@@ -163,10 +163,14 @@ class Trainer {
   int64_t target(int64_t place) const;
   void prefetch(int64_t place) const;
   void forward(const Step&, int thread, int first_row, int last_row, Barrier&);
+  void forward_images(const Step&, int thread, size_t from, size_t until, int first_row, int last_row, Barrier&);
+  void back_images(const Step&, int thread, size_t from, size_t until, int first_row, int last_row, Barrier&);
   bool is_right(int m) const;
   void back(const Step&, int thread, int first_row, int last_row, Barrier&);
   void update(const Step&, int thread, Barrier&);
   void collect(const Step&, int thread);
+  void collect_filters(const Step&, const Convolution&, int begin, int end);
+  void collect_filter_bias(const Step&, const Convolution&);
   void take_muon_step(const Step&, const Linear&, float scale, int thread, Barrier&);
   std::pair<int, int> rows_of(const Linear&, int thread) const;
   const uint64_t* bits_of(const Linear&) const;
@@ -215,6 +219,7 @@ class Trainer {
   std::vector<std::vector<float>> partners_;       // of each thread: the row that is mixed in
   std::vector<MuonSpace> muon_;                    // of each parameter that Muon moves
   std::vector<void*> scratch_;                     // of each thread, for the sparse kernels
+  std::vector<Scratch> image_scratch_;             // of each thread, for blocks of images
   std::vector<std::vector<RowSums>> sums_;         // of each linear layer, for each row of W
   std::vector<std::vector<double>> square_norms_;  // of each parameter's gradient, for each row
 };

@@ -238,23 +238,6 @@ INLINE void gradient_dense(const Linear& layer, int batch, int begin, int end, c
   for_panels<kTileVectors>(padded(layer.out) / W, panels);
 }
 
-// Transposes W rows of W floats in log2(W) rounds of exchanging ever larger blocks.
-template <int Block>
-INLINE void exchange_blocks(Vec (&rows)[W]) {
-  if constexpr (Block < W) {
-    const Int upper = (lanes() & Block) != 0;
-    const Int from_first = lanes() + (upper & (W - Block)), from_second = lanes() + (upper & (W - Block)) + Block;
-#pragma GCC unroll 16
-    for (int i = 0; i < W; ++i) {
-      if (i & Block) continue;
-      const Vec first = rows[i], second = rows[i + Block];
-      rows[i] = shuffle(first, second, from_first);
-      rows[i + Block] = shuffle(first, second, from_second);
-    }
-    exchange_blocks<2 * Block>(rows);
-  }
-}
-
 // Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W. `begin` is a multiple of
 // the width, and so is `end` unless W ends there; what lies behind W is zero.
 INLINE void write_transpose(const Linear& layer, int begin, int end) {
@@ -296,15 +279,24 @@ static void finish(const Linear& layer, const Update& u, int begin, int end, Row
 
 static void finish_vector(const Parameter& p, const Update& u) { finish_rows(p, u, 0, p.rows, nullptr); }
 
+// The square of the norm of row k of its gradient, penalties included.
+INLINE double row_norm(const Parameter& p, const Update& u, int k) {
+  Vec squares = {};
+  for (int n = 0; n < p.columns; n += W) {
+    const Vec g = penalised(u, load(p.gradient + k * p.value.stride + n), load(p.value.row(k) + n));
+    squares += g * g;
+  }
+  return lane_sum_double(squares);
+}
+
+static void row_norms(const Parameter& p, const Update& u, int begin, int end, double* norms) {
+  for (int k = begin; k < end; ++k) norms[k] = row_norm(p, u, k);
+}
+
 static double vector_norm(const Parameter& p, const Update& u) {
   double sum = 0;
   for (int k = 0; k < p.rows; ++k) {
-    Vec squares = {};
-    for (int n = 0; n < p.columns; n += W) {
-      const Vec g = penalised(u, load(p.gradient + k * p.value.stride + n), load(p.value.row(k) + n));
-      squares += g * g;
-    }
-    sum += lane_sum_double(squares);
+    sum += row_norm(p, u, k);
   }
   return sum;
 }

@@ -1,7 +1,7 @@
 """A model's outputs by the native kernels, where they run it: the same whatever rows are beside."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn.modules import module as torch_module
 
 from steepest.data import Inputs, PiecewiseColumns, Scaler
-from steepest.engine.layers import Node, native_nodes, oddity_of
+from steepest.engine.layers import native_nodes
+from steepest.engine.nodes import Node, oddity_of
 from steepest.errors import EngineError
 from steepest.extension import extension, forced_isa
 from steepest.nn import Ensemble, EnsembleMean
@@ -121,14 +122,8 @@ def _is_readable(inputs: Inputs) -> bool:
 
 
 def _nodes(model: nn.Module, shape: tuple[int, ...]) -> Sequence[Node] | None:
-    if len(shape) != 1 and type(next(_leaves(model), None)) is not nn.Flatten:
-        return None  # torch applies a linear layer to the last dimension alone
-    nodes = native_nodes(model, math.prod(shape), trained=False)
+    nodes = native_nodes(model, shape, trained=False)
     return None if isinstance(nodes, str) else nodes
-
-
-def _leaves(model: nn.Module) -> Iterator[nn.Module]:
-    return (module for module in model.modules() if not list(module.children()))
 
 
 def _run(model: nn.Module, nodes: Sequence[Node], inputs: Inputs) -> Tensor:

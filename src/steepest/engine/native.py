@@ -19,7 +19,8 @@ from steepest.engine.augment import Augmentation
 from steepest.engine.contract import LayerStats, OptimizerState, Plan, StepStats
 from steepest.engine.groups import ParameterSettings, parameter_settings
 from steepest.engine.inference import native_rows, rows_obstacle
-from steepest.engine.layers import Node, native_nodes
+from steepest.engine.layers import native_nodes
+from steepest.engine.nodes import Node
 from steepest.engine.optimizers import require_fitting
 from steepest.engine.scheduled import factors_at, factors_change
 from steepest.errors import EngineError
@@ -45,7 +46,7 @@ def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
     except RuntimeError as error:
         return str(error)
     recipe, array = plan.recipe, plan.inputs.array
-    nodes = native_nodes(plan.model, math.prod(plan.inputs.shape))
+    nodes = native_nodes(plan.model, plan.inputs.shape)
     if isinstance(nodes, str):
         return nodes
     if plan.objective.outputs != "logits":
@@ -61,7 +62,7 @@ def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
 
 
 class NativeEngine:
-    """Runs multilayer perceptrons. Fulfils `steepest.engine.contract.Engine`.
+    """Runs multilayer perceptrons and convolutional nets. Fulfils `contract.Engine`.
 
     Several of them can be moved at once by `advance_many`.
     """
@@ -162,10 +163,11 @@ class NativeTraining:
         self._step = steps.stop
         for node in self.nodes:
             if node.batches is not None:
-                node.batches.add_(len(steps) - single_rows(self._plan, steps))
+                alone = single_rows(self._plan, steps) if node.pixels == 1 else 0
+                node.batches.add_(len(steps) - alone)
         self._stepped = self._stepped or self.trainer.updates > 0
-        linear = [node for node in self.nodes if node.is_linear]
-        layers = (_layer_stats(node, s) for node, s in zip(linear, result.layers, strict=False))
+        measured = [node for node in self.nodes if node.is_measured]
+        layers = (_layer_stats(node, s) for node, s in zip(measured, result.layers, strict=False))
         return StepStats.of_call(result.rows, result.losses, result.correct, tuple(layers))
 
     def _give_orders(self, steps: range) -> None:

@@ -113,9 +113,10 @@ class StackedTraining:
                 part = torch.from_numpy(state[at : at + tensor.numel()].copy())
                 named[name].copy_(part.view(tensor.shape))
                 at += tensor.numel()
-            for name, counter in named.items():
-                if name.rpartition(".")[2] == "num_batches_tracked":
-                    counter.add_(step - single_rows(self._plan, range(step)))
+            for node in self._training.nodes:
+                if node.batches is not None:
+                    alone = single_rows(self._plan, range(step)) if node.pixels == 1 else 0
+                    named[_of(node.name, "num_batches_tracked")].add_(step - alone)
 
     def advance(
         self,
@@ -159,6 +160,10 @@ class StackedTraining:
         """Make ready for `outputs`. Raises EngineError if torch is needed for them."""
         if id(inputs) not in self._outputs:
             self._outputs[id(inputs)] = StackedOutputs(self._plan.model, inputs)
+
+
+def _of(module: str, name: str) -> str:
+    return f"{module}.{name}" if module else name
 
 
 def _named(model: nn.Module) -> Any:

@@ -1,0 +1,106 @@
+// Images on their way through a net, and what its kernels promise.
+//
+// So many images as a vector has lanes lie side by side, a block: pixel p of channel c of all of them is one
+// vector, at c stride + p lanes floats. Whatever is done to a pixel of one image is done to that of all in one
+// instruction, with any number of channels, window, stride or padding; only a minibatch that is no multiple of
+// the width leaves lanes idle, which hold zeros of the inputs and of the gradient. A matrix of images has a
+// block in each row.
+
+#pragma once
+
+#include "kernels.h"
+
+namespace steepest {
+
+struct Planes {
+  int channels = 0, height = 0, width = 0;
+  size_t stride = 0;  // of two channels, in floats
+};
+
+// Where one number of a filter stands, and the pixel that it multiplies, in floats behind the first ones.
+struct Tap {
+  int weight, pixel;
+};
+
+// The pixels (row + s i, column + t j) of an input, s and t being the strides, and the taps that reach them.
+struct Phase {
+  int row, column, count;
+  const Tap* taps;
+};
+
+// z = w * x + b, as torch.nn.Conv2d: (out, in / groups, rows, columns of the window) weights as they lie in
+// PyTorch.
+struct Convolution {
+  int first_parameter, index;
+  int groups, taps;
+  int row_step, column_step;  // the strides
+  Planes from, to;
+  // x with zeros around it, where a window reaches beyond it, and dz likewise for the way back.
+  bool pads_x, pads_dz;
+  Planes padded_x, padded_dz;
+  int x_top, x_left, dz_top, dz_left;
+  const Tap* forward;  // (taps), with pixels of padded_x
+  const Phase* phases;
+  int phase_count;
+  Parameter weight, bias;  // a bias without memory is none
+  Matrix x, z, dx, dz;
+  float *weight_parts, *bias_parts;  // their gradients from each chunk of the minibatch, in the form of the value
+};
+
+// The largest number or the mean of each window; windows are given by their first and last row and column.
+struct Pool {
+  bool mean;
+  bool disjoint;  // no pixel is in two windows
+  bool halves;    // windows are 2 x 2, one beside the other
+  int divisor;    // of a mean; 0: by how many pixels the window has
+  Planes from, to;
+  const int *rows, *columns;  // twice (height or width of to): first, and that beyond the last
+  Matrix x, y, dx, dy;
+};
+
+// Batch normalisation of each channel over images and pixels. parts, back_parts: (blocks, channels, 2) of what a
+// block adds: the mean and the sum of squares about it; the sums of dy and of dy x^. Of both ways `center` and
+// `inverse` are those of the whole minibatch, sums (channels, 2) the means of dy and dy x^.
+struct ImageNorm {
+  int first_parameter;
+  float eps, momentum;
+  Planes planes;
+  Parameter gamma, beta, mean, variance;  // mean and variance: running, not moved by the optimizer
+  double *parts, *back_parts;
+  float *center, *inverse, *sums;
+  Matrix x, y, dx, dy;
+};
+
+// Rows of numbers (batch, channels height width) as images, or back.
+struct Interleave {
+  bool to_images;
+  Planes planes;
+  Matrix rows, images, drows, dimages;
+};
+
+struct ImageKernels {
+  // `block` is a row of the node's matrices, of which `count` images are of the minibatch. scratch: see
+  // `scratch_floats` in images.h.
+  void (*interleave)(const Interleave&, int block, int count);
+  void (*interleave_back)(const Interleave&, int block, int count);
+  void (*convolve)(const Convolution&, float* scratch, int block);
+  void (*convolve_back)(const Convolution&, float* scratch, int block);
+  // The gradient of the weights from one block, written to a chunk's part or added.
+  void (*convolve_gradient)(const Convolution&, float* scratch, int block, int chunk, bool add);
+  void (*pool)(const Pool&, int block);
+  void (*pool_back)(const Pool&, int block);
+  // Of channels begin .. end-1 what their blocks add up to, between what is done with each block.
+  void (*norm_parts)(const ImageNorm&, int block, int count);
+  void (*norm_whole)(const ImageNorm&, int batch, int begin, int end);
+  void (*normalise)(const ImageNorm&, int block);
+  void (*norm_back_parts)(const ImageNorm&, int block);
+  void (*norm_back_whole)(const ImageNorm&, int batch, bool add, int begin, int end);
+  void (*norm_back)(const ImageNorm&, int block, int count);
+  // As of rows, each image with a factor of its own (kernels.h).
+  void (*join)(const Join&, uint64_t seed, uint32_t step, int block);
+  void (*join_back)(const Join&, int block);
+  // Rows begin .. end-1 of the gradient: the sum of the chunks' parts, written or added.
+  void (*collect_parts)(const Parameter&, const float* parts, int chunks, bool add, int begin, int end);
+};
+
+}  // namespace steepest

@@ -1,0 +1,170 @@
+"""Layers of images as the native engine sees them: their geometry, or what is in the way."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from torch import nn
+
+from steepest.engine.nodes import Dims, Node, Obstacle, Reader, spec_of
+from steepest.extension import extension
+
+# A block of images is addressed by 32-bit numbers, and has up to 16 of them side by side.
+_MOST_NUMBERS = 2**31 // 16 // 2
+OF_IMAGES = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d)
+
+
+class ImageReader(Reader):
+    """The part of the reader that knows layers of images, which lie in blocks in the engine."""
+
+    def read(self, module: nn.Module, name: str) -> Iterator[Node]:
+        """The nodes of a module, which change the shape of what flows."""
+        raise NotImplementedError
+
+    def _lie_as_images(self, images: bool) -> Iterator[Node]:
+        """What flows as blocks of images, or as rows."""
+        if images == self._as_images:
+            return
+        self._as_images = images
+        dims = self._dims
+        geometry = extension().Geometry(from_=dims, to=dims)
+        yield Node(
+            "", spec_of(self._kinds.TO_IMAGES if images else self._kinds.TO_ROWS, geometry=geometry)
+        )
+
+    def _image_layer(self, module: nn.Module, name: str, where: str) -> Iterator[Node]:
+        image_of(self._dims, where)
+        yield from self._lie_as_images(True)
+        if isinstance(module, nn.BatchNorm2d):
+            yield self._batch_norm(module, name, where, self._dims[0])
+            return
+        if isinstance(module, nn.Conv2d):
+            tensors = self._tensors(module, name, ("weight", "bias"), where)
+            geometry, self._dims = convolution_of(module, self._dims, where)
+            learned = module.bias is not None
+            spec = spec_of(self._kinds.CONVOLUTION, geometry=geometry, learned=learned)
+            yield Node(name, spec, tensors)
+            return
+        geometry, self._dims = pool_of(module, self._dims, where)
+        largest = isinstance(module, nn.MaxPool2d)
+        kind = self._kinds.MAX_POOL if largest else self._kinds.MEAN_POOL
+        yield Node(name, spec_of(kind, geometry=geometry))
+
+    def _unflatten(self, module: nn.Unflatten, where: str) -> None:
+        sizes = module.unflattened_size
+        if module.dim != 1 or not all(isinstance(n, int) for n in sizes):
+            raise Obstacle(f"{where} unflattens another dimension than 1, or a named one")
+        dims, given = self._dims, tuple(sizes)
+        if -1 in given:
+            known = -math.prod(given)
+            given = tuple(dims[0] // known if n == -1 else n for n in given)
+        if self._as_images or math.prod(given) != dims[0]:
+            raise Obstacle(f"{where} does not fit rows of shape {dims}")
+        self._dims = (*given, *dims[1:])
+
+
+def image_of(dims: Dims, where: str) -> tuple[int, int, int]:
+    """(channels, height, width) of a row.
+
+    Raises:
+        Obstacle: If it is no image.
+    """
+    if len(dims) != 3:
+        raise Obstacle(f"{where} takes images (C, H, W), but a row has shape {dims} there")
+    return dims  # type: ignore[return-value]
+
+
+def convolution_of(module: nn.Module, dims: Dims, where: str) -> tuple[Any, Dims]:
+    """The geometry of a Conv2d for rows of this shape, and the shape that it gives."""
+    assert isinstance(module, nn.Conv2d)
+    channels, *sides = image_of(dims, where)
+    if channels != module.in_channels:
+        raise Obstacle(f"{where} takes {module.in_channels} channels, but a row has {channels}")
+    if module.padding_mode != "zeros":
+        raise Obstacle(f"{where} pads by {module.padding_mode!r}, and the native engine by zeros")
+    window, spread = _pair(module.kernel_size), _pair(module.dilation)
+    steps = _pair(module.stride)
+    spans = [d * (k - 1) for d, k in zip(spread, window, strict=True)]
+    if module.padding == "same":  # torch puts the odd zero behind
+        before, behind = [s // 2 for s in spans], [s - s // 2 for s in spans]
+    else:
+        before = [0, 0] if module.padding == "valid" else list(_pair(module.padding))
+        behind = before
+    if any(a > span for a, span in zip(before, spans, strict=True)):
+        raise Obstacle(f"{where} pads by more than its window reaches over")
+    out = [
+        (side + a + b - span - 1) // step + 1
+        for side, a, b, span, step in zip(sides, before, behind, spans, steps, strict=True)
+    ]
+    to = _checked((module.out_channels, *out), where)
+    geometry = extension().Geometry(
+        from_=(channels, *sides),
+        to=to,
+        window=window,
+        steps=steps,
+        spread=spread,
+        padding=tuple(before),
+        groups=module.groups,
+    )
+    return geometry, to
+
+
+def pool_of(module: nn.Module, dims: Dims, where: str) -> tuple[Any, Dims]:
+    """The same of MaxPool2d, AvgPool2d and AdaptiveAvgPool2d."""
+    channels, *sides = image_of(dims, where)
+    if isinstance(module, nn.AdaptiveAvgPool2d):
+        asked = module.output_size
+        pair = asked if isinstance(asked, tuple) else (asked, asked)
+        out = [side if n is None else int(n) for n, side in zip(pair, sides, strict=True)]
+        windows = [
+            [(i * side // n, -(-(i + 1) * side // n)) for i in range(n)]
+            for n, side in zip(out, sides, strict=True)
+        ]
+        divisor = 0
+    else:
+        windows, divisor = _sliding(module, sides, where)
+    to = _checked((channels, *map(len, windows)), where)
+    geometry = extension().Geometry(
+        from_=(channels, *sides),
+        to=to,
+        divisor=divisor,
+        windows=[edge for side in windows for window in side for edge in window],
+    )
+    return geometry, to
+
+
+def _sliding(
+    module: nn.Module, sides: list[int], where: str
+) -> tuple[list[list[tuple[int, int]]], int]:
+    """The windows of each side, cut where the images end, and by what their sums are divided."""
+    assert isinstance(module, (nn.MaxPool2d, nn.AvgPool2d))
+    if module.ceil_mode:
+        raise Obstacle(f"{where} rounds its number of windows up (ceil_mode)")
+    window, padding = _pair(module.kernel_size), _pair(module.padding)
+    steps = _pair(module.stride)
+    divisor = 0
+    if isinstance(module, nn.MaxPool2d):
+        if _pair(module.dilation) != (1, 1) or module.return_indices:
+            raise Obstacle(f"{where} has a dilation or returns indices")
+    elif module.divisor_override:
+        divisor = module.divisor_override
+    elif module.count_include_pad:
+        divisor = math.prod(window)
+    windows = []
+    for side, k, step, pad in zip(sides, window, steps, padding, strict=True):
+        count = (side + 2 * pad - k) // step + 1
+        starts = [i * step - pad for i in range(count)]
+        windows.append([(max(0, s), min(side, s + k)) for s in starts])
+    return windows, divisor
+
+
+def _pair(value: Any) -> tuple[int, int]:
+    return tuple(value) if isinstance(value, tuple | list) else (value, value)  # type: ignore[return-value]
+
+
+def _checked(to: tuple[int, ...], where: str) -> Dims:
+    if min(to) < 1:
+        raise Obstacle(f"{where} gives images of shape {to}")
+    if math.prod(to) > _MOST_NUMBERS:
+        raise Obstacle(f"{where} gives images of {math.prod(to)} numbers, too many for it")
+    return to
