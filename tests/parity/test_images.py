@@ -191,9 +191,7 @@ def test_statistics_are_those_of_the_torch_engine():
         engine.load(make_plan(net(shape, *layers)(), MOMENTUM, shape=shape))
         found.append(engine.advance([0.02] * 5, statistics=True).layers)
     ours, theirs = found
-    assert (
-        [layer.name for layer in ours] == [layer.name for layer in theirs] == ["0", "3", "7", "9"]
-    )
+    assert [layer.name for layer in ours] == [layer.name for layer in theirs]
     for mine, other in zip(ours, theirs, strict=True):
         for name, value in vars(other).items():
             assert name == "name" or vars(mine)[name] == pytest.approx(value, rel=1e-4, abs=1e-6)

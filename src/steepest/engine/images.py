@@ -71,7 +71,7 @@ def image_of(dims: Dims, where: str) -> tuple[int, int, int]:
     """
     if len(dims) != 3:
         raise Obstacle(f"{where} takes images (C, H, W), but a row has shape {dims} there")
-    return dims  # type: ignore[return-value]
+    return dims
 
 
 def convolution_of(module: nn.Module, dims: Dims, where: str) -> tuple[Any, Dims]:
@@ -159,7 +159,7 @@ def _sliding(
 
 
 def _pair(value: Any) -> tuple[int, int]:
-    return tuple(value) if isinstance(value, tuple | list) else (value, value)  # type: ignore[return-value]
+    return tuple(value) if isinstance(value, tuple | list) else (value, value)
 
 
 def _checked(to: tuple[int, ...], where: str) -> Dims:
