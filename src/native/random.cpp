@@ -41,22 +41,32 @@ uint32_t Shuffle::lower_half(uint32_t step, uint32_t index) const {
   return words[2 * (index % 2)];
 }
 
-const uint32_t* Shuffle::order(uint32_t step) { return cumulative_.empty() ? sort(step) : draw(step); }
+const uint32_t* Shuffle::order(uint32_t step) {
+  const std::pair asked(seed_, step);
+  if (found_ != asked) {
+    if (cumulative_.empty()) {
+      sort(step);
+    } else {
+      draw(step);
+    }
+    found_ = asked;
+  }
+  return reinterpret_cast<const uint32_t*>(items_.data());
+}
 
 // The first row whose cumulative weight is above u times the total, u the key's upper 53 bits.
-const uint32_t* Shuffle::draw(uint32_t step) {
+void Shuffle::draw(uint32_t step) {
   uint32_t* order = reinterpret_cast<uint32_t*>(items_.data());
   for_each_key(step, [&](uint32_t index, uint32_t low, uint32_t high) {
     const double u = double((uint64_t{high} << 32 | low) >> 11) * 0x1p-53 * cumulative_.back();
     const auto at = std::upper_bound(cumulative_.begin(), cumulative_.end(), u);
     order[index] = static_cast<uint32_t>(std::min(at, cumulative_.end() - 1) - cumulative_.begin());
   });
-  return order;
 }
 
 // Keys are spread evenly, so buckets by their upper digits hold few, which an insertion sort orders.
 // Drawing the keys twice, to count and to place, is cheaper than the memory to move them.
-const uint32_t* Shuffle::sort(uint32_t step) {
+void Shuffle::sort(uint32_t step) {
   const auto bucket = [this](uint32_t key) { return shift_ == 32 ? 0 : key >> shift_; };
   std::fill(starts_.begin(), starts_.end(), 0);
   for_each_key(step, [&](uint32_t, uint32_t, uint32_t key) { ++starts_[bucket(key)]; });
@@ -86,7 +96,6 @@ const uint32_t* Shuffle::sort(uint32_t step) {
     const auto index = static_cast<uint32_t>(items_[i]);
     std::memcpy(memory + 4 * i, &index, 4);
   }
-  return reinterpret_cast<const uint32_t*>(memory);
 }
 
 }  // namespace steepest

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "kernels.h"
@@ -19,20 +21,21 @@ class Shuffle {
 
   void set_seed(uint64_t seed) { seed_ = seed; }
 
-  // Valid until the next call.
+  // Valid until the next call; found once where seed and step are those of the call before.
   const uint32_t* order(uint32_t step);
 
  private:
   template <class F>
   void for_each_key(uint32_t step, F) const;
-  const uint32_t* sort(uint32_t step);
-  const uint32_t* draw(uint32_t step);
+  void sort(uint32_t step);
+  void draw(uint32_t step);
   uint32_t lower_half(uint32_t step, uint32_t index) const;
 
   const Kernels& kernels_;
   uint64_t seed_;
   uint32_t purpose_;
   int shift_;
+  std::optional<std::pair<uint64_t, uint32_t>> found_;  // the seed and step of the order that is there
   std::vector<double> cumulative_;
   std::vector<uint32_t> starts_;  // of each bucket of keys
   std::vector<uint64_t> items_;   // upper half of the key, index

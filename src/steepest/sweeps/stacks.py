@@ -37,6 +37,8 @@ from steepest.training.stopped import Stopped, diverged_within
 _FLOPS_A_CALL, _MOST_RUNS = 5e8, 32
 # Plans that are kept ready, and rates of some learning rates in each.
 _MOST_STACKS, _MOST_RATES = 64, 64
+# First weights of some seeds are kept in each: runs of a grid share them.
+_MOST_BYTES_DRAWN = 2**20
 
 
 class StackedRun:
@@ -215,6 +217,7 @@ class _Stack:
         self._layers = [m for m in self._plan.model.modules() if isinstance(m, LinearLayer)]
         # A module of the user's begins with the same weights in each run.
         self._first = None if shared.draws else self.training.state_of(self._plan.model)
+        self._drawn: dict[int, NDArray[np.float32]] = {}  # by seed
         for inputs, *_ in self._parts.values():
             self.training.prepare_outputs(inputs)
 
@@ -233,7 +236,7 @@ class _Stack:
         total, per_epoch = self._plan.total_steps, self._plan.steps_per_epoch
         until = total if epochs is None else min(total, epochs * per_epoch)
         rows: dict[str, RunRow] = {}
-        left = list(runs)
+        left = sorted(runs, key=lambda run: run.recipe.seed)  # those that share the order of rows
         while left and left[0].position.step < until and not stop:
             for run in self._take_epoch(left, min(per_epoch, total - left[0].position.step)):
                 begun = max(0, run.position.step - per_epoch)
@@ -307,8 +310,12 @@ class _Stack:
             return self._first
         if not self._shared.redraws(recipe):
             return self.training.state_of(self._shared.new_model(recipe))
-        redraw(self._layers, recipe.seed)
-        return self.training.state_of(self._plan.model)
+        if recipe.seed not in self._drawn:
+            if (len(self._drawn) + 1) * 4 * self.training.state_size > _MOST_BYTES_DRAWN:
+                self._drawn.clear()
+            redraw(self._layers, recipe.seed)
+            self._drawn[recipe.seed] = self.training.state_of(self._plan.model)
+        return self._drawn[recipe.seed]
 
     def _rates_of(self, recipe: Recipe, step: int, steps: int) -> list[float]:
         lr, plan = recipe.base_lr, self._plan
