@@ -24,7 +24,7 @@ def use_log(connection: sqlite3.Connection) -> None:
 def to_sql(value: Any) -> Any:
     """A value as SQLite keeps it."""
     # SQLite would turn NaN into NULL, and a loss that is not a number must not look like no loss.
-    return "NaN" if isinstance(value, float) and math.isnan(value) else value
+    return "NaN" if value != value else value  # as NaN alone does
 
 
 def from_sql(value: Any, kind: type) -> Any:

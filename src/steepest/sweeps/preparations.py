@@ -3,9 +3,9 @@
 import copy
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import nn
@@ -42,6 +42,8 @@ _ONLY_NUMBERS = (
 # Splits are kept ready up to so many bytes, the net and its plan in each.
 _MOST_BYTES, _BYTES_BESIDE_ROWS = 64 * 2**20, 64 * 2**10
 
+_MOST_LOOKED_AT = 1024
+
 _DEFAULTS = {field.name: field.default for field in fields(Recipe)}
 
 
@@ -66,6 +68,16 @@ class Preparations:
         self._plain: dict[Any, bool] = {}
         self._rows: OrderedDict[Hashable, Preparation] = OrderedDict()
         self._choices: dict[Any, EngineChoice] = {}
+        self._looked_at: dict[int, tuple[Recipe, _Keys]] = {}
+
+    def _keys(self, recipe: Recipe) -> "_Keys":
+        """What is asked a dozen times of each run, found once for each recipe object."""
+        found = self._looked_at.get(id(recipe))
+        if found is None or found[0] is not recipe:  # another one may have had its place in memory
+            if len(self._looked_at) >= _MOST_LOOKED_AT:
+                self._looked_at.clear()
+            found = self._looked_at[id(recipe)] = recipe, _Keys.of(recipe)
+        return found[1]
 
     def whole(self, recipe: Recipe) -> Dataset:
         """All rows, read but not split."""
@@ -80,7 +92,7 @@ class Preparations:
 
     def is_plain(self, recipe: Recipe) -> bool:
         """Whether a recipe trains one net on these data, and no preset decides."""
-        kind = _kind(recipe)
+        kind = self._keys(recipe).kind
         if kind not in self._plain:
             decision = self._decision(recipe)
             self._plain[kind] = not decision.several and decision.recipe == recipe
@@ -116,7 +128,7 @@ class Preparations:
         model = self._new_model(recipe, rows)
         if any(map(is_lazy, model.parameters())):  # its shapes are known after a first batch
             return prepare_parts(model, rows.dataset, recipe)
-        key = _kind(recipe)
+        key = self._keys(recipe).kind
         prepared = prepare_alike(rows, model, recipe, self._choices.get(key))
         self._choices.setdefault(key, prepared.choice)
         # Not as measured on whichever net of the sweep came first.
@@ -124,15 +136,15 @@ class Preparations:
 
     def kind(self, recipe: Recipe) -> Hashable:
         """What decides whether a recipe fits; equal of recipes that differ in numbers alone."""
-        return _kind(recipe)
+        return self._keys(recipe).kind
 
     def knows(self, recipe: Recipe) -> bool:
         """Whether `of` has prepared one of its kind."""
-        return _kind(recipe) in self._choices
+        return self._keys(recipe).kind in self._choices
 
     def is_native(self, recipe: Recipe) -> bool:
         """Whether the native engine trains this recipe, as `of` has found for one of its kind."""
-        choice = self._choices.get(_kind(recipe))
+        choice = self._choices.get(self._keys(recipe).kind)
         return choice is not None and isinstance(choice.engine, NativeEngine)
 
     def rows_key(self, recipe: Recipe) -> Hashable:
@@ -146,7 +158,7 @@ class Preparations:
 
     def key_without_lr(self, recipe: Recipe) -> Hashable:
         """Equal of recipes that differ in seed and learning rate alone."""
-        return tuple(_told(recipe, "seed", "lr"))
+        return self._keys(recipe).without_lr
 
     @property
     def draws(self) -> bool:
@@ -220,15 +232,28 @@ def _values(recipe: Recipe, names: tuple[str, ...]) -> tuple[Any, ...]:
     return tuple(getattr(recipe, name) for name in names)
 
 
-def _kind(recipe: Recipe) -> Hashable:
-    return tuple(
-        (name, value != 0 if name in _ONLY_NUMBERS and isinstance(value, (int, float)) else value)
-        for name, value in _told(recipe, "seed")
-    )
+class _Keys(NamedTuple):
+    """What recipes are told apart by: settings that are not left at their defaults, but the seed.
 
+    kind: of numbers that no check depends on, whether they are 0. without_lr: all but that.
+    """
 
-def _told(recipe: Recipe, *but: str) -> Iterator[tuple[str, Hashable]]:
-    """The settings that are not left at their defaults, but these."""
-    for name, value in vars(recipe).items():
-        if value is not _DEFAULTS.get(name) and name in _DEFAULTS and name not in but:
-            yield name, repr(value) if isinstance(value, dict) else value
+    kind: Hashable
+    without_lr: Hashable
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        told = [
+            (name, repr(value) if isinstance(value, dict) else value)
+            for name, value in vars(recipe).items()
+            if value is not _DEFAULTS.get(name) and name in _DEFAULTS and name != "seed"
+        ]
+        return cls(
+            kind=tuple(
+                (name, value != 0)
+                if name in _ONLY_NUMBERS and isinstance(value, (int, float))
+                else (name, value)
+                for name, value in told
+            ),
+            without_lr=tuple(one for one in told if one[0] != "lr"),
+        )
