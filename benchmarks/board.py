@@ -1,6 +1,6 @@
-"""The board over many runs: how soon the page shows them, and what its server takes.
+"""The board: how soon it shows many runs, how fast Learn plays, and what that takes.
 
-    python benchmarks/board.py [--swept 10000] [--single 1000]
+    python benchmarks/board.py [--swept 10000] [--single 1000] [--play 10] [--hour 120]
 
 Makes a folder with a sweep and single runs by what writes their records, but trains nothing. Times
 are those of a browser where playwright and chromium are installed, else of the answers alone.
@@ -15,8 +15,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -60,73 +62,208 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--swept", type=int, default=10_000)
     parser.add_argument("--single", type=int, default=1_000)
+    parser.add_argument("--play", type=float, default=10, help="Seconds of each of Learn's.")
+    parser.add_argument("--hour", type=float, default=0, help="Seconds for an hour's events.")
+    if sys.argv[1:2] == ["--write-hour"]:
+        write_hour(Path(sys.argv[2]), float(sys.argv[3]))
+        return
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as place, _browser() as browser:
         root = Path(place)
         if asked.swept:
             make_sweep(root / "sweep", asked.swept)
         if asked.single:
             make_runs(root / "runs", asked.single)
-        print(json.dumps(measure(root, asked.swept + asked.single), indent=1))
+        found: dict[str, object] = {}
+        if asked.swept + asked.single:
+            found |= measure(root, asked.swept + asked.single, browser)
+        if asked.play and browser is not None:
+            (root / "empty").mkdir()
+            found |= play(browser, root / "empty", asked.play)
+        if asked.hour and browser is not None:
+            found |= watch_an_hour(browser, root / "live", asked.hour)
+        print(json.dumps(found, indent=1))
 
 
-def measure(root: Path, runs: int) -> dict[str, object]:
-    """Seconds from the start of the command, and megabytes of the server."""
-    begun = time.perf_counter()
+@contextmanager
+def _served(root: Path) -> Iterator[tuple[str, int]]:
+    """Address and process of the board of a folder."""
     command = [sys.executable, "-m", "steepest", "board", root, "--port", "0", "--no-browser"]
     process = subprocess.Popen([*map(str, command), "--json"], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
-        url = json.loads(process.stdout.readline())["url"]
-        found: dict[str, object] = {"runs": runs, "server is up": _since(begun)}
-        found |= _in_browser(url, runs) or _answers(url)
-        if os.path.exists(f"/proc/{process.pid}/status"):
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            kilobytes = int(status.split("VmRSS:")[1].split()[0])
-            found["server, MB"] = round(kilobytes / 1000)
-        return found
+        yield json.loads(process.stdout.readline())["url"], process.pid
     finally:
         process.terminate()
         process.wait()
 
 
-def _in_browser(url: str, runs: int) -> dict[str, object] | None:
+@contextmanager
+def _browser() -> Iterator[Any]:
+    """Chromium, or None where playwright or it is not installed."""
     chromium = shutil.which("chromium")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        return None
+        yield None
+        return
     if chromium is None:
-        return None
+        yield None
+        return
     with sync_playwright() as started:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = started.chromium.launch(executable_path=chromium, args=options)
-        page = browser.new_page()
-        page.goto("about:blank")
-        found: dict[str, object] = {}
-        for visit in ("first visit", "second visit"):
-            begun = time.perf_counter()
-            page.goto(url if visit == "first visit" else url.partition("#")[0])
-            page.locator("[data-line]").first.wait_for()
-            found[f"{visit}: first rows"] = _since(begun)
-            page.get_by_text(f"{runs:,} runs").first.wait_for(timeout=120_000)
-            page.get_by_text("still to be read").wait_for(state="detached", timeout=120_000)
-            found[f"{visit}: all rows"] = _since(begun)
-            timing = "performance.getEntriesByType('paint')[0].startTime"
-            found[f"{visit}: first paint"] = round(page.evaluate(timing) / 1000, 3)
-            page.goto("about:blank")
-        page.goto(url.partition("#")[0])
-        page.get_by_text(f"{runs:,} runs").first.wait_for(timeout=120_000)
-        begun = time.perf_counter()
-        page.get_by_role("searchbox").fill("00 loss<9")
-        page.get_by_text(" of ").first.wait_for()
-        found["filter"] = _since(begun)
-        begun = time.perf_counter()
-        page.get_by_role("columnheader", name="val loss").get_by_role("button").click()
-        page.locator("[aria-sort=ascending]").wait_for()
-        found["sort"] = _since(begun)
+        yield browser
         browser.close()
+
+
+def measure(root: Path, runs: int, browser: Any) -> dict[str, object]:
+    """Seconds from the start of the command, and megabytes of the server."""
+    begun = time.perf_counter()
+    with _served(root) as (url, server):
+        found: dict[str, object] = {"runs": runs, "server is up": _since(begun)}
+        found |= _answers(url) if browser is None else _visits(browser, url, runs)
+        if os.path.exists(f"/proc/{server}/status"):
+            found["server, MB"] = round(_kilobytes(server) / 1000)
+        return found
+
+
+def _kilobytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
+
+
+def _visits(browser: Any, url: str, runs: int) -> dict[str, object]:
+    page = browser.new_page()
+    page.goto("about:blank")
+    found: dict[str, object] = {}
+    for visit in ("first visit", "second visit"):
+        begun = time.perf_counter()
+        page.goto(url if visit == "first visit" else url.partition("#")[0])
+        page.locator("[data-line]").first.wait_for()
+        found[f"{visit}: first rows"] = _since(begun)
+        page.get_by_text(f"{runs:,} runs").first.wait_for(timeout=120_000)
+        page.get_by_text("still to be read").wait_for(state="detached", timeout=120_000)
+        found[f"{visit}: all rows"] = _since(begun)
+        timing = "performance.getEntriesByType('paint')[0].startTime"
+        found[f"{visit}: first paint"] = round(page.evaluate(timing) / 1000, 3)
+        page.goto("about:blank")
+    page.goto(url.partition("#")[0])
+    page.get_by_text(f"{runs:,} runs").first.wait_for(timeout=120_000)
+    begun = time.perf_counter()
+    page.get_by_role("searchbox").fill("00 loss<9")
+    page.get_by_text(" of ").first.wait_for()
+    found["filter"] = _since(begun)
+    begun = time.perf_counter()
+    page.get_by_role("columnheader", name="val loss").get_by_role("button").click()
+    page.locator("[aria-sort=ascending]").wait_for()
+    found["sort"] = _since(begun)
+    page.close()
     return found
+
+
+def play(browser: Any, root: Path, seconds: float) -> dict[str, object]:
+    """Pictures a second of Learn at one step each, and what one takes of each process."""
+    found: dict[str, object] = {}
+    with _served(root) as (url, server):
+        page = browser.new_page()
+        page.goto(url)
+        page.get_by_role("link", name="Learn").click()
+        for kind, choice in (("2-8-8-3", "One net"), ("a hundred seeds", "100 seeds")):
+            page.get_by_label("Side by side").select_option(choice)
+            page.get_by_text("Loss at start").wait_for(timeout=120_000)
+            page.locator(".play:enabled").first.wait_for(timeout=120_000)
+            page.get_by_role("button", name="Play").click()
+            page.wait_for_timeout(1000)
+            before, begun = _taken(browser, page, server), time.perf_counter()
+            page.wait_for_timeout(1000 * seconds)
+            after, took = _taken(browser, page, server), time.perf_counter() - begun
+            page.get_by_role("button", name="Pause").click()
+            pictures = after.pop("steps") - before.pop("steps")
+            found[f"{kind}: pictures a second"] = round(pictures / took, 1)
+            for name in after:
+                each = 1000 * (after[name] - before[name]) / pictures
+                found[f"{kind}: {name}, ms of its processors each"] = round(each, 1)
+        page.close()
+    return found
+
+
+def watch_an_hour(browser: Any, root: Path, seconds: float) -> dict[str, object]:
+    """What a page and its server hold after a fifth of an hour's events, and after all of them.
+
+    An hour: 3,600 epochs of 10 recorded intervals with 4 layers each, written in so many seconds.
+    """
+    writer = subprocess.Popen(
+        [sys.executable, __file__, "--write-hour", root / "run", str(seconds)]
+    )
+    found: dict[str, object] = {}
+    while not (root / "run" / "record.sqlite").exists():
+        time.sleep(0.05)
+    with _served(root) as (url, server):
+        page = browser.new_page()
+        page.goto(url)
+        page.locator("[role=row] a").first.click()
+        page.get_by_role("heading", name="Layers").wait_for(timeout=120_000)
+        devtools = page.context.new_cdp_session(page)
+        devtools.send("Performance.enable")
+        for share in (0.2, 1.0):
+            epochs = f"Number({_EPOCHS}.replace(',', '')) >= {int(3600 * share)}"
+            page.wait_for_function(f"() => {epochs}", timeout=3_600_000)
+            page.wait_for_timeout(1500)
+            devtools.send("HeapProfiler.collectGarbage")
+            told = devtools.send("Performance.getMetrics")["metrics"]
+            held = {one["name"]: one["value"] for one in told}
+            when = f"after {share:.0%} of an hour's events"
+            found[f"{when}: page, MB"] = round(held["JSHeapUsedSize"] / 1e6, 1)
+            found[f"{when}: nodes"] = round(held["Nodes"])
+            found[f"{when}: listeners"] = round(held["JSEventListeners"])
+            found[f"{when}: server, MB"] = round(_kilobytes(server) / 1000, 1)
+        page.close()
+    writer.terminate()
+    writer.wait()
+    return found
+
+
+_EPOCHS = "document.querySelector('.figures div:last-child dd').firstChild.textContent"
+
+
+def write_hour(folder: Path, seconds: float) -> None:
+    """A run's record with an hour's events, written in so many seconds; then it stays open."""
+    folder.mkdir(parents=True)
+    begin_run_folder(folder, Recipe(data="digits", hidden=(64,), epochs=3700, validation=0.2))
+    rng = np.random.default_rng(0)
+    with closing(Record.create(folder / "record.sqlite")) as record:
+        record(RunStarted(Recipe(), "native", "it runs all", 1438, 45, 3700 * 45, 2.4, 2.3, ()))
+        begun = time.monotonic()
+        for epoch in range(3600):
+            for i in range(10):
+                step = 45 * epoch + 4 * i + 4
+                record._insert("intervals", (epoch, 4 * i, step, 0.1, 32, float(rng.gamma(2)), 0.9))
+                for layer in "0246":
+                    row = (step, layer, 1.0, *map(float, rng.uniform(1e-4, 1e-2, 5)))
+                    record._insert("layers", row)
+            loss = float(rng.gamma(2, 0.2))
+            record(EpochFinished(epoch, 45 * (epoch + 1), loss, 0.9, loss, 0.9, 0.1, float(epoch)))
+            record.commit()
+            time.sleep(max(0.0, begun + (epoch + 1) * seconds / 3600 - time.monotonic()))
+        time.sleep(3600)
+
+
+def _taken(browser: Any, page: Any, server: int) -> dict[str, float]:
+    """Steps that are shown, and processor seconds of the server and of the browser's processes."""
+    text = page.locator(".scores div", has_text="Step").locator("dd").inner_text()
+    told = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return {
+        "steps": float(text.partition(" ")[0].replace(",", "")),
+        "page": sum(one["cpuTime"] for one in told if one["type"] == "renderer"),
+        "drawing process": sum(one["cpuTime"] for one in told if one["type"] == "GPU"),
+        "server": _processor_seconds(server),
+    }
+
+
+def _processor_seconds(pid: int) -> float:
+    """User and system time of a process and its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _answers(url: str) -> dict[str, object]:

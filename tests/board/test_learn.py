@@ -84,6 +84,19 @@ def test_time_goes_back_and_comes_again(learn):
     assert (learn.score("Step · epoch"), learn.score("Training loss")) == there
 
 
+def test_a_move_that_is_asked_for_while_it_plays_is_not_lost(learn):
+    learn.press("Play")
+    learn.wait("Step · epoch", r"^[1-9]\d* · ")
+    learn.page.get_by_label("Step of the training").fill("16")
+    learn.wait("Step · epoch", r"^16 · ")
+    learn.press("Play")
+    learn.wait("Step · epoch", r"^(1[89]|[2-9]\d) · ")
+    learn.press("Pause")
+    learn.page.locator(".play", has_text="Play").wait_for()
+    learn.press("Back to the start")
+    learn.wait("Step · epoch", r"^0 · ")
+
+
 def test_every_chapter_opens_and_can_be_read_by_all(learn):
     for number in range(1, 23):
         learn.chapter(f"L{number} ·")

@@ -54,6 +54,14 @@ export function LearnPage({ query }: { query: URLSearchParams }) {
     chapter, panel, side: lanes === null ? "one" : "scene",
     wanted: { data: { ...DEFAULT.data, ...data }, recipe: { ...DEFAULT.recipe, ...recipe }, lanes },
   });
+  // The same elements until one changes something: pictures come too often to compare them.
+  const form = useMemo(() => (
+    <form class="settings-form" aria-label="What is trained" onSubmit={(event) => event.preventDefault()}>
+      <DataForm data={view.wanted.data} change={changeData} />
+      <NetForm recipe={view.wanted.recipe} change={changeRecipe} />
+      <TrainingForm wanted={view.wanted} side={view.side} change={changeRecipe} replace={(recipe) => want({ recipe })} pickSide={pickSide} />
+    </form>
+  ), [view]);
   const scene = scenes.find((one) => one.chapter === view.chapter);
   return (
     <main class="page learn">
@@ -61,11 +69,7 @@ export function LearnPage({ query }: { query: URLSearchParams }) {
       <Chapters scenes={scenes} scene={scene} enter={enter} leave={() => change({ chapter: "" })} />
       {player.error && <p class="alarm" role="alert">{player.error}</p>}
       <div class="columns">
-        <form class="settings-form" aria-label="What is trained" onSubmit={(event) => event.preventDefault()}>
-          <DataForm data={view.wanted.data} change={changeData} />
-          <NetForm recipe={view.wanted.recipe} change={changeRecipe} />
-          <TrainingForm wanted={view.wanted} side={view.side} change={changeRecipe} replace={(recipe) => want({ recipe })} pickSide={pickSide} />
-        </form>
+        {form}
         <section class="stage" aria-label="What it does">
           <Transport player={player} />
           <Picture player={player} unit={unit} showClasses={() => setUnit(null)} />

@@ -52,8 +52,17 @@ export function begin(surface: Surface): Sheet {
   context.lineWidth = 1;
   context.setLineDash([]);
   context.font = "12px system-ui, sans-serif";
+  return { context, width, height, theme: themeOf(canvas) };
+}
+
+let known: { name: string; theme: Theme } | null = null;
+
+// The colours of the page: asked for once, until they change.
+function themeOf(canvas: HTMLCanvasElement): Theme {
+  const name = isDark() ? "dark" : "light";
+  if (known?.name === name) return known.theme;
   const style = getComputedStyle(canvas);
-  const colour = (name: string) => style.getPropertyValue(name).trim();
+  const colour = (of: string) => style.getPropertyValue(of).trim();
   const theme = {
     paper: rgb(colour("--surface")),
     ink: colour("--ink"),
@@ -62,7 +71,8 @@ export function begin(surface: Surface): Sheet {
     colours: colours(),
     rgb: colours().map(rgb),
   };
-  return { context, width, height, theme };
+  known = { name, theme };
+  return theme;
 }
 
 function cleared(canvas: HTMLCanvasElement, width: number, height: number): CanvasRenderingContext2D {
@@ -84,20 +94,50 @@ export function mixed(from: Colour, to: Colour, share: number): Colour {
   return from.map((value, i) => value + share * (to[i]! - value)) as Colour;
 }
 
-// An image of columns x rows cells; row 0 lies at the bottom, as the second coordinate grows upwards.
-// colour gives a cell as 0xbbggrr: one number, since this is done for some ten thousand cells a picture.
-export function image(columns: number, rows: number, colour: (cell: number) => number): HTMLCanvasElement {
+interface Raster {
+  canvas: HTMLCanvasElement;
+  context: CanvasRenderingContext2D;
+  data: ImageData;
+  pixels: Uint32Array;
+}
+const rasters = new Map<string, Raster>();
+
+function rasterOf(columns: number, rows: number): Raster {
+  const size = `${columns} ${rows}`;
+  const there = rasters.get(size);
+  if (there) return there;
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [columns, rows];
-  const context = canvas.getContext("2d")!;
+  const context = canvas.getContext("2d", { willReadFrequently: true })!;
   const data = context.createImageData(columns, rows);
-  const pixels = new Uint32Array(data.data.buffer);
+  const made = { canvas, context, data, pixels: new Uint32Array(data.data.buffer) };
+  if (rasters.size > 20) rasters.clear();
+  rasters.set(size, made);
+  return made;
+}
+
+// An image of columns x rows cells, until the next of this size; row 0 lies at the bottom, as the second coordinate grows
+// upwards. colour gives a cell as 0xbbggrr: one number, since this is done for some ten thousand cells a picture.
+export function image(columns: number, rows: number, colour: (cell: number) => number): HTMLCanvasElement {
+  const { canvas, context, data, pixels } = rasterOf(columns, rows);
   for (let row = 0; row < rows; row++) {
     const begins = (rows - 1 - row) * columns;
     for (let column = 0; column < columns; column++) pixels[begins + column] = 0xff000000 | colour(row * columns + column);
   }
   context.putImageData(data, 0, 0);
   return canvas;
+}
+
+// The part of an image that begins so many rows below its top.
+export function drawRows(context: Pen, from: HTMLCanvasElement, top: number, rows: number, x: number, y: number, size: number): void {
+  if (!(context instanceof SvgPen)) {
+    (context as CanvasRenderingContext2D).drawImage(from, 0, top, from.width, rows, x, y, size, size);
+    return;
+  }
+  const part = document.createElement("canvas");
+  [part.width, part.height] = [from.width, rows];
+  part.getContext("2d")!.drawImage(from, 0, -top);
+  context.drawImage(part, x, y, size, size);
 }
 
 export function packed([r, g, b]: Colour): number {
@@ -111,6 +151,8 @@ export function contour({ context, width, height }: Sheet, field: ArrayLike<numb
   for (let row = 0; row + 1 < rows; row++) {
     for (let column = 0; column + 1 < columns; column++) {
       const at = row * columns + column;
+      const above = field[at]! > 0;
+      if (field[at + 1]! > 0 === above && field[at + columns + 1]! > 0 === above && field[at + columns]! > 0 === above) continue;
       const corners = [field[at]!, field[at + 1]!, field[at + columns + 1]!, field[at + columns]!];
       let open = false;
       for (let edge = 0; edge < 4; edge++) {
@@ -139,8 +181,8 @@ const SHAPES: [number, number][][] = [
   ],
 ];
 
-// The mark of a point: by its class, filled if it is trained on, ringed if it is in the next minibatch.
-export function point(sheet: Sheet, x: number, y: number, r: number, kind: number, hollow: boolean, ringed: boolean): void {
+// The mark of a point: by its class, filled if it is trained on.
+export function point(sheet: Sheet, x: number, y: number, r: number, kind: number, hollow: boolean): void {
   const { context, theme } = sheet;
   context.beginPath();
   if (kind === 0) context.arc(x, y, r, 0, 2 * Math.PI);
@@ -154,12 +196,41 @@ export function point(sheet: Sheet, x: number, y: number, r: number, kind: numbe
   context.strokeStyle = hollow ? theme.colours[kind]! : css(theme.paper);
   context.fill();
   context.stroke();
-  if (!ringed) return;
+}
+
+// Around a point that is in the next minibatch.
+export function ring({ context, theme }: Sheet, x: number, y: number, r: number): void {
   context.beginPath();
   context.arc(x, y, r + 3.4, 0, 2 * Math.PI);
   context.strokeStyle = theme.ink;
   context.lineWidth = 1.5;
   context.stroke();
+}
+
+interface Layer {
+  key: string;
+  canvas: HTMLCanvasElement;
+}
+const layers = new WeakMap<object, Layer>();
+
+// What is the same from picture to picture is drawn once, and copied until the size or the colours change. of: what it shows.
+export function layer(sheet: Sheet, of: object, draw: (sheet: Sheet) => void): void {
+  const { context, width, height } = sheet;
+  if (context instanceof SvgPen) {
+    draw(sheet);
+    return;
+  }
+  const scale = window.devicePixelRatio || 1;
+  const key = `${width} ${height} ${scale} ${isDark()}`;
+  let there = layers.get(of);
+  if (there?.key !== key) {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [Math.round(width * scale), Math.round(height * scale)];
+    draw({ ...sheet, context: cleared(canvas, width, height) });
+    there = { key, canvas };
+    layers.set(of, there);
+  }
+  context.drawImage(there.canvas, 0, 0, width, height);
 }
 
 // A line through points; null breaks it.

@@ -1,6 +1,6 @@
 // One input: the probability of the last class along it, and the points at 0 and 1.
 
-import { type Surface, begin, colours, bytes, point, polyline, ticks } from "./canvas";
+import { type Surface, begin, colours, bytes, point, polyline, ring, ticks } from "./canvas";
 import { type LineStyle, laneStyle } from "../choices";
 import { number } from "../../format";
 import type { Picture, Points } from "../types";
@@ -35,9 +35,9 @@ export function drawLine(surface: Surface, points: Points, picture: Picture): vo
     context.stroke();
   }
   context.setLineDash([]);
-  const ringed = new Set(picture.lanes.length === 1 && picture.batch.length <= 64 ? picture.batch : []);
-  points.x.forEach(([x], i) =>
-    point(sheet, X(x!), Y(points.y[i] === last ? 1 : 0), 4, points.y[i]!, points.part[i] === 1, ringed.has(i)));
+  const place = (i: number): [number, number] => [X(points.x[i]![0]!), Y(points.y[i] === last ? 1 : 0)];
+  points.x.forEach((_, i) => point(sheet, ...place(i), 4, points.y[i]!, points.part[i] === 1));
+  if (picture.lanes.length === 1 && picture.batch.length <= 64) for (const i of picture.batch) ring(sheet, ...place(i), 4);
 }
 
 // Of several lanes each has its own curve.

@@ -1,6 +1,6 @@
 // The net: a line for each weight, or its gradient, and a picture for each unit.
 
-import { type Sheet, type Surface, begin, bytes, css, polyline } from "./canvas";
+import { type Sheet, type Surface, begin, bytes, css, drawRows, polyline } from "./canvas";
 import { shadesOf, unitImage } from "./plane";
 import type { Layer, Net, Points, Unit } from "../types";
 
@@ -48,9 +48,15 @@ export function drawNet(surface: Surface, points: Points, net: Net, gradients: b
   net.units.forEach((layer, i) => {
     const values = bytes(layer.answers);
     const each = values.length / layer.count;
+    const flat = points.columns.length === 1;
+    const along = points.along_unit;
+    // All units of a layer in one image: the first lies at its bottom.
+    const images = flat ? null : unitImage({ values, along }, shades);
     at[i]!.forEach((place, k) => {
-      const picked = chosen !== null && chosen[0] === i && chosen[1] === k;
-      drawUnit(sheet, points, values.subarray(k * each, (k + 1) * each), place, picked, shades);
+      const { size } = place;
+      if (images) drawRows(sheet.context, images, (layer.count - 1 - k) * along, along, place.x - size / 2, place.y - size / 2, size);
+      else drawAlong(sheet, values.subarray(k * each, (k + 1) * each), place);
+      frame(sheet, place, chosen !== null && chosen[0] === i && chosen[1] === k);
     });
   });
 }
@@ -74,20 +80,19 @@ function drawWeights({ context, theme }: Sheet, layer: Layer, gradients: boolean
   }));
 }
 
-function drawUnit(
-  { context, theme }: Sheet, points: Points, values: Uint8Array, place: Place, picked: boolean, shades: Uint32Array,
-): void {
-  const { size } = place;
-  const [left, top] = [place.x - size / 2, place.y - size / 2];
-  if (points.columns.length === 1) {
-    context.fillStyle = css(theme.paper);
-    context.fillRect(left, top, size, size);
-    polyline(context, Array.from(values, (value, i) => [left + (i * size) / (values.length - 1), top + size - (value / 256) * size]));
-    context.strokeStyle = theme.colours[0]!;
-    context.lineWidth = 1.4;
-    context.stroke();
-  } else context.drawImage(unitImage({ values, along: points.along_unit }, shades), left, top, size, size);
+// What a unit answers along the one input.
+function drawAlong({ context, theme }: Sheet, values: Uint8Array, { x, y, size }: Place): void {
+  const [left, top] = [x - size / 2, y - size / 2];
+  context.fillStyle = css(theme.paper);
+  context.fillRect(left, top, size, size);
+  polyline(context, Array.from(values, (value, i) => [left + (i * size) / (values.length - 1), top + size - (value / 256) * size]));
+  context.strokeStyle = theme.colours[0]!;
+  context.lineWidth = 1.4;
+  context.stroke();
+}
+
+function frame({ context, theme }: Sheet, { x, y, size }: Place, picked: boolean): void {
   context.strokeStyle = picked ? theme.ink : theme.muted;
   context.lineWidth = picked ? 2.5 : 1;
-  context.strokeRect(left, top, size, size);
+  context.strokeRect(x - size / 2, y - size / 2, size, size);
 }
