@@ -85,6 +85,7 @@ def examine(
     thorough: bool = True,
     experiments: bool = True,
     of_the_data: bool = True,
+    reached: frozenset[str] = frozenset(),
 ) -> Findings:
     """`check` of a setup, or a part of it.
 
@@ -98,6 +99,7 @@ def examine(
         thorough: With the tests of `triage`, T2 and T3.
         experiments: With steps on copies.
         of_the_data: With the comparison of rows with their neighbours.
+        reached: Parameters that are known to get gradients in the loop, whatever its losses are.
 
     Returns:
         As `check`.
@@ -116,7 +118,7 @@ def examine(
         phases += [Phase.EXPERIMENT, Phase.LONG_EXPERIMENT] if experiments else []
         try:
             findings, left_out, context = _examine(
-                setup, train_loader, val_loader, clock, phases, steady
+                setup, train_loader, val_loader, clock, phases, steady, reached
             )
         except Exception as error:  # the user's code runs in here
             swallow(error)
@@ -177,6 +179,7 @@ def _examine(
     clock: Clock,
     phases: Sequence[Phase],
     steady: bool,
+    reached: frozenset[str],
 ) -> tuple[list[Finding], list[str], CheckContext | None]:
     """What was found, what was left out, and the context if a first pass was made."""
     left_out: list[str] = []
@@ -209,6 +212,7 @@ def _examine(
     context = CheckContext(
         setup, train, val, form, batches, probe, val_probe, _ids(original), clock, left_out
     )
+    context.reached = reached
     context.original_optimizer = bool(original.optimizers)
     findings += _apply(_functions([Phase.MODEL, Phase.ROWS]), context, left_out)
     if any(finding.code == "NONFINITE_WEIGHTS" for finding in findings):

@@ -83,6 +83,7 @@ class CheckContext:
         unmeasured: What there was no time for.
         original_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes
             the steps of the experiments.
+        reached: Parameters that are known to get gradients in the loop.
         first: A forward and backward pass of the probe, once it was made.
     """
 
@@ -98,6 +99,7 @@ class CheckContext:
     left_out: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     original_optimizer: bool = True
+    reached: frozenset[str] = frozenset()
     first: ProbePass | None = None
 
     @property

@@ -46,7 +46,10 @@ def finding_of_failure(failure: Failure, context: CheckContext) -> Finding:
     if out is not None:
         return out
     cause, fix = _cause(reason, x, y, stage)
-    plain = isinstance(y, Tensor) and len(context.probe.args) == 1
+    raw = context.train.batches[0]
+    # Of more than a pair the loop may make something else, as pairs of rows do.
+    pair = not isinstance(raw, (tuple, list)) or len(raw) == 2
+    plain = isinstance(y, Tensor) and len(context.probe.args) == 1 and pair
     what = "the model" if stage == "forward" else "the loss"
     return make_finding(
         "FORWARD_FAILS" if stage == "forward" else "LOSS_FAILS",

@@ -57,7 +57,11 @@ class Batch:
         return self._changed(lambda t: t[rows] if len(t) == n else t)
 
     def to(self, device: torch.device) -> "Batch":
-        return self._changed(lambda t: t.to(device))
+        return self._changed(lambda t: t.detach().to(device))
+
+    def detached(self) -> "Batch":
+        """Without the graph that the loop made the inputs by, as an attack does."""
+        return self._changed(Tensor.detach)
 
     def double(self) -> "Batch":
         """With inputs of floating point in double precision."""

@@ -4,7 +4,7 @@ import copy
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, is_dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -35,6 +35,20 @@ def first_tensor(output: Any) -> Tensor | None:
         return first_tensor(output[0]) if output else None
     logits = getattr(output, "logits", None)
     return logits if isinstance(logits, Tensor) else None
+
+
+def tensors_in(output: Any) -> Iterator[Tensor]:
+    """All tensors in whatever a model returns."""
+    if isinstance(output, Tensor):
+        yield output
+    elif isinstance(output, dict):
+        for part in output.values():
+            yield from tensors_in(part)
+    elif isinstance(output, (tuple, list)):
+        for part in output:
+            yield from tensors_in(part)
+    elif is_dataclass(output):
+        yield from tensors_in(list(vars(output).values()))
 
 
 @dataclass

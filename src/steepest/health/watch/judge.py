@@ -32,6 +32,7 @@ class Judge:
         self._by_code: dict[str, Finding] = {}
         self._started: Setup | None = None
         self._suspected = False
+        self._reached: frozenset[str] = frozenset()  # parameters with a gradient at the first step
 
     @property
     def findings(self) -> Findings:
@@ -48,6 +49,8 @@ class Judge:
         if trace.steps <= CAREFUL or now_and_then:
             self._ask(Phase.STEP)
         if trace.steps == 1:
+            named = self._setup.model.named_parameters()
+            self._reached = frozenset(name for name, p in named if p.grad is not None)
             self._check(experiments=False)
         due = trace.steps <= _EARLY or now_and_then
         if due and not self._suspected and suspicious(trace):
@@ -58,6 +61,7 @@ class Judge:
         self._ask(Phase.EVALUATION)
 
     def at_end(self) -> None:
+        self._trace.ended = True
         self._ask(Phase.STEP)
         self._ask(Phase.END)
         if not self._suspected and suspicious(self._trace, at_end=True):
@@ -72,7 +76,7 @@ class Judge:
         if self._started is None:
             return
         seconds = self._seconds if experiments else _FACTS_SECONDS
-        self._add(pre_flight(self._started, self._trace, seconds, experiments))
+        self._add(pre_flight(self._started, self._trace, seconds, experiments, self._reached))
         if experiments and all(f.severity == "info" for f in self._by_code.values()):
             with untouched():
                 now = self._setup.copy()

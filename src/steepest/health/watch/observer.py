@@ -12,7 +12,9 @@ through some of them, a step. Hooks come in the order in which the loop calls to
 
 A round is also over at the next forward pass after its backward pass (accumulated gradients, or no
 step at all) and, with a closure (L-BFGS), at the end of the step. Passes of a round that no
-backward pass went through, in eval mode, were evaluations with gradients switched on.
+backward pass went through, in eval mode, were evaluations with gradients switched on. Backward
+passes for the sake of the inputs (attacks, penalties) leave nothing in the parameters, and are not
+counted (`arrivals`).
 
 Looks and rests: all of the first steps are looked at, then two in succession of every forty, so
 that what one step left can be compared with what the next one finds. In between only the hooks that
@@ -27,13 +29,14 @@ from torch import Tensor, nn
 
 from steepest.health.check.data import class_indices
 from steepest.health.replay.replay import first_tensor
+from steepest.health.watch.arrivals import Arrivals
 from steepest.health.watch.evaluations import decided
 from steepest.health.watch.hooks import Hooks
 from steepest.health.watch.judge import Judge
 from steepest.health.watch.modes import ModalLayers
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace
 from steepest.health.watch.passes import ForwardPass, Round
-from steepest.health.watch.reading import cross_entropy_of
+from steepest.health.watch.reading import cross_entropy_of, turned_round
 from steepest.health.watch.trace import EVERY, TrainingTrace
 
 _ALL_LOOKED_AT = 60  # first steps (docs/decisions/0009: eight in a hundred of a step is the most)
@@ -53,9 +56,10 @@ class Observer:
     def __init__(
         self, model: nn.Module, loss_fn: object, trace: TrainingTrace, hooks: Hooks, judge: Judge
     ) -> None:
-        self._loss_is_module = isinstance(loss_fn, nn.Module)
+        self._loss_fn = loss_fn if isinstance(loss_fn, nn.Module) else None
         self._trace, self._hooks, self._judge = trace, hooks, judge
         self._modal = ModalLayers(model)
+        self._arrivals = Arrivals(model)
         self._round = Round()
         self._pass: ForwardPass | None = None
         self._inputs: tuple[Any, ...] = ()  # of the latest pass with gradients
@@ -109,8 +113,9 @@ class Observer:
 
     def _backward_begins(self, one: ForwardPass, gradient: Tensor) -> None:
         """The gradient of the logits is there; those of the parameters are still to come."""
+        one.settle(self._arrivals.since)
         first = not self._round.used
-        one.gradient = gradient.detach()
+        one.pending = gradient.detach(), self._arrivals.mark()
         if first and one in self._round.passes:
             self._trace.backward_begins()
 
@@ -120,7 +125,7 @@ class Observer:
     def before_step(self, optimizer: OptimizerTrace, *_: Any) -> None:
         self._note_reset(optimizer)
         optimizer.before = optimizer.backwards
-        self.end_round()
+        self.end_round(by_step=True)
         optimizer.step_begins(closely=self._trace.looks_closely(optimizer))
 
     def after_step(self, optimizer: OptimizerTrace, *_: Any) -> None:
@@ -135,6 +140,7 @@ class Observer:
             optimizer.forget_step()
         optimizer.step_ended(values=self._due)
         trace.steps = max(trace.steps, optimizer.steps)
+        trace.end_labels()
         # All of the first steps, then two in succession of every forty: a look is not free.
         steps = trace.steps
         self._due = steps < _ALL_LOOKED_AT or steps % EVERY < 2 or trace.jump is not None
@@ -149,11 +155,19 @@ class Observer:
 
     # What they say.
 
-    def end_round(self) -> None:
-        """What is known of the passes since the last step, or since the last backward pass."""
+    def end_round(self, *, by_step: bool = False) -> None:
+        """What is known of the passes since the last step, or since the last backward pass.
+
+        A backward pass of which the parameters keep nothing until the next forward pass was none of
+        training. Before a step it counts: that nothing is left then is what the rules look for.
+        """
         if not self._round.passes:
             return
-        trace, used = self._trace, self._round.used
+        trace = self._trace
+        always = by_step or not trace.optimizers
+        for one in self._round.used:
+            one.settle(lambda mark: always or self._arrivals.since(mark))
+        used = [one for one in self._round.used if one.gradient is not None]
         for one in used:
             self._trained_in_eval += not one.training
             if self._modal:
@@ -176,9 +190,9 @@ class Observer:
         trace = self._trace
         if not self._modal or not trace.steps or first_tensor(args) is first_tensor(self._inputs):
             return
-        if names := self._modal.at_work():
-            trace.lax_forwards += 1
-            trace.lax_names = names
+        x = first_tensor(args)
+        if x is not None and (names := self._modal.at_work()):
+            trace.lax.add(trace.steps, x, names)
 
     def _note_reset(self, optimizer: OptimizerTrace) -> None:
         """Weights that are not those that the last step left."""
@@ -218,7 +232,7 @@ class Observer:
     def _target_and_loss(self, one: ForwardPass) -> tuple[Any, float]:
         """As the loss was shown; of a function, as far as the gradient tells them."""
         assert one.gradient is not None
-        if self._loss_is_module:
+        if self._loss_fn is not None:
             return one.target, math.nan if one.loss is None else float(one.loss.mean())
         read = cross_entropy_of(one.logits, one.gradient)
         if read is not None:
@@ -235,10 +249,17 @@ class Observer:
         assert gradient is not None
         if x is not None:
             trace.note_inputs(float(x.detach().double().sum()))
-        if y is None or one.target is None or gradient.ndim != 2 or gradient.shape[1] < 2:
+        if (
+            self._loss_fn is None
+            or y is None
+            or one.target is None
+            or gradient.ndim != 2
+            or gradient.shape[1] < 2
+        ):
             return
         of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])
-        trace.uphill.append(bool((of_the_label > 0).float().mean() > _UPHILL))
+        up = bool((of_the_label > 0).float().mean() > _UPHILL)
+        trace.uphill.append(up and turned_round(self._loss_fn, one.logits, one.target, gradient))
 
 
 def _targets_of(gradient: Tensor) -> Tensor | None:

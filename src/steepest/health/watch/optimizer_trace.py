@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 CAREFUL = 8  # steps that are looked at closely, after which it is now and then
 _COLLAPSED = 1e-3  # share of its highest rate to which a schedule has fallen by mistake
@@ -41,6 +41,7 @@ class OptimizerTrace:
     backwards: int = 0  # passes since the last step
     before: int = 0  # of them, before this step began: none with a closure
     arrived: bool = False  # gradients that are not zero came since the last step
+    held: set[int] = field(default_factory=set)  # sentinels that had a gradient at the last step
     dirty_steps: int = 0  # in a row
     emptied_steps: int = 0
     norm_arrived: float = math.nan  # of the first sentinel's gradient
@@ -49,10 +50,15 @@ class OptimizerTrace:
     highest_lr: float = 0.0
     collapsed_at: int | None = None
     after: tuple[Tensor, int, Tensor] | None = None  # a step: parameter, version, its values
+    start: Tensor | None = field(default=None, init=False)  # values of `smallest` before any step
 
     @property
     def name(self) -> str:
         return type(self.optimizer).__name__
+
+    def __post_init__(self) -> None:
+        if not any(isinstance(p, nn.UninitializedParameter) for p in self.sentinels):
+            self.start = None if self.smallest is None else self.smallest.detach().clone()
 
     @cached_property
     def smallest(self) -> Tensor | None:
@@ -68,7 +74,9 @@ class OptimizerTrace:
         """closely: whether it is looked at the gradients that are there already."""
         self.backwards += 1
         if closely:
-            self.clean = self.clean or not any(holds_gradient(p) for p in self.sentinels)
+            # Those of a head beside the one that is listened to may have come already.
+            now = {k for k, p in enumerate(self.sentinels) if holds_gradient(p)}
+            self.clean = self.clean or not now or not now >= self.held
         else:
             self.clean = True
 
@@ -81,6 +89,8 @@ class OptimizerTrace:
     def step_begins(self, *, closely: bool) -> None:
         """The gradients are as the step takes them: kept, emptied, clipped, or as they came."""
         self.note_clearing(closely=closely)
+        if closely:
+            self.held = {k for k, p in enumerate(self.sentinels) if holds_gradient(p)}
         if self.steps < CAREFUL and self.backwards and self.arrived:
             gone = not any(holds_gradient(p) for p in self.sentinels)
             self.emptied_steps = self.emptied_steps + 1 if gone else 0
@@ -121,6 +131,11 @@ class OptimizerTrace:
         if p is not None:
             old = None if values or self.after is None else self.after[2]
             self.after = p, p._version, p.detach().clone() if old is None else old
+
+    def moved(self) -> bool:
+        """Whether a small matrix is another than at the start."""
+        p, start = self.smallest, self.start
+        return p is not None and start is not None and not torch.equal(p.detach(), start)
 
     def changed_outside(self) -> float:
         """By which share of their norm the weights differ from what the last step left; once."""

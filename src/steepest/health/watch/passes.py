@@ -5,19 +5,25 @@ come (rows that are evaluated with gradients switched on). So what belongs toget
 and judged when the round is over: at the next forward pass after a backward pass, or at the step.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
 from steepest.health.replay.batches import Batch
+from steepest.health.watch.arrivals import Mark
 
 _MOST = 64  # passes whose inputs are held
 
 
 @dataclass(eq=False)
 class ForwardPass:
-    """training: the model's flag. frozen: dropout and batch norm rested. logits: detached."""
+    """training: the model's flag. frozen: dropout and batch norm rested. logits: detached.
+
+    gradient: of the logits, from all backward passes that the parameters kept something of.
+    pending: of the latest one, with the gradients that were there when it began.
+    """
 
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
@@ -27,6 +33,19 @@ class ForwardPass:
     target: Any = None
     loss: Tensor | None = None
     gradient: Tensor | None = None
+    pending: tuple[Tensor, Mark] | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether a backward pass went through it."""
+        return self.gradient is not None or self.pending is not None
+
+    def settle(self, kept: Callable[[Mark], bool]) -> None:
+        """Add the latest gradient if something of it was kept. Those of several losses add up."""
+        if self.pending is not None and kept(self.pending[1]):
+            new = self.pending[0]
+            self.gradient = new if self.gradient is None else self.gradient + new
+        self.pending = None
 
     def judged(self, logits: Any, target: Any, loss: Tensor) -> None:
         """The loss was asked. Twice with different targets (mixup): then none of them holds.
@@ -54,7 +73,7 @@ class Round:
 
     @property
     def used(self) -> list[ForwardPass]:
-        return [p for p in self.passes if p.gradient is not None]
+        return [p for p in self.passes if p.used]
 
     def of(self, logits: Any) -> ForwardPass | None:
         """The pass whose logits these are, or a view of them; the latest if it is none's."""
@@ -66,6 +85,6 @@ class Round:
 
     def evaluated(self) -> list[ForwardPass]:
         """Take out what was passed in eval mode and that no backward pass followed."""
-        evaluated = [p for p in self.passes if not p.training and p.gradient is None]
+        evaluated = [p for p in self.passes if not p.training and not p.used]
         self.passes = [p for p in self.passes if p not in evaluated]
         return [p for p in evaluated if p.loss is not None]

@@ -3,14 +3,20 @@
 The gradient of cross entropy is dL/dz_i = c_i (p_i - y_i), with c_i = 1/N for the mean. Labels y
 are right if the gradient is such a multiple in every row; other losses fail that test and are not
 read. The function itself is not called on the loop's own tensors: it may draw random numbers, count
-or print. (The check of copies calls it, and puts back what it encloses.)
+or print. (The check of copies calls it, and puts back what it encloses.) A loss that is a module is
+seen with its targets, and asked by a copy where the sign of its gradient is in doubt.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from steepest.health.foreign import foreign
+from steepest.health.replay.untouched import deep, untouched
+
+_OPPOSITE = -0.9  # cosine of two gradients
 _ROUNDING = 100  # units of the last place: what a right c (p - y) may differ by
 
 
@@ -49,6 +55,23 @@ def cross_entropy_of(z: Tensor, gradient: Tensor) -> Reading | None:
     else:
         loss = nn.functional.cross_entropy(z, target)
     return Reading(target, float(loss), sign < 0)
+
+
+def turned_round(loss_fn: nn.Module, z: Tensor, target: Any, gradient: Tensor) -> bool:
+    """Whether the gradient of the logits is that of the loss with the sign turned.
+
+    Asked of a copy of the loss. Other losses beside it, or smoothed labels, may push the true class
+    down as well; they do not point the opposite way.
+    """
+    with untouched(loss_fn):
+        clone = deep(loss_fn)
+        if clone is None:
+            return False
+        with torch.enable_grad(), foreign:
+            logits = z.detach().clone().requires_grad_()
+            (own,) = torch.autograd.grad(clone[0](logits, target).mean(), logits)
+    size = float(own.norm() * gradient.norm())
+    return size > 0 and float((own * gradient).sum()) < _OPPOSITE * size
 
 
 def _misfit(z: Tensor, g: Tensor, size: float, single: bool) -> tuple[float, Tensor]:

@@ -44,13 +44,22 @@ def suspicious(trace: TrainingTrace, *, at_end: bool = False) -> bool:
 
 
 def pre_flight(
-    started: Setup, trace: TrainingTrace, seconds: float, experiments: bool
+    started: Setup,
+    trace: TrainingTrace,
+    seconds: float,
+    experiments: bool,
+    reached: frozenset[str],
 ) -> Iterable[Finding]:
-    """What the check finds on the first minibatches and the model as it was at the start."""
+    """What the check finds on the first minibatches and the model as it was at the start.
+
+    reached: parameters that got a gradient in the loop, which may have more losses than this one.
+    """
     raw = [_raw(batch) for batch in trace.batches]
     if not raw:
         return
-    findings = examine(started, raw, None, seconds, thorough=False, experiments=experiments)
+    findings = examine(
+        started, raw, None, seconds, thorough=False, experiments=experiments, reached=reached
+    )
     for finding in findings:
         # The loop runs: a call that fails is one that was not understood here.
         if finding.code not in ("NOT_CHECKED", "LOSS_FAILS", "FORWARD_FAILS"):

@@ -19,6 +19,36 @@ _KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
 _EPOCH_LABELS = 400
 
 
+class LaxPasses:
+    """Passes without gradients while dropout or batch norm is at work, by steps.
+
+    Rows that pass at one step and others at the next belong to the steps, as where a net gives
+    labels to rows that have none. An evaluation comes after many steps, or has the same rows.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []  # of these layers, in the latest
+        self._passes: dict[int, int] = {}
+        self._rows: dict[int, float] = {}  # a number of the first rows at each step
+
+    def add(self, step: int, x: Tensor, names: list[str]) -> None:
+        self.names = names
+        self._passes[step] = self._passes.get(step, 0) + 1
+        if step not in self._rows:
+            self._rows[step] = float(x.detach().double().sum())
+
+    def evaluating(self, step: float) -> int:
+        """Passes that were evaluations, as far as the next step says so. step: the latest."""
+        return sum(
+            passes
+            for at, passes in self._passes.items()
+            if at + 1 < step and not (self._others(at, at - 1) or self._others(at, at + 1))
+        )
+
+    def _others(self, one: int, other: int) -> bool:
+        return other in self._rows and self._rows[one] != self._rows[other]
+
+
 @dataclass
 class Jump:
     """Weights that changed by a share of their norm outside a step; the loss before and after."""
@@ -40,19 +70,20 @@ class TrainingTrace:
     def __init__(self, optimizers: tuple[torch.optim.Optimizer, ...]) -> None:
         self.optimizers = [OptimizerTrace(o, sentinels_of(o)) for o in optimizers]
         self.steps = 0  # of the optimizer that took most of them
+        self.ended = False
         # Passes.
         self.backwards = 0
         self.clean_backwards = 0  # that began without gradients, of each optimizer
         self.shared = 0  # forward passes that had their backward pass in common with others
         self.frozen_forwards = 0  # in a row, with gradients, all in eval mode
-        self.lax_forwards = 0  # without gradients, dropout or batch norm at work
-        self.lax_names: list[str] = []  # of these layers, in the latest
+        self.lax = LaxPasses()
         self.fingerprints: list[float] = []  # a number of the inputs of each close look
         self.same_batch = 0  # looks in a row with the number of the look before
         self.uphill: list[bool] = []  # whether the gradient pushed the true class down, at looks
         # Rows.
         self.batches: list[Batch] = []  # the first ones, for experiments
-        self.labels: list[Tensor] = []  # (B,) class indices of the first minibatches
+        self.labels: list[Tensor] = []  # (B,) class indices of the rows of each of the first steps
+        self._of_this_step: list[Tensor] = []
         self.classes = 0  # C, 0 until it is known
         self.train_hits: deque[float] = deque(maxlen=50)  # accuracy of the latest minibatches
         # Losses.
@@ -88,6 +119,10 @@ class TrainingTrace:
             self.since_evaluation = []
         return ended
 
+    def weights_moved(self) -> bool:
+        """Whether the weights are others than at the start, whoever moved them."""
+        return any(optimizer.moved() for optimizer in self.optimizers)
+
     def looks_closely(self, optimizer: OptimizerTrace) -> bool:
         """Whether it is looked at gradients that an earlier step may have left."""
         return optimizer.steps < CAREFUL or self.steps % EVERY < 2
@@ -113,6 +148,7 @@ class TrainingTrace:
         """One of the first minibatches, for experiments."""
         if len(self.batches) >= _KEPT_BATCHES or self._bytes > _KEPT_BYTES:
             return
+        batch = batch.detached()
         tensors = [t for t in (*batch.args, *batch.kwargs.values()) if isinstance(t, Tensor)]
         self._bytes += sum(t.nbytes for t in tensors)
         self.batches.append(batch)
@@ -144,10 +180,17 @@ class TrainingTrace:
         self.jump = None
 
     def label(self, target: Any) -> None:
+        """Of a pass; the step that comes may follow several."""
         if len(self.labels) < _EPOCH_LABELS:
             y = class_indices(target)
             if y is not None:
-                self.labels.append(y)
+                self._of_this_step.append(y)
+
+    def end_labels(self) -> None:
+        """A step was taken on the rows whose labels came since the last."""
+        if self._of_this_step:
+            self.labels.append(torch.cat(self._of_this_step))
+            self._of_this_step = []
 
     @property
     def prior_loss(self) -> float:

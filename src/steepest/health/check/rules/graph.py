@@ -19,7 +19,7 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
-from steepest.health.replay.replay import first_tensor, groups_of
+from steepest.health.replay.replay import first_tensor, groups_of, tensors_in
 
 
 def _listed(names: list[str], most: int = 4) -> str:
@@ -49,6 +49,9 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     of_the_model = {id(p) for p in model.parameters()}
     trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     missing = [name for name, p in trainable if id(p) not in held]
+    everything = len(missing) == len(trainable)
+    if context.first is not None:  # what gets no gradient either is meant to stay as it is
+        missing = [name for name in missing if context.first.grads.get(name) is not None]
     if not missing:
         return
     of_loss = (
@@ -56,7 +59,6 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     )
     known = of_the_model | {id(p) for p in of_loss}
     stale = sum(p.numel() for k, p in held.items() if k not in known)
-    everything = len(missing) == len(trainable)
     some = not everything and not stale
     if (context.first is None and not context.train.problem) if some else context.first is not None:
         return
@@ -150,11 +152,15 @@ def detached_graph(context: CheckContext) -> Iterator[Finding]:
         return
     parameters = context.first.grads
     ran = {name for p in passes for name, signal in p.signals.items() if signal.calls}
+    without -= context.reached
     cut = sorted(
         (name for name in without if _module_ran(context.setup.model, name, ran)),
         key=list(parameters).index,
     )
     unused = sorted(without - set(cut), key=list(parameters).index)
+    beside = _of_other_outputs(context.first)
+    if len(without) < len(parameters):
+        cut = [name for name in cut if name not in beside and _is_held(context, name)]
     if len(without) == len(parameters):
         yield make_finding(
             "DETACHED_GRAPH",
@@ -172,6 +178,14 @@ def detached_graph(context: CheckContext) -> Iterator[Finding]:
             ruled_out=(f"stochastic depth: {len(passes)} batches gave the same",),
             severity="warn",
         )
+    elif beside & without:
+        yield make_finding(
+            "DETACHED_GRAPH",
+            f"the loss that was given does not use the outputs that {_listed(sorted(beside))} make",
+            "nothing, where the loop adds a loss of these outputs; or leave them out of forward",
+            (Evidence("gradient None", "one, by the loss of another output"),),
+            severity="info",
+        )
     elif unused:
         yield make_finding(
             "DETACHED_GRAPH",
@@ -180,6 +194,27 @@ def detached_graph(context: CheckContext) -> Iterator[Finding]:
             (Evidence("gradient None, and the layer was not called", "called", _listed(unused)),),
             severity="info",
         )
+
+
+def _of_other_outputs(first: ProbePass) -> set[str]:
+    """Names of the parameters that some output depends on, and not the loss: of a second head."""
+    names = {id(p): name for name, p in first.setup.model.named_parameters()}
+    reached = {
+        names[id(node.variable)]
+        for z in tensors_in(first.output)
+        for node in graph_nodes(z.grad_fn)
+        if hasattr(node, "variable") and id(node.variable) in names
+    }
+    return {name for name in reached if first.grads.get(name) is None}
+
+
+def _is_held(context: CheckContext, name: str) -> bool:
+    """Whether an optimizer holds the parameter: neither that nor a gradient is a frozen one."""
+    if not context.original_optimizer:
+        return True
+    groups = [g for o in context.setup.optimizers for g in groups_of(o)]
+    p = context.setup.model.get_parameter(name)
+    return not groups or any(p is held for g in groups for held in g["params"])
 
 
 def _module_ran(model: nn.Module, parameter: str, ran: set[str]) -> bool:

@@ -66,8 +66,13 @@ def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     explains=EVERYTHING,
 )
 def no_step(trace: TrainingTrace) -> Iterator[Finding]:
-    """Gradients are made and cleared again and again, and no step is taken."""
-    if trace.optimizers and trace.steps == 0 and trace.backwards >= _FEWEST_BACKWARDS:
+    """Gradients are made and cleared again and again, and no step is taken.
+
+    An optimizer may move the weights in methods of its own, which no hook hears of.
+    """
+    if not trace.optimizers or trace.steps or trace.weights_moved():
+        return
+    if trace.backwards >= _FEWEST_BACKWARDS:
         repeated = trace.clean_backwards >= 4 * len(trace.optimizers) or trace.backwards >= 64
         if repeated:
             yield make_finding(
@@ -168,19 +173,23 @@ def train_in_eval_mode(trace: TrainingTrace) -> Iterator[Finding]:
 )
 def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
     """Dropout and batch norm are at work while rows are evaluated."""
-    if trace.lax_forwards >= 2:
+    passes = trace.lax.evaluating(math.inf if trace.ended else trace.steps)
+    if passes >= 2:
         yield make_finding(
             "EVAL_IN_TRAIN_MODE",
             "rows are evaluated in train mode: dropout and batch normalisation act on the result",
             "model.eval()  # before evaluating, and model.train() after it",
             (
                 Evidence(
-                    f"{', '.join(trace.lax_names[:3])} in train mode",
+                    f"{', '.join(trace.lax.names[:3])} in train mode",
                     "eval mode",
-                    f"{trace.lax_forwards} forward passes without gradients",
+                    f"{passes} forward passes without gradients",
                 ),
             ),
-            ruled_out=("the rows of the training step: they are others",),
+            ruled_out=(
+                "rows of the training step: they are others",
+                "labels that the net gives in each step: these passes come apart from the steps",
+            ),
             confidence="fact",
             step=trace.steps,
         )
