@@ -14,6 +14,7 @@ import numpy as np
 
 from steepest.engine import seeded
 from steepest.health import Evidence, Finding, Findings
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.registry import make_finding
 from steepest.health.watch.evaluations import MeasuredEvaluation
 from steepest.health.watch.rules.evaluation import collapse, overfitting
@@ -175,6 +176,7 @@ class HealthObserver:
                     f"loss {plain:.3g} after the first {steps} steps",
                     f"{other:.3g}, taken again with lr {better:g}",
                     f"same weights, same minibatches; {self._initial_loss:.3g} at the start",
+                    Experiment.STEPS_AGAIN,
                 ),
             ),
             ruled_out=("model and data: nothing else was changed",),

@@ -1,11 +1,15 @@
 """Each rule is written once, and what it says of others is true."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 import steepest.health  # noqa: F401  # every rule is registered
 from steepest.health.findings import registry
+from steepest.health.findings.experiments import Experiment
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.ranking import findings_of
 from steepest.health.findings.registry import RANKS, Phase, functions_of, make_finding, rule, rules
 
 PAGES = Path(__file__).parents[3] / "docs" / "health"
@@ -50,3 +54,45 @@ def test_a_finding_is_at_most_as_severe_as_its_rule():
 def test_what_is_looked_for_must_be_a_rule():
     with pytest.raises(KeyError):
         registry.looks_for("NO_SUCH_RULE", Phase.STEP)
+
+
+@pytest.mark.parametrize("known", rules().values(), ids=lambda known: known.code)
+def test_only_an_experiment_of_its_rule_confirms_a_finding(known):
+    def confirmed(*experiments):
+        evidence = [Evidence("0.3", "0.1", experiment=one) for one in experiments]
+        return make_finding(known.code, "m", "f", evidence, confidence="confirmed")
+
+    with pytest.raises(ValueError, match="its evidence has no experiment"):
+        confirmed("")
+    for one in Experiment:
+        if one in known.confirmed_by:
+            assert confirmed("", one).experiments == (one,)
+        else:
+            with pytest.raises(ValueError, match=f"{known.code} cannot be confirmed by {one}"):
+                confirmed(one)
+
+
+def test_every_experiment_has_somebody_who_runs_it():
+    source = Path(registry.__file__).parents[2]
+    text = "\n".join(p.read_text() for p in source.rglob("*.py") if p.stem != "experiments")
+    for one in Experiment:
+        assert f"Experiment.{one.name}" in text
+
+
+def test_a_record_of_before_is_not_more_sure_than_it_shows():
+    new = make_finding(
+        "LR_TOO_HIGH",
+        "m",
+        "f",
+        [Evidence("0.3", "0.1", experiment=Experiment.STEPS_AGAIN)],
+        confidence="confirmed",
+    )
+    plain = new.to_dict()
+    assert findings_of([json.dumps(plain)])[0] == new
+    assert "sure      confirmed by an experiment: the same steps" in str(
+        findings_of([json.dumps(plain)])
+    )
+    del plain["evidence"][0]["experiment"]
+    old = findings_of([json.dumps(plain)])[0]
+    assert isinstance(old, Finding)
+    assert old.confidence == "suspected"

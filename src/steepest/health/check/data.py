@@ -43,12 +43,15 @@ class Table:
 class Neighbours:
     """How well 10 nearest neighbours in other folds guess the label.
 
-    votes: (N, C) share of each class among the neighbours of a row.
+    z: deviations above the commonest class. dependence: deviations from what votes that know
+    nothing of the labels would hit; far below 0 where neighbours are of the other class. votes:
+    (N, C) share of each class among the neighbours of a row.
     """
 
     accuracy: float
     majority: float
     z: float
+    dependence: float
     votes: Tensor
 
 
@@ -89,7 +92,11 @@ def neighbours(table: Table, y: Tensor | None = None) -> Neighbours:
     accuracy = float((votes.argmax(1) == y).float().mean())
     m = float(y.bincount().max()) / len(y)
     error = math.sqrt(max(m * (1 - m), 1e-4) / len(y))
-    return Neighbours(accuracy, m, (accuracy - m) / error, votes)
+    said, there = votes.argmax(1).bincount(minlength=classes), y.bincount(minlength=classes)
+    by_chance = float((said.double() * there.double()).sum()) / len(y) ** 2
+    spread = math.sqrt(max(by_chance * (1 - by_chance), 1e-4) / len(y))
+    z, dependence = (accuracy - m) / error, (accuracy - by_chance) / spread
+    return Neighbours(accuracy, m, z, dependence, votes)
 
 
 def guessed(train: Table, other: Table, classes: int) -> Tensor:

@@ -3,6 +3,8 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from steepest.health.findings.experiments import Experiment
+
 Severity = Literal["info", "warn", "error"]
 # fact: read exactly, no threshold. confirmed: an experiment showed it. suspected: a symptom only.
 Confidence = Literal["fact", "confirmed", "suspected"]
@@ -16,11 +18,13 @@ class Evidence:
         measured: The value, with what it is a value of.
         expected: What it is on a sound training.
         where: In which layer, column, row or step.
+        experiment: What was run to measure it, one of `Experiment`; "" if it was only read.
     """
 
     measured: str
     expected: str
     where: str = ""
+    experiment: str = ""
 
     def __str__(self) -> str:
         place = f" ({self.where})" if self.where else ""
@@ -38,7 +42,8 @@ class Finding:
         fix: A line of code, or what to do.
         evidence: What was measured.
         ruled_out: Other causes that look alike, each with how it was ruled out.
-        confidence: "fact", read exactly; "confirmed" by an experiment; "suspected", a symptom.
+        confidence: "fact", read exactly; "confirmed" by an experiment, which `evidence` names;
+            "suspected", a symptom.
         step: Optimizer steps done when it was seen, 0 before training.
         consequences: Findings that this one explains; they are not to be cured on their own.
     """
@@ -52,6 +57,16 @@ class Finding:
     confidence: Confidence = "fact"
     step: int = 0
     consequences: tuple["Finding", ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.confidence == "confirmed" and not self.experiments:
+            raise ValueError(f"{self.code} is called confirmed, and its evidence has no experiment")
+
+    @property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """What was run for its evidence."""
+        named = {evidence.experiment for evidence in self.evidence}
+        return tuple(one for one in Experiment if one in named)
 
     def to_dict(self) -> dict[str, Any]:
         """The finding as plain data, for JSON."""

@@ -7,11 +7,13 @@ from typing import Any, get_args
 
 from steepest.errors import RunError
 from steepest.health.findings.collection import Findings
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Confidence, Evidence, Finding
 from steepest.health.findings.registry import order_of, rule_of
 
 WEIGHT = {"error": 0, "warn": 1, "info": 2}
 _CONFIDENCES = get_args(Confidence)
+_RUN = frozenset(Experiment)
 _DEEPEST = 8  # consequences of consequences
 
 
@@ -62,5 +64,12 @@ def _of_dict(plain: dict[str, Any], depth: int = 0) -> Finding:
     evidence = tuple(Evidence(**{k: str(v) for k, v in e.items()}) for e in plain["evidence"])
     consequences = tuple(_of_dict(one, depth + 1) for one in plain["consequences"])
     ruled_out = tuple(map(str, plain["ruled_out"]))
-    given = {"evidence": evidence, "consequences": consequences, "ruled_out": ruled_out}
+    given: dict[str, Any] = {
+        "evidence": evidence,
+        "consequences": consequences,
+        "ruled_out": ruled_out,
+    }
+    # Records of earlier versions do not name what was run.
+    if plain["confidence"] == "confirmed" and not any(e.experiment in _RUN for e in evidence):
+        given["confidence"] = "suspected"
     return Finding(**{**plain, **given})

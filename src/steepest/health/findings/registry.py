@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any, Literal, TypeVar, get_args
 
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Confidence, Evidence, Finding, Severity
 
 Rank = Literal[
@@ -60,7 +61,8 @@ class Rule:
     """One fault. severity: of a finding that is sure; others are milder, none is more severe.
 
     place: among the causes of its rank, lower ones are shown first. explains: codes that follow
-    from it if it is there.
+    from it if it is there. confirmed_by: experiments that may confirm it; none for what is a fact
+    or stays a suspicion.
     """
 
     code: str
@@ -69,6 +71,7 @@ class Rule:
     place: int
     severity: Severity
     explains: frozenset[str] = field(default_factory=frozenset)
+    confirmed_by: frozenset[Experiment] = field(default_factory=frozenset)
 
     @property
     def command(self) -> str:
@@ -100,6 +103,7 @@ def rule(
     place: int,
     severity: Severity,
     explains: Iterable[str] = (),
+    confirmed_by: Iterable[Experiment] = (),
 ) -> Callable[[Looks], Looks]:
     """Register the rule that the function below looks for.
 
@@ -107,7 +111,8 @@ def rule(
     """
     if code in _RULES:
         raise ValueError(f"the rule {code} is registered twice")
-    known = Rule(code, title, rank, place, severity, frozenset(explains) - {code})
+    effects = frozenset(explains) - {code}
+    known = Rule(code, title, rank, place, severity, effects, frozenset(confirmed_by))
     _RULES[code] = known
     return looks_for(code, *phases)
 
@@ -155,11 +160,19 @@ def make_finding(
     step: int = 0,
     severity: Severity | None = None,
 ) -> Finding:
-    """A finding of a rule. severity: that of the rule, or a milder one."""
+    """A finding of a rule. severity: that of the rule, or a milder one.
+
+    Raises ValueError for a finding that is called confirmed without evidence of an experiment that
+    may confirm its rule.
+    """
     most = _RULES[code].severity
     severity = severity or most
     if _WEIGHT[severity] > _WEIGHT[most]:
         raise ValueError(f"{code} is of severity {most}, not {severity}")
-    return Finding(
+    finding = Finding(
         code, severity, message, fix, tuple(evidence), tuple(ruled_out), confidence, step
     )
+    may_confirm = _RULES[code].confirmed_by
+    if confidence == "confirmed" and may_confirm.isdisjoint(finding.experiments):
+        raise ValueError(f"{code} cannot be confirmed by {', '.join(finding.experiments)}")
+    return finding

@@ -38,11 +38,16 @@ def _lines(finding: Finding) -> Iterator[str]:
     for reason in finding.ruled_out:
         yield from _wrapped("  not       ", reason)
     yield from _wrapped("  fix       ", finding.fix)
-    yield f"  sure      {_SURENESS[finding.confidence]}"
+    yield from _wrapped("  sure      ", _sureness(finding))
     if known := rule_of(finding.code):
         yield f"  more      {known.command}"
     for effect in finding.consequences:
         yield from _wrapped("  follows   ", f"{effect.code}: {effect.message}")
+
+
+def _sureness(finding: Finding) -> str:
+    ran = "; ".join(finding.experiments) if finding.confidence == "confirmed" else ""
+    return _SURENESS[finding.confidence] + (f": {ran}" if ran else "")
 
 
 def _wrapped(label: str, text: str) -> list[str]:
@@ -68,7 +73,7 @@ def _block(finding: Finding) -> str:
         *(("measured", str(evidence)) for evidence in finding.evidence),
         *(("not", reason) for reason in finding.ruled_out),
         ("fix", finding.fix),
-        ("sure", _SURENESS[finding.confidence]),
+        ("sure", _sureness(finding)),
         *(("follows", f"{f.code}: {f.message}") for f in finding.consequences),
     ]
     if known := rule_of(finding.code):

@@ -1,6 +1,7 @@
 """What is wrong, by the rules and, on suspicion, by the check of the first minibatches."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from steepest.health.findings.collection import Findings
 from steepest.health.findings.finding import Finding
@@ -8,6 +9,7 @@ from steepest.health.findings.ranking import WEIGHT, ranked
 from steepest.health.findings.registry import Phase
 from steepest.health.replay.replay import Setup
 from steepest.health.replay.untouched import untouched
+from steepest.health.watch.label_tests import LabelTests, tests_of_labels
 from steepest.health.watch.optimizer_trace import CAREFUL
 from steepest.health.watch.rules import functions_of
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
@@ -32,6 +34,7 @@ class Judge:
         self._by_code: dict[str, Finding] = {}
         self._started: Setup | None = None
         self._suspected = False
+        trace.ask_labels = lru_cache(maxsize=1)(self._ask_labels)
         self._reached: frozenset[str] = frozenset()  # parameters with a gradient at the first step
 
     @property
@@ -82,6 +85,12 @@ class Judge:
                 now = self._setup.copy()
             if now is not None:
                 self._add(lost_since(now, self._trace, seconds))
+
+    def _ask_labels(self) -> LabelTests | None:
+        """Once: whether neighbours or a new start of the net find what the labels depend on."""
+        if self._started is None:
+            return None
+        return tests_of_labels(self._started, self._trace.batches, self._seconds)
 
     def _add(self, findings: Iterable[Finding]) -> None:
         for finding in findings:

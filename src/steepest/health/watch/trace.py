@@ -2,9 +2,9 @@
 
 import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -13,6 +13,9 @@ from steepest.health.check.data import class_indices
 from steepest.health.replay.batches import Batch
 from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace, sentinels_of
+
+if TYPE_CHECKING:
+    from steepest.health.watch.label_tests import LabelTests
 
 EVERY = 40  # steps from one such look to the next
 _KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
@@ -94,6 +97,8 @@ class TrainingTrace:
         # Weights that change outside a step.
         self.jump: Jump | None = None
         self.reset: Jump | None = None
+        # Whether other evidence bears out that the labels belong to their rows; set by the judge.
+        self.ask_labels: Callable[[], LabelTests | None] = lambda: None
         self._bytes = 0  # of `batches`
         self._evaluations = Evaluations()
         self._loss_step = -1  # the steps that were done at the latest loss

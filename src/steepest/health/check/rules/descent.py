@@ -6,6 +6,7 @@ from typing import Any
 
 from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.check.rules.pairing import lower
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_of, without_decay
@@ -46,6 +47,7 @@ def _will_rise(context: CheckContext) -> bool:
     place=10,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 @rule(
     "MOMENTUM_TOO_HIGH",
@@ -54,6 +56,7 @@ def _will_rise(context: CheckContext) -> bool:
     place=30,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     """The first steps lead nowhere or away, and smaller ones do not."""
@@ -105,6 +108,7 @@ def _steps(plain: Replay, other: Replay, what: str) -> tuple[Evidence, ...]:
             f"loss {plain.first:.3g} -> {plain.final:.3g} in {len(plain.losses)} steps",
             f"{other.final:.3g} {what}",
             "same weights, same batches",
+            Experiment.STEPS_AGAIN,
         ),
     )
 
@@ -129,6 +133,10 @@ def _momentum(context: CheckContext, momentum: float, plain: Replay, calmer: Rep
     place=20,
     severity="warn",
     explains={"STOPPED_TOO_EARLY"},
+    confirmed_by=(
+        Experiment.STEPS_AGAIN,
+        Experiment.BY_HEART,
+    ),
 )
 def lr_too_low(context: CheckContext) -> Iterator[Finding]:
     """The same few rows barely lower the loss, and do at a rate many times as high."""
@@ -177,6 +185,7 @@ def _too_low(
                 f"loss {plain.first:.4g} -> {plain.losses[-1]:.4g} in {len(plain.losses)} steps",
                 f"{other.losses[-1]:.3g} with lr {lr * factor:g}",
                 "same weights, same rows",
+                Experiment.BY_HEART,
             ),
         ),
         ruled_out=("model and loss: the same weights learn the same rows at the higher rate",),
@@ -192,6 +201,7 @@ def _too_low(
     place=40,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def weight_decay_too_large(context: CheckContext) -> Iterator[Finding]:
     """The decay of a hundred steps outweighs what is learned in them."""

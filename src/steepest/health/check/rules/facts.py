@@ -12,6 +12,7 @@ from steepest.health.check.data import (
     neighbour_correlation,
     runs_test,
 )
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.batches import Batch, LoaderSample
@@ -225,6 +226,7 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
     place=100,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.REARRANGED,),
 )
 def image_layout(context: CheckContext) -> Iterator[Finding]:
     """Channels-last memory viewed as channels-first."""
@@ -241,7 +243,13 @@ def image_layout(context: CheckContext) -> Iterator[Finding]:
             "IMAGE_LAYOUT_SCRAMBLED",
             "the pixels are in the wrong order: (N, H, W, C) memory is read as (N, C, H, W)",
             "x = x.view(N, H, W, C).permute(0, 3, 1, 2)  # not x.view(N, C, H, W)",
-            (Evidence(f"correlation of neighbouring pixels {fed:.2f}", f"{other:.2f} permuted"),),
+            (
+                Evidence(
+                    f"correlation of neighbouring pixels {fed:.2f}",
+                    f"{other:.2f} permuted",
+                    experiment=Experiment.REARRANGED,
+                ),
+            ),
             confidence="confirmed",
         )
 

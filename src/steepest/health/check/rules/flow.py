@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from torch import nn
 
 from steepest.health.check.autograd_graph import graph_nodes
-from steepest.health.check.context import CheckContext
+from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.check.probe_pass import LayerSignal, ProbePass
 from steepest.health.check.rules.pairing import lower
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import reinitialised
@@ -31,11 +32,21 @@ def _layers(passed: ProbePass) -> list[LayerSignal]:
     ]
 
 
-def _fails(context: CheckContext) -> bool:
+def _harm(context: CheckContext) -> Evidence | None:
     """Evidence of harm: the few rows are not learned, or the first steps lead nowhere."""
+    if context.net_learns is False:
+        return _not_by_heart()
     plain = context.plain
     stuck = plain is not None and plain.final > _NO_BETTER * max(context.prior_loss, 1e-6)
-    return context.net_learns is False or (stuck and context.descends is False)
+    if not stuck or context.descends is not False:
+        return None
+    measured = f"the own optimizer does not halve the loss of {MEMORISED} rows"
+    return Evidence(measured, "halved in 200 steps", experiment=Experiment.BY_HEART)
+
+
+def _not_by_heart() -> Evidence:
+    measured = f"{MEMORISED} rows are not learned by heart with Adam"
+    return Evidence(measured, "learned", experiment=Experiment.BY_HEART)
 
 
 @rule(
@@ -46,6 +57,7 @@ def _fails(context: CheckContext) -> bool:
     place=70,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.BY_HEART,),
 )
 @rule(
     "VANISHING_GRADIENT",
@@ -62,6 +74,7 @@ def _fails(context: CheckContext) -> bool:
         "SATURATED",
         "WEIGHT_DECAY_TOO_LARGE",
     },
+    confirmed_by=(Experiment.BY_HEART,),
 )
 def signal_dies(context: CheckContext) -> Iterator[Finding]:
     """Outputs or gradients that vanish with depth; said with evidence of harm."""
@@ -79,13 +92,14 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
     dead_head = layers and layers[-1].scale_out == 0
     died = into > 0 and out / into < _DIED and (not dead_head or hidden / into < _DIED)
     vanished = flow is not None and 0 < flow < _VANISHED
-    if not (died or vanished) or not _fails(context):
+    harm = _harm(context) if died or vanished else None
+    if harm is None:
         return
     squashing = [
         s.fed_by for s in context.first.signals.values() if s.fed_by in ("Sigmoid", "Tanh")
     ]
     squashing += _squashing_in_graph(context)
-    evidence = []
+    evidence = [harm]
     if flow is not None:
         evidence.append(
             Evidence(f"gradient of the first layer {flow:.2g} of the last", "above 1e-3")
@@ -112,7 +126,8 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
         cured = lower(other, context.plain)
         if cured and other and context.plain:
             measured = f"loss {context.plain.final:.3g} after {len(context.plain.losses)} steps"
-            evidence.append(Evidence(measured, f"{other.final:.3g} with He's initialisation"))
+            new = f"{other.final:.3g} with He's initialisation"
+            evidence.append(Evidence(measured, new, experiment=Experiment.STEPS_AGAIN))
         yield make_finding(
             "INIT_TOO_SMALL",
             "the signal dies on its way through the net: the weights start too small for its depth",
@@ -163,6 +178,10 @@ def _gradient_flow(context: CheckContext) -> float | None:
         "VANISHING_GRADIENT",
         "WEIGHT_DECAY_TOO_LARGE",
     },
+    confirmed_by=(
+        Experiment.STEPS_AGAIN,
+        Experiment.BY_HEART,
+    ),
 )
 def dead_relu(context: CheckContext) -> Iterator[Finding]:
     """Units that are 0 for every row before the first step; a warning if a new start learns better.
@@ -190,9 +209,9 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
     if better and other and context.plain:
         measured = f"loss {context.plain.final:.3g} after {len(context.plain.losses)} steps"
         new = f"{other.final:.3g} with He's initialisation and biases of 0"
-        evidence.append(Evidence(measured, new))
+        evidence.append(Evidence(measured, new, experiment=Experiment.STEPS_AGAIN))
     if whole:
-        evidence.append(Evidence("32 rows are not learned by heart with Adam", "learned"))
+        evidence.append(_not_by_heart())
     yield make_finding(
         "DEAD_RELU",
         f"{worst.zero_units:.0%} of the units before {worst.name or 'the output'} are 0 for every "
@@ -221,6 +240,7 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
         "VANISHING_GRADIENT",
         "WEIGHT_DECAY_TOO_LARGE",
     },
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def saturated(context: CheckContext) -> Iterator[Finding]:
     """Hidden tanhs and sigmoids at their bounds; a warning if a new start learns better."""
@@ -241,7 +261,11 @@ def saturated(context: CheckContext) -> Iterator[Finding]:
         "nn.init.xavier_uniform_(layer.weight), and inputs of unit scale",
         (
             Evidence(f"{worst.saturated:.0%} within 1 % of a bound", "below 50 %", worst.name),
-            Evidence(f"loss {context.plain.final:.3g}", f"{other.final:.3g} with a new start"),
+            Evidence(
+                f"loss {context.plain.final:.3g}",
+                f"{other.final:.3g} with a new start",
+                experiment=Experiment.STEPS_AGAIN,
+            ),
         ),
         confidence="confirmed",
     )

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import run_pass
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.foreign import swallow
@@ -26,6 +27,7 @@ _STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
     place=10,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 @rule(
     "FEATURE_SCALES_MIXED",
@@ -34,6 +36,7 @@ _STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
     place=20,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 @rule(
     "INPUT_TOO_SMALL",
@@ -42,6 +45,7 @@ _STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
     place=30,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def input_scale(context: CheckContext) -> Iterator[Finding]:
     """Inputs that are too large, too small, or mixed."""
@@ -114,6 +118,7 @@ def _finding(
             f"loss {plain.final:.3g} after {steps} steps",
             f"{other.final:.3g} with standardised inputs",
             "same weights, same batches",
+            Experiment.STEPS_AGAIN,
         ),
     ]
     if start is not None and context.loss_at_start > _STARTS_HIGHER * start:

@@ -18,6 +18,7 @@ from steepest.health.check.data import (
     shift_of_labels,
 )
 from steepest.health.check.rules.facts import table_of
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, make_finding, rule
 
@@ -61,6 +62,7 @@ def data_signal(context: CheckContext) -> NeighbourSignal | None:
     place=10,
     severity="warn",
     explains={"LABEL_NOISE", "OVERFIT"},
+    confirmed_by=(Experiment.NEIGHBOURS,),
 )
 def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     """No signal in the data: a note, a warning if a shift of the labels restores it."""
@@ -68,10 +70,13 @@ def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     if signal is None or signal.neighbours.z >= _NO_SIGNAL or len(signal.table) < _FEWEST_ROWS:
         return
     neighbours = signal.neighbours
+    if neighbours.dependence < -_SIGNAL:  # far more often wrong than by chance, as in a parity
+        return
     guessing = Evidence(
         f"neighbours guess {neighbours.accuracy:.1%} of the labels",
         f"above {neighbours.majority:.1%}, the commonest class",
         f"z = {neighbours.z:.1f}, {len(signal.table)} rows",
+        Experiment.NEIGHBOURS,
     )
     shift = None
     if len(signal.table) == context.train.size:
@@ -105,6 +110,10 @@ def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
     place=20,
     severity="warn",
     explains={"OVERFIT"},
+    confirmed_by=(
+        Experiment.NEIGHBOURS,
+        Experiment.RENUMBERED,
+    ),
 )
 def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Validation labels that fit under another numbering of the classes."""
@@ -135,7 +144,11 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
         f"in the validation part {shown}",
         "one list for both parts: class_to_idx = train_dataset.class_to_idx",
         (
-            Evidence(f"neighbours guess {plain:.1%} of the validation labels", f"{best:.1%}"),
+            Evidence(
+                f"neighbours guess {plain:.1%} of the validation labels",
+                f"{best:.1%} under another numbering",
+                experiment=Experiment.NEIGHBOURS,
+            ),
             Evidence(f"{usual:.1%} within the training part", "the same in validation"),
         ),
         ruled_out=("inputs that differ: the guesses fit under one renumbering",),

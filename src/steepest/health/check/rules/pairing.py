@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from steepest.health.check.autograd_graph import graph_nodes, head_name, head_node
 from steepest.health.check.context import CheckContext
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Replay, Setup, lr_times, mean_loss, on_logits
@@ -93,7 +94,10 @@ def _on_logits(context: CheckContext, name: str) -> tuple[list[Evidence], str]:
 def _compared(plain: Replay, other: Replay, what: str) -> Evidence:
     steps = len(plain.losses)
     return Evidence(
-        f"loss {plain.final:.3g} after {steps} steps", f"{other.final:.3g} {what}", "same batches"
+        f"loss {plain.final:.3g} after {steps} steps",
+        f"{other.final:.3g} {what}",
+        "same batches",
+        Experiment.STEPS_AGAIN,
     )
 
 
@@ -264,6 +268,7 @@ def _bare_log(node: object) -> bool:
     place=70,
     severity="warn",
     explains=EVERYTHING,
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def sum_reduction(context: CheckContext) -> Iterator[Finding]:
     """The gradient grows with the batch; a warning if the mean learns better at its rate."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import LayerSignal
 from steepest.health.check.rules.pairing import lower
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
 from steepest.health.replay.replay import Setup, reinitialised, replaced_by_he
@@ -90,6 +91,7 @@ def _equal_units(p: Tensor, grad: Tensor) -> bool:
         "VANISHING_GRADIENT",
         "WEIGHT_DECAY_TOO_LARGE",
     },
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def init_too_large(context: CheckContext) -> Iterator[Finding]:
     """A first loss far above that of uniform outputs, of weights that are larger than He's.
@@ -118,7 +120,9 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
     if other and context.plain:
         evidence.append(
             Evidence(
-                f"loss {context.plain.final:.3g} after 30 steps", f"{other.final:.3g} with He's"
+                f"loss {context.plain.final:.3g} after 30 steps",
+                f"{other.final:.3g} with He's",
+                experiment=Experiment.STEPS_AGAIN,
             )
         )
     where = f" ({worst.name} makes the signal {worst.gain:.3g} times as large)" if worst else ""
@@ -165,6 +169,7 @@ def _deviation(signal: LayerSignal) -> Evidence:
     place=120,
     severity="warn",
     explains={"LR_TOO_LOW"},
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
     """A dropout of 0.8 and more, if half as much learns better."""
@@ -193,7 +198,11 @@ def dropout_too_high(context: CheckContext) -> Iterator[Finding]:
         "nn.Dropout(0.5) or less",
         (
             Evidence(f"p = {worst.p:g}", "at most 0.5", name),
-            Evidence(f"loss {plain.final:.3g} after 60 steps", f"{other.final:.3g} with p = 0.5"),
+            Evidence(
+                f"loss {plain.final:.3g} after 60 steps",
+                f"{other.final:.3g} with p = 0.5",
+                experiment=Experiment.STEPS_AGAIN,
+            ),
         ),
         confidence="confirmed",
     )

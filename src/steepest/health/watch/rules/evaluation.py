@@ -8,6 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from steepest.health.check.data import best_assignment
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, looks_for, make_finding, rule
 from steepest.health.watch.evaluations import EvaluationTrace
@@ -79,7 +80,7 @@ def overfitting(evaluations: Sequence[Measured], step: int) -> Iterator[Finding]
             Evidence(f"validation accuracy {now.accuracy:.1%}", f"{least.accuracy:.1%} then"),
         ),
         ruled_out=("noise of a small validation part: more than two standard errors",),
-        confidence="confirmed",
+        confidence="suspected",
         step=step,
         severity="info" if better or not strong else "warn",
     )
@@ -130,7 +131,11 @@ def val_labels_mismatch(trace: TrainingTrace) -> Iterator[Finding]:
         "the validation labels are numbered otherwise than the training labels",
         f"one mapping for both parts; of the validation labels {mapping[:80]} in training",
         (
-            Evidence(f"accuracy {one.accuracy:.1%}", f"{best:.1%} under the best renumbering"),
+            Evidence(
+                f"accuracy {one.accuracy:.1%}",
+                f"{best:.1%} under the best renumbering",
+                experiment=Experiment.RENUMBERED,
+            ),
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
         ),
         ruled_out=("overfitting: it would not be cured by a renumbering",),
@@ -158,15 +163,20 @@ def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
     learned = trace.loss_now < 0.97 * trace.prior_loss
     if train - mean <= gap or not at_chance or not learned:
         return
+    asked = trace.ask_labels()
+    if asked is None or asked.hold:
+        return
     yield make_finding(
         "LABELS_SHUFFLED",
-        "the labels do not belong to their rows: what is learned holds for no other row",
+        "what is learned holds for no other row: the labels do not belong to their rows, or nothing"
+        " here finds what they depend on",
         "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
         (
             Evidence(f"validation accuracy {one.accuracy:.1%}", f"above {majority:.1%}, the most"),
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
+            *asked.evidence,
         ),
-        confidence="confirmed",
+        confidence="suspected",
         step=trace.steps,
     )
 
@@ -202,7 +212,7 @@ def collapse(confusion: Tensor, step: int) -> Iterator[Finding]:
             Evidence(f"classes of {int(sizes.max())} and {least} rows", "below 5 to 1"),
         ),
         ruled_out=("a collapse of balanced classes: these are not balanced",),
-        confidence="confirmed",
+        confidence="fact",
         step=step,
     )
 
