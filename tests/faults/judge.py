@@ -58,7 +58,7 @@ class Steepest:
 
         if not self.during:
             return Unwatched()
-        return sp.watch(case.model, case.loss_fn, case.optimizer)
+        return sp.watch(case.model, case.loss_fn, case.optimizer, case.train_loader)
 
 
 class Unwatched:

@@ -192,6 +192,29 @@ class LoaderSample:
     dataset: Any = None
 
 
+class DataSize(NamedTuple):
+    """Of the data behind a loader, None for what it does not say. rows: of an epoch."""
+
+    rows: int | None
+    batches: int | None
+
+    def exceeds(self, batch_rows: int) -> bool | None:
+        """Whether there is more than this one minibatch; None if nobody knows."""
+        if self.rows is not None:
+            return self.rows > batch_rows
+        return None if self.batches is None else self.batches > 1
+
+
+def size_of(loader: Any) -> DataSize | None:
+    """What a loader says of its length; None for one that says nothing."""
+    if loader is None:
+        return None
+    batches = _length(loader)
+    if isinstance(loader, DataLoader):
+        return DataSize(_length(loader.dataset), batches)
+    return None if batches is None else DataSize(None, batches)
+
+
 def read(loader: Any, most: int, rows: int, seconds: float) -> LoaderSample:
     """The first minibatches of a loader (at most this many), and rows spread over its data.
 
@@ -296,7 +319,7 @@ def _spread(dataset: Any, indices: list[int], collate: Any, clock: Clock) -> Any
 def _length(dataset: Any) -> int | None:
     try:
         return len(dataset)
-    except TypeError:
+    except (TypeError, NotImplementedError):
         return None
 
 

@@ -248,7 +248,7 @@ class Observer:
         trace, x, gradient = self._trace, first_tensor(one.args), one.gradient
         assert gradient is not None
         if x is not None:
-            trace.note_inputs(float(x.detach().double().sum()))
+            trace.note_inputs(float(x.detach().double().sum()), len(x) if x.ndim else 1)
         if (
             self._loss_fn is None
             or y is None

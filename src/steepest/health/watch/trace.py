@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from steepest.health.check.data import class_indices
-from steepest.health.replay.batches import Batch
+from steepest.health.replay.batches import Batch, DataSize
 from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace, sentinels_of
 
@@ -80,8 +80,10 @@ class TrainingTrace:
         self.shared = 0  # forward passes that had their backward pass in common with others
         self.frozen_forwards = 0  # in a row, with gradients, all in eval mode
         self.lax = LaxPasses()
-        self.fingerprints: list[float] = []  # a number of the inputs of each close look
-        self.same_batch = 0  # looks in a row with the number of the look before
+        self.fingerprints: list[float] = []  # a number of the inputs of each step looked at closely
+        self.same_batch = 0  # steps in a row with the number of the look before
+        self.batch_rows = 0  # of the latest
+        self.data: DataSize | None = None  # of the loader that was handed over
         self.uphill: list[bool] = []  # whether the gradient pushed the true class down, at looks
         # Rows.
         self.batches: list[Batch] = []  # the first ones, for experiments
@@ -99,6 +101,7 @@ class TrainingTrace:
         self.reset: Jump | None = None
         # Whether other evidence bears out that the labels belong to their rows; set by the judge.
         self.ask_labels: Callable[[], LabelTests | None] = lambda: None
+        self._fingerprint_step = -1
         self._bytes = 0  # of `batches`
         self._evaluations = Evaluations()
         self._loss_step = -1  # the steps that were done at the latest loss
@@ -138,8 +141,11 @@ class TrainingTrace:
             optimizer.backward_begins(closely=self.looks_closely(optimizer))
             self.clean_backwards += optimizer.clean
 
-    def note_inputs(self, fingerprint: float) -> None:
-        """A number that two different minibatches hardly share."""
+    def note_inputs(self, fingerprint: float, rows: int) -> None:
+        """A number that two different minibatches hardly share; the first of a step counts."""
+        if self._fingerprint_step == self.steps:
+            return
+        self._fingerprint_step, self.batch_rows = self.steps, rows
         same = bool(self.fingerprints) and self.fingerprints[-1] == fingerprint
         self.same_batch = self.same_batch + 1 if same else 0
         self.fingerprints.append(fingerprint)

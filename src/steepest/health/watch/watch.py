@@ -7,6 +7,7 @@ from torch import nn
 
 from steepest.errors import HealthWarning, warn
 from steepest.health.findings.collection import Findings
+from steepest.health.replay.batches import DataSize, size_of
 from steepest.health.replay.replay import Setup
 from steepest.health.watch.hooks import Hooks
 from steepest.health.watch.judge import Judge
@@ -37,8 +38,10 @@ class Watch:
         loss_fn: Callable[..., Any],
         optimizers: Sequence[Any],
         seconds: float,
+        data: DataSize | None = None,
     ) -> None:
         self._trace = TrainingTrace(tuple(optimizers))
+        self._trace.data = data
         self._hooks = Hooks(model, loss_fn, self._trace.optimizers)
         self._judge = Judge(Setup(model, loss_fn, tuple(optimizers)), self._trace, seconds)
         self._observer = Observer(model, loss_fn, self._trace, self._hooks, self._judge)
@@ -98,12 +101,13 @@ def watch(
     model: nn.Module,
     loss_fn: Callable[..., Any],
     optimizer: Any = None,
+    train_loader: Any = None,
     *,
     seconds: float = 2.0,
 ) -> Watch:
     """Look on while your own loop trains, and name what is wrong with it.
 
-    with watch(model, loss_fn, optimizer) as w: for batch in loader: ...; print(w.findings)
+    with watch(model, loss_fn, optimizer, loader) as w: for batch in loader: ...; print(w.findings)
 
     Final weights are bit for bit those of an unwatched loop.
 
@@ -111,6 +115,8 @@ def watch(
         model: Any nn.Module.
         loss_fn: The criterion; a module shows more than a function.
         optimizer: A torch optimizer, or several in a list.
+        train_loader: Nothing is read from it. Its length tells one minibatch that is taken again
+            and again from descent on all rows.
         seconds: For the experiments, which are made once and only on suspicion.
 
     Returns:
@@ -119,4 +125,4 @@ def watch(
     """
     given = () if optimizer is None else optimizer
     optimizers = given if isinstance(given, (tuple, list)) else (given,)
-    return Watch(model, loss_fn, optimizers, seconds)
+    return Watch(model, loss_fn, optimizers, seconds, size_of(train_loader))

@@ -16,7 +16,7 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
-from steepest.health.watch.trace import TrainingTrace
+from steepest.health.watch.trace import EVERY, TrainingTrace
 
 _IN_A_ROW = 2  # steps that show a fault of the order of calls
 _FEWEST_BACKWARDS = 5  # without a step, of an optimizer whose gradients were cleared each time
@@ -222,20 +222,38 @@ def ascent(trace: TrainingTrace) -> Iterator[Finding]:
     Phase.STEP,
     rank="program",
     place=90,
-    severity="info",
+    severity="warn",
     explains={"OVERFIT"},
 )
 def same_batch(trace: TrainingTrace) -> Iterator[Finding]:
-    """One and the same minibatch in each step. Right for full-batch descent, so only a note."""
-    if trace.same_batch >= _SAME and trace.steps >= _SAME:
-        yield make_finding(
-            "SAME_BATCH",
-            "each step takes the same rows: all of them, or the first batch again and again?",
-            "for x, y in loader: ...  # not next(iter(loader)) inside the loop",
-            (Evidence(f"the same inputs in {trace.same_batch + 1} looks", "others"),),
-            confidence="fact",
-            step=trace.steps,
-        )
+    """One and the same minibatch in each step: a warning if the loader has more rows than that.
+
+    Without a loader it is a note: full-batch descent takes the same rows each time, and rightly.
+    """
+    if trace.same_batch < _SAME or trace.steps < _SAME:
+        return
+    more = trace.data.exceeds(trace.batch_rows) if trace.data else None
+    if more is False:
+        return
+    # A loop may take some steps on each batch on purpose, and then go on to the next.
+    always = len(set(trace.fingerprints)) == 1 and (trace.steps >= EVERY or trace.ended)
+    evidence = [Evidence(f"the same inputs in {trace.same_batch + 1} looks", "others")]
+    if more and trace.data:
+        rows, batches = trace.data
+        of_the_loader = f"{batches} minibatches" if rows is None else f"{rows} rows"
+        evidence.append(Evidence(f"{trace.batch_rows} rows a step", f"{of_the_loader} in turn"))
+    yield make_finding(
+        "SAME_BATCH",
+        f"each step takes the same {trace.batch_rows} rows, and the loader has more"
+        if more
+        else "each step takes the same rows: all of them, or the first batch again and again?",
+        "for x, y in loader: ...  # not next(iter(loader)) inside the loop",
+        tuple(evidence),
+        ruled_out=("descent on all rows: the loader has more than these",) if more else (),
+        confidence="fact",
+        step=trace.steps,
+        severity="warn" if more and always else "info",
+    )
 
 
 @looks_for("UNSHUFFLED_SORTED", Phase.STEP)
