@@ -76,7 +76,11 @@ def _objective(loss_fn: Any) -> Objective | None:
     """Mean cross entropy from logits and nothing else."""
     if isinstance(loss_fn, TrainingLoss):
         return loss_fn.objective if loss_fn.is_plain else None
-    if not isinstance(loss_fn, nn.Module) or loss_fn.reduction != "mean" or loss_fn._forward_hooks:
+    if (
+        not isinstance(loss_fn, nn.Module)
+        or getattr(loss_fn, "reduction", "") != "mean"
+        or loss_fn._forward_hooks
+    ):
         return None
     if type(loss_fn) is nn.CrossEntropyLoss:
         plain = loss_fn.weight is None and not loss_fn.label_smoothing

@@ -3,17 +3,17 @@
 import math
 from collections.abc import Iterator
 
+from torch import Tensor
+
 from steepest.health.check.context import CheckContext
-from steepest.health.check.data import (
-    near_continuous,
-    row_hashes,
-)
+from steepest.health.check.data import Table, near_continuous, nearest, row_hashes
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, make_finding, rule
 
 # So few rows of the validation part in training are no leak.
 _FEW_TWINS = 0.01
 _FEWEST_TWINS = 5
+_NEXT = 0.05  # of the median distance of a training row to its nearest one
 _MOVED, _STRETCHED = 1.0, 3.0  # the median column, in deviations; times
 
 
@@ -54,6 +54,7 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
     twins = [k in known and bool(w) for k, w in zip(row_hashes(v), varied.any(1), strict=True)]
     count, share = sum(twins), sum(twins) / len(v)
     if share <= _FEW_TWINS or count < _FEWEST_TWINS:
+        yield from _nearly_the_same(x, v)
         return
     repeats = 1 - len(known) / len(train_hashes)
     continuous = x.is_floating_point() and near_continuous(x)
@@ -72,6 +73,35 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("equal rows by chance: a column takes nearly as many values as there are rows",)
         if continuous
         else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
+    )
+
+
+def _nearly_the_same(x: Tensor, v: Tensor) -> Iterator[Finding]:
+    """Validation rows that lie next to a training row, as noise or compression leaves them."""
+    table, other = Table(x, None).some(4000), Table(v, None).some(1000)
+    if not x.is_floating_point() or len(table) < 50 or len(other) < 50:
+        return
+    if not bool(table.flat.isfinite().all() and other.flat.isfinite().all()):
+        return
+    within, across = nearest(table, other)
+    usual = float(within.median())
+    close, alike = (float((d < _NEXT * usual).float().mean()) for d in (across, within))
+    if usual == 0 or close * len(other) < _FEWEST_TWINS or close <= max(_FEW_TWINS, 3 * alike):
+        return
+    yield make_finding(
+        "TRAIN_VAL_LEAK",
+        f"{close:.0%} of the validation rows are all but equal to a training row: the validation "
+        "figures are too good",
+        "split before augmenting or resampling; keep what was made of one row in one part",
+        (
+            Evidence(
+                f"{close:.1%} of {len(other)} validation rows next to a training row",
+                f"about {alike:.1%}, as training rows to each other",
+                f"closer than {_NEXT:g} of the usual distance",
+            ),
+        ),
+        ruled_out=("rows that lie close by chance: training rows do not lie so close",),
+        confidence="suspected",
     )
 
 
