@@ -18,7 +18,9 @@ from steepest.board.index import run_id
 from steepest.board.programs import program
 from steepest.board.trainings import form, processes
 from steepest.board.trainings.processes import MOST_AT_ONCE, Trainings
-from steepest.errors import RecipeError, RunError
+from steepest.board.trainings.program import _refusal
+from steepest.errors import HealthError, RecipeError, RunError
+from steepest.health import Finding
 from steepest.recipe import SETTINGS
 
 KIND = "Content-Type: application/json"
@@ -306,7 +308,7 @@ def test_so_many_at_once_and_one_that_ends_makes_room(sleeping, tmp_path):
     with pytest.raises(RunError, match=f"{MOST_AT_ONCE} runs at once"):
         trainings.begin(tmp_path / "one more", {})
     trainings.cancel(ids[0])
-    assert failed(trainings, ids[0])["problem"] == "it was cancelled"
+    assert failed(trainings, ids[0])["cancelled"]
     trainings.begin(tmp_path / "one more", {})
     with pytest.raises(RunError, match="no such training"):
         trainings.state("x")
@@ -321,13 +323,13 @@ def test_one_that_ignores_ctrl_c_is_ended_when_asked_again(sleeping, tmp_path):
     trainings.cancel(id_)
     assert trainings.state(id_)[0]["state"] == "starting"
     trainings.cancel(id_)
-    assert failed(trainings, id_)["problem"] == "it was cancelled"
+    assert failed(trainings, id_)["cancelled"]
 
 
 def test_one_that_breaks_says_how_and_what_it_printed(sleeping, tmp_path):
     trainings = sleeping("import os, sys; print('x' * 99); print('why', flush=True); os.abort()")
     told = failed(trainings, trainings.begin(tmp_path / "a", {}))
-    assert "SIGABRT" in told["problem"]
+    assert ("SIGABRT" in told["problem"], told["cancelled"]) == (True, False)
     assert told["printed"].splitlines()[-1] == "why"
     trainings = sleeping(
         "import os, sys; os.write(int(sys.argv[1]), b'nonsense\\n{\\n'); sys.exit(3)"
@@ -351,6 +353,12 @@ def test_what_is_refused_with_the_data_at_hand_names_its_setting_and_leaves_noth
     assert [one["settings"] for one in told["mistakes"]] == [["target"]]
     assert "has no column 'nothing'" in told["problem"]
     assert sorted(os.listdir(board.folder / "runs")) == before
+
+
+def test_what_the_check_finds_comes_as_findings():
+    finding = Finding("ZEROS", "error", "all is zero", "init = 'he'")
+    told = _refusal(HealthError("the check found\n" + "a long text\n" * 9, [finding]))
+    assert (told["problem"], told["findings"][0]["code"]) == ("the check found", "ZEROS")
 
 
 def test_a_training_outlives_its_board_and_goes_on_from_the_next(folder, tmp_path):

@@ -4,7 +4,7 @@ import "./train.css";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { get, hasToken, post } from "../api";
 import { go, type Query } from "../route";
-import { Card, Copy } from "../run/Findings";
+import { Copy, Findings } from "../run/Findings";
 import { Field } from "./Field";
 import { mistakesOf, useTraining } from "./follow";
 import type { Checked, Form, Mistake, Original, Texts, Training } from "./types";
@@ -51,7 +51,7 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
       go("train", query, { [TRAINING]: null }); // so that one can go back to the form
       location.hash = `#/run/${training.run}`;
     }
-    if (training?.state === "failed") refuse(training.mistakes?.length ? training.mistakes : [{ text: training.problem!, settings: [] }]);
+    if (training?.state === "failed" && !training.cancelled) refuse(training.mistakes?.length ? training.mistakes : [{ text: training.problem!, settings: [] }]);
   }, [training?.state]);
   useEffect(() => {
     if (attempts) toFirst();
@@ -98,7 +98,9 @@ function Filled({ form, original, query }: { form: Form; original: Original | nu
       <form ref={element} noValidate class="train-columns" onSubmit={(event) => (event.preventDefault(), start())}>
         <div class="groups">
           {general.length > 0 && <div class="alarm" role="alert" tabIndex={-1}>{general.map((one) => <p key={one.text}>{one.text}</p>)}</div>}
-          {training?.state === "failed" && <Failed training={training} />}
+          {training?.state === "failed" && (training.cancelled
+            ? <p class="note" role="status">{training.name} was cancelled before it had begun; nothing is left of it.</p>
+            : <Failed training={training} />)}
           {form.groups.map((group) => <GroupOf key={group.name} group={group} texts={texts} original={original} idle={checked.idle} mistakes={of} change={change} from={form.from} />)}
         </div>
         <aside aria-label="What is trained">
@@ -183,11 +185,11 @@ function Starting({ training }: { training: Training }) {
 
 function Failed({ training }: { training: Training }) {
   // What is refused in words stands at its field; what broke printed why.
-  const printed = training.mistakes ? "" : training.printed;
+  const printed = training.mistakes || training.findings ? "" : training.printed;
   if (!training.findings?.length && !printed) return null;
   return (
     <div class="failed">
-      {training.findings?.map((finding) => <Card key={finding.code} finding={finding} />)}
+      <Findings findings={training.findings ?? []} />
       {printed && <details><summary>What it printed</summary><pre>{printed}</pre></details>}
     </div>
   );

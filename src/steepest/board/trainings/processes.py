@@ -66,7 +66,8 @@ class Trainings:
         """What became of it, and the folder of its run.
 
         state: starting, begun (the run is in its folder, and tells the rest), or failed, with the
-        problem, its mistakes and findings, and the last lines of what it printed.
+        problem, its mistakes and findings, the last lines of what it printed, and whether it was
+        cancelled.
         """
         with self._lock:
             training = self._known.get(id_)
@@ -122,8 +123,9 @@ class Trainings:
         with self._lock:
             training.ended = True
             if not training.told.get("begun"):
-                training.told.setdefault("problem", _how_it_ended(code, training.was_cancelled))
+                training.told.setdefault("problem", _how_it_ended(code))
                 training.told["printed"] = printed
+                training.told["cancelled"] = training.was_cancelled
 
 
 def _process(order: bytes, log: Path, fresh: int) -> tuple[int, "subprocess.Popen[bytes]"]:
@@ -173,9 +175,7 @@ def _what_was_printed(training: Training) -> str:
     return "\n".join(printed.strip().splitlines()[-_LAST_LINES:])
 
 
-def _how_it_ended(code: int, was_cancelled: bool) -> str:
-    if was_cancelled:
-        return "it was cancelled"
+def _how_it_ended(code: int) -> str:
     if code >= 0:
         return f"it ended unexpectedly, with exit code {code}"
     with suppress(ValueError):

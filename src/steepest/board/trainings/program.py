@@ -97,14 +97,15 @@ def _carry_out(order: dict[str, Any], told: _Told, notes: _Notes) -> None:
 
 def _refusal(error: SteepestError) -> dict[str, Any]:
     """Why nothing came of it, small enough for a pipe that nobody empties at once."""
-    findings = list(error.findings)[:_MOST_FINDINGS] if isinstance(error, HealthError) else []
+    if isinstance(error, HealthError):  # the message's other lines are the findings
+        found = [finding.to_dict() for finding in list(error.findings)[:_MOST_FINDINGS]]
+        return {"problem": str(error).partition("\n")[0], "findings": found}
     return {
         "problem": str(error)[:_MOST_TEXT],
         "mistakes": [
             {"text": one.text[:_MOST_TEXT], "settings": one.settings}
             for one in error.mistakes[:_MOST_FINDINGS]
         ],
-        "findings": [finding.to_dict() for finding in findings],
     }
 
 
@@ -124,7 +125,7 @@ def main() -> None:
         told(**_refusal(error))
         sys.exit(2)
     except KeyboardInterrupt:
-        told(problem="it was cancelled", cancelled=True)
+        told(problem="it was cancelled")
         sys.exit(130)
     except Exception as error:
         traceback.print_exc()
