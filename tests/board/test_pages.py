@@ -239,7 +239,7 @@ def test_a_finding_shows_its_evidence_and_its_fix_can_be_copied(browser, board):
 def test_predictions_are_computed_when_one_asks(browser, board):
     where = address(board, "runs/table")
     with opened(browser, where) as page:  # without the link that was printed
-        page.get_by_text("open the board by the link").wait_for()
+        page.get_by_text("To compute them here, open the board by the link").wait_for()
     with opened(browser, f"{board.url}#token={board.token}") as page:
         page.get_by_role("row", name="runs/table").wait_for()
         page.goto(where)
