@@ -4,11 +4,11 @@
 // an image being a vector over images. It is the micro-kernel of tile.h whose depth runs over channels and taps:
 // the weight is broadcast, and the pixels of a line are its vectors. The sum runs over channels, then taps.
 
-// out[r][line][j] = bias[r] + sum over channels and taps of a[r row_step + channel a_channel + tap] times
+// out[r][line][j] = bias[r] + sum over channels and taps of a[r + channel a_channel + tap] times
 // b[channel b_channel + pixel of the tap + line b_line + j b_pixel].
 struct Correlation {
   const float* a;
-  size_t row_step, a_channel;
+  size_t a_channel;
   const float* b;
   size_t b_channel, b_line, b_pixel;
   float* out;
@@ -16,13 +16,33 @@ struct Correlation {
   const float* bias;
   const Tap* taps;
   int count, channels, rows, lines, columns;
+  // Where b has numbers and no zeros around them, and how far a line and a column of the result are apart in it.
+  Frame frame;
+  int line_step, column_step;
 };
 
-template <int N>
+// The taps that meet numbers of b for some of the columns j .. j+columns-1 of a line: what is left out adds zeros.
+constexpr int kMostTaps = 64;
+INLINE int meeting(const Correlation& c, int line, int j, int columns, Tap (&kept)[kMostTaps]) {
+  int count = 0;
+  for (int t = 0; t < c.count; ++t) {
+    const Tap tap = c.taps[t];
+    const int row = line * c.line_step + tap.row, first = j * c.column_step + tap.column;
+    const int last = first + (columns - 1) * c.column_step;
+    kept[count] = tap;
+    count += row >= c.frame.top && row < c.frame.bottom && last >= c.frame.left && first < c.frame.right;
+  }
+  return count;
+}
+
+// kBeside: whether the pixels of neighbouring columns lie beside each other.
+template <int N, bool kBeside>
 struct CorrelationRows {
   const Correlation& c;
   const float* b;
   float* out;
+  const Tap* taps;
+  int count;
 
   template <int M>
   void run(int i) {
@@ -33,10 +53,8 @@ struct CorrelationRows {
 #pragma GCC unroll 8
       for (int j = 0; j < N; ++j) sums[r][j] = start;
     }
-    const float *weights = c.a + i * c.row_step, *pixels = b;
-    const size_t row_step = c.row_step, b_pixel = c.b_pixel;
-    const Tap* const taps = c.taps;
-    const int count = c.count;
+    const float *weights = c.a + i, *pixels = b;
+    const size_t b_pixel = kBeside ? W : c.b_pixel;
     for (int channel = 0; channel < c.channels; ++channel, weights += c.a_channel, pixels += c.b_channel) {
       for (int t = 0; t < count; ++t) {
         const float *weight = weights + taps[t].weight, *pixel = pixels + taps[t].pixel;
@@ -45,7 +63,7 @@ struct CorrelationRows {
         for (int j = 0; j < N; ++j) line[j] = load(pixel + j * b_pixel);
 #pragma GCC unroll 16
         for (int r = 0; r < M; ++r) {
-          const Vec element = splat(weight[r * row_step]);
+          const Vec element = splat(weight[r]);
 #pragma GCC unroll 8
           for (int j = 0; j < N; ++j) sums[r][j] += element * line[j];
         }
@@ -59,23 +77,36 @@ struct CorrelationRows {
   }
 };
 
+template <bool kBeside>
 struct CorrelationLine {
   const Correlation& c;
   const float* b;
   float* out;
+  int line;
 
   template <int N>
   void run(int j) {
-    CorrelationRows<N> rows{c, b + j * c.b_pixel, out + j * c.out_pixel};
+    CorrelationRows<N, kBeside> rows{c, b + j * c.b_pixel, out + j * c.out_pixel, c.taps, c.count};
+    Tap kept[kMostTaps];
+    if (c.frame.bottom && c.count < kMostTaps) {
+      rows.count = meeting(c, line, j, N, kept);
+      rows.taps = kept;
+    }
     for_rows<kTileRows<N>>(0, c.rows, rows);
   }
 };
 
-INLINE void correlate(const Correlation& c) {
+template <bool kBeside>
+static void correlate_lines(const Correlation& c) {
   for (int line = 0; line < c.lines; ++line) {
-    CorrelationLine panels{c, c.b + line * c.b_line, c.out + line * c.out_line};
+    CorrelationLine<kBeside> panels{c, c.b + line * c.b_line, c.out + line * c.out_line, line};
     for_panels<kTileVectors>(c.columns, panels);
   }
+}
+
+INLINE void correlate(const Correlation& c) {
+  if (c.b_pixel == W) return correlate_lines<true>(c);
+  correlate_lines<false>(c);
 }
 
 INLINE float* put_zeros(float* to, int vectors) {
@@ -84,7 +115,8 @@ INLINE float* put_zeros(float* to, int vectors) {
 }
 
 // The images with zeros around them, in scratch.
-static const float* pad(const float* x, const Planes& from, const Planes& to, int top, int left, float* scratch) {
+static const float* pad(const float* x, const Planes& from, const Planes& to, const Frame& frame, float* scratch) {
+  const int top = frame.top, left = frame.left;
   const int rows = from.height < to.height - top ? from.height : to.height - top;
   const int columns = from.width < to.width - left ? from.width : to.width - left;
   for (int c = 0; c < from.channels; ++c) {
@@ -102,16 +134,15 @@ static const float* pad(const float* x, const Planes& from, const Planes& to, in
 
 static const float* padded_inputs(const Convolution& layer, float* scratch, int block) {
   const float* x = layer.x.row(block);
-  return layer.pads_x ? pad(x, layer.from, layer.padded_x, layer.x_top, layer.x_left, scratch) : x;
+  return layer.pads_x ? pad(x, layer.from, layer.padded_x, layer.x_frame, scratch) : x;
 }
 
 static void convolve(const Convolution& layer, float* scratch, int block) {
   const float* x = padded_inputs(layer, scratch, block);
   const int in = layer.from.channels / layer.groups, out = layer.to.channels / layer.groups;
   for (int g = 0; g < layer.groups; ++g) {
-    correlate({.a = layer.weight.value.row(g * out),
-               .row_step = layer.weight.value.stride,
-               .a_channel = size_t(layer.taps),
+    correlate({.a = layer.by_output.data + g * out,
+               .a_channel = layer.taps * layer.by_output.stride,
                .b = x + size_t(g) * in * layer.padded_x.stride,
                .b_channel = layer.padded_x.stride,
                .b_line = size_t(layer.row_step) * layer.padded_x.width * W,
@@ -126,7 +157,10 @@ static void convolve(const Convolution& layer, float* scratch, int block) {
                .channels = in,
                .rows = out,
                .lines = layer.to.height,
-               .columns = layer.to.width});
+               .columns = layer.to.width,
+               .frame = layer.x_frame,
+               .line_step = layer.row_step,
+               .column_step = layer.column_step});
   }
 }
 
@@ -135,15 +169,14 @@ static void convolve(const Convolution& layer, float* scratch, int block) {
 static void convolve_back(const Convolution& layer, float* scratch, int block) {
   if (!layer.dx.data) return;
   const float* dz = layer.dz.row(block);
-  if (layer.pads_dz) dz = pad(dz, layer.to, layer.padded_dz, layer.dz_top, layer.dz_left, scratch);
+  if (layer.pads_dz) dz = pad(dz, layer.to, layer.padded_dz, layer.dz_frame, scratch);
   const int in = layer.from.channels / layer.groups, out = layer.to.channels / layer.groups;
   const int height = layer.from.height, width = layer.from.width;
   for (int g = 0; g < layer.groups; ++g) {
     for (int p = 0; p < layer.phase_count; ++p) {
       const Phase& phase = layer.phases[p];
-      correlate({.a = layer.weight.value.row(g * out),
-                 .row_step = size_t(layer.taps),
-                 .a_channel = layer.weight.value.stride,
+      correlate({.a = layer.by_input.row(g * out * layer.taps),
+                 .a_channel = layer.taps * layer.by_input.stride,
                  .b = dz + size_t(g) * out * layer.padded_dz.stride,
                  .b_channel = layer.padded_dz.stride,
                  .b_line = size_t(layer.padded_dz.width) * W,
@@ -159,7 +192,10 @@ static void convolve_back(const Convolution& layer, float* scratch, int block) {
                  .channels = out,
                  .rows = in,
                  .lines = (height - phase.row + layer.row_step - 1) / layer.row_step,
-                 .columns = (width - phase.column + layer.column_step - 1) / layer.column_step});
+                 .columns = (width - phase.column + layer.column_step - 1) / layer.column_step,
+                 .frame = layer.dz_frame,
+                 .line_step = 1,
+                 .column_step = 1});
     }
   }
 }

@@ -17,9 +17,16 @@ struct Planes {
   size_t stride = 0;  // of two channels, in floats
 };
 
-// Where one number of a filter stands, and the pixel that it multiplies, in floats behind the first ones.
+// Where the weights of a tap begin, and the pixels that they multiply, in floats behind those of the first one.
 struct Tap {
   int weight, pixel;
+  int row, column;  // of the pixel, from that of the result
+};
+
+// Where images with zeros around them have numbers: rows top .. bottom-1, columns left .. right-1. Empty:
+// everywhere.
+struct Frame {
+  int top = 0, bottom = 0, left = 0, right = 0;
 };
 
 // The pixels (row + s i, column + t j) of an input, s and t being the strides, and the taps that reach them.
@@ -38,11 +45,14 @@ struct Convolution {
   // x with zeros around it, where a window reaches beyond it, and dz likewise for the way back.
   bool pads_x, pads_dz;
   Planes padded_x, padded_dz;
-  int x_top, x_left, dz_top, dz_left;
+  Frame x_frame, dz_frame;
   const Tap* forward;  // (taps), with pixels of padded_x
   const Phase* phases;
   int phase_count;
   Parameter weight, bias;  // a bias without memory is none
+  // The weights again, as they are read: (in / groups taps, out) forwards, (out taps, in / groups) backwards,
+  // which has no memory where no gradient flows back.
+  Matrix by_output, by_input;
   Matrix x, z, dx, dz;
   float *weight_parts, *bias_parts;  // their gradients from each chunk of the minibatch, in the form of the value
 };
@@ -87,15 +97,15 @@ struct ImageKernels {
   void (*convolve_back)(const Convolution&, float* scratch, int block);
   // The gradient of the weights from one block, written to a chunk's part or added.
   void (*convolve_gradient)(const Convolution&, float* scratch, int block, int chunk, bool add);
-  void (*pool)(const Pool&, int block);
-  void (*pool_back)(const Pool&, int block);
+  void (*pool)(const Pool&, int block, int begin, int end);
+  void (*pool_back)(const Pool&, int block, int begin, int end);
   // Of channels begin .. end-1 what their blocks add up to, between what is done with each block.
-  void (*norm_parts)(const ImageNorm&, int block, int count);
+  void (*norm_parts)(const ImageNorm&, int block, int count, int begin, int end);
   void (*norm_whole)(const ImageNorm&, int batch, int begin, int end);
-  void (*normalise)(const ImageNorm&, int block);
-  void (*norm_back_parts)(const ImageNorm&, int block);
+  void (*normalise)(const ImageNorm&, int block, int begin, int end);
+  void (*norm_back_parts)(const ImageNorm&, int block, int begin, int end);
   void (*norm_back_whole)(const ImageNorm&, int batch, bool add, int begin, int end);
-  void (*norm_back)(const ImageNorm&, int block, int count);
+  void (*norm_back)(const ImageNorm&, int block, int count, int begin, int end);
   // As of rows, each image with a factor of its own (kernels.h).
   void (*join)(const Join&, uint64_t seed, uint32_t step, int block);
   void (*join_back)(const Join&, int block);

@@ -15,9 +15,9 @@ class ImageMaker : protected NodeMaker {
   void add_interleave(const NodeSpec& spec) {
     const Geometry& g = spec.geometry;
     Interleave& node = make<Interleave>();
-    network_.of_images.back() = true;
     node.to_images = spec.kind == NodeSpec::Kind::kToImages;
     node.planes = node.to_images ? planes_of(g.channels, g.height, g.width, network_.lanes) : value_.planes;
+    network_.planes.back() = node.planes;
     const Value out = node.to_images ? produce_images(node.planes, value_.has_gradient)
                                      : produce(g.channels * g.height * g.width, value_.has_gradient);
     const Value &rows = node.to_images ? value_ : out, &images = node.to_images ? out : value_;
@@ -35,6 +35,10 @@ class ImageMaker : protected NodeMaker {
     node.index = static_cast<int>(network_.watched.size());
     learn_rows(node.weight, node.to.channels, node.from.channels / node.groups * node.taps);
     if (spec.learned) learn_rows(node.bias, 1, node.to.channels);
+    const int in = node.from.channels / node.groups;
+    node.by_output.data = arena_.take(node.by_output.stride * (in * node.taps + 1));
+    if (value_.has_gradient)
+      node.by_input.data = arena_.take(node.by_input.stride * (node.to.channels * node.taps + 1));
     if (kept_.back) {
       const size_t chunks = size_t(network_.chunks.count);
       node.weight_parts = arena_.take(chunks * node.weight.value.stride * node.to.channels);

@@ -45,10 +45,10 @@ INLINE void sum_pixels(int pixels, double (&sums)[N], F f) {
   for (int n = 0; n < N; ++n) sums[n] = over_lanes(total[n]);
 }
 
-static void norm_parts(const ImageNorm& layer, int block, int count) {
+static void norm_parts(const ImageNorm& layer, int block, int count, int begin, int end) {
   const int pixels = layer.planes.height * layer.planes.width;
   const Int inside = lanes() < count;
-  for (int c = 0; c < layer.planes.channels; ++c) {
+  for (int c = begin; c < end; ++c) {
     const float* x = layer.x.row(block) + c * layer.planes.stride;
     double* part = layer.parts + 2 * (size_t(block) * layer.planes.channels + c);
     const double numbers = double(count) * pixels;
@@ -90,9 +90,9 @@ static void norm_whole(const ImageNorm& layer, int batch, int begin, int end) {
   }
 }
 
-static void normalise(const ImageNorm& layer, int block) {
+static void normalise(const ImageNorm& layer, int block, int begin, int end) {
   const int pixels = layer.planes.height * layer.planes.width;
-  for (int c = 0; c < layer.planes.channels; ++c) {
+  for (int c = begin; c < end; ++c) {
     const float* x = layer.x.row(block) + c * layer.planes.stride;
     float* y = layer.y.row(block) + c * layer.planes.stride;
     const float center = layer.center[c], inverse = layer.inverse[c];
@@ -103,9 +103,9 @@ static void normalise(const ImageNorm& layer, int block) {
 }
 
 // Lanes behind the minibatch have no gradient, and add nothing.
-static void norm_back_parts(const ImageNorm& layer, int block) {
+static void norm_back_parts(const ImageNorm& layer, int block, int begin, int end) {
   const int pixels = layer.planes.height * layer.planes.width;
-  for (int c = 0; c < layer.planes.channels; ++c) {
+  for (int c = begin; c < end; ++c) {
     const float* x = layer.x.row(block) + c * layer.planes.stride;
     const float* dy = layer.dy.row(block) + c * layer.planes.stride;
     double* part = layer.back_parts + 2 * (size_t(block) * layer.planes.channels + c);
@@ -139,11 +139,11 @@ static void norm_back_whole(const ImageNorm& layer, int batch, bool add, int beg
   }
 }
 
-static void norm_back(const ImageNorm& layer, int block, int count) {
+static void norm_back(const ImageNorm& layer, int block, int count, int begin, int end) {
   if (!layer.dx.data) return;
   const int pixels = layer.planes.height * layer.planes.width;
   const Int inside = lanes() < count;
-  for (int c = 0; c < layer.planes.channels; ++c) {
+  for (int c = begin; c < end; ++c) {
     const float* x = layer.x.row(block) + c * layer.planes.stride;
     const float* dy = layer.dy.row(block) + c * layer.planes.stride;
     float* dx = layer.dx.row(block) + c * layer.planes.stride;

@@ -35,6 +35,12 @@ Margin margin_of(int size, int out, int step, int taps, int spread, int before) 
   return {std::max(0, -first), std::max(0, last - (out - 1))};
 }
 
+// Of rows from which a few numbers each are read: an odd number of lines, which fill all sets of a cache alike.
+size_t arranged_stride(int columns) {
+  const size_t lines = (size_t(columns) + 15) / 16;
+  return columns <= 16 ? columns : (lines | 1) * 16;
+}
+
 }  // namespace
 
 Planes planes_of(int channels, int height, int width, int lanes) {
@@ -45,32 +51,35 @@ Planes planes_of(int channels, int height, int width, int lanes) {
 }
 
 void describe(Convolution& node, const Geometry& g, int lanes, Tables& tables) {
+  node.by_output.stride = arranged_stride(g.out_channels);
+  node.by_input.stride = arranged_stride(g.channels / g.groups);
   node.groups = g.groups;
   node.taps = g.window_rows * g.window_columns;
   node.row_step = g.row_step;
   node.column_step = g.column_step;
   node.from = planes_of(g.channels, g.height, g.width, lanes);
   node.to = planes_of(g.out_channels, g.out_height, g.out_width, lanes);
-  node.x_top = g.top;
-  node.x_left = g.left;
   const int height = (g.out_height - 1) * g.row_step + (g.window_rows - 1) * g.row_spread + 1;
   const int width = (g.out_width - 1) * g.column_step + (g.window_columns - 1) * g.column_spread + 1;
   node.pads_x = g.top > 0 || g.left > 0 || height > g.height || width > g.width;
   node.padded_x = node.pads_x ? planes_of(g.channels, height, width, lanes) : node.from;
+  if (node.pads_x) node.x_frame = {g.top, g.top + g.height, g.left, g.left + g.width};
   std::vector<Tap>& forward = tables.taps.emplace_back();
   for (int i = 0; i < g.window_rows; ++i) {
     for (int j = 0; j < g.window_columns; ++j) {
-      const int pixel = i * g.row_spread * node.padded_x.width + j * g.column_spread;
-      forward.push_back({i * g.window_columns + j, pixel * lanes});
+      const int row = i * g.row_spread, column = j * g.column_spread;
+      const int tap = (i * g.window_columns + j) * int(node.by_output.stride);
+      forward.push_back({tap, (row * node.padded_x.width + column) * lanes, row, column});
     }
   }
   node.forward = forward.data();
 
   const Margin rows = margin_of(g.height, g.out_height, g.row_step, g.window_rows, g.row_spread, g.top);
   const Margin columns = margin_of(g.width, g.out_width, g.column_step, g.window_columns, g.column_spread, g.left);
-  node.dz_top = rows.before;
-  node.dz_left = columns.before;
   node.pads_dz = rows.before + rows.behind + columns.before + columns.behind > 0;
+  if (node.pads_dz) {
+    node.dz_frame = {rows.before, rows.before + g.out_height, columns.before, columns.before + g.out_width};
+  }
   node.padded_dz = node.pads_dz ? planes_of(g.out_channels, rows.before + g.out_height + rows.behind,
                                             columns.before + g.out_width + columns.behind, lanes)
                                 : node.to;
@@ -80,8 +89,9 @@ void describe(Convolution& node, const Geometry& g, int lanes, Tables& tables) {
       std::vector<Tap>& taps = tables.taps.emplace_back();
       for (const Reach& row : reaching(y, g.row_step, g.window_rows, g.row_spread, g.top)) {
         for (const Reach& column : reaching(x, g.column_step, g.window_columns, g.column_spread, g.left)) {
-          const int pixel = (row.from + rows.before) * node.padded_dz.width + column.from + columns.before;
-          taps.push_back({row.tap * g.window_columns + column.tap, pixel * lanes});
+          const int line = row.from + rows.before, at = column.from + columns.before;
+          const int tap = (row.tap * g.window_columns + column.tap) * int(node.by_input.stride);
+          taps.push_back({tap, (line * node.padded_dz.width + at) * lanes, line, at});
         }
       }
       phases.push_back({y, x, int(taps.size()), taps.data()});
@@ -117,6 +127,18 @@ void describe(Pool& node, const Geometry& g, int lanes, Tables& tables) {
 double products_of(const Geometry& g) {
   return double(g.out_channels) * g.out_height * g.out_width * (g.channels / g.groups) * g.window_rows *
          g.window_columns;
+}
+
+void arrange(const Convolution& node, int begin, int end) {
+  const int in = node.from.channels / node.groups;
+  for (int o = begin; o < end; ++o) {
+    const float* weight = node.weight.value.row(o);
+    for (int k = 0; k < in * node.taps; ++k) node.by_output.row(k)[o] = weight[k];
+    for (int tap = 0; node.by_input.data && tap < node.taps; ++tap) {
+      float* row = node.by_input.row(o * node.taps + tap);
+      for (int c = 0; c < in; ++c) row[c] = weight[c * node.taps + tap];
+    }
+  }
 }
 
 size_t scratch_floats(const Convolution& node) {

@@ -40,6 +40,9 @@ void describe(Pool&, const Geometry&, int lanes, Tables&);
 // Multiply-adds of a convolution for one image.
 double products_of(const Geometry&);
 
+// Weights of filters begin .. end-1 copied to where they are read.
+void arrange(const Convolution&, int begin, int end);
+
 // How many floats one of these takes beside its matrices while a block passes.
 size_t scratch_floats(const Convolution&);
 

@@ -114,16 +114,7 @@ void Inference::take(const Data& data, int64_t first, int64_t last, int begin, f
 void Inference::forward(int first_row, int last_row, float* scratch) {
   for (size_t i = 0; i < network_.nodes.size(); ++i) {
     if (const size_t until = network_.images_until(i); until > i) {
-      for (int row = first_row; row < last_row; row += network_.lanes) {
-        const int block = row / network_.lanes, count = std::min(network_.lanes, last_row - row);
-        const ByBlock by_block{kernels_, scratch, block, count};
-        for (size_t n = i; n < until; ++n) {
-          std::visit(
-              Overloaded{by_block, [&](const ImageNorm& layer) { kernels_.images->normalise(layer, block); },
-                         [&](const Join& layer) { kernels_.images->join(layer, 0, 0, block); }},
-              network_.nodes[n]);
-        }
-      }
+      forward_images(i, until, first_row, last_row, scratch);
       i = until - 1;
       continue;
     }
@@ -137,6 +128,22 @@ void Inference::forward(int first_row, int last_row, float* scratch) {
                    [](const auto&) {},  // of images
                },
                network_.nodes[i]);
+  }
+}
+
+void Inference::forward_images(size_t from, size_t until, int first_row, int last_row, float* scratch) {
+  const ImageKernels& kernels = *kernels_.images;
+  const auto forward = [&](size_t i, const Block& block) {
+    const ByBlock by_block{kernels_, scratch, network_.planes[i], block};
+    const auto normalise = [&](const ImageNorm& layer) {
+      kernels.normalise(layer, block.number, block.first, block.last);
+    };
+    const auto join = [&](const Join& layer) { kernels.join(layer, 0, 0, block.number); };
+    std::visit(Overloaded{by_block, normalise, join}, network_.nodes[i]);
+  };
+  for (int row = first_row; row < last_row; row += network_.lanes) {
+    const Block block{row / network_.lanes, std::min(network_.lanes, last_row - row), 0, 0};
+    for_nodes(network_, from, until, false, block, forward);
   }
 }
 

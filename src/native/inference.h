@@ -30,6 +30,7 @@ class Inference {
   void begin(const Data&);
   void take(const Data&, int64_t first, int64_t last, int begin, float* outputs);
   void forward(int first_row, int last_row, float* scratch);
+  void forward_images(size_t from, size_t until, int first_row, int last_row, float* scratch);
 
   const Kernels& kernels_;
   int threads_;

@@ -43,7 +43,7 @@ class Network::Builder : public ImageMaker {
     network_.watched.clear();
     network_.columns_.clear();
     network_.tables_ = Tables();
-    network_.of_images.clear();
+    network_.planes.clear();
     network_.stacked_.clear();
     network_.parts_.clear();
     network_.copies.clear();
@@ -346,7 +346,7 @@ void set_probability(Dropout& node, double probability) {
 }
 
 size_t Network::images_until(size_t node) const {
-  while (node < nodes.size() && of_images[node]) ++node;
+  while (node < nodes.size() && of_images(node)) ++node;
   return node;
 }
 

@@ -107,9 +107,12 @@ class Network {
     Planes planes;
   };
 
+  // Whether a row of a node's matrices is a block of images.
+  bool of_images(size_t node) const { return planes[node].channels > 0; }
+
   // Which rows of a node's matrices belong to rows first .. last-1 of the minibatch.
   std::pair<int, int> span(size_t node, int first, int last) const {
-    if (of_images[node]) return {first / lanes, (last + lanes - 1) / lanes};
+    if (of_images(node)) return {first / lanes, (last + lanes - 1) / lanes};
     return {first * copies[node], last * copies[node]};
   }
   // Where the nodes end that take images, from this one on. Of a batch norm there it and what is behind it
@@ -118,8 +121,8 @@ class Network {
 
   Matrix inputs;  // (batch, features)
   std::vector<Node> nodes;
-  std::vector<int> copies;      // of each row of the minibatch that a node takes: the members behind a view
-  std::vector<char> of_images;  // of each node: whether a row of its matrices is a block of images
+  std::vector<int> copies;     // of each row of the minibatch that a node takes: the members behind a view
+  std::vector<Planes> planes;  // of each node: the images that it takes or makes; else no channels
   int lanes;
   Chunks chunks;                       // in which the gradients of filters are summed
   size_t scratch_floats = 0;           // that a thread needs for blocks of images

@@ -30,7 +30,7 @@ class NodeMaker {
   template <class T>
   T& make() {
     network_.copies.push_back(copies_);
-    network_.of_images.push_back(value_.images());
+    network_.planes.push_back(value_.planes);
     return std::get<T>(network_.nodes.emplace_back(T{}));
   }
 

@@ -56,6 +56,8 @@ void Network::write(const Parameter& p, Slot slot, const float* values) {
   for_tiles(p, [&](int k, int n) { to[k * p.value.stride + n] = values[place(p, k, n)]; });
   if (slot != Slot::kValue) return;
   for (Node& node : nodes) {
+    const Convolution* filters = std::get_if<Convolution>(&node);
+    if (filters && &filters->weight == &p) arrange(*filters, 0, p.rows);
     Linear* linear = std::get_if<Linear>(&node);
     if (!linear || &linear->weight != &p || !linear->transpose.data) continue;
     for (int n = 0; n < linear->out; ++n) {

@@ -143,9 +143,9 @@ bool Trainer::is_right(int m) const {
 
 void Trainer::back(const Step& step, int thread, int first_row, int last_row, Barrier& barrier) {
   for (size_t i = network_.nodes.size(); i-- > 0;) {
-    if (network_.of_images[i]) {
+    if (network_.of_images(i)) {
       const size_t last = i;
-      while (i > 0 && network_.of_images[i - 1]) --i;
+      while (i > 0 && network_.of_images(i - 1)) --i;
       back_images(step, thread, i, last + 1, first_row, last_row, barrier);
       continue;
     }

@@ -1,8 +1,8 @@
 // Windows of images: their largest number, their mean; rows of numbers as images.
 
 template <class F>
-INLINE void for_windows(const Pool& layer, F f) {
-  for (int c = 0; c < layer.to.channels; ++c) {
+INLINE void for_windows(const Pool& layer, int begin, int end, F f) {
+  for (int c = begin; c < end; ++c) {
     for (int i = 0; i < layer.to.height; ++i) {
       const int top = layer.rows[2 * i], bottom = layer.rows[2 * i + 1];
       for (int j = 0; j < layer.to.width; ++j) {
@@ -23,8 +23,8 @@ INLINE Vec larger(Vec a, Vec b) { return select((b <= a) | (a != a), a, b); }  /
 
 // Calls f(first pixel of a window, where its result is) for windows of 2 x 2, one beside the other.
 template <class F>
-INLINE void for_halves(const Pool& layer, F f) {
-  for (int c = 0; c < layer.to.channels; ++c) {
+INLINE void for_halves(const Pool& layer, int begin, int end, F f) {
+  for (int c = begin; c < end; ++c) {
     for (int i = 0; i < layer.to.height; ++i) {
       size_t from = c * layer.from.stride + size_t(2 * i) * layer.from.width * W;
       size_t to = c * layer.to.stride + size_t(i) * layer.to.width * W;
@@ -34,11 +34,11 @@ INLINE void for_halves(const Pool& layer, F f) {
 }
 
 // Pixels behind the last whole windows have no gradient.
-static void largest_of_halves_back(const Pool& layer, int block) {
+static void largest_of_halves_back(const Pool& layer, int block, int begin, int end) {
   const float *x = layer.x.row(block), *y = layer.y.row(block), *dy = layer.dy.row(block);
   float* dx = layer.dx.row(block);
   const size_t line = size_t(layer.from.width) * W;
-  for_halves(layer, [&](size_t from, size_t to) {
+  for_halves(layer, begin, end, [&](size_t from, size_t to) {
     const Vec g = load(dy + to), largest = load(y + to);
     const Int first = load(x + from) == largest, second = (load(x + from + W) == largest) & ~first;
     const Int before = first | second, third = (load(x + from + line) == largest) & ~before;
@@ -49,7 +49,7 @@ static void largest_of_halves_back(const Pool& layer, int block) {
     store(dx + from + line + W, select(fourth, g, Vec{}));
   });
   const int rows = 2 * layer.to.height, columns = 2 * layer.to.width;
-  for (int c = 0; c < layer.from.channels; ++c) {
+  for (int c = begin; c < end; ++c) {
     for (int i = 0; i < layer.from.height; ++i) {
       for (int j = i < rows ? columns : 0; j < layer.from.width; ++j) {
         store(dx + c * layer.from.stride + i * line + j * W, Vec{});
@@ -58,17 +58,17 @@ static void largest_of_halves_back(const Pool& layer, int block) {
   }
 }
 
-static void pool(const Pool& layer, int block) {
+static void pool(const Pool& layer, int block, int begin, int end) {
   const float* x = layer.x.row(block);
   float* y = layer.y.row(block);
   const size_t line = size_t(layer.from.width) * W;
   if (layer.halves && !layer.mean) {
-    return for_halves(layer, [&](size_t from, size_t to) {
+    return for_halves(layer, begin, end, [&](size_t from, size_t to) {
       const Vec above = larger(load(x + from), load(x + from + W));
       store(y + to, larger(above, larger(load(x + from + line), load(x + from + line + W))));
     });
   }
-  for_windows(layer, [&](size_t from, int rows, int columns, size_t to) {
+  for_windows(layer, begin, end, [&](size_t from, int rows, int columns, size_t to) {
     if (layer.mean) {
       Vec sum = {};
       for (int i = 0; i < rows; ++i) {
@@ -87,14 +87,14 @@ static void pool(const Pool& layer, int block) {
 }
 
 // The gradient of a largest number goes to the first of its window that is as large, as in PyTorch.
-static void pool_back(const Pool& layer, int block) {
+static void pool_back(const Pool& layer, int block, int begin, int end) {
   if (!layer.dx.data) return;
-  if (layer.halves && !layer.mean) return largest_of_halves_back(layer, block);
+  if (layer.halves && !layer.mean) return largest_of_halves_back(layer, block, begin, end);
   const float *x = layer.x.row(block), *y = layer.y.row(block), *dy = layer.dy.row(block);
   float* dx = layer.dx.row(block);
   const size_t line = size_t(layer.from.width) * W;
-  __builtin_memset(dx, 0, sizeof(float) * layer.from.channels * layer.from.stride);
-  for_windows(layer, [&](size_t from, int rows, int columns, size_t to) {
+  __builtin_memset(dx + begin * layer.from.stride, 0, sizeof(float) * (end - begin) * layer.from.stride);
+  for_windows(layer, begin, end, [&](size_t from, int rows, int columns, size_t to) {
     const Vec g = load(dy + to);
     if (layer.mean) {
       const Vec share = g * mean_factor(layer, rows * columns);

@@ -177,6 +177,7 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
     if (moves) {
       kernels_.finish_rows(layer.weight, update_of(step, layer.first_parameter, scale), begin, end, sums);
+      arrange(layer, begin, end);
     } else if (sums) {
       sum_squares(layer.weight, begin, end, sums);
     }

@@ -165,6 +165,8 @@ class Trainer {
   void forward(const Step&, int thread, int first_row, int last_row, Barrier&);
   void forward_images(const Step&, int thread, size_t from, size_t until, int first_row, int last_row, Barrier&);
   void back_images(const Step&, int thread, size_t from, size_t until, int first_row, int last_row, Barrier&);
+  template <class F>
+  void finish_norm(const ImageNorm&, int thread, Barrier&, const F& whole) const;
   bool is_right(int m) const;
   void back(const Step&, int thread, int first_row, int last_row, Barrier&);
   void update(const Step&, int thread, Barrier&);
