@@ -34,11 +34,42 @@ void shift(const Image& image, int down, int right, float* x) {
   }
 }
 
+// The place that a mirror at both ends shows instead of one beyond them.
+int reflected(int place, int size) {
+  if (place < 0) return -place;
+  return place < size ? place : 2 * (size - 1) - place;
+}
+
+// The window of the image with its mirrored border that begins so far down and right of it.
+void crop(const Image& image, int down, int right, float* x, float* spare) {
+  const int height = image.height, width = image.width;
+  std::memcpy(spare, x, sizeof(float) * image.channels * height * width);
+  for (int c = 0; c < image.channels; ++c, spare += height * width) {
+    for (int i = 0; i < height; ++i) {
+      const float* from = spare + reflected(i + down, height) * width;
+      for (int j = 0; j < width; ++j) *x++ = from[reflected(j + right, width)];
+    }
+  }
+}
+
 }  // namespace
 
-void augment(const Augmentation& what, const Kernels& kernels, uint64_t seed, uint32_t step, int m, float* x) {
+void augment(const Augmentation& what, const Kernels& kernels, uint64_t seed, uint32_t step, int m, float* x,
+             float* spare) {
   uint32_t memory[4 * (1 + 8)];
   const Image& image = what.image;
+  if (what.crop) {
+    const uint32_t* word = words_of_row(kernels, seed, step, what.crop_purpose, m, memory);
+    const int span = 2 * what.crop + 1;
+    crop(image, below(word[0], span) - what.crop, below(word[1], span) - what.crop, x, spare);
+  }
+  if (what.flip) {
+    kernels.random_words(seed, step, what.flip_purpose, static_cast<uint64_t>(m / 4), 1, memory);
+    const bool mirrored = memory[m % 4] >= 0x80000000u;
+    for (int line = 0; mirrored && line < image.channels * image.height; ++line) {
+      std::reverse(x + line * image.width, x + (line + 1) * image.width);
+    }
+  }
   if (what.shift) {
     const uint32_t* word = words_of_row(kernels, seed, step, what.shift_purpose, m, memory);
     const int span = 2 * what.shift + 1;

@@ -336,12 +336,23 @@ void bind_settings(nb::module_& m) {
            nb::kw_only(), "batch_size"_a, "seed"_a, "purpose"_a, "cumulative_weights"_a);
   nb::class_<Augmentation>(m, "Augmentation")
       .def("__init__",
-           [](Augmentation* self, const std::tuple<int, int, int>& image, int shift, int cutout,
-              uint32_t shift_purpose, uint32_t cutout_purpose, bool mixes) {
+           [](Augmentation* self, const std::tuple<int, int, int>& image, int shift, int cutout, int crop,
+              bool flip, uint32_t shift_purpose, uint32_t cutout_purpose, uint32_t crop_purpose,
+              uint32_t flip_purpose, bool mixes) {
     const auto [channels, height, width] = image;
-    new (self) Augmentation{{channels, height, width}, shift, cutout, shift_purpose, cutout_purpose, mixes};
+    new (self) Augmentation{{channels, height, width},
+                            shift,
+                            cutout,
+                            crop,
+                            flip,
+                            shift_purpose,
+                            cutout_purpose,
+                            crop_purpose,
+                            flip_purpose,
+                            mixes};
   },
-           nb::kw_only(), "image"_a, "shift"_a, "cutout"_a, "shift_purpose"_a, "cutout_purpose"_a, "mixes"_a);
+           nb::kw_only(), "image"_a, "shift"_a, "cutout"_a, "crop"_a, "flip"_a, "shift_purpose"_a,
+           "cutout_purpose"_a, "crop_purpose"_a, "flip_purpose"_a, "mixes"_a);
   nb::class_<Settings>(m, "Settings")
       .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int,
                     bool>(),

@@ -16,14 +16,14 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
     if (coding_) {
       coding_->put(data_.source, data_.row(order_[step.first + m]), m);
     } else {
-      input(step, m, x);
+      input(step, m, x, thread);
     }
     int64_t second = target(step.first + m);
     const int64_t first = second;
     if (step.mixed) {  // with the next row: the order is random already
       const int partner = (m + 1) % step.batch;
       float* other = partners_[thread].data();
-      input(step, partner, other);
+      input(step, partner, other, thread);
       second = target(step.first + partner);
       if (step.boxed) {
         paste(settings_.augmentation.image, step.box, other, x);
@@ -45,9 +45,10 @@ int64_t Trainer::target(int64_t place) const {
   return data_.labels ? int64_t(order_[place]) : data_.targets[order_[place]];
 }
 
-void Trainer::input(const Step& step, int m, float* x) const {
+void Trainer::input(const Step& step, int m, float* x, int thread) {
   kernels_.gather(data_.source, data_.row(order_[step.first + m]), x);
-  augment(settings_.augmentation, kernels_, settings_.order.seed, step.number, m, x);
+  augment(settings_.augmentation, kernels_, settings_.order.seed, step.number, m, x,
+          spares_.empty() ? nullptr : spares_[thread].data());
 }
 
 // Brings the row of a step to come into the cache: rows lie anywhere in memory.

@@ -102,6 +102,7 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   }
   if (settings_.augmentation.mixes)
     partners_.assign(most_threads_, std::vector<float>(network_.inputs.stride + 16));
+  if (settings_.augmentation.crop) spares_.assign(most_threads_, std::vector<float>(network_.inputs.stride + 16));
   for (int t = 0; takes_images(settings_) && t < most_threads_; ++t)
     image_scratch_.emplace_back(network_.scratch_floats);
   if (!sparse_) return;

@@ -159,7 +159,7 @@ class Trainer {
   Step step_at(int64_t number, const Steps&, int64_t i, bool statistics) const;
   void take_step(const Step&, int thread, Barrier&);
   void prepare(const Step&, int thread, int begin, int end);
-  void input(const Step&, int m, float* x) const;
+  void input(const Step&, int m, float* x, int thread);
   int64_t target(int64_t place) const;
   void prefetch(int64_t place) const;
   void forward(const Step&, int thread, int first_row, int last_row, Barrier&);
@@ -219,6 +219,7 @@ class Trainer {
   std::vector<int32_t> correct_;
   std::vector<uint64_t> bits_;                     // (batch, words_): which inputs are not zero
   std::vector<std::vector<float>> partners_;       // of each thread: the row that is mixed in
+  std::vector<std::vector<float>> spares_;         // of each thread: the row before it is cropped
   std::vector<MuonSpace> muon_;                    // of each parameter that Muon moves
   std::vector<void*> scratch_;                     // of each thread, for the sparse kernels
   std::vector<Scratch> image_scratch_;             // of each thread, for blocks of images

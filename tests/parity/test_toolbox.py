@@ -127,7 +127,16 @@ SETTINGS = {
     "mixup and cutmix": {"mixup": 0.4, "cutmix": 1.0},
     "cutout": {"cutout": 3},
     "shift": {"shift": 2},
-    "all for images": {"shift": 1, "cutout": 2, "mixup": 0.2, "cutmix": 1.0},
+    "crop": {"crop": 4},
+    "flip": {"flip": True},
+    "all for images": {
+        "crop": 2,
+        "flip": True,
+        "shift": 1,
+        "cutout": 2,
+        "mixup": 0.2,
+        "cutmix": 1.0,
+    },
 }
 NETS = {
     "plain": {},

@@ -55,9 +55,6 @@ def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
         return "the focal loss runs on the torch engine alone"
     if recipe.optimizer == "lbfgs":
         return "lbfgs runs on the torch engine alone"
-    for name in ("crop", "flip"):
-        if getattr(recipe, name):
-            return f"{name} runs on the torch engine alone"
     return rows_obstacle(array) or nodes
 
 
@@ -256,8 +253,12 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
             image=augmentation.image or (0, 0, 0),
             shift=recipe.shift,
             cutout=recipe.cutout,
+            crop=recipe.crop,
+            flip=recipe.flip,
             shift_purpose=int(Purpose.SHIFT),
             cutout_purpose=int(Purpose.CUTOUT),
+            crop_purpose=int(Purpose.CROP),
+            flip_purpose=int(Purpose.FLIP),
             mixes=augmentation.mixes_rows,
         ),
         threads=recipe.threads or usable_threads(),
