@@ -10,10 +10,12 @@ import time
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 import steepest as sp
 from steepest.errors import RunError
+from steepest.sweeps.record import SweepRecord
 from steepest.training.session import locked
 
 _PROGRAM = """
@@ -24,36 +26,81 @@ y = (X @ rng.normal(size=(6, 3))).argmax(axis=1)
 space = {"lr": [0.01, 0.1, 1e30], "batch_size": [4, 8], "hidden": [(8,), (16, 8)]}
 print("begun", flush=True)
 sp.sweep(sp.Recipe(epochs=5), space, data=(X, y), seeds=8, keep_best=3, out=sys.argv[1],
-         pruner=sys.argv[2], resume=True, progress="none")
+         resume=True, progress="none", **eval(sys.argv[2]))
 print("ended", flush=True)
 """
 
 
-def begin(folder, pruner="none"):
-    program = [sys.executable, "-W", "ignore", "-c", _PROGRAM, str(folder), pruner]
+def begin(folder, asked):
+    program = [sys.executable, "-W", "ignore", "-c", _PROGRAM, str(folder), repr(asked)]
     process = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "begun\n"
     return process
 
 
+def carry_out(folder, asked):
+    """To its end; the seconds that it took."""
+    begun, process = time.monotonic(), begin(folder, asked)
+    assert process.communicate()[0] == "ended\n"
+    return time.monotonic() - begun
+
+
+def kill(folder, asked, seconds):
+    """Begin it, or go on with it, and kill it after so many seconds."""
+    process = begin(folder, asked)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize(("pruner", "kills"), [("none", 2), ("halving", 2)])
-def test_a_killed_sweep_ends_with_the_same_table(tmp_path, pruner, kills):
-    whole = begin(tmp_path / "whole", pruner)
-    assert whole.communicate()[0] == "ended\n"
-    chance = random.Random(0)
-    for _ in range(kills):
-        process = begin(tmp_path / "killed", pruner)
-        time.sleep(chance.uniform(0.02, 0.25))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    killed = begin(tmp_path / "killed", pruner)
-    assert killed.communicate()[0] == "ended\n"
+@pytest.mark.parametrize(
+    "asked",
+    [{}, {"pruner": "halving"}, {"sampler": "optuna", "trials": 20, "pruner": "optuna"}],
+    ids=["grid", "halving", "optuna"],
+)
+def test_a_killed_sweep_ends_with_the_same_table(tmp_path, asked):
+    if "sampler" in asked:
+        pytest.importorskip("optuna")
+    seconds = carry_out(tmp_path / "whole", asked)
+    chance = random.Random()  # a moment that nobody chose
+    for _ in range(2):
+        kill(tmp_path / "killed", asked, chance.uniform(0.02, 0.4) * seconds)
+    carry_out(tmp_path / "killed", asked)
     one, other = (sp.load_sweep(tmp_path / name) for name in ("whole", "killed"))
     assert one.results.equals(other.results)
     assert one.history().equals(other.history())
     assert one.kept == other.kept
     assert one.results["status"].null_count() == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_asha_keeps_what_it_had_decided(tmp_path):
+    """Which trials go on depends on who was there first: so what is promised is the record."""
+    asked = {"pruner": "asha"}
+    seconds = carry_out(tmp_path / "whole", {})
+    for _ in range(2):
+        kill(tmp_path / "killed", asked, random.uniform(0.1, 0.5) * seconds)
+        before = read(tmp_path / "killed")
+    carry_out(tmp_path / "killed", asked)
+    (decisions, rows), (decided, ended) = read(tmp_path / "killed"), before
+    assert decisions[: len(decided)] == decided
+    assert ended.join(rows, on=ended.columns, nulls_equal=True).height == ended.height
+    whole, killed = (sp.load_sweep(tmp_path / name) for name in ("whole", "killed"))
+    assert set(killed.results["status"]) == {"finished", "pruned", "diverged"}
+    epochs = killed.history()  # as far as a run came, it has the bits of one that nobody ended
+    assert epochs.join(whole.history(), on=epochs.columns, nulls_equal=True).height == epochs.height
+
+
+def read(folder):
+    """The decisions and the rows that a record has; none where it was killed before there was one."""
+    if not (folder / "sweep.sqlite").exists():
+        return [], pl.DataFrame({"run": []}, schema={"run": pl.String})
+    record = SweepRecord.open(folder)
+    rows = record.results().filter(pl.col("status").is_not_null())
+    found = record.decisions(), rows
+    record.close()
+    return found
 
 
 @pytest.fixture

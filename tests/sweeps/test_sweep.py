@@ -183,6 +183,7 @@ def test_what_a_folder_refuses(rows, tmp_path):
         ({"learning_rate": [1]}, "steepest calls it 'lr'"),
         ({"lrr": [0.1]}, "did you mean 'lr'"),
         ({"lr": []}, "lr has an empty list of values"),
+        ({"hidden": [(4,), (8,), (4,)]}, r"hidden has the value \(4,\) twice"),
         ({"lr": 0.1}, r"lr takes a list of values, but is 0.1: write \[0.1\]"),
         ({"lr": [0.1, -1]}, "lr must be a number above 0, or 'auto', but is -1"),
         ({"seed": [1]}, "the seeds are an argument of their own"),
@@ -200,6 +201,12 @@ def test_what_a_folder_refuses(rows, tmp_path):
 def test_a_space_that_cannot_be_trained_is_refused_in_one_message(rows, space, message):
     with pytest.raises(RecipeError, match=message):
         sp.sweep(SHORT, space, data=rows, seeds=1)
+
+
+@pytest.mark.parametrize("workers", [0, -2, 1.5, True])
+def test_workers_that_cannot_be_are_refused(rows, workers):
+    with pytest.raises(RecipeError, match="workers must be a whole number of at least 1, but is"):
+        sp.sweep(SHORT, {"lr": [0.1]}, data=rows, seeds=1, workers=workers)
 
 
 def test_a_grid_of_a_billion_is_refused():

@@ -87,6 +87,13 @@ def asked_for(
     )
 
 
+def check_workers(workers: Any) -> None:
+    """Raise RecipeError unless so many runs can be trained at once."""
+    whole = isinstance(workers, int) and not isinstance(workers, bool)
+    if workers is not None and (not whole or workers < 1):
+        raise RecipeError(f"workers must be a whole number of at least 1, but is {workers!r:.40}")
+
+
 def _seeds(seeds: Any, first: int) -> tuple[int, ...]:
     if isinstance(seeds, int) and not isinstance(seeds, bool):
         if seeds < 1:

@@ -253,6 +253,8 @@ def _dimension(name: str, given: Any) -> Distribution | str:
     if wrong:
         more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
         return f"{name} must be {values.expected}, but is {wrong[0]!r:.60}{more}"
+    if isinstance(made, Choice) and (twice := _twice(made.values)):
+        return f"{name} has the value {twice[0]!r:.60} twice: its runs would be the same"
     if isinstance(made, Between) and not made.whole and not values.holds(made.at(0.123)):
         return f"{name} takes whole numbers: give it integers({made.low:g}, {made.high:g})"
     return made
@@ -294,3 +296,14 @@ def _number(text: str) -> Any:
         return float(text)
     except ValueError:
         return text.strip()
+
+
+def _twice(values: Sequence[Any]) -> list[Any]:
+    """Those that stand in front of them already."""
+    seen, found = set[Any](), list[Any]()
+    for value in values:
+        key = repr(value) if isinstance(value, dict) else value
+        if key in seen:
+            found.append(value)
+        seen.add(key)
+    return found
