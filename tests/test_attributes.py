@@ -10,7 +10,7 @@ MADE_IN = ("__init__", "__new__", "__post_init__")
 
 
 def declared_in(cls):
-    """Names in the body of a class, and what its constructor assigns."""
+    """Names in the body of a class, properties with a setter, and what its constructor assigns."""
     names = set()
     for statement in cls.body:
         if isinstance(statement, ast.AnnAssign | ast.Assign):
@@ -18,7 +18,14 @@ def declared_in(cls):
             names |= {target.id for target in targets if isinstance(target, ast.Name)}
         elif isinstance(statement, ast.FunctionDef) and statement.name in MADE_IN:
             names |= assigned_in(statement)
+        elif isinstance(statement, ast.FunctionDef) and sets(statement):
+            names.add(statement.name)
     return names
+
+
+def sets(function):
+    """Whether it is the setter of a property."""
+    return any(ast.unparse(d) == f"{function.name}.setter" for d in function.decorator_list)
 
 
 def assigned_in(function):
@@ -41,12 +48,19 @@ EVERYWHERE = {
 }
 
 
+def lineage(cls, classes):
+    """The class and all that it is made of, as far as they are known."""
+    yield cls
+    for base in cls.bases:
+        if isinstance(base, ast.Name) and classes.get(base.id, cls) is not cls:
+            yield from lineage(classes[base.id], classes)
+
+
 def late_attributes(text):
     own = classes_in(text)
     classes = EVERYWHERE | own
     for name, cls in own.items():
-        bases = [classes[b.id] for b in cls.bases if isinstance(b, ast.Name) and b.id in classes]
-        declared = set().union(*map(declared_in, [cls, *bases]))
+        declared = set().union(*map(declared_in, lineage(cls, classes)))
         for method in cls.body:
             if isinstance(method, ast.FunctionDef):
                 late = {a for a in assigned_in(method) - declared if not (fits(cls) and fitted(a))}

@@ -50,13 +50,16 @@ def parsed(details: str) -> dict[str, Any]:
         **{name: str(found[name])[:_TEXT] for name in ("code", "severity", "message", "fix")},
         "confidence": str(found.get("confidence", "fact"))[:40],
         "step": int(found.get("step", 0)),
-        "evidence": [
-            {name: str(one.get(name, ""))[:_TEXT] for name in ("measured", "expected", "where")}
-            for one in found.get("evidence", [])[:_MOST]
-        ],
+        "evidence": [_evidence(one) for one in found.get("evidence", [])[:_MOST]],
         "ruled_out": [str(one)[:_TEXT] for one in found.get("ruled_out", [])[:_MOST]],
         "consequences": [
             {"code": str(one["code"])[:_TEXT], "message": str(one["message"])[:_TEXT]}
             for one in found.get("consequences", [])[:_MOST]
         ],
     }
+
+
+def _evidence(one: dict[str, Any]) -> dict[str, str]:
+    """What was measured, and the experiment that showed it where there was one."""
+    names = ["measured", "expected", "where", *(["experiment"] if one.get("experiment") else [])]
+    return {name: str(one.get(name, ""))[:_TEXT] for name in names}

@@ -272,7 +272,9 @@ class Record:
             raise RunError(f"the record {self._where} is closed; open the run again")
 
     def __del__(self) -> None:
-        self.close(fold=False)
+        # Whichever thread collects it; a connection of another one closes itself.
+        with suppress(sqlite3.ProgrammingError):
+            self.close(fold=False)
 
     def _set(self, key: str, value: Any) -> None:
         self._connection.execute(

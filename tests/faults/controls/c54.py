@@ -15,7 +15,7 @@ FAKE = 10
 def make(seed: int) -> Case:
     torch.manual_seed(seed)
     model, generator = mlp(20, 64, 11), mlp(8, 32, 20)
-    of_generator = adam(generator, 1e-3)
+    of_generator = adam(generator, 2e-4)
 
     def turns(case: Case, batch: Any) -> Tensor:
         x, y = batch
@@ -36,5 +36,5 @@ def make(seed: int) -> Case:
         adam(model, 3e-3),
         *loaders(blobs10(seed), seed),
         train_step=turns,
-        epochs=6,
+        epochs=10,
     )
