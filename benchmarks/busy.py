@@ -22,8 +22,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from peers.steepest_engines import plan
 from peers.torch_loops import net
-from steepest.data import usable_threads
 from steepest.engine.native import NativeEngine
+from steepest.processors import usable_threads
 from workloads import Workload, workloads
 
 CONTESTANTS = {"one": 1, "all": usable_threads(), "found": None}
