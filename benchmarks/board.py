@@ -1,6 +1,6 @@
 """The board: how soon it shows many runs, how fast Learn plays, and what that takes.
 
-    python benchmarks/board.py [--swept 10000] [--single 1000] [--play 10] [--hour 120]
+    python benchmarks/board.py [--swept 10000] [--single 1000] [--play 10] [--hour 120] [--pairs 6]
 
 Makes a folder with a sweep and single runs by what writes their records, but trains nothing. Times
 are those of a browser where playwright and chromium are installed, else of the answers alone.
@@ -64,6 +64,7 @@ def main() -> None:
     parser.add_argument("--single", type=int, default=1_000)
     parser.add_argument("--play", type=float, default=10, help="Seconds of each of Learn's.")
     parser.add_argument("--hour", type=float, default=0, help="Seconds for an hour's events.")
+    parser.add_argument("--pairs", type=int, default=0, help="Trainings with and without a page.")
     if sys.argv[1:2] == ["--write-hour"]:
         write_hour(Path(sys.argv[2]), float(sys.argv[3]))
         return
@@ -82,6 +83,8 @@ def main() -> None:
             found |= play(browser, root / "empty", asked.play)
         if asked.hour and browser is not None:
             found |= watch_an_hour(browser, root / "live", asked.hour)
+        if asked.pairs and browser is not None:
+            found |= slow_down(browser, root / "watched", asked.pairs)
         print(json.dumps(found, indent=1))
 
 
@@ -246,6 +249,43 @@ def write_hour(folder: Path, seconds: float) -> None:
             record.commit()
             time.sleep(max(0.0, begun + (epoch + 1) * seconds / 3600 - time.monotonic()))
         time.sleep(3600)
+
+
+def slow_down(browser: Any, root: Path, pairs: int) -> dict[str, object]:
+    """How much longer a training takes whose page is open, in alternation with one that is not."""
+    root.mkdir()
+    ratios: dict[str, list[float]] = {"wall": [], "processor": []}
+    with _served(root) as (url, _):
+        page = browser.new_page()
+        page.goto(url)
+        for i in range(pairs):
+            alone = _train(root.parent / f"alone-{i}")
+            watched = _train(root / f"watched-{i}", page)
+            for name, ratio in ratios.items():
+                ratio.append(watched[name] / alone[name])
+            page.goto(f"{url.partition('#')[0]}#/runs")
+        page.close()
+    return {
+        f"a training whose page is open, {name} time, of {pairs} pairs": {
+            "median": round(float(np.median(ratio)), 3), "all": [round(one, 3) for one in ratio],
+        }
+        for name, ratio in ratios.items()
+    }  # fmt: skip
+
+
+def _train(out: Path, page: Any = None) -> dict[str, float]:
+    """Seconds of a training by the clock, and of its processors."""
+    command = "train digits --hidden 256,256 --epochs 150 --validation 0.2 --engine native --json"
+    begun = time.perf_counter()
+    words = [sys.executable, "-m", "steepest", *command.split(), "--out", str(out)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    if page is not None:
+        page.get_by_role("link", name=out.name).click(timeout=120_000)
+        page.get_by_role("heading", name="Curves").wait_for(timeout=120_000)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, words
+    return {"wall": _since(begun), "processor": usage.ru_utime + usage.ru_stime}
 
 
 def _taken(browser: Any, page: Any, server: int) -> dict[str, float]:
