@@ -5,17 +5,13 @@
 Prints one JSON object: the evaluation and the most confident mistakes, or why there are none.
 """
 
-import json
-import os
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from steepest.board.reading import plain_tree
+from steepest.board.programs import tell
 from steepest.classifier.mistakes import Mistake, columns_of, most_confident_mistakes, picture
-from steepest.errors import SteepestError
 from steepest.run import load_run
 
 _MISTAKES, _PIXELS, _TEXT = 12, 64, 80
@@ -60,15 +56,5 @@ def _pixels(image: np.ndarray[Any, Any]) -> list[Any]:
     return levels
 
 
-def main() -> None:
-    """Print what a run predicts."""
-    os.nice(10)  # a training on the same machine comes first
-    try:
-        told = predictions(Path(sys.argv[1]))
-    except SteepestError as error:
-        told = {"problem": str(error)}
-    print(json.dumps(plain_tree(told), allow_nan=False))
-
-
 if __name__ == "__main__":
-    main()
+    tell(predictions)

@@ -5,15 +5,12 @@
 Prints one JSON object: by metric what `Sweep.importance` and `plot_heatmap` have, or why not.
 """
 
-import json
-import os
-import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from steepest.board.reading import plain_tree
+from steepest.board.programs import tell
 from steepest.errors import SteepestError, needs
 from steepest.sweeps import Sweep, load_sweep
 
@@ -81,15 +78,5 @@ def _or_why(find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return {"problem": str(error)}
 
 
-def main() -> None:
-    """Print what is found."""
-    os.nice(10)  # a training on the same machine comes first
-    try:
-        told = settings(Path(sys.argv[1]))
-    except SteepestError as error:
-        told = {"problem": str(error)}
-    print(json.dumps(plain_tree(told), allow_nan=False))
-
-
 if __name__ == "__main__":
-    main()
+    tell(settings)
