@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 
 class Mistake(NamedTuple):
@@ -38,6 +38,12 @@ class SteepestError(Exception):
         super().__init__(*args, **more)
         about = tuple(settings) or self._settings
         self.mistakes = tuple(mistakes) or (Mistake(str(self), about),)
+
+    @classmethod
+    def of(cls, mistakes: Iterable[Mistake]) -> Self:
+        """One error for all of them."""
+        found = tuple(mistakes)
+        return cls("; ".join(one.text for one in found), mistakes=found)
 
 
 class DataError(SteepestError, ValueError):

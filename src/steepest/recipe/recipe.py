@@ -217,4 +217,4 @@ class Recipe(Settings):
 def _raise_together(mistakes: Iterable[Mistake]) -> None:
     """Raise one RecipeError for all mistakes, or none if there are none."""
     if found := tuple(mistakes):
-        raise RecipeError("; ".join(one.text for one in found), mistakes=found)
+        raise RecipeError.of(found)

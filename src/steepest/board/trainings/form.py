@@ -79,7 +79,7 @@ def settings_of(texts: Mapping[str, str]) -> dict[str, Any]:
             said = f"{name} must be {values.expected}, but is {text[:100]!r}"
             mistakes.append(Mistake(said, (name,)))
     if mistakes:
-        raise RecipeError("; ".join(one.text for one in mistakes), mistakes=mistakes)
+        raise RecipeError.of(mistakes)
     return settings
 
 
@@ -178,6 +178,6 @@ def require_resumable(recipe: Mapping[str, Any], texts: Mapping[str, str]) -> No
         and not (SETTINGS[name].resumable_with_members if several else SETTINGS[name].resumable)
     ]
     if mistakes:
-        raise RecipeError("; ".join(one.text for one in mistakes), mistakes=mistakes)
+        raise RecipeError.of(mistakes)
     known = {name: value for name, value in recipe.items() if name in SETTINGS}
     Recipe(**known).replace(**settings_of(texts))
