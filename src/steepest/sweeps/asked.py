@@ -6,6 +6,7 @@ from typing import Any
 
 from steepest.errors import RecipeError
 from steepest.recipe import SETTINGS, Recipe
+from steepest.recipe.values import whole
 from steepest.sweeps.metrics import Metric
 from steepest.sweeps.pruners import check_pruner
 from steepest.sweeps.space import SAMPLERS, Space
@@ -72,9 +73,7 @@ def asked_for(
             f"pruner {pruner} needs all trials at once, and sampler optuna asks for them one after "
             "the other: take pruner 'optuna' or 'none'"
         )
-    whole = isinstance(keep_best, int) and not isinstance(keep_best, bool)
-    if not whole or keep_best < 0:
-        raise RecipeError(f"keep_best must be a whole number of at least 0, but is {keep_best!r}")
+    require_whole("keep_best", keep_best, 0)
     return Asked(
         base,
         space,
@@ -87,11 +86,11 @@ def asked_for(
     )
 
 
-def check_workers(workers: Any) -> None:
-    """Raise RecipeError unless so many runs can be trained at once."""
-    whole = isinstance(workers, int) and not isinstance(workers, bool)
-    if workers is not None and (not whole or workers < 1):
-        raise RecipeError(f"workers must be a whole number of at least 1, but is {workers!r:.40}")
+def require_whole(name: str, value: Any, least: int) -> None:
+    """Raise RecipeError unless an argument is a whole number of at least this."""
+    values = whole(least)
+    if not values.holds(value):
+        raise RecipeError(f"{name} must be {values.expected}, but is {value!r:.40}")
 
 
 def _seeds(seeds: Any, first: int) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from steepest.processors import usable_threads
 from steepest.recipe import Recipe
 from steepest.records.layout import SWEEP_RECORD
 from steepest.run import LOCK
-from steepest.sweeps.asked import Asked, asked_for, check_workers, goes_with
+from steepest.sweeps.asked import Asked, asked_for, goes_with, require_whole
 from steepest.sweeps.cluster import RayExecutor, joined_cluster, require_room
 from steepest.sweeps.executor import Executor, ThreadExecutor
 from steepest.sweeps.findings import about
@@ -102,7 +102,8 @@ def sweep(
         RunError: The folder holds another sweep, or another process works on it.
     """
     check_sweep_progress(progress)
-    check_workers(workers)
+    if workers is not None:
+        require_whole("workers", workers, 1)
     base = with_sources(Recipe.of(recipe, settings), data)
     if base.threads is None:  # one run a thread
         base = base.replace(threads=1)
