@@ -1,6 +1,6 @@
 """Whether a loss spreads outputs and targets over each other: (N, 1) and (N,) give (N, N)."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from steepest.health.foreign import foreign
+from steepest.health.replay.replay import tensors_in
 
 
 class Spread(NamedTuple):
@@ -36,7 +37,7 @@ class _Listening(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        given = list(_tensors((args, kwargs or {})))
+        given = list(tensors_in((args, kwargs or {})))
         if isinstance(result, Tensor):
             origins = {self._origin[id(t)][1] for t in given if id(t) in self._origin}
             if len(origins) == 1:
@@ -54,16 +55,6 @@ class _Listening(TorchFunctionMode):
         a, b = shapes["outputs"], shapes["targets"]
         if {a, b} == {(n,), (n, 1)} and tuple(result.shape) == (n, n) and self.found is None:
             self.found = Spread(getattr(func, "__name__", "an operation"), a, b, (n, n))
-
-
-def _tensors(value: Any) -> Iterator[Tensor]:
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, dict):
-        yield from _tensors(list(value.values()))
-    elif isinstance(value, Iterable) and isinstance(value, (list, tuple)):
-        for part in value:
-            yield from _tensors(part)
 
 
 def spread(loss_fn: Callable[..., Any], z: Tensor, target: Tensor) -> Spread | None:

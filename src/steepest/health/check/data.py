@@ -92,11 +92,20 @@ def neighbours(table: Table, y: Tensor | None = None) -> Neighbours:
     accuracy = float((votes.argmax(1) == y).float().mean())
     m = float(y.bincount().max()) / len(y)
     error = math.sqrt(max(m * (1 - m), 1e-4) / len(y))
-    said, there = votes.argmax(1).bincount(minlength=classes), y.bincount(minlength=classes)
-    by_chance = float((said.double() * there.double()).sum()) / len(y) ** 2
-    spread = math.sqrt(max(by_chance * (1 - by_chance), 1e-4) / len(y))
-    z, dependence = (accuracy - m) / error, (accuracy - by_chance) / spread
-    return Neighbours(accuracy, m, z, dependence, votes)
+    return Neighbours(accuracy, m, (accuracy - m) / error, dependence(votes.argmax(1), y), votes)
+
+
+def dependence(said: Tensor, truth: Tensor) -> float:
+    """Deviations of the right answers (N,) from those of answers that know nothing of the labels.
+
+    Such answers, of the same shares p of the classes as these, hit sum_c p_c q_c of labels of
+    shares q, with the standard deviation of a binomial.
+    """
+    classes = int(max(said.max(), truth.max())) + 1
+    p, q = (v.bincount(minlength=classes).double() / len(v) for v in (said, truth))
+    chance = float((p * q).sum())
+    spread = math.sqrt(max(chance * (1 - chance), 1e-4) / len(truth))
+    return (float((said == truth).float().mean()) - chance) / spread
 
 
 def guessed(train: Table, other: Table, classes: int) -> Tensor:

@@ -12,7 +12,14 @@ from dataclasses import dataclass, replace
 import torch
 
 from steepest.engine import seed_generators
-from steepest.health.check.data import Table, class_indices, comparable, neighbours, row_hashes
+from steepest.health.check.data import (
+    Table,
+    class_indices,
+    comparable,
+    dependence,
+    neighbours,
+    row_hashes,
+)
 from steepest.health.clock import Clock
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence
@@ -138,9 +145,4 @@ def _told(setup: Setup, batches: Sequence[Batch]) -> tuple[float, float, int] | 
                 return None
             pairs.append((decided(z), y))
     said, truth = (torch.cat(part) for part in zip(*pairs, strict=True))
-    classes = int(max(said.max(), truth.max())) + 1
-    shares = [v.bincount(minlength=classes).double() / len(v) for v in (said, truth)]
-    chance = float((shares[0] * shares[1]).sum())
-    accuracy = float((said == truth).float().mean())
-    spread = math.sqrt(max(chance * (1 - chance), 1e-4) / len(truth))
-    return (accuracy - chance) / spread, accuracy, len(truth)
+    return dependence(said, truth), float((said == truth).float().mean()), len(truth)

@@ -141,13 +141,7 @@ def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
 def detached_graph(context: CheckContext) -> Iterator[Finding]:
     """Parameters that get no gradient although their module ran, in each of up to three batches."""
     assert context.first is not None
-    passes = [context.first]
-    without = {name for name, grad in context.first.grads.items() if grad is None}
-    for batch in context.batches[:2] if without else []:
-        again = run_pass(context.setup, batch)
-        if again is not None:
-            passes.append(again)
-            without &= {name for name, grad in again.grads.items() if grad is None}
+    passes, without = _passes_without_gradient(context, context.first)
     if not without:
         return
     parameters = context.first.grads
@@ -194,6 +188,19 @@ def detached_graph(context: CheckContext) -> Iterator[Finding]:
             (Evidence("gradient None, and the layer was not called", "called", _listed(unused)),),
             severity="info",
         )
+
+
+def _passes_without_gradient(
+    context: CheckContext, first: ProbePass
+) -> tuple[list[ProbePass], set[str]]:
+    """Up to three passes, and the parameters that get no gradient in any of them."""
+    passes, without = [first], {name for name, grad in first.grads.items() if grad is None}
+    for batch in context.batches[:2] if without else []:
+        again = run_pass(context.setup, batch)
+        if again is not None:
+            passes.append(again)
+            without &= {name for name, grad in again.grads.items() if grad is None}
+    return passes, without
 
 
 def _of_other_outputs(first: ProbePass) -> set[str]:
