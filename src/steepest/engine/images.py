@@ -50,7 +50,7 @@ class ImageReader(Reader):
         kind = self._kinds.MAX_POOL if largest else self._kinds.MEAN_POOL
         yield Node(name, spec_of(kind, geometry=geometry))
 
-    def _unflatten(self, module: nn.Unflatten, where: str) -> None:
+    def _unflatten(self, module: nn.Unflatten, _: str, where: str) -> Iterator[Node]:
         sizes = module.unflattened_size
         if module.dim != 1 or not all(isinstance(n, int) for n in sizes):
             raise Obstacle(f"{where} unflattens another dimension than 1, or a named one")
@@ -61,6 +61,7 @@ class ImageReader(Reader):
         if self._as_images or math.prod(given) != dims[0]:
             raise Obstacle(f"{where} does not fit rows of shape {dims}")
         self._dims = (*given, *dims[1:])
+        yield from ()
 
 
 def image_of(dims: Dims, where: str) -> tuple[int, int, int]:

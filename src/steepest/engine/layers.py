@@ -1,13 +1,14 @@
 """A model as the native engine sees it: a list of nodes, or what is in the way."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
 
 from steepest.engine.images import OF_IMAGES, ImageReader
-from steepest.engine.nodes import Dims, Node, Obstacle, oddity_of, spec_of
+from steepest.engine.nodes import Dims, Node, Obstacle, oddity_of, spec_of, within
 from steepest.extension import extension
 from steepest.nn import (
     ACTIVATIONS,
@@ -77,66 +78,52 @@ class _Reader(ImageReader):
         if kind is nn.Sequential:
             for key, child in module._modules.items():
                 if child is not None:
-                    yield from self.read(child, f"{name}.{key}" if name else key)
-        elif kind is Residual:
-            yield from self._residual(module, name, where)  # type: ignore[arg-type]
+                    yield from self.read(child, within(name, key))
         elif kind in OF_IMAGES:
             yield from self._image_layer(module, name, where)
-        elif kind in (nn.Linear, LinearLayer):
-            yield self._linear(module, name, where)
-        elif kind in _ACTIVATIONS:
-            yield self._activation(module, name)
-        elif kind is ParametricActivation:
-            yield self._parametric(module, name, where)  # type: ignore[arg-type]
-        elif kind is nn.PReLU:
-            yield self._prelu(module, name, where)  # type: ignore[arg-type]
-        elif kind is ScalingLayer:
-            tensors = self._of_columns(module, name, "scale", where)
-            yield Node(name, spec_of(self._kinds.SCALING), tensors)
-        elif kind is PeriodicEmbedding:
-            yield self._periodic(module, name, where)  # type: ignore[arg-type]
-        elif kind is CategoryEmbedding:
-            yield self._categories(module, name, where)  # type: ignore[arg-type]
-        elif kind is EnsembleView:
-            self._members = module.members  # type: ignore[assignment]
-            yield Node(name, spec_of(self._kinds.VIEW, members=self._members))
-        elif kind is LinearBatchEnsemble:
-            yield from self._batch_ensemble(module, name, where)  # type: ignore[arg-type]
-        elif kind is LinearEnsemble:
-            yield self._heads(module, name, where)  # type: ignore[arg-type]
-        elif kind is EnsembleMean:
-            if self._members is None or self._mean_taken:
-                raise Obstacle(f"{where} has no members before it, or their mean already")
-            self._mean_taken = True
-        elif kind is nn.Dropout:
-            if not 0 <= module.p < 1:  # type: ignore[operator]
-                raise Obstacle(f"{where} drops everything")
-            if module.p:
-                purpose = self._purpose(module, Purpose.DROPOUT)
-                p = float(module.p)  # type: ignore[arg-type]
-                images = self._as_images  # a mask has the order of a row
-                yield from self._lie_as_images(False)
-                yield Node(name, spec_of(self._kinds.DROPOUT, probability=p, purpose=purpose))
-                yield from self._lie_as_images(images)
-        elif kind is nn.BatchNorm1d:
-            yield self._batch_norm(module, name, where)
-        elif kind is nn.LayerNorm:
-            yield self._layer_norm(module, name, where)
-        elif kind is nn.Flatten:
-            if (module.start_dim, module.end_dim) != (1, -1):  # type: ignore[comparison-overlap]
-                raise Obstacle(f"{where} flattens other dimensions than 1 to the last")
-            yield from self._lie_as_images(False)
-            self._dims = (self._width,)
-        elif kind is nn.Unflatten:
-            self._unflatten(module, where)  # type: ignore[arg-type]
+        elif kind in _ONE_NODE:
+            yield _ONE_NODE[kind](self, module, name, where)
+        elif kind in _SOME_NODES:
+            yield from _SOME_NODES[kind](self, module, name, where)
         elif kind is not nn.Identity:
             raise Obstacle(f"{where} is not among the modules that the native engine knows")
+
+    def _scaling(self, module: ScalingLayer, name: str, where: str) -> Node:
+        tensors = self._of_columns(module, name, "scale", where)
+        return Node(name, spec_of(self._kinds.SCALING), tensors)
+
+    def _view(self, module: EnsembleView, name: str, _: str) -> Node:
+        self._members = module.members
+        return Node(name, spec_of(self._kinds.VIEW, members=self._members))
+
+    def _mean(self, _: EnsembleMean, __: str, where: str) -> Iterator[Node]:
+        if self._members is None or self._mean_taken:
+            raise Obstacle(f"{where} has no members before it, or their mean already")
+        self._mean_taken = True
+        yield from ()
+
+    def _dropout(self, module: nn.Dropout, name: str, where: str) -> Iterator[Node]:
+        if not 0 <= module.p < 1:
+            raise Obstacle(f"{where} drops everything")
+        if module.p:
+            purpose = self._purpose(module, Purpose.DROPOUT)
+            images = self._as_images  # a mask has the order of a row
+            yield from self._lie_as_images(False)
+            p = float(module.p)
+            yield Node(name, spec_of(self._kinds.DROPOUT, probability=p, purpose=purpose))
+            yield from self._lie_as_images(images)
+
+    def _flatten(self, module: nn.Flatten, _: str, where: str) -> Iterator[Node]:
+        if (module.start_dim, module.end_dim) != (1, -1):
+            raise Obstacle(f"{where} flattens other dimensions than 1 to the last")
+        yield from self._lie_as_images(False)
+        self._dims = (self._width,)
 
     def _residual(self, module: Residual, name: str, where: str) -> Iterator[Node]:
         dims = self._dims
         yield from self._lie_as_images(len(dims) == 3)
         yield Node(name, spec_of(self._kinds.BRANCH))
-        yield from self.read(module.block, f"{name}.block" if name else "block")
+        yield from self.read(module.block, within(name, "block"))
         if self._width != math.prod(dims):
             raise Obstacle(
                 f"{where} has a block that gives {self._width} numbers for {math.prod(dims)}"
@@ -159,7 +146,7 @@ class _Reader(ImageReader):
         spec = spec_of(self._kinds.LINEAR, inputs=inputs, outputs=outputs, learned=len(tensors) > 1)
         return Node(name, spec, tensors)
 
-    def _activation(self, module: nn.Module, name: str) -> Node:
+    def _activation(self, module: nn.Module, name: str, _: str) -> Node:
         function = _ACTIVATIONS[type(module)]
         if isinstance(module, nn.GELU) and module.approximate == "tanh":
             function = "GELU_TANH"
@@ -282,3 +269,27 @@ class _Reader(ImageReader):
         self._check_width(shape[0], where)
         spec = spec_of(self._kinds.LAYER_NORM, eps=module.eps, learned=bool(learned))
         return Node(name, spec, learned)
+
+
+# Who reads a module of which type: those who make a node of it, and those who make some or none.
+_ONE_NODE: dict[type, Callable[[_Reader, Any, str, str], Node]] = {
+    **dict.fromkeys(_ACTIVATIONS, _Reader._activation),
+    **dict.fromkeys((nn.Linear, LinearLayer), _Reader._linear),
+    ParametricActivation: _Reader._parametric,
+    nn.PReLU: _Reader._prelu,
+    ScalingLayer: _Reader._scaling,
+    PeriodicEmbedding: _Reader._periodic,
+    CategoryEmbedding: _Reader._categories,
+    EnsembleView: _Reader._view,
+    LinearEnsemble: _Reader._heads,
+    nn.BatchNorm1d: _Reader._batch_norm,
+    nn.LayerNorm: _Reader._layer_norm,
+}
+_SOME_NODES: dict[type, Callable[[_Reader, Any, str, str], Iterator[Node]]] = {
+    Residual: _Reader._residual,
+    LinearBatchEnsemble: _Reader._batch_ensemble,
+    EnsembleMean: _Reader._mean,
+    nn.Dropout: _Reader._dropout,
+    nn.Flatten: _Reader._flatten,
+    nn.Unflatten: _Reader._unflatten,
+}

@@ -160,8 +160,7 @@ class NativeTraining:
         self._step = steps.stop
         for node in self.nodes:
             if node.batches is not None:
-                alone = single_rows(self._plan, steps) if node.pixels == 1 else 0
-                node.batches.add_(len(steps) - alone)
+                node.batches.add_(counted_minibatches(self._plan, node, steps))
         self._stepped = self._stepped or self.trainer.updates > 0
         measured = [node for node in self.nodes if node.is_measured]
         layers = (_layer_stats(node, s) for node, s in zip(measured, result.layers, strict=False))
@@ -202,11 +201,11 @@ class NativeTraining:
         return torch.from_numpy(array)
 
 
-def single_rows(plan: Plan, steps: range) -> int:
-    """How many of these steps have a minibatch of one row, which batch norm does not count."""
-    if plan.rows % plan.batch_size != 1:
-        return 0
-    return sum(step % plan.steps_per_epoch == plan.steps_per_epoch - 1 for step in steps)
+def counted_minibatches(plan: Plan, node: Node, steps: range) -> int:
+    """How many of these steps a batch norm counts: not those of one number for each statistic."""
+    if plan.rows % plan.batch_size != 1 or node.pixels > 1:
+        return len(steps)
+    return sum(step % plan.steps_per_epoch != plan.steps_per_epoch - 1 for step in steps)
 
 
 def _slots(recipe: Recipe, settings: ParameterSettings) -> dict[str, Any]:

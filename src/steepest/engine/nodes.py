@@ -119,7 +119,7 @@ class Reader:
                     raise Obstacle(f"{where} has a frozen {name}")
                 if tensor._backward_hooks or tensor._post_accumulate_grad_hooks:
                     raise Obstacle(f"{where} has hooks on its {name}")
-            found[f"{prefix}.{name}" if prefix else name] = tensor
+            found[within(prefix, name)] = tensor
         return found
 
     def _check_width(self, width: int, where: str) -> None:
@@ -132,7 +132,13 @@ class Reader:
         return stream << 8 | purpose
 
 
+def within(module: str, name: str) -> str:
+    """The name, in the whole model, of what a module calls so."""
+    return f"{module}.{name}" if module else name
+
+
 def spec_of(kind: Any, **fields: Any) -> Any:
+    """A `steepest._native.NodeSpec`; what is not given has no meaning for nodes of this kind."""
     return extension().NodeSpec(kind, **fields)
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from steepest.data import Inputs
 from steepest.engine.contract import Plan, StepStats
 from steepest.engine.inference import StackedOutputs
-from steepest.engine.native import native_training, number_settings, single_rows
+from steepest.engine.native import counted_minibatches, native_training, number_settings
+from steepest.engine.nodes import within
 from steepest.extension import extension
 from steepest.recipe import Recipe
 
@@ -115,8 +116,8 @@ class StackedTraining:
                 at += tensor.numel()
             for node in self._training.nodes:
                 if node.batches is not None:
-                    alone = single_rows(self._plan, range(step)) if node.pixels == 1 else 0
-                    named[_of(node.name, "num_batches_tracked")].add_(step - alone)
+                    counter = named[within(node.name, "num_batches_tracked")]
+                    counter.add_(counted_minibatches(self._plan, node, range(step)))
 
     def advance(
         self,
@@ -160,10 +161,6 @@ class StackedTraining:
         """Make ready for `outputs`. Raises EngineError if torch is needed for them."""
         if id(inputs) not in self._outputs:
             self._outputs[id(inputs)] = StackedOutputs(self._plan.model, inputs)
-
-
-def _of(module: str, name: str) -> str:
-    return f"{module}.{name}" if module else name
 
 
 def _named(model: nn.Module) -> Any:
