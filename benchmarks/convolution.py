@@ -9,8 +9,6 @@ forwards, to the weights, and to the inputs of every layer but the first.
 import argparse
 import json
 import os
-import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
-from torch.nn import functional as F
 
 import steepest as sp
-from run import PAUSE, fma_peak
+from peers.torch_loops import indexed_epoch
+from run import fma_peak, measure
 from steepest.data import Preprocessing
 from steepest.engine import Plan
 from steepest.engine.flops import FlopCounter
@@ -105,37 +103,9 @@ def pytorch(
     def run() -> float:
         model = net.made().to(memory_format=layout)  # type: ignore[call-overload]
         optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
-        total = torch.zeros(())
-        for batch in torch.randperm(len(x)).split(net.batch_size):
-            loss = F.cross_entropy(model(x[batch]), y[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
-        return total.item() / len(x)
+        return indexed_epoch(model, optimizer, x, y, net.batch_size)
 
     return run
-
-
-def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds and ratios to the first contestant; the first call of each is not counted."""
-    losses = {name: epoch() for name, epoch in epochs.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in epochs}
-    for _ in range(rounds):
-        for name, epoch in epochs.items():
-            time.sleep(PAUSE)
-            since = time.perf_counter()
-            epoch()
-            seconds[name].append(time.perf_counter() - since)
-    ours = next(iter(seconds.values()))
-    return {
-        name: {
-            "seconds": statistics.median(times),
-            "ratio": statistics.median(t / o for t, o in zip(times, ours, strict=True)),
-            "loss": losses[name],
-        }
-        for name, times in seconds.items()
-    }
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from workloads import Workload
@@ -67,14 +67,21 @@ def _indexed(workload: Workload, prepare: Callable[[nn.Module], nn.Module]) -> C
     x, y = _tensors(workload)
 
     def run() -> float:
-        model, loss_fn, total = prepare(net(workload)), nn.CrossEntropyLoss(), torch.zeros(())
-        optimizer = _optimizer(model, workload)
-        for batch in torch.randperm(len(x)).split(workload.batch_size):
-            loss = loss_fn(model(x[batch]), y[batch])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
-        return total.item() / len(x)
+        model = prepare(net(workload))
+        return indexed_epoch(model, _optimizer(model, workload), x, y, workload.batch_size)
 
     return run
+
+
+def indexed_epoch(
+    model: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor, batch_size: int
+) -> float:
+    """One epoch over rows that are indexed in memory; the mean loss."""
+    loss_fn, total = nn.CrossEntropyLoss(), torch.zeros(())
+    for batch in torch.randperm(len(x)).split(batch_size):
+        loss = loss_fn(model(x[batch]), y[batch])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total += loss.detach() * len(batch)
+    return total.item() / len(x)
