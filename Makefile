@@ -15,7 +15,7 @@ setup: .venv/ready  ## An environment in .venv with everything that the rest nee
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "steepest needs Python 3.11 or later")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@# pip says nothing for minutes: a dot every five seconds, and its own words if it fails.
-	@printf 'Setting up .venv: PyTorch, what else pyproject.toml names, the C++ engine; about three minutes '
+	@printf 'Setting up .venv: PyTorch, what else pyproject.toml names, the C++ engine; some five minutes '
 	@(while sleep 5; do printf .; done) & dots=$$!; \
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,docs]'; \
 	ended=$$?; kill $$dots; echo; exit $$ended
