@@ -228,6 +228,7 @@ void bind_enums(nb::module_& m) {
       .value("BATCH_NORM", NodeSpec::Kind::kBatchNorm)
       .value("LAYER_NORM", NodeSpec::Kind::kLayerNorm)
       .value("BRANCH", NodeSpec::Kind::kBranch)
+      .value("SHORTCUT", NodeSpec::Kind::kShortcut)
       .value("JOIN", NodeSpec::Kind::kJoin)
       .value("TO_IMAGES", NodeSpec::Kind::kToImages)
       .value("TO_ROWS", NodeSpec::Kind::kToRows)

@@ -94,9 +94,7 @@ struct ByBlockBack {
     kernels.images->norm_back_parts(layer, block.number, block.first, block.last);
   }
   void operator()(const Join& layer) const { kernels.images->join_back(layer, block.number); }
-  void operator()(const Branch& branch) const {
-    kernels.branch_back(*branch.join, block.number, block.number + 1);
-  }
+  void operator()(const Branch& layer) const { kernels.branch_back(layer, block.number, block.number + 1); }
   template <class T>
   void operator()(const T&) const {}
 };

@@ -184,8 +184,14 @@ struct LayerNorm {
   Matrix x, normalised, y, dx, dy;
 };
 
-// y = x + scale f(x): where a residual block begins and ends. `scale` (batch) is 0 for the rows that
-// stochastic depth leaves out.
+// Where a residual block begins: on the way back dx, which its first node wrote, gets what comes by the shortcut.
+struct Branch {
+  int width;
+  Matrix dx, dy;
+};
+
+// y = x + scale f: where a residual block ends. f is the block's or, where the shortcut has nodes, the
+// shortcut's and x the block's. `scale` (batch) is 0 for the rows that stochastic depth leaves out.
 struct Join {
   int width;
   uint32_t threshold;
@@ -262,8 +268,8 @@ struct Kernels {
   void (*layer_norm)(const LayerNorm&, int begin, int end);
   void (*layer_norm_back)(const LayerNorm&, int begin, int end);
   void (*join)(const Join&, uint64_t seed, uint32_t step, int begin, int end);
-  void (*join_back)(const Join&, int begin, int end);    // df
-  void (*branch_back)(const Join&, int begin, int end);  // dx += dy
+  void (*join_back)(const Join&, int begin, int end);      // df
+  void (*branch_back)(const Branch&, int begin, int end);  // dx += dy
   // Columns begin .. end-1, whole vectors, of all rows. The way back writes (or adds to) the gradients
   // of gamma and beta.
   void (*batch_norm)(const BatchNorm&, int batch, int begin, int end);

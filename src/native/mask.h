@@ -54,7 +54,7 @@ static void join_back(const Join& layer, int begin, int end) {
   }
 }
 
-static void branch_back(const Join& layer, int begin, int end) {
+static void branch_back(const Branch& layer, int begin, int end) {
   if (!layer.dx.data) return;
   for (int m = begin; m < end; ++m) {
     float* dx = layer.dx.row(m);

@@ -87,6 +87,8 @@ class Network::Builder : public ImageMaker {
         return add_layer_norm(spec);
       case NodeSpec::Kind::kBranch:
         return add_branch();
+      case NodeSpec::Kind::kShortcut:
+        return begin_shortcut();
       case NodeSpec::Kind::kJoin:
         return add_join(spec);
       case NodeSpec::Kind::kToImages:
@@ -297,27 +299,44 @@ class Network::Builder : public ImageMaker {
   }
 
   void add_branch() {
-    make<Branch>();
+    Branch& node = make<Branch>();
+    node.width = value_.width;
+    node.dx = value_.gradient;
     value_.exclusive = false;
-    open_.push_back({network_.nodes.size() - 1, value_});
+    open_.push_back({&node, value_, {}, false});
+  }
+
+  // From here on the nodes are those of the shortcut. Its gradient has memory of its own, until Branch adds it.
+  void begin_shortcut() {
+    Open& open = open_.back();
+    open.block = std::exchange(value_, open.start);
+    open.has_shortcut = true;
+    if (value_.has_gradient) open.branch->dy = value_.gradient = gradient_like(value_);
   }
 
   void add_join(const NodeSpec& spec) {
     Join& node = make<Join>();
-    const auto [branch, start] = open_.back();
+    const Open open = open_.back();
     open_.pop_back();
-    std::get<Branch>(network_.nodes[branch]).join = &node;
+    const Value& other = open.has_shortcut ? open.block : open.start;
     node.width = value_.width;
     node.threshold = threshold_of(spec.probability);
     node.keep_scale = keep_scale(spec.probability);
     node.purpose = spec.purpose;
     node.scale = arena_.take(size_t(blocks_) * network_.lanes * copies_);
-    Value out = like(value_, value_.has_gradient || start.has_gradient);
+    const bool has_gradient = value_.has_gradient || other.has_gradient;
+    Value out = like(value_, has_gradient && !open.has_shortcut);
+    if (open.has_shortcut && has_gradient) {
+      // What flows back into the block is the gradient of the sum, in the same memory.
+      out.gradient = other.has_gradient ? other.gradient : gradient_like(value_);
+      out.has_gradient = true;
+    }
     out.exclusive = false;
     node.f = value_.data;
     node.df = value_.gradient;
-    value_ = start;
+    value_ = other;
     connect(node, out);
+    if (!open.has_shortcut) open.branch->dy = out.gradient;
   }
 
   // What batch and layer normalisation have in common.
@@ -332,8 +351,9 @@ class Network::Builder : public ImageMaker {
   }
 
   struct Open {
-    size_t branch;  // its place among the nodes
-    Value start;
+    Branch* branch;
+    Value start, block;  // block: what it gave, once the shortcut has begun
+    bool has_shortcut;
   };
 
   std::vector<Open> open_;  // residual blocks that have not ended

@@ -37,6 +37,7 @@ struct NodeSpec {
     kBatchNorm,
     kLayerNorm,
     kBranch,
+    kShortcut,
     kJoin,
     kToImages,
     kToRows,
@@ -56,11 +57,6 @@ struct NodeSpec {
   uint32_t purpose;          // of the random numbers: stream << 8 | purpose
   std::vector<int> columns;  // that are embedded; of categories each one's first and that beyond its last
   Geometry geometry;         // of images
-};
-
-// The beginning of the residual block that ends at `join`.
-struct Branch {
-  const Join* join;
 };
 
 using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,

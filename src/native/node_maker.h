@@ -63,6 +63,12 @@ class NodeMaker {
     return value.images() ? produce_images(value.planes, has_gradient) : produce(value.width, has_gradient);
   }
 
+  // Memory for a value's gradient beside the one that it has.
+  Matrix gradient_like(const Value& value) {
+    if (!value.images()) return matrix(value.width);
+    return {arena_.take(value.data.stride * blocks_), value.data.stride};
+  }
+
   Matrix matrix(int columns) {
     const size_t stride = stride_of(columns);
     return {arena_.take(stride * batch_ * copies_), stride};

@@ -168,7 +168,7 @@ void Trainer::back(const Step& step, int thread, int first_row, int last_row, Ba
       barrier.wait();
     },
                    [&](const LayerNorm& layer) { kernels_.layer_norm_back(layer, begin, end); },
-                   [&](const Branch& branch) { kernels_.branch_back(*branch.join, begin, end); },
+                   [&](const Branch& layer) { kernels_.branch_back(layer, begin, end); },
                    [&](const Join& layer) { kernels_.join_back(layer, begin, end); },
                    [](const auto&) {},  // of images
                },

@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from steepest.engine.forwards import Part, Step, Sum, steps_of
 from steepest.engine.images import OF_IMAGES, ImageReader
 from steepest.engine.nodes import Dims, Node, Obstacle, oddity_of, spec_of, within
+from steepest.engine.tracing import is_own
 from steepest.extension import extension
 from steepest.nn import (
     ACTIVATIONS,
@@ -30,6 +32,8 @@ from steepest.random import Purpose
 _ACTIVATIONS = {
     module: name.upper() for name, module in ACTIVATIONS.items() if module is not nn.Identity
 }
+# What may give the very tensor that it was given, or a view of it.
+_PASSING_ON = (nn.Sequential, nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
 # What takes rows, whichever way torch may read an image.
 _BY_ROW = (
     *(nn.Linear, LinearLayer, nn.BatchNorm1d, nn.LayerNorm, nn.PReLU, ParametricActivation),
@@ -56,6 +60,10 @@ def native_nodes(model: nn.Module, shape: Dims, *, trained: bool = True) -> tupl
         return str(obstacle)
     if not any(node.is_measured for node in nodes):
         return "the model has no linear layer"
+    learned = {name for node in nodes for name in node.tensors}
+    idle = (n for n, p in model.named_parameters() if p.requires_grad and n not in learned)
+    if trained and (unused := next(idle, None)) is not None:
+        return f"the parameter {unused!r} takes no part in the forward pass"
     # The engine trains a copy of each tensor, and what shares memory would become two.
     shared = shared_memory(item for node in nodes for item in node.tensors.items())
     if trained and shared is not None:
@@ -75,6 +83,10 @@ class _Reader(ImageReader):
             self._require_by_row(module, where)
         if len(self._dims) > 1 and kind in _BY_ROW:
             raise Obstacle(f"{where} has rows of shape {self._dims} before it, and no Flatten")
+        if self._used_again and getattr(module, "inplace", False) and kind in _ACTIVATIONS:
+            raise Obstacle(f"{where} changes in place what a residual block adds to")
+        if kind not in _PASSING_ON and not is_own(module):
+            self._used_again = False
         if kind is nn.Sequential:
             for key, child in module._modules.items():
                 if child is not None:
@@ -85,8 +97,29 @@ class _Reader(ImageReader):
             yield _ONE_NODE[kind](self, module, name, where)
         elif kind in _SOME_NODES:
             yield from _SOME_NODES[kind](self, module, name, where)
+        elif is_own(module):
+            yield from self._steps(steps_of(module, self._dims, where), name, where)
         elif kind is not nn.Identity:
             raise Obstacle(f"{where} is not among the modules that the native engine knows")
+
+    def _steps(self, steps: tuple[Step, ...], name: str, where: str) -> Iterator[Node]:
+        """Those of a module's own forward."""
+        for step in steps:
+            if isinstance(step, Sum):
+                yield from self._sum(
+                    self._steps(step.block, name, where),
+                    name,
+                    where,
+                    shortcut=self._steps(step.shortcut, name, where) if step.shortcut else None,
+                )
+                continue
+            if isinstance(step, Part):
+                yield from self.read(step.module, within(name, step.name))
+            if math.prod(step.dims) != self._width:
+                raise Obstacle(f"{where} has a forward that gives {step.dims} for {self._dims}")
+            if step.dims != self._dims:
+                yield from self._lie_as_images(False)
+                self._dims = step.dims
 
     def _scaling(self, module: ScalingLayer, name: str, where: str) -> Node:
         tensors = self._of_columns(module, name, "scale", where)
@@ -120,20 +153,38 @@ class _Reader(ImageReader):
         self._dims = (self._width,)
 
     def _residual(self, module: Residual, name: str, where: str) -> Iterator[Node]:
-        dims = self._dims
-        yield from self._lie_as_images(len(dims) == 3)
-        yield Node(name, spec_of(self._kinds.BRANCH))
-        yield from self.read(module.block, within(name, "block"))
-        if self._width != math.prod(dims):
-            raise Obstacle(
-                f"{where} has a block that gives {self._width} numbers for {math.prod(dims)}"
-            )
-        if self._dims != dims and len(dims) == 3:
-            raise Obstacle(f"{where} has a block that gives {self._dims} for {dims}")
-        yield from self._lie_as_images(len(dims) == 3)
         purpose = self._purpose(module, Purpose.STOCHASTIC_DEPTH)
+        block = self.read(module.block, within(name, "block"))
         p = module.stochastic_depth
-        yield Node(name, spec_of(self._kinds.JOIN, probability=p, purpose=purpose))
+        yield from self._sum(block, name, where, probability=p, purpose=purpose)
+
+    def _sum(
+        self,
+        block: Iterator[Node],
+        name: str,
+        where: str,
+        shortcut: Iterator[Node] | None = None,
+        **drawn: Any,
+    ) -> Iterator[Node]:
+        """What a block makes of what flows, added to that or to what a shortcut makes of it."""
+        dims = self._dims
+        images = len(dims) == 3
+        yield from self._lie_as_images(images)
+        yield Node(name, spec_of(self._kinds.BRANCH))
+        self._used_again = True
+        yield from block
+        added = self._dims
+        yield from self._lie_as_images(len(added) == 3)
+        if shortcut is not None:
+            yield Node(name, spec_of(self._kinds.SHORTCUT))
+            self._dims, self._as_images, self._used_again = dims, images, True
+            yield from shortcut
+            yield from self._lie_as_images(len(self._dims) == 3)
+            dims = self._dims
+        if added != dims:
+            raise Obstacle(f"{where} has a block that gives {added} for {dims}")
+        self._used_again = False
+        yield Node(name, spec_of(self._kinds.JOIN, **drawn))
 
     def _linear(self, module: nn.Module, name: str, where: str) -> Node:
         tensors = self._tensors(module, name, ("weight", "bias"), where)
@@ -222,7 +273,7 @@ class _Reader(ImageReader):
             EnsembleView,
             PeriodicEmbedding,
         )
-        wrong = wrong or kind is CategoryEmbedding or self._mean_taken
+        wrong = wrong or kind is CategoryEmbedding or self._mean_taken or is_own(module)
         wrong = wrong or (isinstance(module, nn.PReLU) and module.weight.numel() > 1)
         wrong = wrong or (isinstance(module, Residual) and module.stochastic_depth > 0)
         if wrong:

@@ -23,12 +23,17 @@ _PURPOSES: dict[type[nn.Module], Purpose] = {
 }
 
 
+def draws_masks(module: nn.Module) -> bool:
+    """Whether the module itself does, whatever is in it."""
+    return type(module) in _PURPOSES
+
+
 def streams(model: nn.Module) -> dict[int, int]:
     """The stream of each module that draws masks, by its id()."""
     seen: Counter[type[nn.Module]] = Counter()
     found = {}
     for module in model.modules():
-        if type(module) in _PURPOSES:
+        if draws_masks(module):
             found[id(module)] = seen[type(module)]
             seen[type(module)] += 1
     return found

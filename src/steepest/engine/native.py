@@ -163,7 +163,10 @@ class NativeTraining:
                 node.batches.add_(counted_minibatches(self._plan, node, steps))
         self._stepped = self._stepped or self.trainer.updates > 0
         measured = [node for node in self.nodes if node.is_measured]
-        layers = (_layer_stats(node, s) for node, s in zip(measured, result.layers, strict=False))
+        layers = [_layer_stats(node, s) for node, s in zip(measured, result.layers, strict=False)]
+        if layers:  # a forward may call the modules in another order than the model names them
+            names = [name for name, _ in self._plan.model.named_modules()]
+            layers.sort(key=lambda layer: names.index(layer.name))
         return StepStats.of_call(result.rows, result.losses, result.correct, tuple(layers))
 
     def _give_orders(self, steps: range) -> None:

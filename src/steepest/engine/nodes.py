@@ -54,6 +54,7 @@ class Reader:
         self._as_images = False  # how what flows lies in the engine: in blocks of images, or rows
         self._members: int | None = None  # behind a view
         self._mean_taken = False
+        self._used_again = False  # whether what flows is what a residual block will add to
         self._streams = streams(model)
         self._used: Counter[int] = Counter()
         self._kinds = extension().NodeKind

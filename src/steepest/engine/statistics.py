@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from steepest.engine.contract import LayerStats
 from steepest.nn import ParametricActivation
@@ -13,15 +14,11 @@ from steepest.nn import ParametricActivation
 if TYPE_CHECKING:
     from torch.utils.hooks import RemovableHandle
 
-# Activations and where they stand still: exactly 0, or within 1 % of a bound.
-_ZERO_IS_IDLE = (
-    *(nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.Mish, nn.ELU, nn.SELU),
-    *(nn.Softplus, nn.ReLU6, nn.PReLU, ParametricActivation),
-)
-_BOUNDS_ARE_INACTIVE: dict[type[nn.Module], tuple[float, float]] = {
-    nn.Tanh: (-0.99, 0.99),
-    nn.Sigmoid: (0.01, 0.99),
-}
+# Activations and where they stand still: exactly 0, or within 1 % of a bound. Most are functions,
+# which torch's modules of the same name call; some are modules alone.
+_ZERO_IS_IDLE = ("relu", "leaky_relu", "gelu", "silu", "mish", "elu", "selu", "softplus", "relu6")
+_BOUNDS_ARE_INACTIVE = {"tanh": (-0.99, 0.99), "sigmoid": (0.01, 0.99)}
+_MODULES = (nn.ReLU6, nn.PReLU, ParametricActivation)
 
 
 @dataclass
@@ -33,15 +30,17 @@ class _Layer:
     outputs: dict[str, float] = field(default_factory=dict)
 
 
-class LayerProbe:
+class LayerProbe(TorchFunctionMode):
     """Watches one step: make it before the step, `finish()` after it and before the next.
 
-    `take_gradients()` in between, when they are those of the data loss.
+    In between, `with` it the forward pass, and `take_gradients()` when they are those of the data
+    loss.
 
     A layer is a leaf module with a trainable weight of two dimensions or more.
     """
 
     def __init__(self, model: nn.Module) -> None:
+        super().__init__()
         self._layers: list[_Layer] = []
         self._latest: _Layer | None = None
         self._handles: list[RemovableHandle] = []
@@ -51,8 +50,17 @@ class LayerProbe:
                 layer = _Layer(name, weight, weight.detach().clone())
                 self._layers.append(layer)
                 self._watch(module, layer)
-            elif type(module) in (*_ZERO_IS_IDLE, *_BOUNDS_ARE_INACTIVE):
+            elif type(module) in _MODULES:
                 self._watch(module, None)
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        name = getattr(func, "__name__", "").removesuffix("_")  # that which ends so works in place
+        if name in _ZERO_IS_IDLE or name in _BOUNDS_ARE_INACTIVE:
+            self._note(result, _BOUNDS_ARE_INACTIVE.get(name))
+        return result
 
     def take_gradients(self) -> None:
         """Note the norms of the gradients as they are now."""
@@ -67,13 +75,16 @@ class LayerProbe:
         return tuple(_summary(layer) for layer in self._layers)
 
     def _watch(self, module: nn.Module, layer: _Layer | None) -> None:
-        def hook(module: nn.Module, _: Any, output: Any) -> None:
-            # An activation module speaks for the layer before it, from whose output it came.
+        def hook(_: nn.Module, __: Any, output: Any) -> None:
             self._latest = layer or self._latest
-            if self._latest is not None and isinstance(output, Tensor):
-                self._latest.outputs = _output_summary(module, output.detach())
+            self._note(output, None)
 
         self._handles.append(module.register_forward_hook(hook))
+
+    def _note(self, output: Any, bounds: tuple[float, float] | None) -> None:
+        # An activation speaks for the layer before it, from whose output it came.
+        if self._latest is not None and isinstance(output, Tensor):
+            self._latest.outputs = _output_summary(output.detach(), bounds)
 
 
 def over_all_rows(
@@ -105,12 +116,8 @@ def over_all_rows(
     )
 
 
-def _output_summary(module: nn.Module, output: Tensor) -> dict[str, float]:
-    if type(module) in _BOUNDS_ARE_INACTIVE:
-        low, high = _BOUNDS_ARE_INACTIVE[type(module)]
-        inactive = (output < low) | (output > high)
-    else:
-        inactive = output == 0
+def _output_summary(output: Tensor, bounds: tuple[float, float] | None) -> dict[str, float]:
+    inactive = (output < bounds[0]) | (output > bounds[1]) if bounds else output == 0
     std, mean = torch.std_mean(output.float(), correction=0)
     return {
         "activation_mean": float(mean),

@@ -260,7 +260,8 @@ class _TorchTraining:
         inputs, model = taken.inputs, self._plan.model
         if not len(inputs):  # fewer rows than workers
             return next(iter(self._trainable.values())).new_zeros(()), inputs
-        with nullcontext() if len(inputs) > 1 else single_values_kept_apart(model):
+        alone = nullcontext() if len(inputs) > 1 else single_values_kept_apart(model)
+        with alone, self._probe or nullcontext():
             outputs = model(inputs)
         if taken.norm is None:
             return self._loss(outputs, *taken.meant), outputs
