@@ -12,6 +12,7 @@ import steepest as sp
 from parity.test_toolbox import ISAS, check, make_plan, native
 from steepest import Recipe
 from steepest.engine import TorchEngine
+from steepest.engine.choose import choose
 from steepest.engine.native import NativeEngine, native_obstacle
 
 pytestmark = pytest.mark.skipif(native is None, reason="the native engine is not built here")
@@ -329,3 +330,25 @@ def test_states_that_a_forward_may_change_are_not_run():
     model.meter = random.Random(0)
     found = native_obstacle(make_plan(model, RECIPE, rows=90, shape=(8,), outputs=3))
     assert "keeps a Random in meter" in found
+
+
+@pytest.mark.parametrize(("channels", "engine"), [(32, "native"), (192, "torch")])
+def test_the_engine_is_chosen_by_the_size_of_the_filters(channels, engine):
+    def build():
+        convolution = nn.Conv2d(channels, channels, 3, padding=1)
+        return nn.Sequential(nn.Conv2d(1, channels, 3), convolution, nn.Flatten(), Last(channels))
+
+    plan = make_plan(build(), Recipe(batch_size=32), rows=90, shape=(1, 6, 6), outputs=3)
+    choice = choose(plan)
+    assert choice.engine.name == engine
+    if engine == "torch":
+        assert "in convolutions of more than 262,144 numbers" in choice.reason
+
+
+class Last(nn.Module):
+    def __init__(self, channels):
+        super().__init__()
+        self.fc = nn.Linear(channels * 16, 3)
+
+    def forward(self, x):
+        return self.fc(x)

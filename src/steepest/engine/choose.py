@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from steepest.engine.contract import Engine, Plan
-from steepest.engine.native import NativeEngine, native_obstacle
+from steepest.engine.native import NativeEngine, native_drawback, native_obstacle
 from steepest.engine.torch import TorchEngine
 from steepest.engine.workers import Workers
 from steepest.errors import EngineError
@@ -43,7 +43,7 @@ def choose_shared(plan: Plan, workers: Workers) -> EngineChoice:
 
 
 def choose(plan: Plan) -> EngineChoice:
-    """The engine that the recipe asks for; "auto" takes the native one wherever it can run.
+    """The engine that the recipe asks for; "auto" the native one where it can run and is quicker.
 
     Raises:
         EngineError: With the reason, if the native engine is asked for and cannot run the plan.
@@ -52,10 +52,11 @@ def choose(plan: Plan) -> EngineChoice:
         return EngineChoice(TorchEngine(), "the recipe asks for it")
     obstacle = native_obstacle(plan)
     if obstacle is None:
-        asked = plan.recipe.engine == "native"
-        return EngineChoice(
-            NativeEngine(), "the recipe asks for it" if asked else "it runs all of this net"
-        )
+        if plan.recipe.engine == "native":
+            return EngineChoice(NativeEngine(), "the recipe asks for it")
+        if drawback := native_drawback(plan):
+            return EngineChoice(TorchEngine(), drawback)
+        return EngineChoice(NativeEngine(), "it runs all of this net")
     if plan.recipe.engine == "native":
         raise EngineError(
             f"the native engine cannot run this plan: {obstacle}; set engine to 'torch' or 'auto'"

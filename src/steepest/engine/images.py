@@ -43,7 +43,7 @@ class ImageReader(Reader):
             geometry, self._dims = convolution_of(module, self._dims, where)
             learned = module.bias is not None
             spec = spec_of(self._kinds.CONVOLUTION, geometry=geometry, learned=learned)
-            yield Node(name, spec, tensors)
+            yield Node(name, spec, tensors, pixels=math.prod(self._dims[1:]))
             return
         geometry, self._dims = pool_of(module, self._dims, where)
         largest = isinstance(module, nn.MaxPool2d)

@@ -29,11 +29,39 @@ from steepest.processors import usable_threads
 from steepest.random import Purpose
 from steepest.recipe import Recipe
 
+# Filters of more numbers (1 MiB) are wide; torch is quicker if a larger share of all products is
+# in such (docs/decisions/0032; benchmarks/convolution.py, its last net).
+_NARROW_FILTERS, _WIDE_SHARE = 2**18, 1 / 3
+
 
 def native_obstacle(plan: Plan) -> str | None:
     """What keeps the native engine from running this plan, in one line; None if nothing does."""
     found = _nodes_of(plan)
     return found if isinstance(found, str) else None
+
+
+def native_drawback(plan: Plan) -> str | None:
+    """Why torch is quicker with a plan that the native engine can run; None if it is not.
+
+    Blocks of images go through all nodes one after the other, so filters that are larger than a
+    core's own cache are read anew for each.
+    """
+    nodes = _nodes_of(plan)
+    if isinstance(nodes, str):
+        return None
+    products, wide = 0, 0
+    for node in nodes:
+        if node.is_measured:
+            weight = next(iter(node.tensors.values())).numel()
+            products += weight * node.pixels
+            if node.spec.kind.name == "CONVOLUTION" and weight > _NARROW_FILTERS:
+                wide += weight * node.pixels
+    if wide <= products * _WIDE_SHARE:
+        return None
+    return (
+        f"{wide / products:.0%} of its arithmetic is in convolutions of more than "
+        f"{_NARROW_FILTERS:,} numbers, with which torch is quicker"
+    )
 
 
 def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:

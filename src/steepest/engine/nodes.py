@@ -30,7 +30,7 @@ class Node:
         tensors: Its parameters and buffers by their names in the model, in the engine's order.
         running: Those of the tensors that the forward pass moves, and not the optimizer.
         batches: The counter of minibatches of a batch norm.
-        pixels: How many numbers each row has for each statistic of a batch norm.
+        pixels: How many numbers a row has in each channel of a batch norm or a convolution.
     """
 
     name: str
