@@ -182,7 +182,7 @@ class _Reader(ImageReader):
             yield from self._lie_as_images(len(self._dims) == 3)
             dims = self._dims
         if added != dims:
-            raise Obstacle(f"{where} has a block that gives {added} for {dims}")
+            raise Obstacle(f"{where} has a block that gives rows of shape {added} for {dims}")
         self._used_again = False
         yield Node(name, spec_of(self._kinds.JOIN, **drawn))
 

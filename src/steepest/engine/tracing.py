@@ -80,6 +80,8 @@ def calls_of(
     for name, child in module.named_modules():
         if oddity := oddity_of(child):
             raise Obstacle(f"module {name!r} in {where} {oddity}")
+        if type(child).__call__ is not nn.Module.__call__:
+            raise Obstacle(f"module {name!r} in {where} has a __call__ of its own")
     recorder = _Recorder(torch.empty((batch, *dims), device="meta"), where)
     root = recorder.stand_in(module, "", training)
     try:
