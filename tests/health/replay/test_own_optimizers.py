@@ -198,3 +198,20 @@ def test_the_rate_of_rmsprop_is_judged_by_its_own_steps(blobs):
         found[optimizer] = preflight(ready, 10, thorough=True).codes
     assert found["rmsprop"] == ["LR_TOO_HIGH"]
     assert "LR_TOO_HIGH" not in found["adam"]
+
+
+def test_a_copied_optimizer_steps_by_itself_after_a_scheduler_was_made():
+    """The scheduler's wrapper of step() is bound to the optimizer that it was made for."""
+    torch.manual_seed(0)
+    X = torch.randn(64, 8)
+    y = X[:, :3].argmax(1)
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    torch.optim.lr_scheduler.StepLR(optimizer, 5)
+    before = [p.detach().clone() for p in model.parameters()]
+    batches = [Batch((X,), y)]
+    setup = Setup(model, nn.functional.cross_entropy, (optimizer,))
+    taken, still = (replay(setup, batches, 20, change=lr_times(k)) for k in (1.0, 0.0))
+    assert taken.losses[-1] < 0.9 * taken.losses[0]
+    assert still.losses[-1] == pytest.approx(still.losses[0])
+    assert all(torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))

@@ -148,7 +148,9 @@ def _complete(old: Any, new: Any) -> None:
     for g, h in zip(groups_of(old), groups_of(new), strict=True):
         memo |= {id(a): b for a, b in zip(g["params"], h["params"], strict=True)}
     for name, value in vars(old).items():
-        if name not in vars(new):
+        # A scheduler puts a step() there that moves the optimizer it was made for, not a copy.
+        of_the_old = callable(value) and hasattr(type(old), name)
+        if name not in vars(new) and not of_the_old:
             with foreign:
                 setattr(new, name, copy.deepcopy(value, memo))
 
