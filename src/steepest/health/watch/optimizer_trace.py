@@ -49,6 +49,7 @@ class OptimizerTrace:
     last_lr: float | None = None
     highest_lr: float = 0.0
     collapsed_at: int | None = None
+    peak: float = 0.0  # the highest rate of all steps since it was set to 0
     after: tuple[Tensor, int, Tensor] | None = None  # a step: parameter, version, its values
     start: Tensor | None = field(default=None, init=False)  # values of `smallest` before any step
 
@@ -127,6 +128,9 @@ class OptimizerTrace:
     def step_ended(self, *, values: bool) -> None:
         """values: whether to keep the smallest matrix's values, else those of before hold."""
         self.steps += 1
+        for group in self.optimizer.param_groups:
+            if group.get("lr", 0.0) > self.peak:
+                self.peak = float(group["lr"])
         p = self.smallest
         if p is not None:
             old = None if values or self.after is None else self.after[2]

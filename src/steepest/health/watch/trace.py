@@ -217,6 +217,20 @@ class TrainingTrace:
         return self._prior[1]
 
     @property
+    def loss_is_fresh(self) -> bool:
+        """Whether the latest loss is that of the last step."""
+        return self._loss_step + 1 == self.steps
+
+    @property
+    def untrained_loss(self) -> float:
+        """Of a net that has learned nothing: the first one, or that of a constant answer.
+
+        The first loss says nothing of a net that was trained before, or that starts far off.
+        """
+        first, prior = self.losses[0] if self.losses else math.nan, self.prior_loss
+        return first if not 0.5 * prior > first and not first > 1.5 * prior else prior
+
+    @property
     def loss_now(self) -> float:
         return _mean(self.recent)
 
