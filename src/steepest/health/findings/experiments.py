@@ -7,6 +7,7 @@ class Experiment(StrEnum):
     """What was run, in the words of the report. An `Evidence` names the one that measured it."""
 
     STEPS_AGAIN = "the same steps taken again with one thing changed"
+    FROM_GOOD_STATE = "the steps since the last good state taken again with one thing changed"
     BY_HEART = "a few rows learned by heart"
     NEIGHBOURS = "labels guessed from the nearest rows"
     RENUMBERED = "the same outputs counted under other class numbers"

@@ -3,14 +3,17 @@
 from collections.abc import Iterable
 from functools import lru_cache
 
+from steepest.health.clock import Clock
 from steepest.health.findings.collection import Findings
 from steepest.health.findings.finding import Finding
 from steepest.health.findings.ranking import WEIGHT, ranked
 from steepest.health.findings.registry import Phase
 from steepest.health.replay.replay import Setup
 from steepest.health.replay.untouched import untouched
+from steepest.health.watch.good_states import GoodStates
 from steepest.health.watch.label_tests import LabelTests, tests_of_labels
 from steepest.health.watch.optimizer_trace import CAREFUL
+from steepest.health.watch.relapse import Relapse, is_due
 from steepest.health.watch.rules import functions_of
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
 from steepest.health.watch.trace import EVERY, TrainingTrace
@@ -34,6 +37,8 @@ class Judge:
         self._by_code: dict[str, Finding] = {}
         self._started: Setup | None = None
         self._suspected = False
+        self._good = GoodStates(setup)
+        self._relapsed = False  # it was asked why what was learned is lost
         trace.ask_labels = lru_cache(maxsize=1)(self._ask_labels)
         self._reached: frozenset[str] = frozenset()  # parameters with a gradient at the first step
 
@@ -56,7 +61,9 @@ class Judge:
             self._reached = frozenset(name for name, p in named if p.grad is not None)
             self._check(experiments=False)
         due = trace.steps <= _EARLY or now_and_then
-        if due and not self._suspected and suspicious(trace):
+        self._look_back()
+        lost = self._good.lost_since is not None  # of which the cause is asked first
+        if due and not self._suspected and not lost and suspicious(trace):
             self._suspected = True
             self._check(experiments=True)
 
@@ -67,8 +74,23 @@ class Judge:
         self._trace.ended = True
         self._ask(Phase.STEP)
         self._ask(Phase.END)
+        self._look_back()
         if not self._suspected and suspicious(self._trace, at_end=True):
             self._check(experiments=True)
+
+    def _look_back(self) -> None:
+        """Keep a state that is good, and ask, once, why what was learned is lost."""
+        trace, good = self._trace, self._good
+        if trace.first_nonfinite is None and trace.loss_is_fresh:
+            good.look(trace)
+        if self._relapsed or not is_due(good, trace):
+            return
+        self._relapsed = True
+        with untouched():
+            found = list(Relapse(self._setup, good, trace, Clock(self._seconds)).findings())
+        self._add(found)
+        # What is left to find would be a consequence.
+        self._suspected = self._suspected or any(f.confidence == "confirmed" for f in found)
 
     def _ask(self, phase: Phase) -> None:
         for look in functions_of(phase):

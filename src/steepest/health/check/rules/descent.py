@@ -47,7 +47,7 @@ def _will_rise(context: CheckContext) -> bool:
     place=10,
     severity="warn",
     explains=EVERYTHING,
-    confirmed_by=(Experiment.STEPS_AGAIN,),
+    confirmed_by=(Experiment.STEPS_AGAIN, Experiment.FROM_GOOD_STATE),
 )
 @rule(
     "MOMENTUM_TOO_HIGH",

@@ -1,0 +1,168 @@
+"""When what was learned is lost again: steps from the last good state, with one thing changed."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+
+from steepest.engine import seed_generators
+from steepest.health.clock import Clock
+from steepest.health.findings.finding import Finding
+from steepest.health.foreign import swallow
+from steepest.health.replay.batches import Batch
+from steepest.health.replay.replay import Replay, Setup, lr_times, momentum_of, replay
+from steepest.health.watch.good_states import ROSE, GoodState, GoodStates
+from steepest.health.watch.optimizer_trace import OptimizerTrace
+from steepest.health.watch.rules.relapse import (
+    Tried,
+    learning_lost,
+    momentum_rose,
+    rate_rose,
+    rate_too_high,
+)
+from steepest.health.watch.trace import TrainingTrace
+
+# A warm restart comes back: so many steps, and a quarter of those before, are waited for.
+_WAIT, _WAIT_SHARE, _LONGEST_WAIT = 100, 0.25, 2000
+_STEPS = (50, 150)  # of a what-if; the longer one where the shorter shows no harm
+_LOST, _KEPT = 0.5, 0.25  # shares of what was learned
+_MEASURED = 8  # minibatches
+_LOWER = 0.1
+
+Change = Callable[[Setup], Setup | None]
+
+
+def is_due(states: GoodStates, trace: TrainingTrace) -> bool:
+    """Whether it is time to ask: the numbers broke, the loss stays high, or the training is over.
+
+    The steps of a loop that passes several batches at once cannot be taken again here.
+    """
+    if trace.shared > 0.1 * trace.backwards or not trace.batches:
+        return False
+    if trace.first_nonfinite is not None:
+        return bool(states)
+    since = states.lost_since
+    if since is None:
+        return False
+    wait = max(_WAIT, min(_WAIT_SHARE * since, _LONGEST_WAIT))
+    return trace.ended or trace.steps >= since + wait
+
+
+@dataclass
+class Relapse:
+    """The what-ifs of one training. Each starts from a good state and goes through the first rows.
+
+    now: the objects as they are.
+    """
+
+    now: Setup
+    states: GoodStates
+    trace: TrainingTrace
+    clock: Clock
+
+    def findings(self) -> Iterator[Finding]:
+        """The cause that an experiment shows; else the loss itself, if the first rows tell it."""
+        found = self._cause()
+        if found is None and self.trace.first_nonfinite is None:
+            found = self._lost()
+        if found is not None:
+            yield found
+
+    def _cause(self) -> Finding | None:
+        harmed: tuple[GoodState, Setup] | None = None
+        for state in self.states:
+            begun = state.start(self.now)
+            if begun is None:
+                return None
+            for steps in _STEPS:
+                plain = self._steps(begun, steps)
+                if plain is None:
+                    return None
+                if not self._stays(state, plain):
+                    break
+                if found := self._risen(state, begun, plain):
+                    return found
+            else:
+                return None
+            harmed = state, begun
+        return self._too_high(*harmed) if harmed else None
+
+    def _risen(self, state: GoodState, begun: Setup, plain: Replay) -> Finding | None:
+        """Whether the rate or the momentum that came later does harm from this state on."""
+        trace, steps = self.trace, len(plain.losses)
+        highest = max(self._highest, state.rate)
+        if state.rate > 0 and highest >= ROSE * state.rate:
+            other = self._steps(begun, steps, lr_times(highest / state.rate))
+            if other is not None and self._harms(state, other):
+                return rate_rose(trace.steps, state, Tried(steps, highest, other, plain))
+        momentum = max(map(_momentum, trace.optimizers), default=0.0)
+        if 1 - momentum < (1 - state.momentum) / ROSE:
+            other = self._steps(begun, steps, momentum_of(momentum))
+            if other is not None and self._harms(state, other):
+                return momentum_rose(trace.steps, state, Tried(steps, momentum, other, plain))
+        return None
+
+    def _too_high(self, state: GoodState, begun: Setup) -> Finding | None:
+        """Whether the state's own rate is to blame: a tenth of it keeps what was learned."""
+        for steps in _STEPS:
+            plain, other = self._steps(begun, steps), self._steps(begun, steps, lr_times(_LOWER))
+            if plain is None or other is None or not self._stays(state, other):
+                return None
+            if self._harms(state, plain):
+                tried = Tried(steps, state.rate, plain, other)
+                return rate_too_high(self.trace.steps, state, tried, _LOWER * state.rate)
+        return None
+
+    def _lost(self) -> Finding | None:
+        known = next(reversed(list(self.states)), None)
+        loss = self._measured
+        limit = self.states.best + _LOST * (self.trace.untrained_loss - self.states.best)
+        if (math.isfinite(loss) and loss <= limit) or math.isnan(loss):
+            return None
+        return learning_lost(self.trace, self.states.best, known, loss)
+
+    @cached_property
+    def _measured(self) -> float:
+        """Mean loss of the first minibatches at the weights of now; NaN if it is not known."""
+        clone = self.now.copy()
+        if clone is None:
+            return math.nan
+        clone.model.train()
+        seed_generators(0)
+        try:
+            with torch.no_grad():
+                losses = [float(clone.loss(batch)) for batch in self._batches[:_MEASURED]]
+        except Exception as error:
+            swallow(error)
+            return math.nan
+        return sum(losses) / len(losses)
+
+    @cached_property
+    def _highest(self) -> float:
+        """The highest rate since the first of the states."""
+        since = (optimizer.peak for optimizer in self.trace.optimizers)
+        return max([*since, *(state.rate for state in self.states)])
+
+    @cached_property
+    def _batches(self) -> Sequence[Batch]:
+        first = self.trace.batches[0].rows
+        return [batch for batch in self.trace.batches if batch.rows == first]
+
+    def _steps(self, begun: Setup, steps: int, change: Change | None = None) -> Replay | None:
+        taken = replay(begun, self._batches, steps, change=change, clock=self.clock)
+        return None if taken is None or taken.cut else taken
+
+    def _harms(self, state: GoodState, taken: Replay) -> bool:
+        learned = self.trace.untrained_loss - state.loss
+        return not taken.final <= state.loss + _LOST * learned
+
+    def _stays(self, state: GoodState, taken: Replay) -> bool:
+        learned = self.trace.untrained_loss - state.loss
+        return taken.final <= state.loss + _KEPT * learned
+
+
+def _momentum(optimizer: OptimizerTrace) -> float:
+    groups = optimizer.optimizer.param_groups
+    return max((float(g.get("momentum", 0.0) or 0.0) for g in groups), default=0.0)

@@ -1,0 +1,140 @@
+"""A training that had learned and lost it: what its experiments found, in words."""
+
+import math
+from dataclasses import dataclass
+
+from steepest.health.findings.experiments import Experiment
+from steepest.health.findings.finding import Evidence, Finding
+from steepest.health.findings.registry import EVERYTHING, make_finding, rule
+from steepest.health.replay.replay import Replay
+from steepest.health.watch.good_states import GoodState
+from steepest.health.watch.trace import TrainingTrace
+
+_FOLLOWS = EVERYTHING | {"LEARNING_LOST", "STOPPED_TOO_EARLY", "CLASS_IMBALANCE_COLLAPSE"}
+
+
+@dataclass(frozen=True)
+class Tried:
+    """Two what-ifs from one state: at the setting of later, and at the state's own."""
+
+    steps: int
+    setting: float
+    harmed: Replay
+    kept: Replay
+
+
+@rule(
+    "LR_ROSE",
+    "the learning rate rose, and what was learned is lost",
+    rank="optimizer",
+    place=5,
+    severity="warn",
+    explains=_FOLLOWS,
+    confirmed_by=(Experiment.FROM_GOOD_STATE,),
+)
+def rate_rose(step: int, state: GoodState, tried: Tried) -> Finding:
+    return make_finding(
+        "LR_ROSE",
+        f"the learning rate rose from {state.rate:g} to {tried.setting:g} after step {state.step}, "
+        "and what was learned is lost",
+        f"a schedule that goes no higher than {state.rate:g} here: gamma below 1, a lower max_lr",
+        _evidence(state, tried, f"at lr {tried.setting:g}", f"at lr {state.rate:g}"),
+        ruled_out=("data and model: the same steps without the rise keep what was learned",),
+        confidence="confirmed",
+        step=step,
+    )
+
+
+@rule(
+    "MOMENTUM_ROSE",
+    "the momentum rose, and what was learned is lost",
+    rank="optimizer",
+    place=6,
+    severity="warn",
+    explains=_FOLLOWS,
+    confirmed_by=(Experiment.FROM_GOOD_STATE,),
+)
+def momentum_rose(step: int, state: GoodState, tried: Tried) -> Finding:
+    return make_finding(
+        "MOMENTUM_ROSE",
+        f"the momentum rose from {state.momentum:g} to {tried.setting:g} after step {state.step}, "
+        "and what was learned is lost",
+        f"momentum={state.momentum:g}, or a rate {_times(state.momentum, tried.setting)} with it",
+        _evidence(
+            state, tried, f"with momentum {tried.setting:g}", f"with momentum {state.momentum:g}"
+        ),
+        ruled_out=("the learning rate: it is the same in both",),
+        confidence="confirmed",
+        step=step,
+    )
+
+
+def _times(before: float, after: float) -> str:
+    return f"{(1 - after) / (1 - before):.2g} times as high"
+
+
+def rate_too_high(step: int, state: GoodState, tried: Tried, lower: float) -> Finding:
+    """LR_TOO_HIGH, of a rate that did no harm at first."""
+    return make_finding(
+        "LR_TOO_HIGH",
+        f"the learning rate {tried.setting:g} is too high from step {state.step} on: what was "
+        f"learned is lost, and at {lower:g} it is kept",
+        f"lr={lower:g} from there on, by a schedule that falls",
+        _evidence(state, tried, f"at lr {tried.setting:g}", f"at lr {lower:g}"),
+        ruled_out=("model and data: the same weights keep it on the same batches at a lower rate",),
+        confidence="confirmed",
+        step=step,
+    )
+
+
+@rule(
+    "LEARNING_LOST",
+    "what was learned is lost",
+    rank="dynamics",
+    place=5,
+    severity="warn",
+)
+def learning_lost(
+    trace: TrainingTrace, best: float, state: GoodState | None, loss: float
+) -> Finding:
+    """No what-if shows why. loss: of the first minibatches, at the weights of now."""
+    at = f"at step {state.step}" if state else "at its best"
+    hits = list(trace.train_hits)[-5:]
+    evidence = [
+        Evidence(
+            f"loss {loss:.3g} of the first minibatches, at the weights of now",
+            f"about {best:.3g}, as {at}",
+        )
+    ]
+    if state and hits and math.isfinite(state.accuracy):
+        now = sum(hits) / len(hits)
+        evidence.append(Evidence(f"training accuracy {now:.1%}", f"{state.accuracy:.1%}, as {at}"))
+    return make_finding(
+        "LEARNING_LOST",
+        f"what was learned is lost: the loss was {best:.3g} {at}, and stays far above it",
+        "look at what the loop does otherwise since then: inputs, labels, loss, parts of the model",
+        tuple(evidence),
+        ruled_out=_ruled_out(state),
+        confidence="suspected",
+        step=trace.steps,
+    )
+
+
+def _ruled_out(state: GoodState | None) -> tuple[str, ...]:
+    harder = "rows that are harder now: those of the first minibatches are lost too"
+    if state is None:
+        return (harder,)
+    same = "the optimizer's steps on the first rows: taken again from there they do no harm"
+    return harder, same
+
+
+def _evidence(state: GoodState, tried: Tried, with_it: str, without: str) -> tuple[Evidence, ...]:
+    return (
+        Evidence(
+            f"loss {state.loss:.3g} -> {tried.harmed.final:.3g} in {len(tried.harmed.losses)} steps"
+            f" {with_it}",
+            f"{tried.kept.final:.3g} {without}",
+            f"from step {state.step}, same weights, same minibatches",
+            Experiment.FROM_GOOD_STATE,
+        ),
+    )
