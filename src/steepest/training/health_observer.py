@@ -23,6 +23,7 @@ from steepest.run import EpochFinished, Event, FindingMade, IntervalFinished, Ru
 from steepest.training.preflight import preflight
 from steepest.training.preparation import Preparation
 from steepest.training.rate_trials import RateTrials
+from steepest.training.relapse import Relapse
 from steepest.training.unfinished import Progress
 
 _STEPS = 30  # of a what-if, as in the check
@@ -67,6 +68,7 @@ class HealthObserver:
         self._asked = False  # for what-ifs: at most once a run
         self._begun, self._first, self._total = time.thread_time(), 0, 0
         self._trials = RateTrials(prepared, rate, _SECONDS)
+        self._relapse = Relapse(self._plan, self._trials)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -75,7 +77,10 @@ class HealthObserver:
             case IntervalFinished():
                 self._progress.interval(event)
                 self._step, self._loss = event.step, event.stats.loss
-                self._suspect(event.step)
+                if self._relapse.interval(event):
+                    self._look_back()
+                elif not self._relapse.lost:
+                    self._suspect(event.step)
             case EpochFinished():
                 self._take_in(event)
             case RunStopped():
@@ -84,6 +89,7 @@ class HealthObserver:
     def _begin(self, event: RunStarted) -> None:
         self._initial_loss, self._chance = event.initial_loss, event.chance_loss
         self._begun, self._first, self._total = time.thread_time(), event.step, event.total_steps
+        self._relapse.untrained = min(event.initial_loss, event.chance_loss)
         if event.step == 0:
             self._trials.remember_start()
         for finding in self._given:
@@ -91,6 +97,7 @@ class HealthObserver:
 
     def _take_in(self, event: EpochFinished) -> None:
         self._progress.epoch(event)
+        self._relapse.epoch(event)
         if event.val_loss is None:
             return
         rows = self._rows_of("validation")
@@ -184,7 +191,17 @@ class HealthObserver:
             step=step,
         )
 
+    def _look_back(self) -> None:
+        """Why what was learned is lost, once; the first weights are not asked then."""
+        if not self._asked:
+            self._asked = True
+            finding = self._relapse.finding(self._step)
+            if finding is not None:
+                self._make(finding)
+
     def _end(self, event: RunStopped) -> None:
+        if self._relapse.lost:
+            self._look_back()
         if event.status == "diverged" and not self._asked:
             self._ask(event.step, away=True)
         if event.status == "diverged":
@@ -202,8 +219,9 @@ class HealthObserver:
 
     def _fix_of_divergence(self) -> str:
         """A lower rate only if one was tried and learns."""
-        if "LR_TOO_HIGH" in self._reported:
-            return "the learning rate that LR_TOO_HIGH names"
+        for code in ("LR_ROSE", "LR_TOO_HIGH"):
+            if code in self._reported:
+                return f"the learning rate that {code} names"
         lowest = self._trials.lowest_tried
         if lowest is not None:
             tried = f"the first steps do not learn at {lowest * self._prepared.lr:g} either"

@@ -3,7 +3,7 @@
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from steepest.engine import Plan
@@ -36,6 +36,17 @@ class RateTrials:
         if sum(p.nbytes for p in self._plan.model.parameters()) <= _LARGEST:
             self._initial = State.of(self._plan, 0, {}, frozenset())
 
+    def loss_from(self, state: State, rates: Sequence[float]) -> float:
+        """Mean loss of the last third of the steps from a state on, at these rates.
+
+        Infinite where a step was not finite, NaN where there was no trial.
+        """
+        if self.spent > self.affordable:
+            return math.nan
+        clone = replace(self._plan, model=copy.deepcopy(self._plan.model))
+        load_tensors(clone.model, state.model)
+        return self._steps(clone, state.step, rates)
+
     @property
     def possible(self) -> bool:
         """Whether the first weights are known."""
@@ -62,17 +73,20 @@ class RateTrials:
         """
         if (steps, factor) in self._losses:
             return self._losses[steps, factor]
-        since = time.thread_time()
         clone = self.plan_at_start() if self.spent <= self.affordable else None
         if clone is None:
             return math.nan
-        engine = type(self._prepared.choice.engine)()
-        engine.load(clone, {}, 0)
         rates = [factor * self._rate(i) for i in range(steps)]
-        first = steps - max(1, steps // 3)
+        self._losses[steps, factor] = self._steps(clone, 0, rates)
+        return self._losses[steps, factor]
+
+    def _steps(self, plan: Plan, step: int, rates: Sequence[float]) -> float:
+        """Mean loss of the last third of these steps, by a new engine."""
+        since = time.thread_time()
+        engine = type(self._prepared.choice.engine)()
+        engine.load(plan, {}, step)
+        first = len(rates) - max(1, len(rates) // 3)
         ahead = engine.advance(rates[:first]).loss if first else 0.0
         loss = engine.advance(rates[first:]).loss
         self.spent += time.thread_time() - since
-        finite = math.isfinite(loss) and math.isfinite(ahead)
-        self._losses[steps, factor] = loss if finite else math.inf
-        return self._losses[steps, factor]
+        return loss if math.isfinite(loss) and math.isfinite(ahead) else math.inf

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.replay.replay import Setup, groups_of
+from steepest.health.watch.rules.relapse import Good
 from steepest.health.watch.trace import TrainingTrace
 
 _LARGEST = 128 * 2**20  # bytes of a state; of larger nets none is kept
@@ -54,6 +55,10 @@ class GoodState:
     def momentum(self) -> float:
         """The highest of all groups."""
         return max((float(g.get("momentum") or 0.0) for g in self._groups), default=0.0)
+
+    @property
+    def told(self) -> Good:
+        return Good(self.step, self.loss, self.rate, self.momentum, self.accuracy)
 
     @property
     def reach(self) -> float:

@@ -96,12 +96,14 @@ class Relapse:
         if state.rate > 0 and highest >= ROSE * state.rate:
             other = self._steps(begun, steps, lr_times(highest / state.rate))
             if other is not None and self._harms(state, other):
-                return rate_rose(trace.steps, state, Tried(steps, highest, other, plain))
+                tried = Tried(steps, highest, other.final, plain.final)
+                return rate_rose(trace.steps, state.told, tried)
         momentum = max(map(_momentum, trace.optimizers), default=0.0)
         if 1 - momentum < (1 - state.momentum) / ROSE:
             other = self._steps(begun, steps, momentum_of(momentum))
             if other is not None and self._harms(state, other):
-                return momentum_rose(trace.steps, state, Tried(steps, momentum, other, plain))
+                tried = Tried(steps, momentum, other.final, plain.final)
+                return momentum_rose(trace.steps, state.told, tried)
         return None
 
     def _too_high(self, state: GoodState, begun: Setup) -> Finding | None:
@@ -111,8 +113,8 @@ class Relapse:
             if plain is None or other is None or not self._stays(state, other):
                 return None
             if self._harms(state, plain):
-                tried = Tried(steps, state.rate, plain, other)
-                return rate_too_high(self.trace.steps, state, tried, _LOWER * state.rate)
+                tried = Tried(steps, state.rate, plain.final, other.final)
+                return rate_too_high(self.trace.steps, state.told, tried, _LOWER * state.rate)
         return None
 
     def _lost(self) -> Finding | None:
@@ -121,7 +123,7 @@ class Relapse:
         limit = self.states.best + _LOST * (self.trace.untrained_loss - self.states.best)
         if (math.isfinite(loss) and loss <= limit) or math.isnan(loss):
             return None
-        return learning_lost(self.trace, self.states.best, known, loss)
+        return learning_lost(self.trace, self.states.best, known.told if known else None, loss)
 
     @cached_property
     def _measured(self) -> float:

@@ -6,21 +6,33 @@ from dataclasses import dataclass
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, make_finding, rule
-from steepest.health.replay.replay import Replay
-from steepest.health.watch.good_states import GoodState
 from steepest.health.watch.trace import TrainingTrace
 
 _FOLLOWS = EVERYTHING | {"LEARNING_LOST", "STOPPED_TOO_EARLY", "CLASS_IMBALANCE_COLLAPSE"}
 
 
 @dataclass(frozen=True)
+class Good:
+    """A state at which all was well. accuracy: NaN if nobody knows."""
+
+    step: int
+    loss: float
+    rate: float
+    momentum: float = 0.0
+    accuracy: float = math.nan
+
+
+@dataclass(frozen=True)
 class Tried:
-    """Two what-ifs from one state: at the setting of later, and at the state's own."""
+    """Two what-ifs from one state, and the losses at their ends.
+
+    setting: of the one that does harm, a rate or a momentum.
+    """
 
     steps: int
     setting: float
-    harmed: Replay
-    kept: Replay
+    harmed: float
+    kept: float
 
 
 @rule(
@@ -32,7 +44,7 @@ class Tried:
     explains=_FOLLOWS,
     confirmed_by=(Experiment.FROM_GOOD_STATE,),
 )
-def rate_rose(step: int, state: GoodState, tried: Tried) -> Finding:
+def rate_rose(step: int, state: Good, tried: Tried) -> Finding:
     return make_finding(
         "LR_ROSE",
         f"the learning rate rose from {state.rate:g} to {tried.setting:g} after step {state.step}, "
@@ -54,7 +66,7 @@ def rate_rose(step: int, state: GoodState, tried: Tried) -> Finding:
     explains=_FOLLOWS,
     confirmed_by=(Experiment.FROM_GOOD_STATE,),
 )
-def momentum_rose(step: int, state: GoodState, tried: Tried) -> Finding:
+def momentum_rose(step: int, state: Good, tried: Tried) -> Finding:
     return make_finding(
         "MOMENTUM_ROSE",
         f"the momentum rose from {state.momentum:g} to {tried.setting:g} after step {state.step}, "
@@ -73,7 +85,7 @@ def _times(before: float, after: float) -> str:
     return f"{(1 - after) / (1 - before):.2g} times as high"
 
 
-def rate_too_high(step: int, state: GoodState, tried: Tried, lower: float) -> Finding:
+def rate_too_high(step: int, state: Good, tried: Tried, lower: float) -> Finding:
     """LR_TOO_HIGH, of a rate that did no harm at first."""
     return make_finding(
         "LR_TOO_HIGH",
@@ -94,9 +106,7 @@ def rate_too_high(step: int, state: GoodState, tried: Tried, lower: float) -> Fi
     place=5,
     severity="warn",
 )
-def learning_lost(
-    trace: TrainingTrace, best: float, state: GoodState | None, loss: float
-) -> Finding:
+def learning_lost(trace: TrainingTrace, best: float, state: Good | None, loss: float) -> Finding:
     """No what-if shows why. loss: of the first minibatches, at the weights of now."""
     at = f"at step {state.step}" if state else "at its best"
     hits = list(trace.train_hits)[-5:]
@@ -120,7 +130,7 @@ def learning_lost(
     )
 
 
-def _ruled_out(state: GoodState | None) -> tuple[str, ...]:
+def _ruled_out(state: Good | None) -> tuple[str, ...]:
     harder = "rows that are harder now: those of the first minibatches are lost too"
     if state is None:
         return (harder,)
@@ -128,12 +138,11 @@ def _ruled_out(state: GoodState | None) -> tuple[str, ...]:
     return harder, same
 
 
-def _evidence(state: GoodState, tried: Tried, with_it: str, without: str) -> tuple[Evidence, ...]:
+def _evidence(state: Good, tried: Tried, with_it: str, without: str) -> tuple[Evidence, ...]:
     return (
         Evidence(
-            f"loss {state.loss:.3g} -> {tried.harmed.final:.3g} in {len(tried.harmed.losses)} steps"
-            f" {with_it}",
-            f"{tried.kept.final:.3g} {without}",
+            f"loss {state.loss:.3g} -> {tried.harmed:.3g} in {tried.steps} steps {with_it}",
+            f"{tried.kept:.3g} {without}",
             f"from step {state.step}, same weights, same minibatches",
             Experiment.FROM_GOOD_STATE,
         ),
