@@ -104,6 +104,18 @@ def step(case: Case, batch: Any) -> Tensor:
     return loss.detach()
 
 
+def scheduled(*schedulers: Any) -> "Callable[[Case, Any], Tensor]":
+    """`step`, after which these schedulers take theirs."""
+
+    def train_step(case: Case, batch: Any) -> Tensor:
+        loss = step(case, batch)
+        for scheduler in schedulers:
+            scheduler.step()
+        return loss
+
+    return train_step
+
+
 def predicted(outputs: Tensor, threshold: float = 0.0) -> Tensor:
     """The class of each row: the largest output, or whether the only one is above the threshold."""
     if outputs.ndim == 1 or outputs.shape[1] == 1:
