@@ -29,7 +29,8 @@ _MEASURED = {"balanced_accuracy": "value DESC", "calibrated_loss": "value"}
 # Seconds without a sign of life, until a run that nobody is seen to hold counts as stopped.
 _GRACE, _SILENCE = 5.0, 60.0
 # What has a column of its own, or does not decide how a run learns.
-_NOT_COMPARED = {"seed", "data", "target", "ignore", "hidden", "activation", "epochs", "members"}
+_NOT_COMPARED = {"seed", "data", "target", "ignore", "hidden", "channels", "activation"}
+_NOT_COMPARED |= {"epochs", "members"}
 _NOT_COMPARED |= {
     name for name, one in SETTINGS.items() if one.group == "Checks" or not one.affects_result
 }
@@ -71,11 +72,15 @@ def describe(recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def net_of(recipe: dict[str, Any]) -> str:
-    """The net in a few words: 64-32 relu."""
-    hidden = recipe.get("hidden")
+    """The net in a few words: 64-32 relu, or convolutional 32-64 relu."""
+    hidden, channels = recipe.get("hidden"), recipe.get("channels")
     widths = "-".join(map(str, hidden)) if isinstance(hidden, list) and hidden else "linear"
     activation = f" {recipe.get('activation', '')}" if hidden else ""
     net = f"{widths}{activation}" if hidden is not None else "own module"
+    if isinstance(channels, list) and channels:
+        behind = hidden if isinstance(hidden, list) else []
+        widths = "-".join(map(str, [*channels, *behind]))
+        net = f"convolutional {widths} {recipe.get('activation', '')}".rstrip()
     if recipe.get("preset"):
         net = f"{recipe['preset']} preset"
     members = recipe.get("members")

@@ -11,7 +11,7 @@ from steepest.errors import RunError
 from steepest.records.layout import SWEEP_TABLES
 
 # What a net is described by.
-_OF_NET = {"hidden", "activation", "preset", "members"}
+_OF_NET = {"hidden", "channels", "activation", "preset", "members"}
 PAGE, _MOST_EPOCHS = 20_000, 10_000
 # What each row has; what all have in common is told once, in `about`.
 COLUMNS = (

@@ -296,7 +296,7 @@ def _recipe_of(recipe: Recipe, k: int, scaling: str) -> Recipe:
 
 def _net_of(recipe: Recipe, part: Preprocessing, outputs: int) -> torch.nn.Sequential:
     """The untrained net of one view."""
-    return net_of(recipe, part.shape[0], outputs, numbers=part.numbers, categories=part.categories)
+    return net_of(recipe, part.shape, outputs, numbers=part.numbers, categories=part.categories)
 
 
 def _summary(

@@ -53,7 +53,7 @@ class Increments:
         if model is None:
             model = net_of(
                 recipe,
-                int(np.prod(fitted.shape)),
+                fitted.shape,
                 1 if classes == 2 else classes,
                 numbers=fitted.numbers,
                 categories=fitted.categories,

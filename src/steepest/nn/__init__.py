@@ -6,6 +6,8 @@ from steepest.nn.batch_ensemble import EnsembleMean as EnsembleMean
 from steepest.nn.batch_ensemble import EnsembleView as EnsembleView
 from steepest.nn.batch_ensemble import LinearBatchEnsemble as LinearBatchEnsemble
 from steepest.nn.batch_ensemble import LinearEnsemble as LinearEnsemble
+from steepest.nn.convolutional import convolutional as convolutional
+from steepest.nn.convolutional import multiply_adds as multiply_adds
 from steepest.nn.embedding import CategoryEmbedding as CategoryEmbedding
 from steepest.nn.embedding import PeriodicEmbedding as PeriodicEmbedding
 from steepest.nn.ensemble import Ensemble as Ensemble

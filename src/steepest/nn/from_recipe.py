@@ -1,11 +1,13 @@
 """The net that a recipe describes."""
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from steepest.errors import RecipeError
+from steepest.nn.convolutional import convolutional
 from steepest.nn.embedding import CategoryEmbedding, PeriodicEmbedding
 from steepest.nn.mlp import mlp
 from steepest.random import Purpose, torch_seed
@@ -18,25 +20,30 @@ _HIDDEN, _ACTIVATION, _INIT, _SIGMA = (100,), "relu", "auto", 0.1
 
 def net_of(
     recipe: Recipe,
-    inputs: int,
+    shape: Sequence[int],
     outputs: int,
     *,
     numbers: Sequence[int] = (),
     categories: Sequence[tuple[int, int]] = (),
 ) -> nn.Sequential:
-    """The multilayer perceptron of a recipe's settings, its first weights drawn by the seed.
+    """The net of a recipe's settings, its first weights drawn by the seed.
+
+    A convolutional one where it names channels, else a multilayer perceptron.
 
     Args:
         recipe: Its settings of the net; what they leave open is one hidden layer of 100 ReLUs.
-        inputs: Numbers in a row.
+        shape: Of a row.
         outputs: Logits.
         numbers: Which of the inputs hold a number of the data each, for numeric_embedding.
         categories: Of each column of words its inputs, (first, beyond the last), for
             category_embedding.
 
     Raises:
-        RecipeError: For an embedding of what the data do not have.
+        RecipeError: For channels or an embedding of what the data do not have.
     """
+    if recipe.channels:
+        return _for_images(recipe, shape, outputs)
+    inputs = math.prod(shape)
     front, width = _front(recipe, inputs, numbers, categories)
     net = mlp(
         width,
@@ -57,6 +64,28 @@ def net_of(
     )
     flatten, *layers = net
     return nn.Sequential(flatten, *front, *layers) if front else net
+
+
+def _for_images(recipe: Recipe, shape: Sequence[int], outputs: int) -> nn.Sequential:
+    if len(shape) not in (2, 3):
+        raise RecipeError(
+            f"channels are for images, rows of shape (H, W) or (C, H, W), but a row has shape "
+            f"{tuple(shape)}: reshape them, or leave out channels",
+            settings=("channels",),
+        )
+    return convolutional(
+        shape,
+        recipe.channels,
+        outputs,
+        hidden=recipe.hidden or (),
+        activation=recipe.activation or _ACTIVATION,
+        init=recipe.init or _INIT,
+        batch_norm=recipe.batch_norm,
+        residual=recipe.residual,
+        stochastic_depth=recipe.stochastic_depth,
+        dropout=recipe.dropout,
+        seed=recipe.seed,
+    )
 
 
 def _front(

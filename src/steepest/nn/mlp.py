@@ -88,15 +88,10 @@ def mlp(
     >>> [tuple(p.shape) for p in mlp(784, [100], 10).parameters()]
     [(100, 784), (100,), (10, 100), (10,)]
     """
-    if activation not in ACTIVATIONS:
-        hint = did_you_mean(activation, ACTIVATIONS) or f": choose one of {', '.join(ACTIVATIONS)}"
-        raise ModelError(f"unknown activation {activation!r}{hint}")
-    if init == "auto":
-        suited = dict.fromkeys(_RECTIFIERS, "he") | {"selu": "lecun"}
-        init = suited.get(activation, "xavier")
+    init = scheme_for(activation, init)
 
     def linear(i: int, fan_in: int, fan_out: int) -> nn.Module:
-        generator = None if seed is None else _generator(seed, i)
+        generator = None if seed is None else generator_of(seed, i)
         if not batch_ensemble:
             return LinearLayer(fan_in, fan_out, init, generator=generator)
         if i == len(hidden):
@@ -144,9 +139,27 @@ def redraw(layers: Iterable[LinearLayer], seed: int) -> None:
     """
     for i, layer in enumerate(layers):
         draw = INITIALISERS[layer.init]
-        layer.weight.copy_(draw(layer.out_features, layer.in_features, _generator(seed, i)))
+        layer.weight.copy_(draw(layer.out_features, layer.in_features, generator_of(seed, i)))
 
 
-def _generator(seed: int, layer: int) -> torch.Generator:
+def scheme_for(activation: str, init: str) -> str:
+    """The scheme of LinearLayer that `init` means beside this activation.
+
+    Args:
+        activation: Its name.
+        init: A scheme, or "auto".
+
+    Raises:
+        ModelError: There is no such activation.
+    """
+    if activation not in ACTIVATIONS:
+        hint = did_you_mean(activation, ACTIVATIONS) or f": choose one of {', '.join(ACTIVATIONS)}"
+        raise ModelError(f"unknown activation {activation!r}{hint}")
+    suited = dict.fromkeys(_RECTIFIERS, "he") | {"selu": "lecun"}
+    return suited.get(activation, "xavier") if init == "auto" else init
+
+
+def generator_of(seed: int, layer: int) -> torch.Generator:
+    """What the first weights of a layer are drawn from, a function of seed and layer alone."""
     layer_seed = torch_seed(seed, Purpose.INITIALISATION, 0, stream=layer)
     return torch.Generator().manual_seed(layer_seed)

@@ -8,6 +8,12 @@ from steepest.errors import Mistake
 from steepest.recipe.setting import setting_of
 from steepest.recipe.settings import Settings
 
+# What a net for rows of numbers may have.
+_OF_ROWS = (
+    *("layer_norm", "parametric_activation", "scaling_layer", "batch_ensemble"),
+    *("numeric_embedding", "category_embedding"),
+)
+
 
 def without_effect(recipe: Settings) -> Iterator[Mistake]:
     """What is wrong: a setting that was given a value and has no meaning beside the others."""
@@ -129,10 +135,16 @@ _TOGETHER: list[tuple[Callable[[Settings], bool], tuple[str, ...], str]] = [
         "the focal loss is for one class in a row: it does not go with task multilabel",
     ),
     (
-        lambda r: not r.residual or _has_equal_widths(r.hidden),
-        ("residual", "hidden"),
+        lambda r: not r.residual or _has_equal_widths(r.hidden) or len(r.channels) > 1,
+        ("residual", "hidden", "channels"),
         "residual adds a layer's input to its output: it needs two hidden layers of one width that "
-        "follow each other, hidden = [100, 100] for instance",
+        "follow each other, hidden = [100, 100] for instance, or two stages of channels",
+    ),
+    (
+        lambda r: not (r.channels and any(getattr(r, name) for name in _OF_ROWS)),
+        ("channels", *_OF_ROWS),
+        f"channels describe a net for images, which has none of {', '.join(_OF_ROWS)}: leave out "
+        "one of the two",
     ),
     (
         lambda r: r.optimizer != "lbfgs" or not _given_to_groups(r, "lr_scale", "weight_decay"),

@@ -20,6 +20,7 @@ from steepest.recipe.values import (
 _data, _net = under("Data"), under("Net", rules_out_preset=True)
 _regularisation = under("Regularisation", rules_out_preset=True)
 _run = under("Run")
+_LAYERS = needs_any("hidden", "channels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,14 +72,20 @@ class ModelSettings:
         None,
         "widths of the hidden layers, 64,64, or linear",
         whole_numbers("widths").or_none(),
-        unset="100",
+        unset="100, or linear with channels",
+        of_net=True,
+    )
+    channels: tuple[int, ...] = _net(
+        (),
+        "channels of each stage of a convolutional net for images, 32,64, in front of hidden",
+        whole_numbers("channels"),
         of_net=True,
     )
     activation: str | None = _net(
         None,
         ", ".join(ACTIVATIONS),
         one_of(tuple(ACTIVATIONS)).or_none(),
-        needs_any("hidden"),
+        _LAYERS,
         unset="relu",
         of_net=True,
     )
@@ -116,13 +123,13 @@ class ModelSettings:
         None, ", ".join(INITS), one_of(INITS).or_none(), unset="auto", of_net=True
     )
     dropout: float = _regularisation(
-        0.0, "share of hidden units dropped in each step", BELOW_1, needs_any("hidden"), of_net=True
+        0.0, "share of hidden units dropped in each step", BELOW_1, _LAYERS, of_net=True
     )
     batch_norm: bool = _net(
         False,
-        "normalise each hidden unit over the minibatch",
+        "normalise each hidden unit, or each channel, over the minibatch",
         SWITCH,
-        needs_any("hidden"),
+        _LAYERS,
         of_net=True,
     )
     layer_norm: bool = _net(
@@ -136,7 +143,7 @@ class ModelSettings:
         of_net=True,
     )
     residual: bool = _net(
-        False, "blocks that add to their input, x + f(x)", SWITCH, needs_any("hidden"), of_net=True
+        False, "blocks that add to their input, x + f(x)", SWITCH, _LAYERS, of_net=True
     )
     stochastic_depth: float = _regularisation(
         0.0,

@@ -16,6 +16,7 @@ _ELSEWHERE = {
     "hidden_layer_sizes": "hidden",
     "layers": "hidden",
     "units": "hidden",
+    "filters": "channels",
     "random_state": "seed",
     "random_seed": "seed",
     "validation_fraction": "validation",

@@ -1,5 +1,6 @@
 """Whether a model can be trained at all, and on the short minibatch that ends an epoch."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -36,8 +37,8 @@ def require_trainable(model: nn.Module | None, recipe: Recipe) -> None:
             f"train(None, {repr(str(model)) if isinstance(model, (str, Path)) else '(X, y)'})"
         )
     _check_tensors(model, recipe)
-    of_net = [name for name, setting in SETTINGS.items() if setting.of_net]
-    settings = [name for name in of_net if getattr(recipe, name) not in (None, 0.0, False)]
+    of_net = [f for f in fields(Recipe) if SETTINGS[f.name].of_net]
+    settings = [f.name for f in of_net if getattr(recipe, f.name) != f.default]
     if settings:
         raise RecipeError(
             f"{' and '.join(settings)} describe the net that steepest builds, but a model was "

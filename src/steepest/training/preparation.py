@@ -154,7 +154,7 @@ def net_for(recipe: Recipe, preprocessing: Preprocessing, outputs: int) -> nn.Se
     """The net that a recipe describes for rows prepared so, with its first weights."""
     return net_of(
         recipe,
-        int(np.prod(preprocessing.shape)),
+        preprocessing.shape,
         outputs,
         numbers=preprocessing.numbers,
         categories=preprocessing.categories,

@@ -102,7 +102,7 @@ class _Answers:
             return {
                 "texts": form.texts_of(recipe),
                 "name": self._index.run_name(id_),
-                "own_module": not {"hidden", "preset"} & recipe.keys(),
+                "own_module": not any(map(recipe.get, ("hidden", "channels", "preset"))),
             }
 
         return await _answer(settings)
