@@ -59,7 +59,8 @@ def array_parts(recipe: Recipe, dataset: Dataset, given: Sequence[str]) -> Array
         return _idx_parts(files)
     if path.is_dir() and all(folder.is_dir() for folder in files.values()):
         size = dataset.train.inputs.shape[1:]
-        return _image_parts(files, size, resized=recipe.image_size is not None)
+        several_sizes = bool(dataset.notes)  # of a folder of images they tell nothing else
+        return _image_parts(files, size, resized=several_sizes or recipe.image_size is not None)
     raise not_written("such data", source)
 
 

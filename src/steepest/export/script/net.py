@@ -40,6 +40,21 @@ _ACTIVATIONS = (
 )
 
 
+def _convolution(drawn: str, said: str, generator: list[str]) -> Iterator[str]:
+    yield (
+        "def convolution(layer: int, channels: int, out: int, side: int, stride: int = 1, "
+        "bias: bool = True) -> nn.Conv2d:"
+    )
+    yield f'    """A layer whose filters are first {said}, its bias 0."""'
+    yield from generator
+    yield ("    made = nn.Conv2d(channels, out, side, stride=stride, padding=side // 2, bias=bias)")
+    yield "    if bias:"
+    yield "        nn.init.zeros_(made.bias)"
+    yield "    fan_in, fan_out = channels * side * side, out"
+    yield f"    made.weight = nn.Parameter(({drawn}).reshape(made.weight.shape))"
+    yield "    return made"
+
+
 class NetWriter:
     """Writes a net that `steepest.nn.net_of` built.
 
@@ -54,12 +69,15 @@ class NetWriter:
     """
 
     def __init__(self, net: nn.Sequential) -> None:
-        self._linear = self._dropout = self._residual = 0
-        self.has_batch_norm = any(isinstance(m, nn.BatchNorm1d) for m in net.modules())
+        self._drawn_layers = self._dropout = self._residual = 0
+        self.has_batch_norm = any(
+            isinstance(m, (nn.BatchNorm1d, nn.BatchNorm2d)) for m in net.modules()
+        )
         self.has_dropout = any(isinstance(m, nn.Dropout) for m in net.modules())
         self.has_residual_depth = any(
             isinstance(m, Residual) and m.stochastic_depth > 0 for m in net.modules()
         )
+        self._convolves = any(isinstance(m, nn.Conv2d) for m in net.modules())
         self._init = next(m.init for m in net.modules() if isinstance(m, LinearLayer))
         layers = "\n".join(self._layers(net, 8))
         self.code = (
@@ -70,6 +88,8 @@ class NetWriter:
     def _first_weights(self) -> Iterator[str]:
         drawn, said = _DRAWN[self._init]
         generator = ["    generator = generator_of(0, layer)"] if "generator" in drawn else []
+        if self._convolves:
+            yield "\n".join(_convolution(drawn, said, generator))
         lines = [
             "def linear(layer: int, fan_in: int, fan_out: int) -> nn.Linear:",
             f'    """A layer whose weights are first {said}, its bias 0."""',
@@ -100,8 +120,22 @@ class NetWriter:
     def _leaf(self, module: nn.Module) -> str:
         match module:
             case LinearLayer():
-                layer = self._next("_linear")
+                layer = self._next("_drawn_layers")
                 return f"linear({layer}, {module.in_features}, {module.out_features})"
+            case nn.Conv2d():
+                layer, side = self._next("_drawn_layers"), module.kernel_size[0]
+                sizes = f"{module.in_channels}, {module.out_channels}, {side}"
+                stride = f", stride={module.stride[0]}" if module.stride[0] > 1 else ""
+                bias = ", bias=False" if module.bias is None else ""
+                return f"convolution({layer}, {sizes}{stride}{bias})"
+            case nn.MaxPool2d() | nn.AvgPool2d():
+                return f"nn.{type(module).__name__}({module.kernel_size})"
+            case nn.AdaptiveAvgPool2d():
+                return f"nn.AdaptiveAvgPool2d({module.output_size})"
+            case nn.Unflatten():
+                return f"nn.Unflatten({module.dim}, {module.unflattened_size})"
+            case nn.BatchNorm2d():
+                return f"nn.BatchNorm2d({module.num_features})"
             case nn.Dropout():
                 return f"Dropout({module.p!r}, layer={self._next('_dropout')})"
             case nn.BatchNorm1d():

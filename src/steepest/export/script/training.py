@@ -224,6 +224,8 @@ class TrainingWriter:
             batch = "images"
         elif self._augmented:
             batch = f"{self._augmented[0]}({batch}, step)"
+        if "[:, None]" in batch or (len(self._augmented) > 1 and self._flat_images):
+            batch += "[:, 0]"
         yield f"outputs = net({batch})"
         yield f"loss = {self._loss.of_minibatch}"
 

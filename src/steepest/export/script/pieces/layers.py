@@ -58,8 +58,8 @@ class StochasticResidual(nn.Module):
         p = self.stochastic_depth
         if self.training:
             words = random_words(len(y), STOCHASTIC_DEPTH, StochasticResidual.step, self.layer)
-            kept = torch.from_numpy(words >= int(p * 2**32))
-            y = y * kept[:, None].to(y.dtype) * (1 / (1 - p))
+            kept = torch.from_numpy(words >= int(p * 2**32)).reshape(-1, *[1] * (y.ndim - 1))
+            y = y * kept.to(y.dtype) * (1 / (1 - p))
         return x + y
 
 
