@@ -138,16 +138,26 @@ def test_train_and_test_folders_are_parts(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore:'mode' parameter")
-def test_images_of_two_sizes_need_a_size(tmp_path):
+def test_images_of_two_sizes_are_made_squares_and_a_note_says_so(tmp_path):
     write_images(tmp_path, classes=("a",))
     write_images(tmp_path, classes=("b",), size=(9, 9))
-    with pytest.raises(DataError) as error:
-        load_data(tmp_path)
-    assert str(error.value) == (
-        f"the images have different sizes: {tmp_path / 'a' / '0.png'} has 6 x 4 pixels, "
-        f"{tmp_path / 'b' / '0.png'} has 9 x 9; set image_size to resize them all"
+    data = load_data(tmp_path)
+    assert data.train.inputs.shape == (6, 3, 7, 7)  # the median of three 4.9 and three 9
+    assert data.notes == (
+        "the images have 2 sizes, 6 x 4 to 9 x 9 pixels, and are resized to 7 x 7: image_size sets "
+        "another",
     )
     assert load_data(tmp_path, image_size=8).train.inputs.shape == (6, 3, 8, 8)
+
+
+def test_parts_are_resized_as_the_training_part(tmp_path):
+    write_images(tmp_path / "train", classes=("a", "b"))
+    write_images(tmp_path / "train", classes=("c",), size=(100, 200))
+    write_images(tmp_path / "test", classes=("a", "b"), size=(9, 9))
+    write_images(tmp_path / "more", classes=("a", "b"), size=(30, 30))
+    data = load_data(tmp_path, validation=tmp_path / "more")
+    side = data.train.inputs.shape[-1]
+    assert {part.inputs.shape[2:] for _, part in data.parts()} == {(side, side)}
 
 
 @pytest.mark.filterwarnings("ignore:'mode' parameter")

@@ -230,6 +230,7 @@ class Classifier:
             rows,
             target=target,
             labelled=labelled,
+            image_size=trained.shape[1:] if len(trained.shape) == 3 else None,
             as_table=trained.encoder is not None,
             columns=trained.columns,
         )

@@ -112,7 +112,8 @@ def load_data(
         test: The same for the test part.
         ignore: Columns to leave out.
         image_size: Pixels of each side, or (height, width), to which the images of a folder are
-            resized; None leaves them as they are.
+            resized; None leaves them as they are, or, where they have several sizes, makes squares
+            of them, and a note says of how many pixels.
         root: Where mnist and fashion_mnist lie.
 
     Returns:
@@ -141,6 +142,7 @@ def load_data(
             words = getattr(dataset.train.labels, "dtype", np.dtype(int)).kind == "U"
             later = replace(
                 options,
+                image_size=_size_of(dataset.train) or image_size,
                 ignore=(),
                 training=False,
                 read_labels=not words,
@@ -160,9 +162,16 @@ def load_data(
     return dataset
 
 
+def _size_of(samples: Samples) -> tuple[int, int] | None:
+    """(H, W) of images, None of other rows."""
+    shape = samples.inputs.shape
+    return (int(shape[2]), int(shape[3])) if len(shape) == 4 else None
+
+
 def load_rows(
     source: Any,
     *,
+    image_size: tuple[int, int] | None = None,
     target: str | None = None,
     labelled: bool = False,
     as_table: bool = False,
@@ -173,11 +182,18 @@ def load_rows(
     Args:
         source: As for `load_data`; of one with several parts, the test part is taken.
         target: The column that holds the classes.
+        image_size: (H, W) of the images of training, to which those of a folder are resized.
         labelled: Whether labels are needed.
         as_table: Whether training had a table.
         columns: What the columns of training's array were called, if they had names.
     """
-    options = _Options(_name(target), labels_needed=labelled, as_table=as_table, columns=columns)
+    options = _Options(
+        _name(target),
+        image_size=image_size,
+        labels_needed=labelled,
+        as_table=as_table,
+        columns=columns,
+    )
     dataset = _read(source, options)
     return dataset.test or dataset.train
 

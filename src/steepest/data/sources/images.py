@@ -4,6 +4,7 @@ import os
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from steepest.data.sources.folders import is_hidden
 from steepest.errors import DataError, needs
 
 _ENDINGS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
+_LARGEST_COMMON_SIDE = 64
+# EXIF's tag, and those of its values that turn an image by a quarter.
+_ORIENTATION, _TURNED = 0x0112, (5, 6, 7, 8)
 _PARTS = {
     "train": "train",
     "test": "test",
@@ -26,8 +30,9 @@ _PARTS = {
 def read_image_folder(path: Path, size: int | tuple[int, int] | None) -> Dataset:
     """The images below a folder: CLASS/*.png, or train/CLASS/*.png and test, val likewise.
 
-    size: pixels of each side after resizing, or (height, width); None asks that all images have
-    one size. Raises DataError naming a file that is no image or of another size.
+    size: pixels of each side after resizing, or (height, width); None leaves images of one size as
+    they are, and resizes those of several to squares of one side, which a note tells. Raises
+    DataError naming a file that is no image.
     """
     shape = (size, size) if isinstance(size, int) else size
     if shape is not None and (len(shape) != 2 or min(shape) < 1):
@@ -35,13 +40,20 @@ def read_image_folder(path: Path, size: int | tuple[int, int] | None) -> Dataset
     children = {child.name.lower(): child for child in path.iterdir() if _is_class(child)}
     # A folder `train` that holds images itself is a class: pictures of trains.
     if "train" not in children or not _class_folders(children["train"]):
-        return Dataset(_read_classes(path, shape))
-    parts = {
-        part: _read_classes(children[folder], shape)
-        for folder, part in _PARTS.items()
-        if folder in children
-    }
-    return Dataset(parts["train"], parts.get("validation"), parts.get("test"))
+        files = {"train": _files_of(path)}
+    else:
+        files = {
+            part: _files_of(children[folder])
+            for folder, part in _PARTS.items()
+            if folder in children
+        }
+    with needs("images", "a folder of images"):
+        from PIL import Image  # noqa: F401
+    notes: tuple[str, ...] = ()
+    if shape is None:
+        shape, notes = _common_size(files["train"].paths)
+    parts = {part: _samples(of, shape) for part, of in files.items()}
+    return Dataset(parts["train"], parts.get("validation"), parts.get("test"), notes)
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -63,7 +75,15 @@ def _image_files(folder: Path) -> list[Path]:
     )
 
 
-def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
+class _Files(NamedTuple):
+    """The images below a folder, with their classes."""
+
+    folder: Path
+    paths: list[Path]
+    labels: list[str]
+
+
+def _files_of(folder: Path) -> _Files:
     names = _class_folders(folder)
     paths: list[Path] = []
     labels: list[str] = []
@@ -79,12 +99,51 @@ def _read_classes(folder: Path, size: tuple[int, int] | None) -> Samples:
             f"{folder} holds no data: a folder for each class with images in it, or IDX files, "
             "is needed"
         )
-    return Samples(_stack(_read_images(paths, size), paths), np.array(labels), str(folder))
+    return _Files(folder, paths, labels)
+
+
+def _samples(files: _Files, size: tuple[int, int] | None) -> Samples:
+    images = _stack(_read_images(files.paths, size), files.paths)
+    return Samples(images, np.array(files.labels), str(files.folder))
+
+
+def _common_size(paths: list[Path]) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
+    """What images of several sizes are resized to, with a note; None if they have one size.
+
+    A square of their median side, the root of height times width, but of no more than 64 pixels:
+    enough to tell most things apart, and nets for it are trained in minutes.
+    """
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        sizes = [size for size in pool.map(_size_of_file, paths) if size is not None]
+    several = set(sizes)
+    if len(several) < 2:
+        return None, ()
+    middle = float(np.median([np.sqrt(height * width) for height, width in sizes]))
+    side = max(1, min(_LARGEST_COMMON_SIDE, round(middle)))
+    least, most = (f"{w} x {h}" for h, w in (min(several), max(several)))
+    return (side, side), (
+        f"the images have {len(several)} sizes, {least} to {most} pixels, and are resized to "
+        f"{side} x {side}: image_size sets another",
+    )
+
+
+def _size_of_file(path: Path) -> tuple[int, int] | None:
+    """(H, W) by the header, as the image is looked at; None if it cannot be read."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(path) as opened:
+                width, height = opened.size
+                turned = opened.getexif().get(_ORIENTATION, 1) in _TURNED
+    except Exception:
+        return None  # reading it will say what is wrong with it
+    return (width, height) if turned else (height, width)
 
 
 def _read_images(paths: list[Path], size: tuple[int, int] | None) -> list[NDArray[np.uint8]]:
-    with needs("images", "a folder of images"):
-        from PIL import Image
+    from PIL import Image
 
     _require_room(paths[0], len(paths), size)
     with (
