@@ -77,10 +77,11 @@ def test_a_model_given_by_hand_has_no_preset_unless_asked():
     assert asked.recipe.hidden is None
 
 
-def test_images_keep_the_plain_recipe():
+def test_rows_that_are_neither_a_table_nor_images_keep_the_plain_recipe():
     pictures = RNG.random((20, 1, 4, 4)).astype(np.float32)
-    assert chosen((pictures, Y[:20])).recipe == Recipe()
     assert chosen(((pictures * 255).astype(np.uint8).reshape(20, 16), Y[:20])).recipe == Recipe()
+    series = RNG.random((20, 9, 4)).astype(np.float32)
+    assert chosen((series, Y[:20])).recipe == Recipe()
 
 
 @pytest.mark.parametrize("preset", ["tabular", "image", "lecture"])
@@ -139,12 +140,11 @@ def test_the_run_says_in_one_line_what_the_preset_decided():
 
 @pytest.mark.parametrize("preset", ["image", "lecture"])
 def test_the_other_presets_train_one_net(preset):
-    pictures = RNG.random((40, 1, 4, 4)).astype(np.float32)
-    run = sp.train(None, (pictures, Y[:40]), preset=preset, epochs=1, progress="none", check=False)
+    run = sp.train(None, (X[:40], Y[:40]), preset=preset, epochs=1, progress="none", check=False)
     assert (run.recipe.preset, run.recipe.members) == (preset, 1)
     assert isinstance(run.model, nn.Sequential)
     told = run.record.table("events")["text"][0]
-    assert told.startswith(f"preset {preset}: 40 rows, 16 columns, 2 classes: one net, 1 epochs")
+    assert told.startswith(f"preset {preset}: 40 rows, 3 columns, 2 classes: one net, 1 epochs")
 
 
 def test_an_unknown_preset_is_refused():

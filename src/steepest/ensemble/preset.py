@@ -1,20 +1,17 @@
 """Whether a training has a preset, and whether it is one of several nets."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-from steepest.data import Dataset, Samples, available_memory, is_named
-from steepest.data.sources.frames import is_frame
+from steepest.data import Dataset, available_memory
 from steepest.errors import RecipeError
 from steepest.presets import Meeting, bins_for, contradicts, decide
 from steepest.recipe import Recipe
 from steepest.run import load_whole, split_by
 
 _SHARE_OF_MEMORY = 0.5
-_FILES_OF_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".npz", ".npy")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +49,8 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
             "leave out one of the two"
         )
     asked = recipe.preset
-    source = recipe.data if data is None else data
     if asked is None:
-        plain = model is not None or by_hand or contradicts(recipe) or not _may_be_table(source)
+        plain = model is not None or by_hand or contradicts(recipe)
         if plain and (recipe.members or 1) == 1:
             return Decision(recipe)
     # The folds hold rows out: a further part is taken only where it is asked for.
@@ -62,7 +58,7 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
     whole = load_whole(data, recipe)
     held = split_by(whole, folds)
     met = Meeting.of(held.train)
-    name = asked or ("tabular" if not contradicts(recipe) and _suits(met) else None)
+    name = asked or (None if contradicts(recipe) else _suited(met))
     if name is None:
         several = (recipe.members or 1) > 1
         return Decision(folds, held) if several else Decision(recipe, split_by(whole, recipe))
@@ -74,25 +70,11 @@ def decided(model: nn.Module | None, data: Any, recipe: Recipe, *, by_hand: bool
     return Decision(made, split_by(whole, made), line)
 
 
-def _suits(met: Meeting) -> bool:
-    """Whether these are rows for the preset for tables: its two views lie in memory as floats."""
+def _suited(met: Meeting) -> str | None:
+    """The preset for such rows; of a table, where its two views find room in memory as floats."""
+    if met.image is not None:
+        return "image" if met.rows > 1 else None
     there = available_memory()
     needed = 4 * met.rows * (met.columns + met.numeric * (1 + bins_for(met.numeric)))
     fits = there is None or needed < there * _SHARE_OF_MEMORY
-    return met.is_table and met.rows > 1 and fits
-
-
-def _may_be_table(source: Any) -> bool:
-    """Whether it is worth a look: pictures are not read twice."""
-    if isinstance(source, (str, Path)):
-        path = Path(source)
-        named = isinstance(source, str) and is_named(source) and "mnist" not in source.lower()
-        return named or path.suffix.lower() in _FILES_OF_TABLES or _has_parquet(path)
-    return isinstance(source, (Dataset, Samples, tuple, list)) or bool(is_frame(source))
-
-
-def _has_parquet(path: Path) -> bool:
-    try:
-        return path.is_dir() and any(path.glob("*.parquet"))
-    except OSError:
-        return False
+    return "tabular" if met.is_table and met.rows > 1 and fits else None

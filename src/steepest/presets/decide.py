@@ -1,9 +1,10 @@
 """From a recipe and the data that it meets to the recipe that is carried out."""
 
-from steepest.presets.others import IMAGE, LECTURE
+from steepest.presets.image import IMAGE
+from steepest.presets.lecture import LECTURE
 from steepest.presets.preset import Meeting
 from steepest.presets.tabular import ENOUGH_RANKS, TABULAR, bins_for
-from steepest.recipe import SETTINGS, Recipe
+from steepest.recipe import SETTINGS, Recipe, written
 
 _PRESETS = {preset.name: preset for preset in (TABULAR, IMAGE, LECTURE)}
 _NEED_VALIDATION = ("early_stopping", "patience")
@@ -54,9 +55,18 @@ def views(recipe: Recipe, met: Meeting) -> tuple[str, ...]:
 
 
 def _line(name: str, recipe: Recipe, met: Meeting, kept: list[str]) -> str:
-    sizes = f"{met.rows} rows, {met.columns} columns, {met.classes} classes"
+    each = f"{met.columns} columns" if met.image is None else _written(met.image)
+    sizes = f"{met.rows} rows, {each}, {met.classes} classes"
     several = recipe.members and recipe.members > 1
-    nets = f"{recipe.members} nets ({', '.join(views(recipe, met))})" if several else "one net"
+    one = f"one net, convolutional {written(recipe.channels)}" if recipe.channels else "one net"
+    nets = f"{recipe.members} nets ({', '.join(views(recipe, met))})" if several else one
     budget = f"{recipe.epochs} epochs, minibatches of {recipe.batch_size}"
     own = f"; given by hand: {', '.join(kept)}" if kept else ""
     return f"preset {name}: {sizes}: {nets}, {budget}{own}"
+
+
+def _written(image: tuple[int, int, int]) -> str:
+    channels, height, width = image
+    return f"images of {width} x {height} pixels" + (
+        f", {channels} channels" if channels > 1 else ""
+    )

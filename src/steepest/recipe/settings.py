@@ -43,6 +43,7 @@ from steepest.recipe.values import (
 
 _regularisation = under("Regularisation", rules_out_preset=True)
 _augmentation = under("Augmentation", rules_out_preset=True)
+_of_images = under("Augmentation")  # whoever gives one of these has the preset for images with it
 _optimizer, _loss = (under(name, rules_out_preset=True) for name in ("Optimizer", "Loss"))
 _run = under("Run")
 _schedule = under("Schedule of the learning rate", resumable=True, rules_out_preset=True)
@@ -241,15 +242,11 @@ class Settings(ModelSettings):
     )
 
     mixup: float = _augmentation(0.0, "alpha of mixup's Beta distribution; 0 for none", AT_LEAST_0)
-    cutmix: float = _augmentation(
-        0.0, "alpha of cutmix's Beta distribution; 0 for none", AT_LEAST_0
-    )
-    cutout: int = _augmentation(0, "side in pixels of the square that cutout sets to 0", whole(0))
-    shift: int = _augmentation(
-        0, "pixels by which images move at random, zeros following", whole(0)
-    )
-    crop: int = _augmentation(0, "pixels of reflected border that random crops take in", whole(0))
-    flip: bool = _augmentation(False, "mirror images left to right, half of them", SWITCH)
+    cutmix: float = _of_images(0.0, "alpha of cutmix's Beta distribution; 0 for none", AT_LEAST_0)
+    cutout: int = _of_images(0, "side in pixels of the square that cutout sets to 0", whole(0))
+    shift: int = _of_images(0, "pixels by which images move at random, zeros following", whole(0))
+    crop: int = _of_images(0, "pixels of reflected border that random crops take in", whole(0))
+    flip: bool = _of_images(False, "mirror images left to right, half of them", SWITCH)
 
     batch_size: int | Literal["full"] = _run(
         32, "rows in a minibatch, or full", BATCH, rules_out_preset=True
