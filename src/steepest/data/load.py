@@ -112,8 +112,7 @@ def load_data(
         test: The same for the test part.
         ignore: Columns to leave out.
         image_size: Pixels of each side, or (height, width), to which the images of a folder are
-            resized; None leaves them as they are, or, where they have several sizes, makes squares
-            of them, and a note says of how many pixels.
+            resized; None leaves those of one size as they are, and makes squares of others.
         root: Where mnist and fashion_mnist lie.
 
     Returns:
@@ -142,7 +141,7 @@ def load_data(
             words = getattr(dataset.train.labels, "dtype", np.dtype(int)).kind == "U"
             later = replace(
                 options,
-                image_size=_size_of(dataset.train) or image_size,
+                image_size=dataset.train.image_size or image_size,
                 ignore=(),
                 training=False,
                 read_labels=not words,
@@ -160,12 +159,6 @@ def load_data(
         if samples.labels is None:
             raise TargetError(f"{samples.source} has no labels, and training needs them")
     return dataset
-
-
-def _size_of(samples: Samples) -> tuple[int, int] | None:
-    """(H, W) of images, None of other rows."""
-    shape = samples.inputs.shape
-    return (int(shape[2]), int(shape[3])) if len(shape) == 4 else None
 
 
 def load_rows(
@@ -187,13 +180,8 @@ def load_rows(
         as_table: Whether training had a table.
         columns: What the columns of training's array were called, if they had names.
     """
-    options = _Options(
-        _name(target),
-        image_size=image_size,
-        labels_needed=labelled,
-        as_table=as_table,
-        columns=columns,
-    )
+    form = {"image_size": image_size, "as_table": as_table, "columns": columns}
+    options = _Options(_name(target), labels_needed=labelled, **form)  # type: ignore[arg-type]
     dataset = _read(source, options)
     return dataset.test or dataset.train
 

@@ -52,6 +52,12 @@ class Samples:
     def __len__(self) -> int:
         return len(self.inputs) if self.rows is None else len(self.rows)
 
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(H, W) of images (C, H, W), None of other rows."""
+        shape = self.inputs.shape
+        return (int(shape[2]), int(shape[3])) if len(shape) == 4 else None
+
     def take(self, indices: Int64Array) -> "Samples":
         """Some of the samples; the inputs are shared, not copied.
 
