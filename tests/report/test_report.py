@@ -75,7 +75,8 @@ def test_mistakes_on_images_are_pictures(tmp_path):
     run = sp.train(None, (images, np.arange(60) % 3), epochs=1, validation=0.5, progress="none")
     page = page_of(run, tmp_path)
     pictures = [a["src"] for tag, a in page.tags if tag == "img"]
-    assert sum(p.startswith("data:image/png;base64,") for p in pictures) == 12
+    # Twelve mistakes, each with the map of what it rests on.
+    assert sum(p.startswith("data:image/png;base64,") for p in pictures) == 24
 
 
 def test_nothing_comes_from_elsewhere_and_nothing_runs(digits_page):

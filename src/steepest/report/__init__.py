@@ -5,6 +5,7 @@ from steepest.errors import needs
 with needs("plots", "steepest.report"):
     from steepest.classifier.mistakes import Mistake as Mistake
     from steepest.classifier.mistakes import most_confident_mistakes as most_confident_mistakes
+    from steepest.classifier.occlusion import occlusion_map as occlusion_map
     from steepest.report.axes import TRAIN as TRAIN
     from steepest.report.axes import VALIDATION as VALIDATION
     from steepest.report.axes import theme as theme

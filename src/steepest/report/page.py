@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 from markupsafe import Markup
+from numpy.typing import NDArray
 from PIL import Image
 
-from steepest.classifier import Evaluation
+from steepest.classifier import Classifier, Evaluation
 from steepest.classifier.mistakes import (
     Mistake,
     columns_of,
     most_confident_mistakes,
     picture,
 )
+from steepest.classifier.occlusion import occlusion_map
 from steepest.errors import RunError, SteepestError
 from steepest.report.curves import best_epoch, measured, plot_curves, plot_gap, plot_learning_rate
 from steepest.report.html import data_uri, figure, write_page
@@ -90,7 +92,7 @@ def _predictions(run: Run, rows: Any) -> dict[str, Any]:
         "evaluation": evaluation,
         "measures": [(_name(m), _number(getattr(evaluation, m))) for m in _MEASURES],
         "pictures": list(_pictures(evaluation)),
-        "mistakes": None if mistakes is None else [_entry(mistake) for mistake in mistakes],
+        "mistakes": None if mistakes is None else [_entry(run.classifier, m) for m in mistakes],
     }
 
 
@@ -127,15 +129,31 @@ def _curves(run: Run) -> Iterator[tuple[str, Markup]]:
             yield title, figure(lambda q=quantity: plot_layers(layers, q), f"{title} by layer")  # type: ignore[misc]
 
 
-def _entry(mistake: Mistake) -> dict[str, Any]:
+def _png(pixels: NDArray[np.float64]) -> str:
+    file = io.BytesIO()
+    Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG")
+    return data_uri(file.getvalue(), "image/png")
+
+
+def _entry(classifier: Classifier, mistake: Mistake) -> dict[str, Any]:
     """A mistake as the template shows it: with a picture, or with columns."""
     image = picture(mistake.inputs)
-    entry: dict[str, Any] = {"mistake": mistake, "image": None, "columns": {}}
+    entry: dict[str, Any] = {"mistake": mistake, "image": None, "map": None, "columns": {}}
     if image is None:
         return entry | {"columns": columns_of(mistake.inputs)}
-    file = io.BytesIO()
-    Image.fromarray((image * 255).round().astype(np.uint8)).save(file, "PNG")
-    return entry | {"image": data_uri(file.getvalue(), "image/png")}
+    return entry | {"image": _png(image), "map": _covered(classifier, mistake)}
+
+
+def _covered(classifier: Classifier, mistake: Mistake) -> str:
+    """The image in grey, and over it in red what the prediction rests on."""
+    assert not isinstance(mistake.inputs, dict)
+    image, rests = picture(mistake.inputs), occlusion_map(classifier, mistake.inputs)
+    assert image is not None
+    grey = image if image.ndim == 2 else image.mean(axis=2)
+    heat = np.clip(rests, 0, None) / max(float(rests.max()), 1e-9)
+    pale = 0.25 + 0.75 * grey
+    pixels = np.stack([np.maximum(pale, heat), pale * (1 - heat), pale * (1 - heat)], axis=-1)
+    return _png(pixels)
 
 
 def _facts(run: Run) -> dict[str, Any]:
