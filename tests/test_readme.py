@@ -35,8 +35,8 @@ def test_a_page_of_the_toolbox_has_its_parts(name):
 def test_every_setting_of_the_toolbox_has_a_page():
     elsewhere = {
         *("data", "target", "ignore", "image_size", "validation", "test", "scaling"),
-        *("scaling_range", "hidden", "activation", "init", "lr", "batch_size", "epochs", "steps"),
-        *("bins", "preset", "members", "time_limit"),
+        *("scaling_range", "hidden", "channels", "activation", "init", "lr", "batch_size"),
+        *("bins", "preset", "members", "time_limit", "epochs", "steps"),
         *("seed", "engine", "threads", "device", "log_every", "check"),
     }
     others = [ROOT / "docs" / "reliability.md", ROOT / "docs" / "health" / "README.md"]

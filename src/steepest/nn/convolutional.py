@@ -207,4 +207,5 @@ def _front(shape: Sequence[int]) -> Iterator[nn.Module]:
     if len(shape) == 2:
         yield nn.Unflatten(1, (1, shape[0]))
     if (by := shrunk_by(shape)) > 1:
-        yield nn.AvgPool2d(tuple(min(by, side) for side in shape[-2:]))
+        height, width = shape[-2:]
+        yield nn.AvgPool2d((min(by, height), min(by, width)))
