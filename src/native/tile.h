@@ -51,7 +51,8 @@ INLINE void for_rows(int begin, int end, F& f) {
   last_rows<M - 1>(end - i, i, f);
 }
 
-// Calls f.run<N>(first vector) for panels of at most Most vectors that cover `vectors` of them.
+// Calls f.run<N>(first vector) for panels of at most Most vectors that cover `vectors` of them. No panel of one
+// vector is left over, whose tile has too few sums to keep the multiplier busy.
 template <int N, class F>
 INLINE void last_panel(int left, int j, F& f) {
   if constexpr (N > 0) {
@@ -62,17 +63,44 @@ INLINE void last_panel(int left, int j, F& f) {
 template <int Most, class F>
 INLINE void for_panels(int vectors, F& f) {
   int j = 0;
-  for (; j + Most <= vectors; j += Most) f.template run<Most>(j);
+  for (; j + Most <= vectors && vectors - j != Most + 1; j += Most) f.template run<Most>(j);
+  if (vectors - j == Most + 1) {
+    f.template run<Most - 1>(j);
+    j += Most - 1;
+  }
   last_panel<Most - 1>(vectors - j, j, f);
 }
 
-// C = A B (+ bias) for rows begin .. end-1 of A and C, `depth` columns of A, `vectors` of C.
+// Of a panel of B so many bytes lie in the first cache, with room for rows of A and C beside them.
+constexpr int kPanelBytes = 24 * 1024;
+constexpr int kPanelDepth = kPanelBytes / (kTileVectors * W * 4);
+// Rows of a block of A, of that depth, which stays in the second cache.
+constexpr int kBlockRows = 256 * 1024 / (kPanelDepth * 4);
+
+// A matrix of more floats does not stay in the second cache. What packing costs is worth it for so many rows.
+constexpr size_t kLarge = 512 * 1024;
+constexpr int kRowsWorthPacking = 128, kRowsWorthPackingLarge = 32;
+// Whole rows of B that are read side by side where there are few rows of A.
+constexpr int kFewRowsDepth = 8;
+
+// Rows first .. first+depth-1 of N vectors of B, one behind the other.
 template <int N>
+INLINE void pack(const float* b, size_t b_stride, int depth, float* packed) {
+  for (int k = 0; k < depth; ++k) {
+#pragma GCC unroll 8
+    for (int j = 0; j < N; ++j) store(packed + (k * N + j) * W, load(b + k * b_stride + j * W));
+  }
+}
+
+// C = A B (+ bias), or C += A B, for rows begin .. end-1 of A and C, `depth` columns of A. kPieces: the depth may
+// be a piece of the whole, and panels of B may be packed.
+template <int N, bool kPieces>
 struct ProductRows {
   Matrix a;
   const float* b;
   size_t b_stride;
   int depth;
+  bool adds;
   const float* bias;
   float* c;
   size_t c_stride;
@@ -84,7 +112,7 @@ struct ProductRows {
     for (int j = 0; j < N; ++j) {
       const Vec start = bias ? load(bias + j * W) : Vec{};
 #pragma GCC unroll 16
-      for (int r = 0; r < M; ++r) sums[r][j] = start;
+      for (int r = 0; r < M; ++r) sums[r][j] = kPieces && adds ? load(c + (i + r) * c_stride + j * W) : start;
     }
     multiply<M, N>(a.row(i), a.stride, 1, b, b_stride, depth, sums);
 #pragma GCC unroll 16
@@ -95,20 +123,46 @@ struct ProductRows {
   }
 };
 
+template <bool kPieces>
 struct Product {
   Matrix a, b, c;
   int depth, begin, end;
   const float* bias;
+  bool adds, packs;
 
   template <int N>
   void run(int j) {
-    ProductRows<N> rows{a,       b.data + j * W, b.stride, depth, bias ? bias + j * W : nullptr, c.data + j * W,
-                        c.stride};
+    alignas(64) float packed[kPieces ? kPanelDepth * N * W : 1];
+    const float* panel = b.data + j * W;
+    size_t stride = b.stride;
+    if (kPieces && packs) {
+      pack<N>(panel, stride, depth, packed);
+      panel = packed;
+      stride = N * W;
+    }
+    ProductRows<N, kPieces> rows{
+        a, panel, stride, depth, adds, bias ? bias + j * W : nullptr, c.data + j * W, c.stride};
     for_rows<kTileRows<N>>(begin, end, rows);
   }
 };
 
+// Where there are many rows, A is taken in blocks that stay in the second cache, and a panel of B of some depth is
+// packed and read by all of its rows; the sums so far wait in C, which changes no bit of them. Where there are few
+// and B is large, whole rows of B are read one behind the other.
 INLINE void product(Matrix a, Matrix b, Matrix c, int depth, int columns, const float* bias, int begin, int end) {
-  Product panels{a, b, c, depth, begin, end, bias};
-  for_panels<kTileVectors>(padded(columns) / W, panels);
+  const bool large = size_t(depth) * columns > kLarge;
+  const bool packs = end - begin >= (large ? kRowsWorthPackingLarge : kRowsWorthPacking);
+  if (!large && !packs) {
+    Product<false> panels{a, b, c, depth, begin, end, bias, false, false};
+    return for_panels<kTileVectors>(padded(columns) / W, panels);
+  }
+  const int piece = packs ? kPanelDepth : kFewRowsDepth, block = packs ? kBlockRows : end - begin;
+  for (int first = begin; first < end; first += block) {
+    const int last = first + block < end ? first + block : end;
+    for (int k = 0; k < depth; k += piece) {
+      const int some = depth - k < piece ? depth - k : piece;
+      Product<true> panels{{a.data + k, a.stride}, {b.row(k), b.stride}, c, some, first, last, bias, k > 0, packs};
+      for_panels<kTileVectors>(padded(columns) / W, panels);
+    }
+  }
 }
