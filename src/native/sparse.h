@@ -158,15 +158,21 @@ INLINE void gradient(const Linear& layer, const uint64_t* bits, int batch, int b
 static void update(const Linear& layer, const uint64_t* bits, int batch, const Update& u, int begin, int end,
                    RowSums* sums, void* scratch) {
   if (begin >= end) return;
-  if (!is_plain(u, sums)) {
-    gradient(layer, bits, batch, begin, end, scratch, AnyStep{layer.weight, u, choose_move(u), sums});
-  } else if (const PlainStep step{layer.weight, u}; bits && batch == 1 && step.skips_zero()) {
-    SparseRankOne panels{layer, layer.x.row(0), bits, u.rate, begin, end};
-    for_panels<kSparseVectors>(padded(layer.out) / W, panels);
-  } else {
-    gradient(layer, bits, batch, begin, end, scratch, step);
+  // The transpose of a strip is written while it is in the second cache.
+  const bool by_strips = layer.transpose.data && !bits && takes_strips(layer, batch);
+  const int strip = by_strips ? kStripRows : end - begin;
+  for (int first = begin; first < end; first += strip) {
+    const int last = first + strip < end ? first + strip : end;
+    if (!is_plain(u, sums)) {
+      gradient(layer, bits, batch, first, last, scratch, AnyStep{layer.weight, u, choose_move(u), sums});
+    } else if (const PlainStep step{layer.weight, u}; bits && batch == 1 && step.skips_zero()) {
+      SparseRankOne panels{layer, layer.x.row(0), bits, u.rate, begin, end};
+      for_panels<kSparseVectors>(padded(layer.out) / W, panels);
+    } else {
+      gradient(layer, bits, batch, first, last, scratch, step);
+    }
+    if (layer.transpose.data) write_transpose(layer, first, last);
   }
-  if (layer.transpose.data) write_transpose(layer, begin, end);
 }
 
 static void collect(const Linear& layer, const uint64_t* bits, int batch, const Update& u, bool add, int begin,

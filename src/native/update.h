@@ -197,45 +197,143 @@ INLINE bool is_plain(const Update& u, const RowSums* sums) {
          u.scale == 1.0f && u.clip_value == __builtin_huge_valf();
 }
 
-template <int N, class Sink>
+// Where it does not stay in the first cache by itself, the gradient of W is made a strip of its rows at a time,
+// from packed pieces of X and dL/dZ. Over more rows of the minibatch than such a piece has the sums wait in
+// memory.
+constexpr int kStripRows = 80;                                       // an odd number of lines
+constexpr int kPieceRows = 20 * 1024 / (kTileVectors * W * 4 + 64);  // of the minibatch
+constexpr int kWaitingVectors = kTileVectors * 64 / W;               // columns whose sums wait at once
+constexpr int kFewRows = 48;
+constexpr size_t kFirstCache = 8 * 1024;  // floats
+
+// kPacked: in pieces of the minibatch, of which the first begins the sums and the last ends them; else whole at
+// once.
+template <int N, bool kPacked, class Sink>
 struct GradientRows {
-  const Linear& layer;
-  int batch, column;
+  Matrix x, dz;  // of the strip's first row and the panel's first column
+  int depth, row, column;
+  Matrix sums;  // as many columns; null where the sum is whole at once
+  bool adds, ends;
+  const Parameter& weight;
   const Sink& sink;
 
   template <int M>
   void run(int k) {
+    if (kPacked && ends && weight.value.data) {
+#pragma GCC unroll 16
+      for (int i = 0; i < M; ++i) prefetch_row<N>(weight, row + k + i, column);
+    }
     Vec gradient[M][N];
 #pragma GCC unroll 16
     for (int i = 0; i < M; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < N; ++j) gradient[i][j] = Vec{};
+      for (int j = 0; j < N; ++j) gradient[i][j] = kPacked && adds ? load(sums.row(k + i) + j * W) : Vec{};
     }
-    const Matrix x = layer.x, dz = layer.dz;
-    multiply<M, N>(x.data + k, 1, x.stride, dz.data + column, dz.stride, batch, gradient);
+    multiply<M, N>(x.data + k, 1, x.stride, dz.data, dz.stride, depth, gradient);
 #pragma GCC unroll 16
-    for (int i = 0; i < M; ++i) sink.template take<N>(k + i, column, gradient[i]);
+    for (int i = 0; i < M; ++i) {
+      if (!kPacked || ends) {
+        sink.template take<N>(row + k + i, column, gradient[i]);
+      } else {
+#pragma GCC unroll 8
+        for (int j = 0; j < N; ++j) store(sums.row(k + i) + j * W, gradient[i][j]);
+      }
+    }
   }
 };
 
-template <class Sink>
+template <bool kPacked, class Sink>
 struct GradientPanels {
   const Linear& layer;
-  int batch, begin, end;
+  Matrix x;  // its column 0 is row `begin` of W
+  int first, last, begin, end;
+  Matrix sums;  // of the columns from `vector` on
+  int vector;
+  bool ends;
   const Sink& sink;
 
   template <int N>
   void run(int j) {
-    GradientRows<N, Sink> rows{layer, batch, j * W, sink};
-    for_rows<kTileRows<N>>(begin, end, rows);
+    alignas(64) float packed[kPacked ? kPieceRows * N * W : 1];
+    const int depth = last - first, column = (vector + j) * W;
+    Matrix dz{layer.dz.row(first) + column, layer.dz.stride};
+    if constexpr (kPacked) {
+      pack<N>(dz.data, dz.stride, depth, packed);
+      dz = {packed, size_t(N * W)};
+    }
+    const bool waits = first > 0 || !ends;
+    GradientRows<N, kPacked, Sink> rows{
+        x,         dz,   depth,        begin, column, {waits ? sums.data + j * W : nullptr, sums.stride},
+        first > 0, ends, layer.weight, sink};
+    for_rows<kTileRows<N>>(0, end - begin, rows);
   }
 };
+
+INLINE void prefetch(const float* p, int floats) {
+  for (int i = 0; i < floats; i += 16) __builtin_prefetch(p + i, 0, 2);
+}
+
+// The gradient of at most kStripRows rows of W into a sink, from packed columns of X and panels of dL/dZ.
+template <class Sink>
+INLINE void gradient_strip(const Linear& layer, int batch, int begin, int end, const Sink& sink) {
+  alignas(64) float packed[kPieceRows * kStripRows], sums[kStripRows * kWaitingVectors * W];
+  const int vectors = padded(layer.out) / W, group = batch > kPieceRows ? kWaitingVectors : vectors;
+  for (int vector = 0; vector < vectors; vector += group) {
+    const int some = vectors - vector < group ? vectors - vector : group;
+    for (int first = 0; first < batch; first += kPieceRows) {
+      const int last = first + kPieceRows < batch ? first + kPieceRows : batch;
+      for (int m = first; m < last; ++m) {
+        const float* x = layer.x.row(m) + begin;
+        float* to = packed + (m - first) * kStripRows;
+        for (int k = 0; k < end - begin; k += W) store(to + k, load(x + k));
+        if (m + kPieceRows < batch) {
+          prefetch(layer.x.row(m + kPieceRows) + begin, end - begin);
+          prefetch(layer.dz.row(m + kPieceRows) + vector * W, some * W);
+        }
+      }
+      GradientPanels<true, Sink> panels{layer, {packed, kStripRows},        first,  last,          begin,
+                                        end,   {sums, kWaitingVectors * W}, vector, last == batch, sink};
+      for_panels<kTileVectors>(some, panels);
+    }
+  }
+}
+
+template <class Sink>
+INLINE void gradient_unpacked(const Linear& layer, int batch, int begin, int end, const Sink& sink) {
+  const Matrix x{layer.x.data + begin, layer.x.stride};
+  GradientPanels<false, Sink> panels{layer, x, 0, batch, begin, end, {}, 0, true, sink};
+  for_panels<kTileVectors>(padded(layer.out) / W, panels);
+}
+
+// Tiles of whole rows of W, one behind the other.
+template <class Sink>
+struct GradientByRows {
+  const Linear& layer;
+  int batch;
+  const Sink& sink;
+
+  template <int M>
+  void run(int k) {
+    gradient_unpacked(layer, batch, k, k + M, sink);
+  }
+};
+
+INLINE bool takes_strips(const Linear& layer, int batch) {
+  const bool rereads = batch >= kFewRows && size_t(batch) * (layer.in + layer.out) > kFirstCache;
+  return rereads || size_t(layer.in) * layer.out > kLarge;
+}
 
 // The gradient of rows begin .. end-1 of W into a sink.
 template <class Sink>
 INLINE void gradient_dense(const Linear& layer, int batch, int begin, int end, const Sink& sink) {
-  GradientPanels<Sink> panels{layer, batch, begin, end, sink};
-  for_panels<kTileVectors>(padded(layer.out) / W, panels);
+  if (!takes_strips(layer, batch)) return gradient_unpacked(layer, batch, begin, end, sink);
+  if (batch < kFewRows) {
+    GradientByRows<Sink> rows{layer, batch, sink};
+    return for_rows<kTileRows<kTileVectors>>(begin, end, rows);
+  }
+  for (int first = begin; first < end; first += kStripRows) {
+    gradient_strip(layer, batch, first, first + kStripRows < end ? first + kStripRows : end, sink);
+  }
 }
 
 // Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W. `begin` is a multiple of
