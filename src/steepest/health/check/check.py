@@ -2,10 +2,13 @@
 
 In order, each only if the one before went through: read some minibatches (`forming`); copy model,
 loss and optimizer; rules that need no data, then those that need no forward pass; the first pass
-(`failures`, if it raises) and the rules that read it; then, as long as there is time, forward
-passes, neighbours and steps on copies. All is put back at the end (`untouched`).
+(`failures`, if it raises) and the rules that read it or take a few passes more; then, as long as
+there is time, neighbours and steps on copies. The first of these are facts: they are looked for
+whatever time there is, on as few rows as a pass is dear (`costs`). What follows is begun only if it
+fits. All is put back at the end (`untouched`).
 """
 
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +18,18 @@ import torch
 from torch import nn
 
 from steepest.engine import process_state
-from steepest.health.check.context import MEMORISED, CheckContext
+from steepest.health.check.context import MEMORISED, REPLAYED, CheckContext
+from steepest.health.check.costs import affordable
 from steepest.health.check.custom_optimizers import why_not_steppable
 from steepest.health.check.failures import Failure, finding_of_failure
-from steepest.health.check.forming import form_of, in_form, materialise, probe_of, read_part
+from steepest.health.check.forming import (
+    form_of,
+    in_form,
+    materialise,
+    read_part,
+    sample_of,
+    trial,
+)
 from steepest.health.check.probe_pass import run_pass
 from steepest.health.check.rules import functions_of
 from steepest.health.clock import Clock
@@ -27,13 +38,16 @@ from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.ranking import ranked
 from steepest.health.findings.registry import RANKS, Phase, make_finding, rule
 from steepest.health.foreign import is_foreign, swallow
-from steepest.health.replay.batches import Batch
+from steepest.health.replay.batches import Batch, LoaderSample
 from steepest.health.replay.replay import Setup
-from steepest.health.replay.untouched import untouched
+from steepest.health.replay.untouched import Kept, untouched
 
 _BATCHES, _VAL_BATCHES = 64, 16  # minibatches that are read
-_NAMED = 4  # of what there was no time for
+# Of the time, for each part; and seconds that facts about the rows need at least.
+_READING, _LEAST_READING = 0.15, 0.2
+_NAMED = 4  # of what there was no time for, and of reasons
 _WORTH_SHARING = 1_000_000  # weights
+_NO_ROWS = Batch((), None)
 
 Looks = Callable[[CheckContext], Iterator[Finding]]
 
@@ -61,8 +75,9 @@ def check(
         train_loader: A DataLoader or any iterable of batches: (inputs, targets), (input, ...,
             targets) or a dict with "labels". What can be read only once is left alone.
         val_loader: The same of the validation part.
-        seconds: At most this long on the processor (by the clock where a graphics card works),
-            facts first, then experiments: other work on the machine makes it slower and changes no
+        seconds: Experiments are begun within this time on the processor (by the clock where a
+            graphics card works), if they fit. Facts are looked for always; of a large net they take
+            some steps of its training. Other work on the machine makes it slower and changes no
             verdict. What there was no time for is one line at the end.
 
     Returns:
@@ -106,7 +121,7 @@ def examine(
     """
     clock = _clock(setup.model, seconds)
     with (
-        untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader),
+        untouched(setup.model, setup.loss_fn, setup.optimizers, train_loader, val_loader) as kept,
         warnings.catch_warnings(),
         # Small nets are quicker on one thread, much so on a busy machine.
         process_state(generators=False, threads=1 if _is_small(setup.model) else None),
@@ -115,19 +130,21 @@ def examine(
     ):
         warnings.simplefilter("ignore")
         phases = [Phase.PROBE, *([Phase.NEIGHBOURS] if of_the_data else [])]
-        phases += [Phase.EXPERIMENT, Phase.LONG_EXPERIMENT] if experiments else []
+        phases += [Phase.SHOWN, Phase.EXPERIMENT, Phase.LONG_EXPERIMENT] if experiments else []
         try:
             findings, left_out, context = _examine(
-                setup, train_loader, val_loader, clock, phases, steady, reached
+                setup, train_loader, val_loader, clock, phases, steady, reached, kept
             )
         except Exception as error:  # the user's code runs in here
             swallow(error)
             findings, left_out, context = [], [f"anything: {type(error).__name__}: {error}"], None
         triage = _triage(context, left_out) if context is not None and thorough else ()
+    more = 10
     if context is not None and context.unmeasured:
         left_out.append(_for_want_of_time(context))
+        more = max(more, _seconds_of_what_ifs(context))
     if left_out:
-        findings.append(_not_checked(left_out))
+        findings.append(_not_checked(left_out, more))
     return Findings(ranked(findings), triage)
 
 
@@ -153,6 +170,14 @@ def _for_want_of_time(context: CheckContext) -> str:
     )
 
 
+def _seconds_of_what_ifs(context: CheckContext) -> int:
+    """What four of them take, the steps as they are and three others, in one digit."""
+    rows = context.batches[0].rows if context.batches else 0
+    seconds = 4 * REPLAYED * rows * context.a_row
+    unit: int = 10 ** max(0, len(str(int(seconds))) - 1)
+    return unit * math.ceil(seconds / unit)
+
+
 def _optimizers(optimizer: Any) -> tuple[Any, ...]:
     if optimizer is None:
         return ()
@@ -162,13 +187,16 @@ def _optimizers(optimizer: Any) -> tuple[Any, ...]:
 
 
 @rule("NOT_CHECKED", "what could not be looked at", rank="note", place=10, severity="info")
-def _not_checked(left_out: Sequence[str]) -> Finding:
+def _not_checked(left_out: Sequence[str], more: int) -> Finding:
+    """more: seconds that would have been enough for most."""
     reasons = list(dict.fromkeys(left_out))
+    shown = reasons if len(reasons) <= _NAMED else [*reasons[: _NAMED - 1], reasons[-1]]
+    hidden = f" (and {len(reasons) - len(shown)} more)" if len(reasons) > len(shown) else ""
     return make_finding(
         "NOT_CHECKED",
-        "not looked at: " + "; ".join(reasons),
-        "check(..., seconds=10) for more time; a DataLoader or a list of batches for the data",
-        tuple(Evidence(reason, "looked at") for reason in reasons),
+        "not looked at: " + "; ".join(shown) + hidden,
+        f"check(..., seconds={more}) for more time; a DataLoader or a list of batches for the data",
+        tuple(Evidence(reason, "looked at") for reason in shown),
     )
 
 
@@ -180,41 +208,31 @@ def _examine(
     phases: Sequence[Phase],
     steady: bool,
     reached: frozenset[str],
+    kept: Kept,
 ) -> tuple[list[Finding], list[str], CheckContext | None]:
     """What was found, what was left out, and the context if a first pass was made."""
     left_out: list[str] = []
-    train = read_part(train_loader, "training data", _BATCHES, 0.15 * clock.seconds, left_out)
-    val = read_part(val_loader, "validation data", _VAL_BATCHES, 0.1 * clock.seconds, left_out)
+    reading = max(_READING * clock.seconds, _LEAST_READING)
+    train = read_part(train_loader, "training data", _BATCHES, reading, left_out)
+    val = read_part(val_loader, "validation data", _VAL_BATCHES, reading, left_out)
     setup = original.copy()
     if setup is None:
         left_out.append("model, loss or optimizer cannot be deep-copied: no forward pass was made")
         return [], left_out, None
-    device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
-    findings: list[Finding] = []
+    kept.by(setup.model, original.model)
     if train.problem:
         context = CheckContext(
-            setup, train, val, lambda raw: raw, [], Batch((), None), None, _ids(original), clock
+            setup, train, val, lambda raw: raw, [], _NO_ROWS, None, _ids(original), clock
         )
         context.original_optimizer = bool(original.optimizers)
-        findings += _apply(_functions([Phase.MODEL]), context, left_out)
-        return findings, left_out, None
-    form, failure = form_of(setup, train.batches[0], device)
-    if form is not None and failure is None:
-        materialise(setup, form(train.batches[0]).to(device))
-    if not original.optimizers:
-        setup = setup.neutral(1e-3)
-    if form is None:
+        return _apply(_functions([Phase.MODEL]), context, left_out), left_out, None
+    made, failure = _with_rows(original, setup, train, val, clock, left_out)
+    if made is None:
         left_out.append("batches that hold no targets: neither a pair nor a mapping with labels")
-        return findings, left_out, None
-    batches = in_form(train.batches, form, device)
-    probe = probe_of(train, form, device, batches)
-    val_probe = probe_of(val, form, device, []) if not val.problem else None
-    context = CheckContext(
-        setup, train, val, form, batches, probe, val_probe, _ids(original), clock, left_out
-    )
-    context.reached = reached
-    context.original_optimizer = bool(original.optimizers)
-    findings += _apply(_functions([Phase.MODEL, Phase.ROWS]), context, left_out)
+        return [], left_out, None
+    context = made
+    context.reached, context.may_step = reached, Phase.EXPERIMENT in phases
+    findings = _apply(_functions([Phase.MODEL, Phase.ROWS]), context, left_out)
     if any(finding.code == "NONFINITE_WEIGHTS" for finding in findings):
         left_out.append("what the model computes: its weights must be finite first")
         return findings, left_out, None
@@ -222,15 +240,54 @@ def _examine(
     if failure is not None:
         return [*findings, finding_of_failure(failure, context)], left_out, None
     findings += _apply(_functions([Phase.FIRST_PASS]), context, left_out)
-    with_steps = Phase.EXPERIMENT in phases
-    problem = (
-        why_not_steppable(original, context) if context.original_optimizer and with_steps else None
-    )
-    if problem is not None:
-        left_out.append(problem)
-        context.setup, context.original_optimizer = context.setup.neutral(1e-3), False
-    findings += _apply(_functions(phases, steady=steady), context, left_out, timed=True)
+    _find_stepper(original, context)
+    facts = [phase for phase in phases if phase in (Phase.PROBE, Phase.SHOWN)]
+    findings += _apply(_functions(facts, steady=steady), context, left_out)
+    rest = [phase for phase in phases if phase not in facts]
+    findings += _apply(_functions(rest, steady=steady), context, left_out, timed=True)
     return findings, left_out, context
+
+
+def _with_rows(
+    original: Setup,
+    setup: Setup,
+    train: LoaderSample,
+    val: LoaderSample,
+    clock: Clock,
+    left_out: list[str],
+) -> tuple[CheckContext | None, Failure | None]:
+    """The context of rows that were read, and why a pass of them fails, if it does.
+
+    None if the batches hold no targets. setup: the copy.
+    """
+    device = next((p.device for p in setup.model.parameters()), torch.device("cpu"))
+    form, tried, seconds, failure = form_of(setup, train.batches[0], device, clock)
+    if form is None:
+        return None, failure
+    if failure is None:
+        materialise(setup, tried)
+    if not original.optimizers:
+        setup = setup.neutral(1e-3)
+    batches = in_form(train.batches, form, device)
+    sample = sample_of(train, form, device, batches)
+    val_sample = sample_of(val, form, device, []) if not val.problem else None
+    context = CheckContext(
+        setup, train, val, form, batches, sample, val_sample, _ids(original), clock, left_out
+    )
+    context.original_optimizer = bool(original.optimizers)
+    if failure is None:
+        context.probe, context.a_row = affordable(setup, sample, tried, seconds, clock)
+    return context, failure
+
+
+def _find_stepper(original: Setup, context: CheckContext) -> None:
+    """Adam takes the steps in place of an optimizer that cannot take them on a copy."""
+    if not (context.original_optimizer and context.may_step):
+        return
+    problem = why_not_steppable(original, context)
+    if problem is not None:
+        context.left_out.append(problem)
+        context.setup, context.original_optimizer = context.setup.neutral(1e-3), False
 
 
 def _ids(original: Setup) -> frozenset[int]:
@@ -290,11 +347,12 @@ def _first_pass(context: CheckContext) -> Failure | None:
     except Exception as error:
         if not is_foreign(error):
             raise
+        failure = trial(context.setup, context.probe)
         try:
             context.probe = context.batches[0]
             context.first = run_pass(context.setup, context.probe)
         except Exception as again:
             if not is_foreign(again):
                 raise
-            return Failure("forward", error)
+            return failure or Failure("forward", error)
     return None

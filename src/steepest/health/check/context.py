@@ -75,8 +75,8 @@ class CheckContext:
         val: What was read of the validation data.
         form: How a batch of the loader is taken apart.
         batches: The first minibatches in the loader's order.
-        probe: 64 to 256 rows from all over the training data.
-        val_probe: The same of the validation data, if there are any.
+        sample: 64 to 256 rows from all over the training data.
+        val_sample: The same of the validation data, if there are any.
         original_ids: Of the user's own parameters: a loss may hold them, and copies of it still do.
         clock: When it is over nothing more is begun.
         left_out: What was not looked at, and why.
@@ -84,7 +84,11 @@ class CheckContext:
         original_optimizer: False if none was given or it cannot be tried, and a neutral Adam takes
             the steps of the experiments.
         reached: Parameters that are known to get gradients in the loop.
+        may_step: Whether steps on copies are wanted.
         first: A forward and backward pass of the probe, once it was made.
+        probe: The rows of the sample that passes are made on: all where that is cheap.
+        a_row: Seconds that a pass forward and back takes for each row, as measured.
+        known: What rules have made for each other, by name.
     """
 
     setup: Setup
@@ -92,23 +96,42 @@ class CheckContext:
     val: LoaderSample
     form: Form
     batches: list[Batch]
-    probe: Batch
-    val_probe: Batch | None
+    sample: Batch
+    val_sample: Batch | None
     original_ids: frozenset[int]
     clock: Clock
     left_out: list[str] = field(default_factory=list)
     unmeasured: list[str] = field(default_factory=list)
     original_optimizer: bool = True
     reached: frozenset[str] = frozenset()
+    may_step: bool = True
     first: ProbePass | None = None
+    probe: Batch = field(init=False)
+    a_row: float = 0.0
+    known: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.probe = self.sample
+
+    def affords(self, passes: float, rows: int | None = None) -> bool:
+        """Whether so many passes of so many rows (of the probe) fit into what is left of the time.
+
+        Asked before each experiment: the time given is exceeded by no more than a pass.
+        """
+        rows = self.probe.rows if rows is None else rows
+        return passes * rows * self.a_row <= self.clock.left
+
+    def few(self, batch: Batch) -> Batch:
+        """As many rows of a minibatch as passes are made on."""
+        return batch.take(slice(0, self.probe.rows)) if batch.rows > self.probe.rows else batch
 
     @property
     def late(self) -> bool:
         return self.clock.over
 
-    def leave_out(self, what: str, why: str) -> None:
+    def leave_out(self, what: str, why: str = "") -> None:
         """Note what was not looked at. why: unless there was no time for it."""
-        if self.late:
+        if self.late or not why:
             self.unmeasured.append(what)
         else:
             self.left_out.append(f"{what}: {why}")
@@ -118,13 +141,13 @@ class CheckContext:
         if self.train.whole:
             yield "training", self.train.whole[0]
         else:
-            same = [b.x for b in self.batches if b.x is not None and self.probe.x is not None]
+            same = [b.x for b in self.batches if b.x is not None and self.sample.x is not None]
             if same and all(x.shape[1:] == same[0].shape[1:] for x in same):
                 yield "training", torch.cat(same)
         if self.val.whole:
             yield "validation", self.val.whole[0]
-        elif self.val_probe is not None and self.val_probe.x is not None:
-            yield "validation", self.val_probe.x
+        elif self.val_sample is not None and self.val_sample.x is not None:
+            yield "validation", self.val_sample.x
 
     @cached_property
     def kind(self) -> str:
@@ -149,8 +172,8 @@ class CheckContext:
 
     @cached_property
     def labels(self) -> Tensor | None:
-        """Class indices of the probe rows, (N,), None if the targets are something else."""
-        return class_indices(self.probe.target)
+        """Class indices of the sample, (N,), None if the targets are something else."""
+        return class_indices(self.sample.target)
 
     @cached_property
     def chance(self) -> float:
@@ -196,10 +219,16 @@ class CheckContext:
         key = (name, steps)
         if key not in self._replays:
             result = None
-            if not self.late:
-                result = replay(self.setup, self.replayed, steps, clock=self.clock, **change)
+            if self.may_step and not self.late:
+                a_step = self.a_row * self.replayed[0].rows
+                result = replay(
+                    self.setup, self.replayed, steps, clock=self.clock, a_step=a_step, **change
+                )
             if result is None or result.cut:
-                self.leave_out(f"the what-if '{name}'", "its steps cannot be taken on a copy")
+                cut = not self.may_step or result is not None
+                self.leave_out(
+                    f"the what-if '{name}'", "" if cut else "its steps cannot be taken on a copy"
+                )
                 result = None
             elif self.summed and change.get("change") is not mean_loss:
                 rows = self.replayed[0].rows
@@ -224,29 +253,35 @@ class CheckContext:
 
     @cached_property
     def standardise(self) -> Transform | None:
-        return standardised([self.probe])
+        return standardised([self.sample])
 
     @cached_property
     def after_some_steps(self) -> Setup | None:
         """A copy after five steps of Adam: layers that start at 0 have woken up."""
-        clone = self.setup.copy()
+        some = self.probe.take(slice(0, 64))
+        clone = self.setup.copy() if self.affords(5, some.rows) else None
         if clone is None:
+            self.leave_out("the net after some steps")
             return None
         clone.model.train()
         clone = clone.neutral(1e-3)
         seed_generators(0)
         for _ in range(5):
-            clone.step(self.probe.take(slice(0, 64)))
+            clone.step(some)
         return clone
 
     def by_heart(self, name: str, setup: Setup, steps: int = 200) -> Replay | None:
         """Learn the same few rows again and again, until half a loss in ten is left."""
-        few = self.probe.take(slice(0, MEMORISED))
+        few = self.sample.take(slice(0, MEMORISED))
         result = None
-        if not self.late:
-            result = replay(setup, [few], steps, until=0.1, clock=self.clock)
+        if self.may_step and not self.late:
+            a_step = self.a_row * few.rows
+            result = replay(setup, [few], steps, until=0.1, clock=self.clock, a_step=a_step)
         if result is None or result.cut:
-            self.leave_out(f"the test '{name}'", "its steps cannot be taken on a copy")
+            cut = not self.may_step or result is not None
+            self.leave_out(
+                f"the test '{name}'", "" if cut else "its steps cannot be taken on a copy"
+            )
             return None
         return result
 

@@ -3,10 +3,10 @@
 import math
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 
 from steepest.health.check.context import CheckContext
-from steepest.health.check.data import class_indices
 from steepest.health.check.rules.facts import labels_out_of_range
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, make_finding, rule
@@ -69,12 +69,13 @@ def _shape(value: Any) -> str:
 
 def _out_of_range(context: CheckContext, reason: str) -> Finding | None:
     """Labels that the outputs do not have."""
-    y = class_indices(context.probe.target)
+    y = context.labels
     if y is None or "out of bounds" not in reason:
         return None
     clone = context.setup.copy()
     assert clone is not None
-    z = first_tensor(clone.outputs(context.probe))
+    with torch.no_grad():
+        z = first_tensor(clone.outputs(context.batches[0]))
     C = z.shape[1] if z is not None and z.ndim > 1 else 0
     wrong = sorted({label for label in y.tolist() if not 0 <= label < C})
     return labels_out_of_range(wrong, C) if wrong and C else None

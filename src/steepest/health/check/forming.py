@@ -1,13 +1,15 @@
 """How batches are read from a loader, taken apart, and shown to the model and the loss."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from steepest.engine import seed_generators
 from steepest.health.check.failures import Failure
+from steepest.health.clock import Clock
 from steepest.health.foreign import is_foreign, swallow
 from steepest.health.replay.batches import (
     Batch,
@@ -19,7 +21,8 @@ from steepest.health.replay.batches import (
 )
 from steepest.health.replay.replay import Setup, first_tensor
 
-_ROWS = 256  # of the probe
+_ROWS = 256  # of the sample
+_FEW = 8  # rows of the first batch on which it is tried how the model and the loss are called
 
 
 def read_part(
@@ -38,25 +41,53 @@ def read_part(
     return part
 
 
-def form_of(setup: Setup, raw: Any, device: torch.device) -> tuple[Form | None, Failure | None]:
+class Forming(NamedTuple):
+    """How batches are taken apart; None if the first one holds no targets.
+
+    tried: the rows on which it was tried, a few of the first batch, or all where the model takes no
+    fewer. seconds: that a forward pass of them took. failure: why none worked, of all rows.
+    """
+
+    form: Form | None
+    tried: Batch
+    seconds: float = 0.0
+    failure: Failure | None = None
+
+
+def form_of(setup: Setup, raw: Any, device: torch.device, clock: Clock) -> Forming:
     """How batches are taken apart, and how the loss is called: the first way that works."""
     ways = forms(raw, setup.model)
     first: Failure | None = None
     for form in ways:
+        batch = form(raw).to(device)
         for unpack in (False, True):
             setup.unpack = unpack
-            failure = _trial(setup, form(raw).to(device))
-            if failure is None:
-                return form, None
+            failure = None
+            for some in _some_rows(batch):
+                before = clock.spent()
+                failure = trial(setup, some)
+                if failure is None:
+                    return Forming(form, some, clock.spent() - before)
+            assert failure is not None
             first = first or failure
             if failure.stage == "forward":
                 break
     setup.unpack = False
-    return (ways[0], first) if ways else (None, None)
+    if not ways:
+        return Forming(None, Batch((), None))
+    return Forming(ways[0], ways[0](raw).to(device), failure=first)
 
 
-def _trial(setup: Setup, batch: Batch) -> Failure | None:
-    clone = setup.copy()
+def _some_rows(batch: Batch) -> Iterator[Batch]:
+    """A few rows, and all of them for a model that takes no fewer."""
+    if batch.rows > _FEW:
+        yield batch.take(slice(0, _FEW))
+    yield batch
+
+
+def trial(setup: Setup, batch: Batch) -> Failure | None:
+    """What a forward pass and the loss raise on a copy; None if nothing."""
+    clone = replace(setup, optimizers=()).copy()
     assert clone is not None
     stage = "forward"
     try:
@@ -91,7 +122,7 @@ def in_form(raws: Sequence[Any], form: Form, device: torch.device) -> list[Batch
     return batches
 
 
-def probe_of(
+def sample_of(
     part: LoaderSample, form: Form, device: torch.device, batches: Sequence[Batch]
 ) -> Batch:
     """Rows from all over the data, else the first batch."""

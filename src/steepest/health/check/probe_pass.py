@@ -69,10 +69,12 @@ class ProbePass:
 
 def unit_scale(x: Tensor) -> float:
     """Mean over units of the deviation across samples: biases do not count as signal."""
-    x = x.detach().double()
+    x = x.detach()
     if x.ndim < 2 or len(x) < 2:
         return math.nan
-    return float(x.flatten(1).std(0, correction=0).mean())
+    # In float32 and by its definition: Tensor.std over the rows takes eight times as long.
+    x = (x if x.dtype == torch.float64 else x.float()).flatten(1)
+    return float((x - x.mean(0)).square_().mean(0).sqrt_().mean(dtype=torch.float64))
 
 
 def run_pass(setup: Setup, batch: Batch) -> ProbePass | None:

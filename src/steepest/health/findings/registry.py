@@ -39,12 +39,16 @@ EVERYTHING = DESCENT | _FLOW | _START
 
 
 class Phase(Enum):
-    """When a function is called. Check goes through the first seven in this order."""
+    """When a function is called. Check goes through the first eight in this order.
+
+    The first five are made always, the others as long as there is time.
+    """
 
     MODEL = auto()  # needs no data
     ROWS = auto()  # needs no forward pass
     FIRST_PASS = auto()  # reads one forward and backward pass
     PROBE = auto()  # takes a few forward passes
+    SHOWN = auto()  # reads them, and takes steps on copies to show the harm if there is time
     NEIGHBOURS = auto()  # compares rows with their neighbours, columns with the labels
     EXPERIMENT = auto()  # takes some 30 steps on copies
     LONG_EXPERIMENT = auto()  # takes more

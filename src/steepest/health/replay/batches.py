@@ -56,6 +56,12 @@ class Batch:
         n = self.rows
         return self._changed(lambda t: t[rows] if len(t) == n else t)
 
+    def spread(self, rows: int) -> "Batch":
+        """At most so many of the rows, evenly spread."""
+        if rows >= self.rows:
+            return self
+        return self.take(torch.linspace(0, self.rows - 1, rows).long())
+
     def to(self, device: torch.device) -> "Batch":
         return self._changed(lambda t: t.detach().to(device))
 

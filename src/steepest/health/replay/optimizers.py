@@ -15,8 +15,8 @@ class Adam:
         group = {"params": trainable, "lr": lr, "betas": (0.9, 0.999), "weight_decay": 0.0}
         self.param_groups: list[dict[str, Any]] = [group]
         self.steps = 0
-        self.means = [torch.zeros_like(p) for p in trainable]
-        self.squares = [torch.zeros_like(p) for p in trainable]
+        self.means: list[Tensor] = []  # made at the first step: a copy is taken before it
+        self.squares: list[Tensor] = []
 
     def zero_grad(self) -> None:
         for p in self.param_groups[0]["params"]:
@@ -24,8 +24,11 @@ class Adam:
 
     @torch.no_grad()
     def step(self) -> None:
-        self.steps += 1
         group = self.param_groups[0]
+        if not self.steps:
+            self.means = [torch.zeros_like(p) for p in group["params"]]
+            self.squares = [torch.zeros_like(p) for p in group["params"]]
+        self.steps += 1
         a, b = group["betas"]
         for p, mean, square in zip(group["params"], self.means, self.squares, strict=True):
             if p.grad is None:

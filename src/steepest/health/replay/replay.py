@@ -20,6 +20,8 @@ from steepest.health.replay.optimizers import Adam
 from steepest.health.replay.planned import Planned
 from steepest.health.replay.untouched import deep
 
+_ENGINE_GAINS = 10.0  # times as fast as a pass of torch the native engine may take a step
+
 LossFn = Callable[..., Any]
 Transform = Callable[[Batch], Batch]
 
@@ -197,14 +199,20 @@ def replay(
     transform: Transform | None = None,
     until: float = 0.0,
     clock: Clock = FOR_EVER,
+    a_step: float = 0.0,
 ) -> Replay | None:
     """Take steps on a copy of the setup, through these batches in turn; None if it cannot be.
 
     change: alters the copy before the first step. transform: alters each batch. until: stops at
-    this share of the first loss. clock: when it is over the replay stops, with cut=True. The same
-    seed goes before every replay, so that two differ by the change alone. The native engine takes
-    the steps where it runs all of the copy; those of a plan of ours are its engine's.
+    this share of the first loss. clock: when it is over the replay stops, with cut=True. a_step:
+    seconds of a step, as far as known: what does not fit is not begun. The same seed goes before
+    every replay, so that two differ by the change alone. The native engine takes the steps where it
+    runs all of the copy; those of a plan of ours are its engine's.
     """
+    # One that stops at a share of the loss may need a tenth of its steps.
+    needed = a_step * (steps / 10 if until else steps)
+    if needed > _ENGINE_GAINS * clock.left:
+        return Replay((), cut=True)
     clone = setup.copy()
     if clone is not None and change is not None:
         clone = change(clone)
@@ -217,6 +225,8 @@ def replay(
         return _of_plan(planned, clone, shown, steps, until, clock)
     clone.model.train()
     native = OnEngine.of(clone.model, clone.loss_fn, clone.optimizers, shown)
+    if native is None and needed > clock.left:
+        return Replay((), cut=True)
     if native is not None:
         taken, cut = native.losses(steps, until, clock)
         return Replay(tuple(taken), cut)

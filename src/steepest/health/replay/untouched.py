@@ -24,8 +24,35 @@ _DEPTH, _WIDTH = 8, 256
 _COPIED_BYTES, _COPIED_OBJECTS = 2**27, 100_000
 
 
+class _Values:
+    """What a tensor holds; called, it puts that back if somebody has written to the tensor."""
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.tensor, self.version = tensor, tensor._version
+        self.kept = tensor.detach().clone()
+
+    def __call__(self) -> None:
+        if self.tensor._version != self.version:
+            with torch.no_grad():
+                self.tensor.copy_(self.kept)
+
+
+class Kept:
+    """The values that an `untouched` keeps."""
+
+    def __init__(self, undo: list[Undo]) -> None:
+        self._values = {id(back.tensor): back for back in undo if isinstance(back, _Values)}
+
+    def by(self, copies: nn.Module, of: nn.Module) -> None:
+        """Keep the parameters by a deep copy of the model, which nobody writes to: not twice."""
+        for p, copy_ in zip(of.parameters(), copies.parameters(), strict=False):
+            held = self._values.get(id(p))
+            if held is not None and p._version == held.version and copy_.shape == p.shape:
+                held.kept = copy_.detach()
+
+
 @contextmanager
-def untouched(*objects: Any) -> Iterator[None]:
+def untouched(*objects: Any) -> Iterator[Kept]:
     """Put back all random generators, and the state of these objects, when the block ends.
 
     Of modules: parameters, buffers, gradients, flags; of optimizers: their state; of anything else
@@ -35,7 +62,7 @@ def untouched(*objects: Any) -> Iterator[None]:
     with process_state():
         undo = [*_global_generators(), *_remember(objects)]
         try:
-            yield
+            yield Kept(undo)
         finally:
             for back in reversed(undo):
                 back()
@@ -97,19 +124,13 @@ def _of_module(module: nn.Module) -> Iterator[Undo]:
 def _of_tensor(tensor: Tensor) -> Iterator[Undo]:
     if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
         return
-    yield functools.partial(_set_values, tensor, tensor.detach().clone(), tensor._version)
+    yield _Values(tensor)
     if tensor.is_leaf:
         yield functools.partial(tensor.requires_grad_, tensor.requires_grad)
         grad = tensor.grad
         if grad is not None:
-            yield functools.partial(_set_values, grad, grad.detach().clone(), grad._version)
+            yield _Values(grad)
         yield functools.partial(setattr, tensor, "grad", grad)
-
-
-def _set_values(tensor: Tensor, values: Tensor, version: int) -> None:
-    if tensor._version != version:
-        with torch.no_grad():
-            tensor.copy_(values)
 
 
 def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Undo]:

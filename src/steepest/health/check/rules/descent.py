@@ -8,7 +8,13 @@ from steepest.health.check.context import MEMORISED, CheckContext
 from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
-from steepest.health.findings.registry import EVERYTHING, Phase, make_finding, rule
+from steepest.health.findings.registry import (
+    EVERYTHING,
+    Phase,
+    looks_for,
+    make_finding,
+    rule,
+)
 from steepest.health.replay.replay import Replay, groups_of, lr_times, momentum_of, without_decay
 
 _LOWER = (0.1, 0.03, 0.01, 1e-3, 1e-4)
@@ -142,13 +148,16 @@ def lr_too_low(context: CheckContext) -> Iterator[Finding]:
     """The same few rows barely lower the loss, and do at a rate many times as high."""
     if not context.original_optimizer or not context.classes or _will_rise(context):
         return
+    lr = _rate(context)
+    if not lr > 0:
+        return
     plain = context.by_heart("the own learning rate on 32 rows", context.setup, _FEW_STEPS)
     if plain is None or not plain.finite or not plain.first > 0.5 * context.prior_loss:
         return
-    drop, lr = _drop(plain), _rate(context)
+    drop = _drop(plain)
     if drop >= _NOTHING_LEARNED:
         return
-    for factor in _HIGHER if lr > 0 else ():
+    for factor in _HIGHER:
         clone = context.setup.copy()
         name = f"lr x {factor:g} on 32 rows"
         other = context.by_heart(name, lr_times(factor)(clone), _FEW_STEPS) if clone else None
@@ -157,7 +166,12 @@ def lr_too_low(context: CheckContext) -> Iterator[Finding]:
         if other.finite and _drop(other) >= max(_SOME_LEARNED, _TIMES_AS_MUCH * drop):
             yield _too_low(context, lr, factor, plain, other)
             return
-    if lr == 0:
+
+
+@looks_for("LR_TOO_LOW", Phase.SHOWN)
+def rate_of_zero(context: CheckContext) -> Iterator[Finding]:
+    """A fact, and no experiment."""
+    if context.original_optimizer and _rate(context) == 0 and not _will_rise(context):
         yield make_finding(
             "LR_TOO_LOW",
             "the learning rate is 0: no step changes anything",
@@ -174,7 +188,7 @@ def _drop(replay: Replay) -> float:
 def _too_low(
     context: CheckContext, lr: float, factor: float, plain: Replay, other: Replay
 ) -> Finding:
-    rows = min(MEMORISED, context.probe.rows)
+    rows = min(MEMORISED, context.sample.rows)
     return make_finding(
         "LR_TOO_LOW",
         f"the learning rate {lr:g} is too low: {len(plain.losses)} steps on the same {rows} rows "

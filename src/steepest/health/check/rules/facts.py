@@ -108,7 +108,7 @@ def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
     if wrong:
         yield labels_out_of_range(wrong, C)
         return
-    val = _labels(context.val, [context.val_probe] if context.val_probe else [])
+    val = _labels(context.val, [context.val_sample] if context.val_sample else [])
     everything = context.train.complete or context.train.whole is not None
     if val is None or not everything:
         return
@@ -230,7 +230,7 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
 )
 def image_layout(context: CheckContext) -> Iterator[Finding]:
     """Channels-last memory viewed as channels-first."""
-    x = context.probe.x
+    x = context.sample.x
     if x is None or x.ndim != 4 or x.shape[1] not in (2, 3, 4) or not x.is_floating_point():
         return
     n, c, h, w = x.shape

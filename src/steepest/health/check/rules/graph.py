@@ -196,7 +196,7 @@ def _passes_without_gradient(
     """Up to three passes, and the parameters that get no gradient in any of them."""
     passes, without = [first], {name for name, grad in first.grads.items() if grad is None}
     for batch in context.batches[:2] if without else []:
-        again = run_pass(context.setup, batch)
+        again = run_pass(context.setup, context.few(batch))
         if again is not None:
             passes.append(again)
             without &= {name for name, grad in again.grads.items() if grad is None}

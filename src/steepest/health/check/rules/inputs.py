@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import run_pass
@@ -22,7 +22,7 @@ _STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
 @rule(
     "INPUT_NOT_NORMALISED",
     "inputs far from unit scale",
-    Phase.EXPERIMENT,
+    Phase.SHOWN,
     rank="input scale",
     place=10,
     severity="warn",
@@ -49,7 +49,7 @@ _STARTS_HIGHER = 1.5  # times the first loss of standardised inputs
 )
 def input_scale(context: CheckContext) -> Iterator[Finding]:
     """Inputs that are too large, too small, or mixed."""
-    x = context.probe.x
+    x = context.sample.x
     if x is None or not x.is_floating_point() or x.ndim < 2 or not bool(x.isfinite().all()):
         return
     rms = float(x.double().square().mean().sqrt())
@@ -58,10 +58,19 @@ def input_scale(context: CheckContext) -> Iterator[Finding]:
         return
     transform = context.standardise
     plain = context.plain
-    if transform is None or plain is None:
+    if transform is None:
         return
-    other = context.what_if("standardised inputs", transform=transform)
-    if other is None:
+    other = context.what_if("standardised inputs", transform=transform) if plain else None
+    if plain is None or other is None:
+        if rms > _LARGE and (where := _fed_as_they_are(context)):
+            what = _size(x, rms)
+            yield make_finding(
+                "INPUT_NOT_NORMALISED",
+                f"the inputs are not normalised ({what}), and reach {where!r} as they are",
+                _FIX.format(axes="(0, 2, 3)" if x.ndim == 4 else "0"),
+                (_scale(x, rms),),
+                confidence="suspected",
+            )
         return
     start = _loss_at_start(context)
     needed = _MUCH_BETTER if rms < _SMALL and widest is None else _BETTER
@@ -70,6 +79,31 @@ def input_scale(context: CheckContext) -> Iterator[Finding]:
     if not (cured or from_start) or not other.final < plain.final:
         return
     yield _finding(context, x, rms, widest, plain, other, start)
+
+
+def _fed_as_they_are(context: CheckContext) -> str:
+    """The first layer with weights if it is fed inputs of that size and nothing normalises them.
+
+    For nets whose steps there is no time for; "" otherwise. Behind a layer of normalisation, or one
+    whose outputs are normalised at once, the size of the inputs does no harm.
+    """
+    assert context.first is not None
+    layers = [s for s in context.first.signals.values() if any(True for _ in s.module.parameters())]
+    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+    if not layers or any(isinstance(s.module, norms) for s in layers[:2]):
+        return ""
+    return layers[0].name if layers[0].scale_in > _LARGE else ""
+
+
+def _scale(x: Tensor, rms: float) -> Evidence:
+    low, high = float(x.min()), float(x.max())
+    return Evidence(f"root mean square {rms:.3g}, from {low:.3g} to {high:.3g}", "about 1")
+
+
+def _size(x: Tensor, rms: float) -> str:
+    low, high = float(x.min()), float(x.max())
+    whole = low >= 0 and 100 < high <= 255 and bool((x == x.round()).all())
+    return "raw 8-bit pixels, 0 to 255" if whole else f"a root mean square of {rms:.3g}"
 
 
 def _mixed_columns(x: Tensor) -> list[tuple[int, float]] | None:
@@ -110,10 +144,9 @@ def _finding(
     other: Replay,
     start: float | None,
 ) -> Finding:
-    low, high = float(x.min()), float(x.max())
     steps = len(other.losses)
     evidence = [
-        Evidence(f"root mean square {rms:.3g}, from {low:.3g} to {high:.3g}", "about 1"),
+        _scale(x, rms),
         Evidence(
             f"loss {plain.final:.3g} after {steps} steps",
             f"{other.final:.3g} with standardised inputs",
@@ -133,9 +166,7 @@ def _finding(
     if rms < _SMALL:
         message = "the inputs are close to 0: they were scaled twice"
         return _of("INPUT_TOO_SMALL", message, "scale once: X / 255", evidence, ruled_out)
-    whole = low >= 0 and 100 < high <= 255 and bool((x == x.round()).all())
-    what = "raw 8-bit pixels, 0 to 255" if whole else f"a root mean square of {rms:.3g}"
-    message = f"the inputs are not normalised ({what})"
+    message = f"the inputs are not normalised ({_size(x, rms)})"
     return _of("INPUT_NOT_NORMALISED", message, fix, evidence, ruled_out)
 
 

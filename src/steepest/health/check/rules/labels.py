@@ -43,8 +43,15 @@ class NeighbourSignal:
 
 
 def data_signal(context: CheckContext) -> NeighbourSignal | None:
-    """T1; None if the rows cannot be compared."""
-    table = table_of(context.probe, context.train)
+    """T1, made once; None if the rows cannot be compared."""
+    if "T1" not in context.known:
+        context.known["T1"] = _signal(context)
+    signal: NeighbourSignal | None = context.known["T1"]
+    return signal
+
+
+def _signal(context: CheckContext) -> NeighbourSignal | None:
+    table = table_of(context.sample, context.train)
     if table is None or table.y is None:
         return None
     # By the time that was given, not by what is left of it: as many rows on any machine.
@@ -117,7 +124,7 @@ def labels_shuffled(context: CheckContext) -> Iterator[Finding]:
 )
 def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Validation labels that fit under another numbering of the classes."""
-    train, val = table_of(context.probe, context.train), table_of(context.val_probe, context.val)
+    train, val = table_of(context.sample, context.train), table_of(context.val_sample, context.val)
     if train is None or val is None or val.y is None or train.X.shape[1:] != val.X.shape[1:]:
         return
     train, val = train.some(), val.some(1000)
@@ -133,8 +140,10 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     plain = float(confusion.diagonal().sum()) / len(val.y)
     mapping, agreed = best_assignment(confusion)  # training class -> validation class
     best = agreed / len(val.y)
+    if best - plain < _RENUMBERED:
+        return
     usual = neighbours(train).accuracy
-    if best - plain < _RENUMBERED or best < 0.7 * usual or usual < 0.6:
+    if best < 0.7 * usual or usual < 0.6:
         return
     moved = {k: v for k, v in enumerate(mapping) if k != v}
     shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
@@ -166,7 +175,7 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
 )
 def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     """One column of a table that gives the label away, far better than any other."""
-    table = table_of(context.probe, context.train)
+    table = table_of(context.sample, context.train)
     if table is None or table.y is None or table.X.ndim != 2 or not table.X.is_floating_point():
         return
     table = table.some()
@@ -201,7 +210,7 @@ def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
 )
 def imbalance(context: CheckContext) -> Iterator[Finding]:
     """A note before training: rare classes."""
-    train = table_of(context.probe, context.train)
+    train = table_of(context.sample, context.train)
     y = context.labels if train is None or train.y is None else train.y
     if y is None or not context.classes or bool((y < 0).any()) or len(y) < 100:
         return

@@ -29,7 +29,7 @@ def lower(other: Replay | None, plain: Replay | None, share: float = 0.2) -> boo
 @rule(
     "LOSS_EXPECTS_LOGITS",
     "probabilities into a loss that takes logits",
-    Phase.EXPERIMENT,
+    Phase.SHOWN,
     rank="loss",
     place=10,
     severity="warn",
@@ -226,7 +226,7 @@ def mse_for_classes(context: CheckContext) -> Iterator[Finding]:
 @rule(
     "UNSTABLE_LOG",
     "log of a probability that can be 0",
-    Phase.EXPERIMENT,
+    Phase.SHOWN,
     rank="loss",
     place=60,
     severity="warn",
@@ -263,7 +263,7 @@ def _bare_log(node: object) -> bool:
 @rule(
     "SUM_REDUCTION",
     "the loss is summed over the batch",
-    Phase.EXPERIMENT,
+    Phase.SHOWN,
     rank="loss",
     place=70,
     severity="warn",

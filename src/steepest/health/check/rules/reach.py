@@ -15,6 +15,7 @@ from steepest.health.replay.batches import Batch
 from steepest.health.replay.replay import Setup, first_tensor
 
 _AFFINE = 1e-6  # departure from an affine function in float64, beside what the function varies by
+_AFFINE_ROWS = 8
 _MIXES = 1e-4  # change of the other rows' outputs, in deviations of the outputs
 
 
@@ -33,16 +34,25 @@ def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     matrices = [
         n for n, g in context.first.grads.items() if g is not None and _is_matrix(context, n)
     ]
-    if x is None or not x.is_floating_point() or len(matrices) < 2 or context.probe.rows < 8:
+    if (
+        x is None
+        or not x.is_floating_point()
+        or len(matrices) < 2
+        or context.probe.rows < _AFFINE_ROWS
+    ):
+        return
+    if not context.affords(1, 2 * _AFFINE_ROWS):
+        context.leave_out("no_nonlinearity")
         return
     # Far out as well: rows near 0 may all lie on one linear piece of a rectifier.
     rms = float(x.double().square().mean().sqrt())
     scales = (1.0, 10 / rms) if 0 < rms < 10 else (1.0,)
     inputs = [x * scale for scale in scales]
-    if (_largest_defect(context, context.setup, inputs) or 0.0) > _AFFINE:
+    if _is_bent(context, inputs):
         return
     # After some steps: a residual branch that starts at 0 hides its activations until then.
-    defect = _largest_defect(context, context.after_some_steps, inputs)
+    defects = (_affine_defect(context, context.after_some_steps, x) for x in inputs)
+    defect = max((d for d in defects if d is not None), default=None)
     if defect is None or defect > _AFFINE:
         return
     yield make_finding(
@@ -59,11 +69,9 @@ def _is_matrix(context: CheckContext, name: str) -> bool:
     return context.setup.model.get_parameter(name).ndim >= 2
 
 
-def _largest_defect(
-    context: CheckContext, setup: Setup | None, inputs: list[Tensor]
-) -> float | None:
-    defects = [d for d in (_affine_defect(context, setup, x) for x in inputs) if d is not None]
-    return max(defects, default=None)
+def _is_bent(context: CheckContext, inputs: list[Tensor]) -> bool:
+    """Whether the outputs are no affine function, as the model is."""
+    return any((_affine_defect(context, context.setup, x) or 0.0) > _AFFINE for x in inputs)
 
 
 def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> float | None:
@@ -72,9 +80,9 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
     if clone is None:
         return None
     model = clone.model.double().eval()
-    few = context.probe.take(slice(0, 8))
-    u, v = x[:4].double(), x[4:8].double()
-    batch = few.take(slice(0, 4)).double()
+    half = _AFFINE_ROWS // 2
+    u, v = x[:half].double(), x[half:_AFFINE_ROWS].double()
+    batch = context.probe.take(slice(0, half)).double()
     head = head_name(context.first.logits) if context.first else ""
 
     def f(inputs: Tensor) -> Tensor:
@@ -118,15 +126,11 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
         seed_generators(0)
         a = first_tensor(clone.outputs(few))
         seed_generators(0)
-        again = first_tensor(clone.outputs(few))
-        seed_generators(0)
         b = first_tensor(clone.outputs(few.take(order)))
-    if a is None or b is None or again is None or a.shape != b.shape or len(a) != rows:
-        return
-    if not torch.equal(a, again):
+    if a is None or b is None or a.shape != b.shape or len(a) != rows:
         return
     gap = float((a[1:] - b[1:]).abs().max())
-    if gap > _MIXES * max(1e-3, float(a.detach().std())):
+    if gap > _MIXES * max(1e-3, float(a.detach().std())) and _is_repeated(clone, few, a):
         yield make_finding(
             "BATCH_MIXING",
             "a row's output depends on the other rows of its batch, in eval mode too",
@@ -134,6 +138,12 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
             (Evidence(f"other rows change by {gap:.3g}", "0", "first row replaced"),),
             ruled_out=("batch normalisation: the model was in eval mode",),
         )
+
+
+def _is_repeated(clone: Setup, few: Batch, a: Tensor) -> bool:
+    """Whether the same rows give these outputs again: what differs is not random."""
+    again = _outputs(clone, few)
+    return again is not None and torch.equal(a, again)
 
 
 def _mixes_by_design(model: nn.Module) -> bool:
@@ -178,13 +188,18 @@ def input_ignored(context: CheckContext) -> Iterator[Finding]:
 
 
 def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bool:
-    """Whether each input that varies moves the outputs as the model is, before any step."""
-    z = _outputs(setup.eval(), some) if setup else None
-    rolled = _outputs(setup, _rolled(some)) if setup else None
-    if setup is None or z is None or rolled is None or torch.equal(z, rolled):
+    """Whether each input that varies moves the outputs as the model is, before any step.
+
+    Of words and other integers, which have no gradient: whether any does.
+    """
+    if setup is None or some.x is None:
         return False
-    still = _without_gradient(setup, some)
-    return still is not None and not bool((still & varied).any())
+    setup.eval()
+    if some.x.is_floating_point():
+        still = _without_gradient(setup, some)
+        return still is not None and not bool((still & varied).any())
+    z, rolled = _outputs(setup, some), _outputs(setup, _rolled(some))
+    return z is not None and rolled is not None and not torch.equal(z, rolled)
 
 
 def _without_gradient(setup: Setup, some: Batch) -> Tensor | None:
@@ -196,8 +211,8 @@ def _without_gradient(setup: Setup, some: Batch) -> Tensor | None:
     out = first_tensor(setup.outputs(some.with_x(x.requires_grad_())))
     if out is None or not out.requires_grad:
         return None
-    out.square().sum().backward()  # type: ignore[no-untyped-call]
-    return None if x.grad is None else (x.grad == 0).flatten(1).all(0)
+    (grad,) = torch.autograd.grad(out.square().sum(), [x], allow_unused=True)
+    return None if grad is None else (grad == 0).flatten(1).all(0)
 
 
 def _rolled(batch: Batch) -> Batch:
