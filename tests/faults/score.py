@@ -3,8 +3,9 @@
     python tests/faults/score.py [--public] [--variants] [--controls] [--unseen]
                                  [--only P05,C03] [--seeds 3] [--json scores.json]
                                  [--no-check] [--no-watch] [--quiet]
+    python tests/faults/score.py --large [--only RESNET,LSTM-maximized] [--seeds 1] [--seconds 0]
 
-Without a group: all. A line per run: what was printed first against the truth, at which step the
+Without a group: all but the large ones, of which `sp.check` alone is judged. A line per run: what was printed first against the truth, at which step the
 right code came, whether the fix for the printed code cures, and what else was actionable.
 """
 
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 
 from faults.judge import Steepest, Tool, Verdict, as_json, judge, totals
+from faults.large.programs import figures, line_of, score_large
 from faults.programs import GROUPS, programs
 
 
@@ -65,12 +67,26 @@ def score(tool: Tool, groups: list[str], only: list[str], seeds: int, quiet: boo
     return verdicts
 
 
+def of_large(only: list[str], options: argparse.Namespace) -> None:
+    """The programs of `large`: a line each, and the figures."""
+    verdicts = []
+    for verdict in score_large(only, options.seeds, options.seconds):
+        verdicts.append(verdict)
+        print(line_of(verdict), flush=True)
+    result = figures(verdicts)
+    print("\nlarge\n" + "\n".join(f"  {k}: {v}" for k, v in result.items() if k != "runs"))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     for group in GROUPS:
         parser.add_argument(f"--{group}", action="store_true")
+    parser.add_argument("--large", action="store_true", help="nets of real size, by sp.check")
+    parser.add_argument("--seconds", type=float, default=0.0, help="of the check of a large one")
     parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--json", type=Path)
@@ -81,6 +97,9 @@ def main() -> None:
     torch.set_num_threads(1)
     groups = [g for g in GROUPS if getattr(options, g)] or list(GROUPS)
     only = [name for name in options.only.split(",") if name]
+    if options.large:
+        of_large(only, options)
+        return
     tool = Steepest(pre=not options.no_check, during=not options.no_watch)
     verdicts = score(tool, groups, only, options.seeds, options.quiet)
     if not verdicts:
