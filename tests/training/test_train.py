@@ -232,6 +232,24 @@ def test_a_dear_net_is_scored_on_a_share_of_the_training_rows(monkeypatch):
     assert run.scores["train"].rows == 48
 
 
+def test_a_run_that_is_cut_short_is_scored_on_few_rows(monkeypatch, tmp_path):
+    """After two steps of a large net its scores must not take as long as a hundred."""
+    monkeypatch.setattr("steepest.training.scoring._FREE_FLOPS", 0.0)
+    X, y = np.random.default_rng(0).normal(size=(400, 6)), np.arange(400) % 2
+    np.savez(tmp_path / "rows.npz", X=X.astype(np.float32), y=y)
+    settings = {"batch_size": 10, "validation": 0.25, "test": 0.25, "check": False}
+    cut = train(str(tmp_path / "rows.npz"), epochs=2, time_limit=1e-9, **settings)
+    steps = cut.history["step"].max()
+    assert steps < 20
+    held_out = int(1.5 * 10 * steps)
+    rows = {name: score.rows for name, score in cut.scores.items()}
+    assert rows == {"train": 10, "validation": held_out, "test": held_out}
+    cut.save(tmp_path / "run")
+    assert sp.load_run(tmp_path / "run").evaluate().rows == 100  # of the same file, all of them
+    whole = train(str(tmp_path / "rows.npz"), epochs=1, **settings)
+    assert {name: score.rows for name, score in whole.scores.items()}["test"] == 100
+
+
 def test_a_time_limit_ends_one_net_too_and_more_time_goes_on(blobs, tmp_path):
     settings = {"hidden": (64,), "epochs": 10**6, "batch_size": 8, "progress": "none"}
     run = sp.train(None, blobs, time_limit=0.3, out=tmp_path / "run", **settings)

@@ -77,6 +77,15 @@ class PreparedPart(NamedTuple):
     targets: NDArray[np.int64]
     weights: NDArray[np.float32] | None = None
 
+    def some(self, most: int) -> "PreparedPart":
+        """At most this many rows, evenly spread."""
+        if len(self.targets) <= most:
+            return self
+        some = np.linspace(0, len(self.targets) - 1, most).astype(np.int64)
+        rows = some if self.inputs.rows is None else self.inputs.rows[some]
+        weights = None if self.weights is None else self.weights[some]
+        return PreparedPart(replace(self.inputs, rows=rows), self.targets[some], weights)
+
 
 @dataclass(frozen=True, eq=False)
 class Preprocessing:

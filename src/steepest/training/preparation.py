@@ -69,11 +69,7 @@ class Preparation:
 
     def some_training_rows(self, most: int) -> PreparedPart:
         """At most this many training rows, evenly spread."""
-        inputs, targets, weights = self.parts["train"]
-        some = np.linspace(0, len(targets) - 1, min(len(targets), most)).astype(np.int64)
-        rows = some if inputs.rows is None else inputs.rows[some]
-        weights = None if weights is None else weights[some]
-        return PreparedPart(replace(inputs, rows=rows), targets[some], weights)
+        return self.parts["train"].some(most)
 
 
 def prepare(model: nn.Module | None, data: Any, recipe: Recipe) -> Preparation:

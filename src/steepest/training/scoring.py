@@ -9,12 +9,19 @@ from steepest.engine import seeded
 from steepest.training.deciding import metric_of
 from steepest.training.preparation import Preparation
 
-# What is measured on the training rows before the first step and after the last: at most so many
-# rows, for the loss at the start; a share of the rows that the steps take, whose forward passes are
-# then under 1 % of the run; and whatever costs less than these FLOPs (some 20 ms).
-_INITIAL_ROWS = 4096
+# What is measured on the training rows before the first step and after the last: a share of the
+# rows that the steps take, whose forward passes are then under 1 % of the run, or a minibatch; and
+# whatever costs less than these FLOPs (some 20 ms).
 _SHARE_SCORED = 1 / 40
 _FREE_FLOPS = 1e9
+# For the loss at the start at most so many rows, and of dear ones those of 1 s or of 4 minibatches.
+_INITIAL_ROWS = 4096
+_INITIAL_FLOPS, _INITIAL_BATCHES = 2e10, 4
+# Of a run that is cut short within its first epoch each other part is measured on as many rows as
+# take half the time of its steps, forward and back.
+_HELD_OUT_ROWS = 1.5
+# What a core does, roughly: a run that may take so many seconds takes no more rows than that.
+_FLOPS_A_SECOND = 2e10
 
 
 class Scoring:
@@ -26,13 +33,15 @@ class Scoring:
 
     def initial_loss(self, step: int) -> float:
         """The loss on some training rows, in nats."""
-        rows = min(_INITIAL_ROWS, self._rows_scored())
+        row, batch = self._prepared.row_flops, self._plan.batch_size
+        most = max(_INITIAL_BATCHES * batch, int(_INITIAL_FLOPS / row))
+        rows = min(_INITIAL_ROWS, most, self._rows_scored(self._rows_planned()))
         return self._score(self._prepared.some_training_rows(rows), step).loss
 
     def validation(self, step: int) -> Score | None:
         """Of the validation part, if there is one."""
         part = self._prepared.parts.get("validation")
-        return self._score(part, step) if part else None
+        return self._score(self._affordable(part, step), step) if part else None
 
     def metric(self, step: int, latest: Score | None) -> float | None:
         """What decides which epoch is the best. latest: the score of the validation part."""
@@ -43,12 +52,14 @@ class Scoring:
             return metric_of(recipe.best_by, self._prepared.classifier, part, latest)
 
     def final(self, step: int, latest: Score | None = None) -> Mapping[str, Score]:
-        """By part; of the training part as many rows as are little beside the run.
+        """By part; of the training part as many rows as are little beside the steps taken.
 
         latest: of the validation part, where it was measured at these very weights.
         """
-        train = self._prepared.some_training_rows(self._rows_scored())
-        return self._of_parts({**self._prepared.parts, "train": train}, step, latest)
+        rows = self._rows_scored(step * self._plan.batch_size)
+        train = self._prepared.some_training_rows(rows)
+        parts = {k: self._affordable(part, step) for k, part in self._prepared.parts.items()}
+        return self._of_parts({**parts, "train": train}, step, latest)
 
     def _of_parts(
         self, parts: Mapping[str, PreparedPart], step: int, latest: Score | None
@@ -56,10 +67,33 @@ class Scoring:
         known = {} if latest is None else {"validation": latest}
         return {name: known.get(name) or self._score(part, step) for name, part in parts.items()}
 
-    def _rows_scored(self) -> int:
-        """How many training rows are scored: all of them, where that is little beside the run."""
-        taken = self._plan.total_steps * self._plan.batch_size
-        return max(1, int(max(_SHARE_SCORED * taken, _FREE_FLOPS / self._prepared.row_flops)))
+    def _rows_planned(self) -> float:
+        """Rows that the steps of the run will take, as far as its time limit lets them."""
+        planned, limit = (
+            self._plan.total_steps * self._plan.batch_size,
+            self._plan.recipe.time_limit,
+        )
+        if limit is None:
+            return planned
+        return min(planned, limit * _FLOPS_A_SECOND / (3 * self._prepared.row_flops))
+
+    def _rows_scored(self, taken: float) -> int:
+        """How many training rows are scored: all of them, where that is little beside the steps.
+
+        taken: rows that the steps take.
+        """
+        free = _FREE_FLOPS / self._prepared.row_flops
+        return int(max(_SHARE_SCORED * taken, free, self._plan.batch_size))
+
+    def _affordable(self, part: PreparedPart, step: int) -> PreparedPart:
+        """All rows of a part; some, evenly spread, where a run ends in its first epoch.
+
+        What is measured after a step or two would otherwise take longer than a hundred.
+        """
+        if step >= min(self._plan.steps_per_epoch, self._plan.total_steps):
+            return part
+        taken = step * self._plan.batch_size
+        return part.some(int(max(_HELD_OUT_ROWS * taken, _FREE_FLOPS / self._prepared.row_flops)))
 
     def _score(self, part: PreparedPart, step: int) -> Score:
         """Loss and accuracy of a part; a function of seed and step also where the model draws."""
