@@ -343,7 +343,10 @@ def _triage(context: CheckContext, left_out: list[str]) -> tuple[str, ...]:
 
 def _first_pass(context: CheckContext) -> Failure | None:
     try:
+        before = context.clock.spent()
         context.first = run_pass(context.setup, context.probe)
+        taken = context.clock.spent() - before
+        context.a_row = min(context.a_row, taken / context.probe.rows)
     except Exception as error:
         if not is_foreign(error):
             raise
