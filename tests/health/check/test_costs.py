@@ -67,7 +67,7 @@ def test_what_was_not_looked_at_is_a_line_that_says_how_to_ask_for_it():
     (finding,) = found
     assert len(finding.evidence) == 1
     assert "for want of time (0.1 s of the processor)" in finding.message
-    assert "seconds=200" in finding.fix  # four times 30 steps of 16 rows at 60 ms are 115 s
+    assert "seconds=40" in finding.fix  # four times 30 steps of 16 rows at 20 ms are 38 s
     assert len(str(found).splitlines()) <= 4
 
 
