@@ -174,8 +174,8 @@ def load_rows(
 
     Args:
         source: As for `load_data`; of one with several parts, the test part is taken.
-        target: The column that holds the classes.
         image_size: (H, W) of the images of training, to which those of a folder are resized.
+        target: The column that holds the classes.
         labelled: Whether labels are needed.
         as_table: Whether training had a table.
         columns: What the columns of training's array were called, if they had names.
