@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from steepest.engine import process_state
+from steepest.health.arguments import optimizers_in, require_arguments
 from steepest.health.check.context import MEMORISED, REPLAYED, CheckContext
 from steepest.health.check.costs import affordable
 from steepest.health.check.custom_optimizers import why_not_steppable
@@ -83,10 +84,15 @@ def check(
     Returns:
         The findings, and in `triage` what the tests said: whether net and loss can learn a few rows
         by heart at all, and whether the optimizer does.
+
+    Raises:
+        TypeError: One of model, loss_fn and optimizer cannot be that.
     """
     # What torch.compile wraps is the same module, and can be listened to.
     model = getattr(model, "_orig_mod", model)
-    setup = Setup(model, loss_fn, _optimizers(optimizer))
+    optimizers = optimizers_in(optimizer)
+    require_arguments(model, loss_fn, optimizers)
+    setup = Setup(model, loss_fn, optimizers)
     return examine(setup, train_loader, val_loader, seconds)
 
 
@@ -176,14 +182,6 @@ def _seconds_of_what_ifs(context: CheckContext) -> int:
     seconds = 4 * REPLAYED * rows * context.a_row
     unit: int = 10 ** max(0, len(str(int(seconds))) - 1)
     return unit * math.ceil(seconds / unit)
-
-
-def _optimizers(optimizer: Any) -> tuple[Any, ...]:
-    if optimizer is None:
-        return ()
-    given = optimizer.values() if isinstance(optimizer, dict) else optimizer
-    is_collection = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
-    return tuple(given) if is_collection else (optimizer,)
 
 
 @rule("NOT_CHECKED", "what could not be looked at", rank="note", place=10, severity="info")

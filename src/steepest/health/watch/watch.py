@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 
 from steepest.errors import HealthWarning, warn
+from steepest.health.arguments import optimizers_in, require_arguments
 from steepest.health.findings.collection import Findings
 from steepest.health.replay.batches import DataSize, size_of
 from steepest.health.replay.replay import Setup
@@ -122,7 +123,10 @@ def watch(
     Returns:
         A context manager whose `findings` hold at any moment what is known, the cause first; when
         it ends, a HealthWarning is given for each.
+
+    Raises:
+        TypeError: One of model, loss_fn and optimizer cannot be that.
     """
-    given = () if optimizer is None else optimizer
-    optimizers = given if isinstance(given, (tuple, list)) else (given,)
+    optimizers = optimizers_in(optimizer)
+    require_arguments(model, loss_fn, optimizers)
     return Watch(model, loss_fn, optimizers, seconds, size_of(train_loader))
