@@ -230,6 +230,42 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, net, batch_size,
     assert all(result == results[0] for result in results[1:])
 
 
+# Matrices beyond the second cache by few rows and by more, sums over several pieces of the minibatch, many rows.
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize(
+    ("widths", "batch_size"),
+    [
+        ([9, 800, 700, 3], 5),
+        ([9, 800, 700, 3], 70),
+        ([90, 301, 270, 7], 300),
+        ([70, 70, 1100], 599),
+    ],
+)
+@pytest.mark.parametrize("recipe", [{"momentum": 0.9}, {"clip_norm": 1.0}])
+def test_nets_and_minibatches_beyond_the_caches(isa, widths, batch_size, recipe, monkeypatch):
+    monkeypatch.setenv("STEEPEST_ISA", isa)
+    model = build(widths, nn.Tanh(), 0)
+    array = make_data("floats", 2 * batch_size, widths[0], 0)
+    plans = [
+        make_plan(
+            m, array, widths[-1], 0, lr=0.02, batch_size=batch_size, threads=threads, **recipe
+        )
+        for m, threads in (
+            (copy.deepcopy(model), 1),
+            (copy.deepcopy(model), 3),
+            (copy.deepcopy(model), None),
+            (copy.deepcopy(model).double(), None),
+        )
+    ]
+    engines = (NativeEngine(), NativeEngine(), TorchEngine(), TorchEngine())
+    for engine, plan in zip(engines, plans, strict=True):
+        run(engine, plan, 3)
+    one, three, theirs, exact = (plan.model for plan in plans)
+    assert bits(one) == bits(three)
+    slack = 4 * np.finfo(np.float32).eps
+    assert largest_error(one, exact) <= 2 * largest_error(theirs, exact) + slack
+
+
 @pytest.mark.parametrize("second", [NativeEngine, TorchEngine])
 @pytest.mark.parametrize("first", [NativeEngine, TorchEngine])
 def test_a_run_moves_from_one_engine_to_the_other_in_mid_epoch(first, second):
