@@ -228,9 +228,9 @@ def test_a_history_and_a_run_by_the_beginning_of_its_name(rows):
 
 
 def test_pictures_are_shared_though_they_were_looked_at_for_a_preset(monkeypatch):
-    """A sweep of seeds alone, whose recipe says nothing of a net."""
+    """A sweep of seeds alone, whose recipe says nothing of a net; these are too small for one."""
     monkeypatch.setattr("steepest.sweeps.training.train", None)  # what trains runs that share none
-    pictures = np.random.default_rng(0).random((60, 1, 4, 4)).astype(np.float32)
+    pictures = np.random.default_rng(0).random((60, 1, 3, 3)).astype(np.float32)
     labels = (pictures.mean(axis=(1, 2, 3)) > 0.5).astype(int)
     sweep = sp.sweep(sp.Recipe(epochs=1), {}, data=(pictures, labels), seeds=2)
     assert sweep.results["status"].to_list() == ["finished", "finished"]
