@@ -3,6 +3,7 @@
 import math
 import signal
 import threading
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -13,6 +14,8 @@ from torch import nn
 import steepest as sp
 from steepest.errors import DataError, ModelError, RecipeError, RunError, TargetError
 from steepest.run import EpochFinished, IntervalFinished, RunStarted, RunStopped
+from steepest.training.preparation import prepare
+from steepest.training.scoring import Scoring
 
 
 def train(data, model=None, **settings):
@@ -258,3 +261,13 @@ def test_a_time_limit_ends_one_net_too_and_more_time_goes_on(blobs, tmp_path):
     done = run.history["step"].max()
     again = sp.resume(tmp_path / "run", data=blobs, time_limit=0.6, progress="none")
     assert again.history["step"].max() > done
+
+
+def test_rows_are_scored_though_one_is_dear_and_no_step_was_taken(blobs):
+    """Ctrl-C before the first step of a net of more than a GFLOP a row."""
+    prepared = prepare(None, blobs, sp.Recipe(hidden=(4,), validation=0.2))
+    dear = Scoring(replace(prepared, row_flops=1e10))
+    assert {name: score.rows for name, score in dear.final(0).items()} == {
+        "validation": 1,
+        "train": 32,
+    }

@@ -82,8 +82,11 @@ class Scoring:
 
         taken: rows that the steps take.
         """
-        free = _FREE_FLOPS / self._prepared.row_flops
-        return int(max(_SHARE_SCORED * taken, free, self._plan.batch_size))
+        return max(int(_SHARE_SCORED * taken), self._free_rows, self._plan.batch_size)
+
+    @property
+    def _free_rows(self) -> int:
+        return max(1, int(_FREE_FLOPS / self._prepared.row_flops))
 
     def _affordable(self, part: PreparedPart, step: int) -> PreparedPart:
         """All rows of a part; some, evenly spread, where a run ends in its first epoch.
@@ -93,7 +96,7 @@ class Scoring:
         if step >= min(self._plan.steps_per_epoch, self._plan.total_steps):
             return part
         taken = step * self._plan.batch_size
-        return part.some(int(max(_HELD_OUT_ROWS * taken, _FREE_FLOPS / self._prepared.row_flops)))
+        return part.some(max(int(_HELD_OUT_ROWS * taken), self._free_rows))
 
     def _score(self, part: PreparedPart, step: int) -> Score:
         """Loss and accuracy of a part; a function of seed and step also where the model draws."""
