@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from steepest.engine.contract import Engine, Plan
-from steepest.engine.native import NativeEngine, native_drawback, native_obstacle
+from steepest.engine.native import NativeEngine, native_drawback, nodes_of_plan
 from steepest.engine.torch import TorchEngine
 from steepest.engine.workers import Workers
 from steepest.errors import EngineError
@@ -50,15 +50,15 @@ def choose(plan: Plan) -> EngineChoice:
     """
     if plan.recipe.engine == "torch":
         return EngineChoice(TorchEngine(), "the recipe asks for it")
-    obstacle = native_obstacle(plan)
-    if obstacle is None:
+    nodes = nodes_of_plan(plan)
+    if isinstance(nodes, str):
         if plan.recipe.engine == "native":
-            return EngineChoice(NativeEngine(), "the recipe asks for it")
-        if drawback := native_drawback(plan):
-            return EngineChoice(TorchEngine(), drawback)
-        return EngineChoice(NativeEngine(), "it runs all of this net")
+            raise EngineError(
+                f"the native engine cannot run this plan: {nodes}; set engine to 'torch' or 'auto'"
+            )
+        return EngineChoice(TorchEngine(), f"not native: {nodes}")
     if plan.recipe.engine == "native":
-        raise EngineError(
-            f"the native engine cannot run this plan: {obstacle}; set engine to 'torch' or 'auto'"
-        )
-    return EngineChoice(TorchEngine(), f"not native: {obstacle}")
+        return EngineChoice(NativeEngine(), "the recipe asks for it")
+    if drawback := native_drawback(nodes):
+        return EngineChoice(TorchEngine(), drawback)
+    return EngineChoice(NativeEngine(), "it runs all of this net")

@@ -36,19 +36,16 @@ _NARROW_FILTERS, _WIDE_SHARE = 2**18, 1 / 3
 
 def native_obstacle(plan: Plan) -> str | None:
     """What keeps the native engine from running this plan, in one line; None if nothing does."""
-    found = _nodes_of(plan)
+    found = nodes_of_plan(plan)
     return found if isinstance(found, str) else None
 
 
-def native_drawback(plan: Plan) -> str | None:
-    """Why torch is quicker with a plan that the native engine can run; None if it is not.
+def native_drawback(nodes: Sequence[Node]) -> str | None:
+    """Why torch is quicker with a net that the native engine can run; None if it is not.
 
     Blocks of images go through all nodes one after the other, so filters that are larger than a
     core's own cache are read anew for each.
     """
-    nodes = _nodes_of(plan)
-    if isinstance(nodes, str):
-        return None
     products, wide = 0, 0
     for node in nodes:
         if node.is_measured:
@@ -64,7 +61,7 @@ def native_drawback(plan: Plan) -> str | None:
     )
 
 
-def _nodes_of(plan: Plan) -> tuple[Node, ...] | str:
+def nodes_of_plan(plan: Plan) -> tuple[Node, ...] | str:
     """The plan's model as nodes of the extension, or in one line what is in the way."""
     native = extension()
     if native is None:
@@ -125,7 +122,7 @@ def native_training(
     plan: Plan, optimizer: OptimizerState | None = None, step: int = 0
 ) -> "NativeTraining":
     """A plan in the extension's memory. Raises EngineError if the extension cannot run it."""
-    nodes = _nodes_of(plan)
+    nodes = nodes_of_plan(plan)
     if isinstance(nodes, str):
         raise EngineError(f"the native engine cannot run this plan: {nodes}")
     return NativeTraining(plan, nodes, optimizer or {}, step)
