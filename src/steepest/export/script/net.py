@@ -134,12 +134,10 @@ class NetWriter:
                 return f"nn.AdaptiveAvgPool2d({module.output_size})"
             case nn.Unflatten():
                 return f"nn.Unflatten({module.dim}, {module.unflattened_size})"
-            case nn.BatchNorm2d():
-                return f"nn.BatchNorm2d({module.num_features})"
             case nn.Dropout():
                 return f"Dropout({module.p!r}, layer={self._next('_dropout')})"
-            case nn.BatchNorm1d():
-                return f"nn.BatchNorm1d({module.num_features})"
+            case nn.BatchNorm1d() | nn.BatchNorm2d():
+                return f"nn.{type(module).__name__}({module.num_features})"
             case nn.LayerNorm():
                 return f"nn.LayerNorm({module.normalized_shape[0]})"
             case nn.Flatten():

@@ -217,14 +217,15 @@ class TrainingWriter:
             yield "average.update_parameters(net)"
 
     def _forward(self) -> Iterator[str]:
-        batch = "X[batch][:, None]" if self._augmented and self._flat_images else "X[batch]"
+        as_planes = bool(self._augmented) and self._flat_images
+        batch = "X[batch][:, None]" if as_planes else "X[batch]"
         if len(self._augmented) > 1:
             yield f"images = {batch}"
             yield from (f"images = {name}(images, step)" for name in self._augmented)
             batch = "images"
         elif self._augmented:
             batch = f"{self._augmented[0]}({batch}, step)"
-        if "[:, None]" in batch or (len(self._augmented) > 1 and self._flat_images):
+        if as_planes:
             batch += "[:, 0]"
         yield f"outputs = net({batch})"
         yield f"loss = {self._loss.of_minibatch}"
