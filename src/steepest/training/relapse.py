@@ -5,16 +5,25 @@ from dataclasses import dataclass
 
 from steepest.engine import Plan
 from steepest.health import Finding
-from steepest.health.watch.rules.relapse import Good, Tried, rate_rose, rate_too_high
+from steepest.health.watch.rules.relapse import (
+    AS_GOOD,
+    KEPT,
+    LATER,
+    LEARNED,
+    LOST,
+    LOWER,
+    ROSE,
+    WAIT,
+    WAIT_SHARE,
+    Good,
+    Tried,
+    rate_rose,
+    rate_too_high,
+)
 from steepest.run import EpochFinished, IntervalFinished
 from steepest.training.divergence import State
 from steepest.training.rate_trials import RateTrials
 
-# As in sp.watch (health/watch/relapse.py, good_states.py), whose words say why.
-_ROSE, _LOWER = 1.5, 0.1
-_LEARNED, _LOST, _KEPT = 0.2, 0.5, 0.25
-_WAIT, _WAIT_SHARE = 100, 0.25
-_AS_GOOD, _LATER = 1.1, 1.125
 _STEPS = 50
 
 
@@ -49,11 +58,11 @@ class Relapse:
         self._lr = event.lr
         self._highest = max(self._highest, event.lr)
         learned = self.untrained - self._best
-        if not learned > _LEARNED * self.untrained or loss <= self._best + _LOST * learned:
+        if not learned > LEARNED * self.untrained or loss <= self._best + LOST * learned:
             self._lost_since = None
             return False
         since = self._lost_since = self._lost_since or step
-        return not math.isfinite(loss) or step >= since + max(_WAIT, _WAIT_SHARE * since)
+        return not math.isfinite(loss) or step >= since + max(WAIT, WAIT_SHARE * since)
 
     @property
     def lost(self) -> bool:
@@ -61,17 +70,17 @@ class Relapse:
 
     def epoch(self, event: EpochFinished) -> None:
         """Keep the weights of a good epoch; the model is current while it is told."""
-        good = event.train_loss <= _AS_GOOD * self._best
+        good = event.train_loss <= AS_GOOD * self._best
         self._best = min(self._best, event.train_loss)
         last = self._epochs[-1].state.step if self._epochs else 0
-        if not good or not event.train_loss < self.untrained or event.step < _LATER * last:
+        if not good or not event.train_loss < self.untrained or event.step < LATER * last:
             return
         if not self._trials.possible:
             return
         state = State.of(self._plan, event.step, {}, frozenset())
         if state.is_finite:
             new = GoodEpoch(state, Good(event.step, event.train_loss, event.lr))
-            before = [one for one in self._epochs if new.good.rate > _ROSE * one.good.rate]
+            before = [one for one in self._epochs if new.good.rate > ROSE * one.good.rate]
             self._epochs = [*before[-1:], new]
             self._highest = max(one.good.rate for one in self._epochs)
 
@@ -82,27 +91,27 @@ class Relapse:
             own = self._final(one, one.good.rate)
             if math.isnan(own):
                 return None
-            if not own <= self._limit(one, _KEPT):
+            if not own <= self._limit(one, KEPT):
                 harmed = one, own
                 continue
-            if self._highest >= _ROSE * one.good.rate:
+            if self._highest >= ROSE * one.good.rate:
                 risen = self._final(one, self._highest)
-                if risen > self._limit(one, _LOST):
+                if risen > self._limit(one, LOST):
                     return rate_rose(step, one.good, self._tried(self._highest, risen, own))
         if harmed is None:
             return None
         one, own = harmed
-        lower = self._final(one, _LOWER * one.good.rate)
-        if not (own > self._limit(one, _LOST) and lower <= self._limit(one, _KEPT)):
+        lower = self._final(one, LOWER * one.good.rate)
+        if not (own > self._limit(one, LOST) and lower <= self._limit(one, KEPT)):
             return None
         tried = self._tried(one.good.rate, own, lower)
-        return rate_too_high(step, one.good, tried, _LOWER * one.good.rate)
+        return rate_too_high(step, one.good, tried, LOWER * one.good.rate)
 
     def _final(self, one: GoodEpoch, rate: float) -> float:
         return self._trials.loss_from(one.state, [rate] * _STEPS)
 
     def _limit(self, one: GoodEpoch, share: float) -> float:
-        return one.good.loss + share * (self.untrained - one.good.loss)
+        return one.good.having_lost(share, self.untrained)
 
     @staticmethod
     def _tried(setting: float, harmed: float, kept: float) -> Tried:

@@ -10,15 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from steepest.health.replay.replay import Setup, groups_of
-from steepest.health.watch.rules.relapse import Good
+from steepest.health.watch.rules.relapse import AS_GOOD, LATER, LEARNED, LOST, ROSE, Good
 from steepest.health.watch.trace import TrainingTrace
 
 _LARGEST = 128 * 2**20  # bytes of a state; of larger nets none is kept
 _LATEST, _LAST = 5, 3  # losses whose mean says how good it is now; how bad
-_BETWEEN, _LATER = 10, 1.125  # steps between two states, and their ratio: 20 in ten times the steps
-_LEARNED = 0.2  # share of the loss of a net that knows nothing: what is worth losing
-_AS_GOOD = 1.1  # of the best mean
-ROSE = 1.5  # a rate so many times as high has risen
+_BETWEEN = 10  # steps between two states at least
 
 Settings = dict[str, Any]
 
@@ -127,14 +124,14 @@ class GoodStates:
             return
         level, last = sum(losses[-_LATEST:]) / _LATEST, sum(losses[-_LAST:]) / _LAST
         learned = start - self.best
-        if learned > _LEARNED * start and last > self.best + 0.5 * learned:
+        if learned > LEARNED * start and last > self.best + LOST * learned:
             self.lost_since = self.lost_since or step
             return
         self.lost_since = None
-        good = level <= _AS_GOOD * self.best
+        good = level <= AS_GOOD * self.best
         self.best = min(self.best, level)
         kept = self._states[-1].step if self._states else 0
-        if good and level < start and step >= max(kept + _BETWEEN, _LATER * kept) and self._small:
+        if good and level < start and step >= max(kept + _BETWEEN, LATER * kept) and self._small:
             hits = list(trace.train_hits)[-_LATEST:]
             accuracy = sum(hits) / len(hits) if hits else math.nan
             self._keep(GoodState.of(self._setup, step, level, accuracy))

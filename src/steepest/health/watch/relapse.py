@@ -13,9 +13,15 @@ from steepest.health.findings.finding import Finding
 from steepest.health.foreign import swallow
 from steepest.health.replay.batches import Batch
 from steepest.health.replay.replay import Replay, Setup, lr_times, momentum_of, replay
-from steepest.health.watch.good_states import ROSE, GoodState, GoodStates
+from steepest.health.watch.good_states import GoodState, GoodStates
 from steepest.health.watch.optimizer_trace import OptimizerTrace
 from steepest.health.watch.rules.relapse import (
+    KEPT,
+    LOST,
+    LOWER,
+    ROSE,
+    WAIT,
+    WAIT_SHARE,
     Tried,
     learning_lost,
     momentum_rose,
@@ -24,12 +30,9 @@ from steepest.health.watch.rules.relapse import (
 )
 from steepest.health.watch.trace import TrainingTrace
 
-# A warm restart comes back: so many steps, and a quarter of those before, are waited for.
-_WAIT, _WAIT_SHARE, _LONGEST_WAIT = 100, 0.25, 2000
+_LONGEST_WAIT = 2000  # steps
 _STEPS = (50, 150)  # of a what-if; the longer one where the shorter shows no harm
-_LOST, _KEPT = 0.5, 0.25  # shares of what was learned
 _MEASURED = 8  # minibatches
-_LOWER = 0.1
 
 Change = Callable[[Setup], Setup | None]
 
@@ -46,7 +49,7 @@ def is_due(states: GoodStates, trace: TrainingTrace) -> bool:
     since = states.lost_since
     if since is None:
         return False
-    wait = max(_WAIT, min(_WAIT_SHARE * since, _LONGEST_WAIT))
+    wait = max(WAIT, min(WAIT_SHARE * since, _LONGEST_WAIT))
     return trace.ended or trace.steps >= since + wait
 
 
@@ -109,18 +112,18 @@ class Relapse:
     def _too_high(self, state: GoodState, begun: Setup) -> Finding | None:
         """Whether the state's own rate is to blame: a tenth of it keeps what was learned."""
         for steps in _STEPS:
-            plain, other = self._steps(begun, steps), self._steps(begun, steps, lr_times(_LOWER))
+            plain, other = self._steps(begun, steps), self._steps(begun, steps, lr_times(LOWER))
             if plain is None or other is None or not self._stays(state, other):
                 return None
             if self._harms(state, plain):
                 tried = Tried(steps, state.rate, plain.final, other.final)
-                return rate_too_high(self.trace.steps, state.told, tried, _LOWER * state.rate)
+                return rate_too_high(self.trace.steps, state.told, tried, LOWER * state.rate)
         return None
 
     def _lost(self) -> Finding | None:
         known = next(reversed(list(self.states)), None)
         loss = self._measured
-        limit = self.states.best + _LOST * (self.trace.untrained_loss - self.states.best)
+        limit = self.states.best + LOST * (self.trace.untrained_loss - self.states.best)
         if (math.isfinite(loss) and loss <= limit) or math.isnan(loss):
             return None
         return learning_lost(self.trace, self.states.best, known.told if known else None, loss)
@@ -157,12 +160,10 @@ class Relapse:
         return None if taken is None or taken.cut else taken
 
     def _harms(self, state: GoodState, taken: Replay) -> bool:
-        learned = self.trace.untrained_loss - state.loss
-        return not taken.final <= state.loss + _LOST * learned
+        return not taken.final <= state.told.having_lost(LOST, self.trace.untrained_loss)
 
     def _stays(self, state: GoodState, taken: Replay) -> bool:
-        learned = self.trace.untrained_loss - state.loss
-        return taken.final <= state.loss + _KEPT * learned
+        return taken.final <= state.told.having_lost(KEPT, self.trace.untrained_loss)
 
 
 def _momentum(optimizer: OptimizerTrace) -> float:

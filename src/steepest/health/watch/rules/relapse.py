@@ -8,6 +8,18 @@ from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, make_finding, rule
 from steepest.health.watch.trace import TrainingTrace
 
+# What the watch of a loop and a run of our own go by alike.
+LEARNED = 0.2  # share of the loss of a net that knows nothing: what is worth losing
+LOST, KEPT = 0.5, 0.25  # shares of what was learned
+AS_GOOD = 1.1  # of the best mean loss: a state is kept
+LATER = 1.125  # the ratio of the steps of two such states: 20 in ten times the steps
+WAIT, WAIT_SHARE = (
+    100,
+    0.25,
+)  # a warm restart comes back: so many steps, and a share of those before
+ROSE = 1.5  # a rate so many times as high has risen
+LOWER = 0.1  # of a rate that may be too high
+
 _FOLLOWS = EVERYTHING | {"LEARNING_LOST", "STOPPED_TOO_EARLY", "CLASS_IMBALANCE_COLLAPSE"}
 
 
@@ -20,6 +32,13 @@ class Good:
     rate: float
     momentum: float = 0.0
     accuracy: float = math.nan
+
+    def having_lost(self, share: float, untrained: float) -> float:
+        """The loss at which this share of what was learned is lost.
+
+        untrained: the loss of a net that has learned nothing.
+        """
+        return self.loss + share * (untrained - self.loss)
 
 
 @dataclass(frozen=True)
