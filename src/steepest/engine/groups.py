@@ -17,8 +17,8 @@ from steepest.nn import (
 from steepest.recipe import Recipe
 
 _EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag, CategoryEmbedding, PeriodicEmbedding)
-_NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-_MODULES = {"norms": _NORMS, "embeddings": _EMBEDDINGS, "scaling": (ScalingLayer,)}
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+_MODULES = {"norms": NORMS, "embeddings": _EMBEDDINGS, "scaling": (ScalingLayer,)}
 # What a group of parameters may be called in place of a pattern of their names.
 ROLES = ("first layer", "last layer", "biases", *_MODULES)
 

@@ -225,10 +225,7 @@ class CheckContext:
                     self.setup, self.replayed, steps, clock=self.clock, a_step=a_step, **change
                 )
             if result is None or result.cut:
-                cut = not self.may_step or result is not None
-                self.leave_out(
-                    f"the what-if '{name}'", "" if cut else "its steps cannot be taken on a copy"
-                )
+                self._leave_out_steps(f"the what-if '{name}'", result)
                 result = None
             elif self.summed and change.get("change") is not mean_loss:
                 rows = self.replayed[0].rows
@@ -278,12 +275,14 @@ class CheckContext:
             a_step = self.a_row * few.rows
             result = replay(setup, [few], steps, until=0.1, clock=self.clock, a_step=a_step)
         if result is None or result.cut:
-            cut = not self.may_step or result is not None
-            self.leave_out(
-                f"the test '{name}'", "" if cut else "its steps cannot be taken on a copy"
-            )
+            self._leave_out_steps(f"the test '{name}'", result)
             return None
         return result
+
+    def _leave_out_steps(self, what: str, result: Replay | None) -> None:
+        """result: of steps that were cut short; None if none was taken."""
+        had_no_time = result is not None or not self.may_step
+        self.leave_out(what, "" if had_no_time else "its steps cannot be taken on a copy")
 
     @cached_property
     def net_learns(self) -> bool | None:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from steepest.engine import NORMS
 from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import run_pass
 from steepest.health.findings.experiments import Experiment
@@ -89,8 +90,7 @@ def _fed_as_they_are(context: CheckContext) -> str:
     """
     assert context.first is not None
     layers = [s for s in context.first.signals.values() if any(True for _ in s.module.parameters())]
-    norms = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
-    if not layers or any(isinstance(s.module, norms) for s in layers[:2]):
+    if not layers or any(isinstance(s.module, NORMS) for s in layers[:2]):
         return ""
     return layers[0].name if layers[0].scale_in > _LARGE else ""
 
