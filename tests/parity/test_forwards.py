@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import steepest as sp
-from parity.test_toolbox import ISAS, check, make_plan, native
+from parity.test_toolbox import ISAS, check, make_plan, native, parameters_after
 from steepest import Recipe
 from steepest.engine import TorchEngine
 from steepest.engine.choose import choose
@@ -179,15 +179,10 @@ def test_shortcuts_compute_it_with_every_instruction_set(isa, name):
 @pytest.mark.parametrize("name", ["two ways", "ResNet"])
 def test_the_number_of_threads_and_of_calls_changes_no_bit(name):
     build, data = of(name)
-    found = []
-    for threads, calls in ((1, [6]), (2, [6]), (3, [1] * 6)):
-        plan = make_plan(build(), Recipe(batch_size=31, threads=threads), **data)
-        engine = NativeEngine()
-        engine.load(plan)
-        for steps in calls:
-            engine.advance([0.1] * steps)
-        engine.export()
-        found.append(torch.cat([p.detach().flatten() for p in plan.model.parameters()]))
+    found = [
+        parameters_after(build(), Recipe(batch_size=31, threads=threads), calls, **data)
+        for threads, calls in ((1, [6]), (2, [6]), (3, [1] * 6))
+    ]
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native
+from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native, parameters_after
 from steepest import (
     CategoryEmbedding,
     EnsembleMean,
@@ -242,17 +242,11 @@ def test_members_without_an_answer_are_declined():
 @pytest.mark.parametrize("of_net", [*BRIEFLY, "all first"])
 def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, of_net, monkeypatch):
     monkeypatch.setenv("STEEPEST_ISA", isa)
-    found = []
-    for threads, calls in ((1, [12]), (2, [12]), (3, [1] * 12)):
-        plan = make_plan(
-            NETS[of_net](), Recipe(batch_size=31, threads=threads, clip_norm=1.0), **DATA
-        )
-        engine = NativeEngine()
-        engine.load(plan)
-        for steps in calls:
-            engine.advance([0.1] * steps)
-        engine.export()
-        found.append(torch.cat([p.detach().flatten() for p in plan.model.parameters()]))
+    recipe = Recipe(batch_size=31, clip_norm=1.0)
+    found = [
+        parameters_after(NETS[of_net](), recipe.replace(threads=threads), calls, **DATA)
+        for threads, calls in ((1, [12]), (2, [12]), (3, [1] * 12))
+    ]
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
 

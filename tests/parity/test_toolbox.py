@@ -73,6 +73,16 @@ def trained(engine, model, recipe, steps, **data):
     return model, engine.export(), [s.loss for s in stats]
 
 
+def parameters_after(model, recipe, calls, **data):
+    """All parameters in one vector after so many steps in each call of the native engine, rate 0.1."""
+    engine = NativeEngine()
+    engine.load(make_plan(model, recipe, **data))
+    for steps in calls:
+        engine.advance([0.1] * steps)
+    engine.export()
+    return torch.cat([p.detach().flatten() for p in model.parameters()])
+
+
 def largest_error(tensors, exact):
     return max(
         float((tensors[name].double() - value.double()).abs().max())
