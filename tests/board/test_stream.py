@@ -1,9 +1,11 @@
 """What a page of a run is told while it trains, and that no training waits for it."""
 
 import json
+import sqlite3
 import threading
 import time
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,9 @@ from steepest.board.reading import run_record
 from steepest.board.series import Cursor, rows_between
 from steepest.board.stream import RunStream
 from steepest.board.summary import best_epoch
+from steepest.records import sqlite as records_sqlite
 from steepest.run import Record
+from steepest.sweeps.record import SweepRecord
 
 RECIPE = sp.Recipe(hidden=(4,), epochs=6, validation=0.25, log_every=2)
 
@@ -61,6 +65,44 @@ def test_a_reader_in_the_middle_of_a_record_never_holds_up_its_writer(tmp_path):
                 record._insert("events", (float(i), "note", "more"))
                 record.commit()
             assert reading.execute("SELECT count(*) FROM events").fetchone() == (1,)
+
+
+@pytest.fixture(params=["run", "sweep"])
+def read_and_written(request, tmp_path):
+    """A record, and a connection that began to read it before its last rows were written."""
+    if request.param == "run":
+        record = Record.create(tmp_path / "record.sqlite")
+        path = tmp_path / "record.sqlite"
+    else:
+        record = SweepRecord.create(tmp_path)
+        path = tmp_path / "sweep.sqlite"
+    reading = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    reading.execute("BEGIN")
+    assert reading.execute("SELECT count(*) FROM facts").fetchone() == (0,)
+    with closing(reading), closing(record):
+        record._connection.execute("INSERT INTO facts VALUES ('late', '1')")
+        yield path, reading, record
+
+
+def test_the_end_waits_for_a_reader_and_leaves_one_file(read_and_written):
+    path, reading, record = read_and_written
+    letting_go = threading.Timer(0.3, reading.close)
+    letting_go.start()
+    record.close()
+    letting_go.join()
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_a_reader_that_does_not_let_go_keeps_the_end_for_a_moment_only(
+    read_and_written, monkeypatch
+):
+    monkeypatch.setattr(records_sqlite, "_PATIENCE", 0.05)
+    path, reading, record = read_and_written
+    record.close()
+    assert Path(f"{path}-wal").exists()
+    assert reading.execute("SELECT count(*) FROM facts").fetchone() == (0,)
+    with closing(sqlite3.connect(path)) as later:
+        assert later.execute("SELECT * FROM facts").fetchall() == [("late", "1")]
 
 
 def test_a_training_that_is_watched_ends_as_one_that_is_not(tmp_path):

@@ -3,6 +3,7 @@
 import math
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,11 +15,33 @@ from steepest.files import require_plain_file
 # What a rollback journal of SQLite begins with, and ends with if it names a super-journal.
 _JOURNAL = bytes.fromhex("d9d505f920a163d7")
 
+# How long who ends waits for readers, and how often it looks, in seconds. A page of the board reads
+# for milliseconds; on a machine with many times its load that is a good part of a second.
+_PATIENCE, _BETWEEN_TRIES = 2.0, 0.01
+
 
 def use_log(connection: sqlite3.Connection) -> None:
     """Write ahead into a log: readers never block the writer, and a kill leaves whole rows."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def fold_log(connection: sqlite3.Connection) -> None:
+    """Fold the log into the one file, so that it can be moved and read from read-only disks.
+
+    Who reads it just then is waited for, but not for ever: then the log stays beside the file.
+    """
+    end = time.monotonic() + _PATIENCE
+    while True:  # SQLite asks no busy handler for this lock, so busy_timeout does nothing here
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            if time.monotonic() > end:
+                return
+        time.sleep(_BETWEEN_TRIES)
 
 
 def to_sql(value: Any) -> Any:

@@ -29,6 +29,7 @@ from steepest.records.layout import (
     unlike_a_run,
 )
 from steepest.records.sqlite import (
+    fold_log,
     from_sql,
     open_to_read,
     require_own_record,
@@ -227,18 +228,10 @@ class Record:
         return record
 
     def fold(self) -> None:
-        """Fold the log into the one file, so that it can be moved and read from read-only disks.
-
-        While somebody reads it, the log stays beside the file: a reader never holds up a run.
-        """
+        """Put all on disk, in one file unless somebody reads it and does not let go."""
         self.commit()
         with sql_write_errors(self._where, _IF_FULL):
-            self._connection.execute("PRAGMA busy_timeout = 100")
-            try:
-                self._connection.execute("PRAGMA journal_mode = DELETE")
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
-                    raise
+            fold_log(self._connection)
 
     def close(self, *, fold: bool = True) -> None:
         """Let go of the file; nothing can be read or written afterwards. Twice does no harm.

@@ -30,6 +30,7 @@ from steepest.records.layout import (
     unlike_a_sweep,
 )
 from steepest.records.sqlite import (
+    fold_log,
     from_sql,
     open_to_read,
     require_own_record,
@@ -106,8 +107,8 @@ class SweepRecord:
         listener: Who is told of it, if anybody.
     """
 
-    def __init__(self, connection: sqlite3.Connection, where: str) -> None:
-        self._connection, self._where = connection, where
+    def __init__(self, connection: sqlite3.Connection, where: str, *, writes: bool = True) -> None:
+        self._connection, self._where, self._writes = connection, where, writes
         self._committed, self._waiting, self._closed = 0.0, False, False
         self._ended: list[tuple[Any, ...]] = []
         self._epochs: list[tuple[Any, ...]] = []
@@ -153,7 +154,7 @@ class SweepRecord:
             with sql_read_errors(path):
                 connection = sqlite3.connect(path, check_same_thread=False)
                 connection.execute("PRAGMA trusted_schema = OFF")
-        record = cls(connection, str(path))
+        record = cls(connection, str(path), writes=to_write)
         if to_write:
             with record._writing():
                 use_log(connection)
@@ -206,14 +207,20 @@ class SweepRecord:
             self._connection.commit()
         self._committed, self._waiting = time.monotonic(), False
 
+    def fold(self) -> None:
+        """Put all on disk, in one file unless somebody reads it and does not let go."""
+        self.commit()
+        with self._writing():
+            fold_log(self._connection)
+
     def close(self) -> None:
-        """Put all on disk, in one file where nobody reads it, and let go of it."""
+        """Put all on disk, as `fold` does, and let go of it."""
         if self._closed:
             return
         self._closed = True
         try:
-            if self._waiting:
-                self.commit()
+            if self._writes:
+                self.fold()
         finally:
             self._connection.close()
 
