@@ -1,7 +1,7 @@
 """The results file: one JSON line a fit, added to and never changed."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ def key(line: Line) -> Key:
     return line["table"], line["split"], line["method"]
 
 
-def read(path: Path) -> dict[Key, Line]:
+def read(path: Path, key: Callable[[Line], Key] = key) -> dict[Key, Line]:
     """The newest line of each fit. A last line that a kill cut off counts as not there."""
     if not path.exists():
         return {}

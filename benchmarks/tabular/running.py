@@ -45,12 +45,18 @@ def run_all(
         yield line
 
 
-def run_one(request: dict[str, Any], limit: float) -> Line:
-    """One fit in a new process, killed with its children at `limit` seconds."""
+def run_one(request: dict[str, Any], limit: float, work: Path = WORK) -> Line:
+    """One fit in a new process, killed with its children at `limit` seconds.
+
+    Args:
+        request: What the program is told, as JSON: `threads` and whatever else it needs.
+        limit: Seconds of the wall clock.
+        work: The program, which answers with a line of JSON.
+    """
     environment = {**os.environ, **dict.fromkeys(THREADS, str(request["threads"]))}
     since = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, str(WORK)],
+        [sys.executable, str(work)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, env=environment, start_new_session=True,
     )  # fmt: skip
