@@ -63,6 +63,15 @@ def blobs10(seed: int, train: int = 4000, val: int = 1000, spread: float = 1.0) 
     return split(centres[y] + spread * torch.randn(train + val, 20, generator=g), y, train)
 
 
+def clouds4(seed: int, train: int = 2400, val: int = 800) -> Rows:
+    """Four classes of six normal clouds each in 12 dimensions: no plane parts them."""
+    g = generator(seed)
+    centres = torch.randn(24, 12, generator=g)
+    cloud = torch.randint(24, (train + val,), generator=g)
+    X = centres[cloud] + 0.4 * torch.randn(train + val, 12, generator=g)
+    return split(X, cloud % 4, train)
+
+
 def moons2(seed: int, train: int = 1500, val: int = 500, noise: float = 0.15) -> Rows:
     """Two half circles that reach into each other, standardised."""
     g = generator(seed)
