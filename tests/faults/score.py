@@ -4,8 +4,10 @@
                                  [--only P05,C03] [--seeds 3] [--json scores.json]
                                  [--no-check] [--no-watch] [--quiet]
     python tests/faults/score.py --large [--only RESNET,LSTM-maximized] [--seeds 1] [--seconds 0]
+    python tests/faults/score.py --pairs|--triples [--only rate,clear+sign] [--seeds 1]
 
-Without a group: all but the large ones, of which `sp.check` alone is judged. A line per run: what was printed first against the truth, at which step the
+Without a group: all but the large ones, of which `sp.check` alone is judged, and those with several
+faults (`pairs`), of which a table is printed. A line per run: what was printed first against the truth, at which step the
 right code came, whether the fix for the printed code cures, and what else was actionable.
 """
 
@@ -21,6 +23,7 @@ import torch
 
 from faults.judge import Steepest, Tool, Verdict, as_json, judge, totals
 from faults.large.programs import figures, line_of, score_large
+from faults.pairs import scoring as together
 from faults.programs import GROUPS, programs
 
 
@@ -79,6 +82,20 @@ def of_large(only: list[str], options: argparse.Namespace) -> None:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
 
 
+def of_several(faults: int, only: list[str], options: argparse.Namespace) -> None:
+    """Trainings with so many of the twelve commonest faults: a line each, table and figures."""
+    verdicts = []
+    for verdict in together.score_together(faults, only, options.seeds):
+        verdicts.append(verdict)
+        print(together.line_of(verdict), flush=True)
+    result = together.figures(verdicts)
+    if faults == 2:
+        print("\n" + together.table(verdicts))
+    print("\n" + "\n".join(f"  {k}: {v}" for k, v in result.items() if k != "runs"))
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -86,6 +103,8 @@ def main() -> None:
     for group in GROUPS:
         parser.add_argument(f"--{group}", action="store_true")
     parser.add_argument("--large", action="store_true", help="nets of real size, by sp.check")
+    parser.add_argument("--pairs", action="store_true", help="two common faults together")
+    parser.add_argument("--triples", action="store_true", help="three of them")
     parser.add_argument("--seconds", type=float, default=0.0, help="of the check of a large one")
     parser.add_argument("--only", default="", help="names, separated by commas")
     parser.add_argument("--seeds", type=int, default=1)
@@ -99,6 +118,9 @@ def main() -> None:
     only = [name for name in options.only.split(",") if name]
     if options.large:
         of_large(only, options)
+        return
+    if options.pairs or options.triples:
+        of_several(2 if options.pairs else 3, only, options)
         return
     tool = Steepest(pre=not options.no_check, during=not options.no_watch)
     verdicts = score(tool, groups, only, options.seeds, options.quiet)
