@@ -63,9 +63,9 @@ class Plan:
         x, y = batch
         if self.clears:
             case.optimizer.zero_grad()
-        loss = case.loss_fn(case.model(x), y)
-        if self.step_first:
+        if self.step_first:  # later, with gradients that are there, torch itself would object
             case.optimizer.step()
+        loss = case.loss_fn(case.model(x), y)
         (self.sign * loss).backward()
         if not self.step_first:
             case.optimizer.step()

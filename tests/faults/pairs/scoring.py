@@ -2,22 +2,25 @@
 
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from faults.case import Case, run
 from faults.judge import ACTIONABLE, Steepest, wilson
 from faults.pairs.edits import COMMON, Planted, planted
+from steepest.health.findings.collection import Findings
 from steepest.health.findings.finding import Finding
+from steepest.health.findings.ranking import WEIGHT, ranked
 
 
 @dataclass
 class Together:
     """A training with several faults, and what was said of them.
 
-    codes: warnings and errors in the order in which they are read. below: codes that were said to
-    follow from one of these. named: for each fault, whether it is among both. right: the first code
-    is that of a fault that no other of them blocks. appears: once the fault that was named first is
+    codes: warnings and errors of both, in the order of causes. below: codes that were said to follow
+    from one of these. named: for each fault, whether it is among both. right: the first code is
+    that of a fault that no other of them blocks. before: the same of what a reader meets first, as
+    check is read before the training; what only the loop shows cannot be there. appears: once the fault that was named first is
     mended, the first code is again that of one that comes first among the rest. noise: codes of
     none of them.
     """
@@ -28,6 +31,7 @@ class Together:
     below: list[str] = field(default_factory=list)
     named: dict[str, bool] = field(default_factory=dict)
     right: bool = False
+    before: bool = False
     appears: bool = False
     noise: list[str] = field(default_factory=list)
     crash: str = ""
@@ -40,8 +44,9 @@ class Together:
 def seen(one: Planted, seed: int) -> Together:
     """Run it under check and watch; `appears` is left open."""
     found, crash = _said(one.case(seed), seed)
-    actionable = [f for f in found if f.severity in ACTIONABLE]
-    codes = list(dict.fromkeys(f.code for f in actionable))
+    read = [f.code for f in found if f.severity in ACTIONABLE]
+    actionable = [f for f in _in_order(found) if f.severity in ACTIONABLE]
+    codes = [f.code for f in actionable]
     below = {f.code for f in _below(actionable) if f.severity in ACTIONABLE}
     said = below.union(codes)
     named = {name: not said.isdisjoint(COMMON[name].fault.right) for name in one.names}
@@ -51,7 +56,8 @@ def seen(one: Planted, seed: int) -> Together:
         codes,
         sorted(below.difference(codes)),
         named,
-        right=codes[:1] != [] and codes[0] in one.first,
+        right=bool(codes) and codes[0] in one.first,
+        before=bool(read) and read[0] in one.first,
         noise=[code for code in codes if code not in one.allowed],
         crash=crash,
     )
@@ -70,6 +76,15 @@ def _said(case: Case, seed: int) -> tuple[list[Finding], str]:
         except Exception as exc:  # a tool that fails on a program is part of the result
             return found, f"{type(exc).__name__}: {exc}"
     return found, ""
+
+
+def _in_order(findings: Iterable[Finding]) -> Findings:
+    """Of each code the most severe, as `watch` keeps them, and of all one order of causes."""
+    by_code: dict[str, Finding] = {}
+    flat = [f for one in findings for f in (one, *_below([one]))]
+    for finding in sorted(flat, key=lambda f: WEIGHT[f.severity]):
+        by_code.setdefault(finding.code, replace(finding, consequences=()))
+    return ranked(by_code.values())
 
 
 def _below(findings: Iterable[Finding]) -> Iterator[Finding]:
@@ -129,6 +144,7 @@ def figures(verdicts: Sequence[Together]) -> dict[str, Any]:
     return {
         "all named": _share(sum(v.all_named for v in verdicts), n),
         "first is right": _share(sum(v.right for v in verdicts), n),
+        "first is right, check before watch": _share(sum(v.before for v in verdicts), n),
         "the rest appears after the first fix": _share(sum(v.appears for v in verdicts), n),
         "noise a run": round(sum(len(v.noise) for v in verdicts) / n, 3),
         "crashes": sum(bool(v.crash) for v in verdicts),

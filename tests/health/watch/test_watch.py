@@ -75,6 +75,20 @@ def test_weights_statistics_and_random_numbers_are_the_same_bit_for_bit(
         assert w.findings.actionable
 
 
+def test_a_step_between_forward_and_backward_is_told(rows):
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with sp.watch(model, nn.CrossEntropyLoss(), optimizer) as w:
+        for x, y in loader(rows):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            optimizer.step()
+            loss.backward()
+    (found,) = w.findings.errors
+    assert found.code == "ZERO_AFTER_BACKWARD"
+    assert found.message.startswith("step() comes before backward()")
+
+
 def test_accumulation_is_no_fault(rows):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)

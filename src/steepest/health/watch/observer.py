@@ -166,7 +166,8 @@ class Observer:
         trace = self._trace
         always = by_step or not trace.optimizers
         for one in self._round.used:
-            one.settle(lambda mark: always or self._arrivals.since(mark))
+            kept = always or one.late  # what it left is cleared before the next pass
+            one.settle(lambda mark, kept=kept: kept or self._arrivals.since(mark))
         used = [one for one in self._round.used if one.gradient is not None]
         for one in used:
             self._trained_in_eval += not one.training
@@ -174,7 +175,8 @@ class Observer:
                 trace.frozen_forwards = trace.frozen_forwards + 1 if one.frozen else 0
             self._take_in(one, alone=len(used) == 1)
         self._take_evaluated()
-        self._round = Round()
+        self._round = self._round.rest(by_step=by_step)
+        trace.early_steps += by_step and bool(self._round.passes)
 
     def end_evaluation(self) -> None:
         """Judge the rows that were evaluated, if any were."""

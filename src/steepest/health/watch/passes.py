@@ -22,7 +22,8 @@ class ForwardPass:
     """training: the model's flag. frozen: dropout and batch norm rested. logits: detached.
 
     gradient: of the logits, from all backward passes that the parameters kept something of.
-    pending: of the latest one, with the gradients that were there when it began.
+    pending: of the latest one, with the gradients that were there when it began. late: a step was
+    taken before its backward pass.
     """
 
     args: tuple[Any, ...]
@@ -34,6 +35,7 @@ class ForwardPass:
     loss: Tensor | None = None
     gradient: Tensor | None = None
     pending: tuple[Tensor, Mark] | None = None
+    late: bool = False
 
     @property
     def used(self) -> bool:
@@ -74,6 +76,16 @@ class Round:
     @property
     def used(self) -> list[ForwardPass]:
         return [p for p in self.passes if p.used]
+
+    def rest(self, *, by_step: bool) -> "Round":
+        """What goes on when the round is over: a pass that a step came before, if none was used.
+
+        Where step() comes before backward(), the backward pass is still to come.
+        """
+        waiting = [] if self.used else [p for p in self.passes[-1:] if by_step or p.late]
+        for one in waiting:
+            one.late = True
+        return Round(waiting)
 
     def of(self, logits: Any) -> ForwardPass | None:
         """The pass whose logits these are, or a view of them; the latest if it is none's."""

@@ -77,6 +77,7 @@ class TrainingTrace:
         # Passes.
         self.backwards = 0
         self.clean_backwards = 0  # that began without gradients, of each optimizer
+        self.early_steps = 0  # that came before the backward pass of their minibatch
         self.shared = 0  # forward passes that had their backward pass in common with others
         self.frozen_forwards = 0  # in a row, with gradients, all in eval mode
         self.lax = LaxPasses()

@@ -100,7 +100,11 @@ def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
         if optimizer_trace.emptied_steps >= _IN_A_ROW:
             yield make_finding(
                 "ZERO_AFTER_BACKWARD",
-                "the gradients are cleared between backward() and step(): no step moves anything",
+                "step() comes before backward(), and the gradients of the minibatch before are "
+                "cleared by then: no step moves anything"
+                if trace.early_steps >= _IN_A_ROW
+                else "the gradients are cleared between backward() and step(): no step moves "
+                "anything",
                 "optimizer.zero_grad(); loss.backward(); optimizer.step()  # in this order",
                 (Evidence("no gradient at the step", "those of backward()", optimizer_trace.name),),
                 ruled_out=("a net without gradients: backward() made some",),
