@@ -136,9 +136,7 @@ def labels(plan: Plan) -> None:
     plan.rows.y = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(7))]
 
 
-@_common(
-    Fault("INPUT_NOT_NORMALISED", consequence=("INIT_TOO_LARGE", "LR_TOO_HIGH", *_RUNS_AWAY))
-)
+@_common(Fault("INPUT_NOT_NORMALISED", consequence=("INIT_TOO_LARGE", "LR_TOO_HIGH", *_RUNS_AWAY)))
 def scale(plan: Plan) -> None:
     plan.rows.X, plan.rows.X_val = 100 * plan.rows.X, 100 * plan.rows.X_val
 
