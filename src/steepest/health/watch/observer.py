@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from steepest.health.check.data import class_indices
 from steepest.health.replay.replay import first_tensor
-from steepest.health.watch.arrivals import Arrivals
+from steepest.health.watch.arrivals import Arrivals, Mark
 from steepest.health.watch.evaluations import decided
 from steepest.health.watch.hooks import Hooks
 from steepest.health.watch.judge import Judge
@@ -166,8 +166,8 @@ class Observer:
         trace = self._trace
         always = by_step or not trace.optimizers
         for one in self._round.used:
-            kept = always or one.late  # what it left is cleared before the next pass
-            one.settle(lambda mark, kept=kept: kept or self._arrivals.since(mark))
+            # What a late one left is cleared before the next pass.
+            one.settle(_always if always or one.late else self._arrivals.since)
         used = [one for one in self._round.used if one.gradient is not None]
         for one in used:
             self._trained_in_eval += not one.training
@@ -262,6 +262,10 @@ class Observer:
         of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])
         up = bool((of_the_label > 0).float().mean() > _UPHILL)
         trace.uphill.append(up and turned_round(self._loss_fn, one.logits, one.target, gradient))
+
+
+def _always(_: Mark) -> bool:
+    return True
 
 
 def _targets_of(gradient: Tensor) -> Tensor | None:
