@@ -73,11 +73,26 @@ def test_images_with_their_channels_last_are_refused():
 )
 def test_the_cost_of_any_data_has_a_bound(rows, image):
     made = of(rows, *image)
-    trained = 0.9 * rows  # beside the validation part
+    trained = (1 - made.validation) * rows
     an_epoch = 6 * trained * multiply_adds(image, made.channels, 10, residual=made.residual)
     assert an_epoch * made.epochs < 1.01 * _BUDGET or (made.epochs, made.channels[0]) == (3, 8)
     assert made.epochs * -(-rows // made.batch_size) >= 200
     assert 0 <= made.ema < 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "given", "share"),
+    [
+        (500, {}, 0.1),
+        (60_000, {}, 0.0333),
+        (60_000, {"validation": 0.2}, 0.2),
+        (9, {"test": 0.5}, 0.1),
+    ],
+)
+def test_of_many_images_fewer_are_held_out_unless_a_share_is_given(rows, given, share):
+    assert of(rows, 1, 28, 28, **given).validation == share
+    with_members = of(rows, 1, 28, 28, members=2, **given)
+    assert with_members.validation == share
 
 
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 41, 50), (3, 100, 224), (8, 8)])

@@ -36,7 +36,8 @@ def decide(name: str, recipe: Recipe, met: Meeting, *, has_net: bool = False) ->
         settings["members"] = 1
     by_hand = {k: getattr(recipe, k) for k in recipe.given if getattr(recipe, k) is not None}
     if by_hand.get("members", settings["members"]) == 1:
-        settings.pop("validation", None)  # folds hold rows out for several nets only
+        if settings.get("validation") == 0:
+            settings.pop("validation")  # folds hold rows out for several nets only
         if by_hand.get("validation") == 0:
             settings = {k: v for k, v in settings.items() if k not in _NEED_VALIDATION}
     if "optimizer" in by_hand and by_hand["optimizer"] != settings.get("optimizer"):

@@ -23,6 +23,8 @@ _BATCHES, _LARGEST_BATCH = ((1_000, 16), (4_000, 32), (16_000, 64)), 128
 _SIDE_OF_THREE_STAGES, _SIDE_OF_TWO = 16, 8
 # Images move by one pixel in so many of their side.
 _SHIFT_ONE_IN, _SMALLEST_SHIFTED = 14, 12
+# The validation part has no more rows than this, which tell an accuracy to half a per cent.
+_MOST_HELD_OUT = 2_000
 # The average of the weights looks back over this share of the steps.
 _AVERAGED = 0.02
 
@@ -33,7 +35,8 @@ def _decide(met: Meeting, recipe: Recipe) -> dict[str, Any]:
     side = min(met.image[1:])
     stages = 3 if side >= _SIDE_OF_THREE_STAGES else 2 if side >= _SIDE_OF_TWO else 1
     nets = [tuple(width * 2**i for i in range(stages)) for width in _WIDTHS]
-    rows = _trained(met.rows, recipe)
+    held_out = _held_out(met.rows, recipe)
+    rows = max(1, round(met.rows * (1 - held_out.get("validation", 0.0))))
     batch = next((batch for most, batch in _BATCHES if rows <= most), _LARGEST_BATCH)
     for channels in [recipe.channels] if recipe.channels else nets:
         # Forwards, to the inputs and to the weights; a product and a sum each.
@@ -45,6 +48,7 @@ def _decide(met: Meeting, recipe: Recipe) -> dict[str, Any]:
     wanted = max(_MOST_EPOCHS, min(_MOST_EPOCHS_OF_FEW, -(-_ENOUGH_STEPS // steps)))
     epochs = max(_FEWEST_EPOCHS, min(wanted, affordable))
     return {
+        **held_out,
         "members": 1,
         "channels": channels,
         "hidden": (),
@@ -64,12 +68,12 @@ def _decide(met: Meeting, recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _trained(rows: int, recipe: Recipe) -> int:
-    """The rows that are left to train on; a validation part that was asked for is gone already."""
+def _held_out(rows: int, recipe: Recipe) -> dict[str, float]:
+    """The share of the validation part; one that was asked for is gone from the rows already."""
     share = recipe.validation
     if "validation" in recipe.given or isinstance(share, str):
-        return rows
-    return max(1, round(rows * (1 - share)))
+        return {}
+    return {"validation": round(min(share, _MOST_HELD_OUT / rows), 4)}
 
 
 def _flat(met: Meeting) -> dict[str, Any]:
