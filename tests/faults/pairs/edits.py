@@ -161,7 +161,8 @@ def sign(plan: Plan) -> None:
     plan.sign = -1.0
 
 
-@_common(Fault("NO_NONLINEARITY"))
+# Without activations this rate lets the loss rise again.
+@_common(Fault("NO_NONLINEARITY", consequence=("LEARNING_LOST",)))
 def linear(plan: Plan) -> None:
     plan.activation = nn.Identity
 

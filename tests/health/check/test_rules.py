@@ -135,6 +135,36 @@ def test_ranking_puts_facts_before_symptoms_and_keeps_what_is_independent():
     assert sorted(f.code for f in findings[1].consequences) == ["DEAD_RELU", "LR_TOO_HIGH"]
 
 
+def test_a_code_is_told_once_below_a_cause():
+    twice = [finding("SUM_REDUCTION"), finding("LR_TOO_HIGH"), finding("LR_TOO_HIGH")]
+    assert [f.code for f in ranked(twice)[0].consequences] == ["LR_TOO_HIGH"]
+
+
+def test_a_linear_net_follows_from_no_scale():
+    findings = ranked([finding("INPUT_NOT_NORMALISED"), finding("NO_NONLINEARITY")])
+    assert findings.codes == ["INPUT_NOT_NORMALISED", "NO_NONLINEARITY"]
+
+
+def test_probabilities_that_round_to_0_do_not_make_a_net_linear():
+    X, y = data()
+    model = nn.Sequential(*net(), nn.Softmax(1))
+    with torch.no_grad():
+        model[0].weight.mul_(300)
+        model[2].weight.mul_(300)
+    assert check(model, X=X, y=y).actionable.codes == ["LOSS_EXPECTS_LOGITS"]
+
+
+def test_a_rate_that_runs_away_is_told_where_the_labels_teach_nothing():
+    X, y = data()
+    y = y[torch.randperm(len(y), generator=torch.Generator().manual_seed(5))]
+    model = net()
+    optimizer = torch.optim.SGD(model.parameters(), 100.0)
+    train = DataLoader(TensorDataset(X, y), 32, shuffle=True)
+    (found,) = sp.check(model, F.cross_entropy, optimizer, train, seconds=TIME).actionable
+    assert found.code == "LR_TOO_HIGH"
+    assert "runs away" in found.message
+
+
 def test_a_note_explains_no_warning():
     findings = ranked([finding("SUM_REDUCTION", "info"), finding("LR_TOO_HIGH")])
     assert findings.codes == ["LR_TOO_HIGH", "SUM_REDUCTION"]

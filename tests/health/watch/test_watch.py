@@ -89,6 +89,32 @@ def test_a_step_between_forward_and_backward_is_told(rows):
     assert found.message.startswith("step() comes before backward()")
 
 
+def test_a_sign_is_told_where_most_rows_are_sure_already(rows):
+    model = net()
+    with torch.no_grad():
+        model[4].weight.mul_(300)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    loss_fn = nn.CrossEntropyLoss()
+    with sp.watch(model, loss_fn, optimizer) as w:
+        for x, y in loader(rows):
+            optimizer.zero_grad()
+            (-loss_fn(model(x), y)).backward()
+            optimizer.step()
+    assert w.findings.errors.codes == ["ASCENT"]
+
+
+@pytest.mark.parametrize("belong", [False, True])
+def test_labels_are_asked_at_the_end_whatever_else_went_wrong(rows, belong):
+    X, y = rows.tensors
+    shuffled = torch.randperm(len(y), generator=torch.Generator().manual_seed(5))
+    rows = TensorDataset(X, y if belong else y[shuffled])
+    model, loss_fn = net(), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e6)
+    with sp.watch(model, loss_fn, optimizer) as w:
+        train(model, optimizer, rows, loss_fn, epochs=5)
+    assert ("LABELS_SHUFFLED" in w.findings.actionable.codes) == (not belong)
+
+
 def test_accumulation_is_no_fault(rows):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)

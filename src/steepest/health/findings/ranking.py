@@ -30,8 +30,9 @@ def ranked(findings: Iterable[Finding]) -> Findings:
             known = rule_of(cause.code)
             comparable = cause.severity != "info" or finding.severity == "info"
             if known and comparable and finding.code in known.explains:
-                consequences = (*cause.consequences, finding)
-                causes[k] = replace(cause, consequences=consequences)
+                if all(one.code != finding.code for one in cause.consequences):
+                    consequences = (*cause.consequences, finding)
+                    causes[k] = replace(cause, consequences=consequences)
                 break
         else:
             causes.append(finding)

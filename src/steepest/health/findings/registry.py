@@ -31,11 +31,14 @@ Rank = Literal[
 # The order of causes: what comes first is put right first.
 RANKS: tuple[Rank, ...] = get_args(Rank)
 
+# What a training that goes wrong does, whatever is to blame.
+COURSE = frozenset({"PREMATURE_NAN", "LEARNING_LOST"})
 # Faults of the descent and of the net that follow from many a cause.
-DESCENT = frozenset({"LR_TOO_HIGH", "LR_TOO_LOW", "MOMENTUM_TOO_HIGH", "PREMATURE_NAN"})
+DESCENT = COURSE | {"LR_TOO_HIGH", "LR_TOO_LOW", "MOMENTUM_TOO_HIGH"}
 _FLOW = {"DEAD_RELU", "SATURATED", "VANISHING_GRADIENT", "INIT_TOO_SMALL", "INPUT_IGNORED"}
-_START = {"INIT_TOO_LARGE", "WEIGHT_DECAY_TOO_LARGE", "NO_NONLINEARITY"}
-EVERYTHING = DESCENT | _FLOW | _START
+EVERYTHING = DESCENT | _FLOW | {"INIT_TOO_LARGE", "WEIGHT_DECAY_TOO_LARGE"}
+# Of a fault in the loop's own lines: what-ifs take steps of their own, and blame no other for it.
+AFTER_STEPS = COURSE | _FLOW
 
 
 class Phase(Enum):

@@ -2,7 +2,7 @@
 
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -78,6 +78,39 @@ class Batch:
         args = tuple(_nested(arg, change) for arg in self.args)
         weights = None if self.weights is None else change(self.weights)
         return Batch(args, _nested(self.target, change), kwargs, weights)
+
+
+def mixed(batches: Sequence[Batch]) -> list[Batch]:
+    """The same rows in batches of the same sizes, in an order drawn once for all.
+
+    Rows of another form than the first batch's are left out, and what holds no rows is the first's.
+    """
+    first = batches[0]
+    alike = [b for b in batches if _shapes(b) == _shapes(first)]
+    order = torch.Generator().manual_seed(0)
+    rows = torch.randperm(sum(b.rows for b in alike), generator=order)
+    parts = [iter(_tensors(b)) for b in alike]
+    whole = first._changed(lambda _: torch.cat([next(part) for part in parts]))
+    return [whole.take(part) for part in torch.split(rows, [b.rows for b in alike])]
+
+
+def _tensors(batch: Batch) -> list[Tensor]:
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    batch._changed(note)
+    return found
+
+
+def _shapes(batch: Batch) -> list[tuple[torch.Size, torch.dtype]] | None:
+    """Of its tensors, without the rows; None if one has other rows than the batch."""
+    tensors, n = _tensors(batch), batch.rows
+    if any(len(t) != n for t in tensors):
+        return None
+    return [(t.shape[1:], t.dtype) for t in tensors]
 
 
 class WeightedRows(NamedTuple):

@@ -24,7 +24,7 @@ from steepest.health.clock import Clock
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence
 from steepest.health.foreign import swallow
-from steepest.health.replay.batches import Batch
+from steepest.health.replay.batches import Batch, mixed
 from steepest.health.replay.replay import Setup, first_tensor, reinitialised
 from steepest.health.replay.untouched import untouched
 from steepest.health.watch.evaluations import decided
@@ -102,7 +102,8 @@ def _once(batches: Sequence[Batch]) -> list[Batch]:
 
 
 def _by_a_new_start(started: Setup, batches: Sequence[Batch], clock: Clock) -> LabelTests | None:
-    seen, held = list(batches[0::2]), list(batches[1::2])
+    batches = mixed(batches)  # rows that come sorted teach nobody
+    seen, held = batches[0::2], batches[1::2]
     best: tuple[float, float, int] | None = None
     for rate in _RATES:
         clone = started.copy()

@@ -259,8 +259,9 @@ class Observer:
             or gradient.shape[1] < 2
         ):
             return
-        of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])
-        up = bool((of_the_label > 0).float().mean() > _UPHILL)
+        of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])[:, 0]
+        of_the_label = of_the_label[of_the_label != 0]  # rows that the net is sure of have none
+        up = len(of_the_label) > 0 and bool((of_the_label > 0).float().mean() > _UPHILL)
         trace.uphill.append(up and turned_round(self._loss_fn, one.logits, one.target, gradient))
 
 

@@ -74,7 +74,11 @@ def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     if not away and plain.final <= max(_NO_BETTER * H, _NO_LOWER * L0):
         return
     factor, other = _best_lower_rate(context)
-    if other is None or not lower(other, plain) or other.final > _NO_LOWER * L0:
+    if other is None or not lower(other, plain):
+        return
+    # Labels at random are learned at no rate; from a rate that runs away a lower one is told apart.
+    runs_away = plain.final > L0 + _FAR and other.final <= 1.1 * L0
+    if other.final > _NO_LOWER * L0 and not runs_away:
         return
     momentum = max((float(g.get("momentum", 0.0) or 0.0) for g in _groups(context)), default=0.0)
     if momentum > _MUCH_MOMENTUM:
@@ -86,7 +90,10 @@ def lr_too_high(context: CheckContext) -> Iterator[Finding]:
     yield make_finding(
         "LR_TOO_HIGH",
         f"the learning rate {lr:g} is too high: the loss does not fall, and with "
-        f"{lr * factor:g} it does",
+        f"{lr * factor:g} it does"
+        if other.final <= _NO_LOWER * L0
+        else f"the learning rate {lr:g} is too high: the loss runs away, and with "
+        f"{lr * factor:g} it does not",
         f"lr={lr * factor:g}",
         _steps(plain, other, f"with lr {lr * factor:g}"),
         ruled_out=("model and data: the same weights learn on the same batches at the lower rate",),

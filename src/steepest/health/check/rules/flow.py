@@ -58,7 +58,7 @@ def _not_by_heart() -> Evidence:
     rank="model",
     place=70,
     severity="warn",
-    explains=EVERYTHING,
+    explains=EVERYTHING | {"NO_NONLINEARITY"},
     confirmed_by=(Experiment.BY_HEART,),
 )
 @rule(

@@ -12,6 +12,7 @@ from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import ProbePass, run_pass
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import (
+    AFTER_STEPS,
     DESCENT,
     EVERYTHING,
     Phase,
@@ -251,7 +252,7 @@ def nothing_trainable(context: CheckContext) -> Iterator[Finding]:
     rank="program",
     place=140,
     severity="error",
-    explains=EVERYTHING,
+    explains=AFTER_STEPS,
 )
 def ascent(context: CheckContext) -> Iterator[Finding]:
     """maximize=True, or a loss that falls where the cross entropy rises."""

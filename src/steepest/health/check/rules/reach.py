@@ -75,7 +75,10 @@ def _is_bent(context: CheckContext, inputs: list[Tensor]) -> bool:
 
 
 def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> float | None:
-    """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by; None if constant."""
+    """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by.
+
+    None if it is constant, or not finite, as the log of a probability that rounds to 0.
+    """
     clone = setup.copy() if setup else None
     if clone is None:
         return None
@@ -100,7 +103,8 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
     wide = float((fu - f0).norm() + (fv - f0).norm())
     if not wide > 1e-9 * (1 + float(f0.norm())) or not math.isfinite(wide):
         return None
-    return float((mixed - 0.7 * fu - 1.6 * fv + 1.3 * f0).norm()) / wide
+    defect = float((mixed - 0.7 * fu - 1.6 * fv + 1.3 * f0).norm()) / wide
+    return defect if math.isfinite(defect) else None
 
 
 @rule(
@@ -158,7 +162,7 @@ def _mixes_by_design(model: nn.Module) -> bool:
     rank="model",
     place=90,
     severity="warn",
-    explains=EVERYTHING,
+    explains=EVERYTHING | {"NO_NONLINEARITY"},
 )
 def input_ignored(context: CheckContext) -> Iterator[Finding]:
     """Inputs, or columns of a table, whose exchange between rows changes no output."""

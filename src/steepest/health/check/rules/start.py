@@ -28,7 +28,7 @@ _MUCH_DROPOUT = 0.8
     rank="model",
     place=30,
     severity="error",
-    explains=EVERYTHING | {"DETACHED_GRAPH"},
+    explains=EVERYTHING | {"DETACHED_GRAPH", "NO_NONLINEARITY"},
 )
 def symmetric_init(context: CheckContext) -> Iterator[Finding]:
     """Units of a layer that start equal and get equal gradients stay equal for ever."""

@@ -17,6 +17,7 @@ from steepest.health.watch.trace import TrainingTrace
 
 # Of a validation part that is judged: 4 standard errors of its accuracy are at most 0.2.
 _FEWEST_ROWS = 100
+_COMMON = 0.8  # share of the commonest class, above which answers that know nothing look good
 _FEWEST_STEPS = 50  # of a training whose rare classes should have been found
 
 
@@ -176,6 +177,40 @@ def labels_shuffled(trace: TrainingTrace) -> Iterator[Finding]:
             Evidence(f"training accuracy {train:.1%}", "about that of validation"),
             *asked.evidence,
         ),
+        confidence="suspected",
+        step=trace.steps,
+    )
+
+
+@looks_for("LABELS_SHUFFLED", Phase.END)
+def no_label_told(trace: TrainingTrace) -> Iterator[Finding]:
+    """At the end the validation is at chance, and two tests that ask no training find no more.
+
+    Whatever else went wrong: neighbours and a new start do not go through the loop's own steps.
+    """
+    known = [e for e in trace.evaluations if _judged(e)]
+    if len(known) < 3 or trace.steps < _FEWEST_STEPS:
+        return
+    confusion = known[-1].confusion
+    assert confusion is not None
+    majority = float(confusion.sum(1).max() / confusion.sum())
+    error = math.sqrt(majority * (1 - majority) / known[-1].rows)
+    best = statistics.mean(sorted(e.accuracy for e in known)[-3:])
+    if majority > _COMMON or best > majority + 2 * error:
+        return
+    asked = trace.ask_labels()
+    if asked is None or asked.hold or len(asked.evidence) < 2:
+        return
+    yield make_finding(
+        "LABELS_SHUFFLED",
+        "nothing was learned that holds for other rows, and nothing here finds what the labels "
+        "depend on: they do not belong to their rows, or the task is a very hard one",
+        "order = torch.randperm(len(X)); X, y = X[order], y[order]  # one order for both",
+        (
+            Evidence(f"validation accuracy {best:.1%} at its best", f"above {majority:.1%}"),
+            *asked.evidence,
+        ),
+        ruled_out=("loop, optimizer and start: the tests take no step of them",),
         confidence="suspected",
         step=trace.steps,
     )

@@ -9,8 +9,8 @@ import torch
 from steepest.health.check.data import runs_test
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import (
+    AFTER_STEPS,
     DESCENT,
-    EVERYTHING,
     Phase,
     looks_for,
     make_finding,
@@ -33,7 +33,7 @@ _CLIPPED, _STUCK = 0.01, 0.8  # share of the gradient that is left; of the first
     rank="program",
     place=60,
     severity="error",
-    explains=EVERYTHING,
+    explains=AFTER_STEPS,
 )
 def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     """Each backward pass since the last step began with the gradients of that step."""
@@ -63,7 +63,7 @@ def no_zero_grad(trace: TrainingTrace) -> Iterator[Finding]:
     rank="program",
     place=70,
     severity="error",
-    explains=EVERYTHING,
+    explains=AFTER_STEPS,
 )
 def no_step(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients are made and cleared again and again, and no step is taken.
@@ -92,7 +92,7 @@ def no_step(trace: TrainingTrace) -> Iterator[Finding]:
     rank="program",
     place=80,
     severity="error",
-    explains=EVERYTHING,
+    explains=AFTER_STEPS,
 )
 def zero_after_backward(trace: TrainingTrace) -> Iterator[Finding]:
     """Gradients came, and at the step there are none."""
@@ -201,16 +201,20 @@ def eval_in_train_mode(trace: TrainingTrace) -> Iterator[Finding]:
 
 @looks_for("ASCENT", Phase.STEP)
 def ascent(trace: TrainingTrace) -> Iterator[Finding]:
-    """The gradient that arrives raises the true class's loss."""
-    if len(trace.uphill) >= _FEWEST_UPHILL and sum(trace.uphill) >= _UPHILL * len(trace.uphill):
+    """The gradient that arrives raises the true class's loss.
+
+    In nearly all of the first looks; in each of them where the numbers break before there are five.
+    """
+    looks, up = len(trace.uphill), sum(trace.uphill)
+    broken = trace.first_nonfinite is not None and 0 < up == looks
+    if broken or (looks >= _FEWEST_UPHILL and up >= _UPHILL * looks):
         yield make_finding(
             "ASCENT",
             "the loss is made larger: its sign is turned before backward()",
             "loss.backward()  # not (-loss).backward()",
             (
                 Evidence(
-                    f"dL/dz of the true class positive in {sum(trace.uphill)} of "
-                    f"{len(trace.uphill)} steps",
+                    f"dL/dz of the true class positive in {up} of {looks} steps",
                     "negative",
                 ),
             ),
