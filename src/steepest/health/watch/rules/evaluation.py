@@ -196,7 +196,7 @@ def no_label_told(trace: TrainingTrace) -> Iterator[Finding]:
     majority = float(confusion.sum(1).max() / confusion.sum())
     error = math.sqrt(majority * (1 - majority) / known[-1].rows)
     best = statistics.mean(sorted(e.accuracy for e in known)[-3:])
-    if majority > _COMMON or best > majority + 2 * error:
+    if majority > _COMMON or best > majority + 4 * error:
         return
     asked = trace.ask_labels()
     if asked is None or asked.hold or len(asked.evidence) < 2:

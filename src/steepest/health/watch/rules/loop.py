@@ -170,8 +170,8 @@ def train_in_eval_mode(trace: TrainingTrace) -> Iterator[Finding]:
     "validated in train mode",
     Phase.STEP,
     Phase.EVALUATION,
-    rank="program",
-    place=120,
+    rank="generalisation",
+    place=5,
     severity="warn",
     explains={"METRIC_WRONG", "OVERFIT"},
 )
