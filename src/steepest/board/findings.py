@@ -35,8 +35,11 @@ def ranked(findings: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         for cause in causes:
             explains = _causes().get(cause["code"], last)[1]
             comparable = cause["severity"] != "info" or finding["severity"] == "info"
-            if comparable and finding["code"] in explains:
-                cause["consequences"] = [*cause.get("consequences", []), finding]
+            follows = finding["code"] in explains and cause["code"] not in finding.get("apart", ())
+            if comparable and follows:
+                below = cause.get("consequences", [])
+                if all(one["code"] != finding["code"] for one in below):
+                    cause["consequences"] = [*below, finding]
                 break
         else:
             causes.append(finding)
@@ -52,6 +55,7 @@ def parsed(details: str) -> dict[str, Any]:
         "step": int(found.get("step", 0)),
         "evidence": [_evidence(one) for one in found.get("evidence", [])[:_MOST]],
         "ruled_out": [str(one)[:_TEXT] for one in found.get("ruled_out", [])[:_MOST]],
+        "apart": [str(code)[:_TEXT] for code in found.get("apart", [])[:_MOST]],
         "consequences": [
             {"code": str(one["code"])[:_TEXT], "message": str(one["message"])[:_TEXT]}
             for one in found.get("consequences", [])[:_MOST]

@@ -151,7 +151,16 @@ def test_probabilities_that_round_to_0_do_not_make_a_net_linear():
     with torch.no_grad():
         model[0].weight.mul_(300)
         model[2].weight.mul_(300)
-    assert check(model, X=X, y=y).actionable.codes == ["LOSS_EXPECTS_LOGITS"]
+    assert check(model, X=X, y=y).actionable.codes == ["LOSS_EXPECTS_LOGITS", "INIT_TOO_LARGE"]
+
+
+def test_what_is_wrong_besides_is_no_consequence_and_without_the_cause_it_stands_first():
+    X, y = data()
+    first, second = check(nn.Sequential(*net(), nn.Softmax(1)), X=1e3 * X, y=y).actionable
+    assert (first.code, second.code) == ("LOSS_EXPECTS_LOGITS", "INPUT_NOT_NORMALISED")
+    assert second.apart == ("LOSS_EXPECTS_LOGITS",)
+    assert check(X=1e3 * X, y=y).actionable.codes == ["INPUT_NOT_NORMALISED"]
+    assert check(nn.Sequential(*net(), nn.Softmax(1))).actionable.codes == ["LOSS_EXPECTS_LOGITS"]
 
 
 def test_a_rate_that_runs_away_is_told_where_the_labels_teach_nothing():

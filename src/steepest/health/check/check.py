@@ -12,6 +12,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -314,8 +315,11 @@ def _apply(
         if timed and context.late:
             context.unmeasured.append(look.__name__)
             continue
+        mended = context.mended
         try:
-            findings += look(context)
+            findings += [
+                replace(found, apart=mended) if mended else found for found in look(context)
+            ]
         except Exception as error:  # the user's code runs in here
             swallow(error)
             line = str(error).partition("\n")[0][:120]
@@ -329,14 +333,21 @@ def _triage(context: CheckContext, left_out: list[str]) -> tuple[str, ...]:
     try:
         if context.net_learns is not None:
             can = "can" if context.net_learns else "cannot"
-            lines.append(f"net and loss {can} learn {MEMORISED} rows by heart with Adam")
+            lines.append(
+                f"net and loss{_mended(context)} {can} learn {MEMORISED} rows by heart with Adam"
+            )
         if context.original_optimizer and context.descends is not None:
             halves = "halves" if context.descends else "does not halve"
-            lines.append(f"the own optimizer {halves} the loss of {MEMORISED} rows in 200 steps")
+            own = f"the own optimizer{_mended(context)}"
+            lines.append(f"{own} {halves} the loss of {MEMORISED} rows in 200 steps")
     except Exception as error:  # the user's code runs in here
         swallow(error)
         left_out.append(f"learning a few rows by heart: {type(error).__name__}: {error}")
     return tuple(lines)
+
+
+def _mended(context: CheckContext) -> str:
+    return f", {' and '.join(context.mended)} mended," if context.mended else ""
 
 
 def _first_pass(context: CheckContext) -> Failure | None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from steepest.engine import seed_generators
 from steepest.health.check.autograd_graph import graph_nodes
 from steepest.health.check.data import class_indices
-from steepest.health.check.probe_pass import ProbePass
+from steepest.health.check.probe_pass import ProbePass, run_pass
 from steepest.health.clock import Clock
 from steepest.health.foreign import foreign, swallow
 from steepest.health.replay.batches import Batch, Form, LoaderSample
@@ -26,6 +26,20 @@ from steepest.health.replay.replay import (
     standardised,
 )
 
+_ADAM = (0.01, 0.03)  # rates at which 30 steps show what a start is worth
+# What is measured on the copies as they are, and anew once a cause is mended.
+_MEASURED = (
+    "logits",
+    "summed",
+    "loss_at_start",
+    "_replays",
+    "replayed",
+    "standardise",
+    "after_some_steps",
+    "net_learns",
+    "original_descent",
+    "descends",
+)
 REPLAYED = 30  # steps of a what-if
 MEMORISED = 32  # rows that a net must be able to learn by heart
 
@@ -85,6 +99,7 @@ class CheckContext:
             the steps of the experiments.
         reached: Parameters that are known to get gradients in the loop.
         may_step: Whether steps on copies are wanted.
+        mended: Causes that were found and are mended on the copies from there on.
         first: A forward and backward pass of the probe, once it was made.
         probe: The rows of the sample that passes are made on: all where that is cheap.
         a_row: Seconds that a pass forward and back takes for each row, as measured.
@@ -105,6 +120,7 @@ class CheckContext:
     original_optimizer: bool = True
     reached: frozenset[str] = frozenset()
     may_step: bool = True
+    mended: tuple[str, ...] = ()
     first: ProbePass | None = None
     probe: Batch = field(init=False)
     a_row: float = 0.0
@@ -212,6 +228,34 @@ class CheckContext:
         assert self.first is not None
         return self.first.loss / (self.probe.rows if self.summed else 1)
 
+    # Causes that were found.
+
+    def mend(
+        self,
+        code: str,
+        setup: Setup | None = None,
+        *,
+        transform: Transform | None = None,
+        batches: list[Batch] | None = None,
+    ) -> None:
+        """Go on as if a cause were mended: an experiment then shows what is wrong besides.
+
+        setup: the mended one; the model in it is never changed in place. transform: of all inputs.
+        batches: in place of the first minibatches. Without experiments all stays as it is.
+        """
+        if not self.may_step:
+            return
+        self.mended = (*self.mended, code)
+        self.setup = setup or self.setup
+        self.batches = batches or self.batches
+        if transform is not None:
+            self.batches = [transform(batch) for batch in self.batches]
+            self.sample, self.probe = transform(self.sample), transform(self.probe)
+        for name in _MEASURED:
+            self.__dict__.pop(name, None)
+        if self.first is not None and (setup or transform) and self.affords(1):
+            self.first = run_pass(self.setup, self.probe) or self.first
+
     # Experiments. Each is made once, when a rule asks for it, and None if time is over.
 
     def what_if(self, name: str, steps: int = REPLAYED, **change: Any) -> Replay | None:
@@ -242,6 +286,20 @@ class CheckContext:
         """The minibatches of a what-if, of the size that the user's loop has."""
         full = [batch for batch in self.batches if batch.rows == self.batches[0].rows]
         return full[:REPLAYED]
+
+    def by_adam(self, name: str, **change: Any) -> Replay | None:
+        """The better of two rates of Adam, where the user's own optimizer teaches nothing."""
+        altered = change.pop("change", None)
+
+        def with_adam(setup: Setup, lr: float) -> Setup | None:
+            made = altered(setup) if altered else setup
+            return made.neutral(lr) if made else None
+
+        tried = [
+            self.what_if(f"{name}, Adam at {lr:g}", change=partial(with_adam, lr=lr), **change)
+            for lr in _ADAM
+        ]
+        return min(filter(None, tried), key=lambda one: one.final, default=None)
 
     @property
     def plain(self) -> Replay | None:

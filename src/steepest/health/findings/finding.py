@@ -46,6 +46,7 @@ class Finding:
             "suspected", a symptom.
         step: Optimizer steps done when it was seen, 0 before training.
         consequences: Findings that this one explains; they are not to be cured on their own.
+        apart: Codes of causes that were mended where this was measured: it follows from none.
     """
 
     code: str
@@ -57,6 +58,7 @@ class Finding:
     confidence: Confidence = "fact"
     step: int = 0
     consequences: tuple["Finding", ...] = ()
+    apart: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.confidence == "confirmed" and not self.experiments:

@@ -29,7 +29,8 @@ def ranked(findings: Iterable[Finding]) -> Findings:
         for k, cause in enumerate(causes):
             known = rule_of(cause.code)
             comparable = cause.severity != "info" or finding.severity == "info"
-            if known and comparable and finding.code in known.explains:
+            follows = known and finding.code in known.explains and cause.code not in finding.apart
+            if follows and comparable:
                 if all(one.code != finding.code for one in cause.consequences):
                     consequences = (*cause.consequences, finding)
                     causes[k] = replace(cause, consequences=consequences)
@@ -69,6 +70,7 @@ def _of_dict(plain: dict[str, Any], depth: int = 0) -> Finding:
         "evidence": evidence,
         "consequences": consequences,
         "ruled_out": ruled_out,
+        "apart": tuple(map(str, plain.get("apart", ()))),
     }
     # Records of earlier versions do not name what was run.
     if plain["confidence"] == "confirmed" and not any(e.experiment in _RUN for e in evidence):

@@ -15,7 +15,7 @@ from steepest.health.check.data import (
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
-from steepest.health.replay.batches import Batch, LoaderSample
+from steepest.health.replay.batches import Batch, LoaderSample, mixed
 
 _MANY_IGNORED = 0.2  # of the labels
 _SORTED = -6.0  # z of the runs test: one in a thousand million orders of shuffled rows
@@ -216,6 +216,19 @@ def unshuffled_sorted(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("shuffle=False on mixed rows: their labels would not come in runs",),
         severity="error" if distinct <= 1.5 else "warn",
     )
+    context.mend("UNSHUFFLED_SORTED", batches=_shuffled(context))
+
+
+def _shuffled(context: CheckContext) -> list[Batch]:
+    """The first minibatches of rows in another order, from all over the data if it is a table."""
+    read, whole = sum(batch.rows for batch in context.batches), context.train.whole
+    if whole is None or len(whole) != 2 or len(whole[0]) <= read:
+        return mixed(context.batches)
+    rows = torch.randperm(len(whole[0]), generator=torch.Generator().manual_seed(0))[:read]
+    device = context.labels.device if context.labels is not None else rows.device
+    drawn = context.form(tuple(part[rows] for part in whole)).to(device)
+    sizes = [batch.rows for batch in context.batches]
+    return [drawn.take(part) for part in torch.split(torch.arange(read), sizes)]
 
 
 @rule(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 from torch import nn
 
@@ -13,7 +12,7 @@ from steepest.health.check.rules.pairing import lower
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import DESCENT, EVERYTHING, Phase, make_finding, rule
-from steepest.health.replay.replay import Replay, Setup, reinitialised
+from steepest.health.replay.replay import reinitialised
 
 _RECTIFIERS = ("Relu", "Threshold", "ClampMin", "Hardtanh", "LeakyRelu", "MaxPool")
 _NO_BETTER = 0.95  # of the loss of a net that ignores its input: the first steps lead nowhere
@@ -21,7 +20,6 @@ _DIED = 1e-4  # deviation of the outputs beside that of the inputs
 _VANISHED = 1e-3  # gradient of the first matrix beside that of the last, each by its weights
 _WEAK_GAIN = 0.1  # of a layer that is named, about 1 in a sound net
 _DEAD, _WIDE = 0.75, 8  # share of units that are 0 in a layer of at least so many; all in others
-_ADAM = (0.01, 0.03)  # rates at which 30 steps show what a start is worth
 _SATURATED = 0.5  # share of what a layer is fed that lies within 1 % of a bound
 
 
@@ -226,19 +224,6 @@ def dead_relu(context: CheckContext) -> Iterator[Finding]:
     )
 
 
-def _best_by_adam(context: CheckContext, start: str = "") -> Replay | None:
-    """The better of two rates, from these weights or from He's, whatever optimizer there is."""
-
-    def change(setup: Setup, lr: float) -> Setup:
-        return (reinitialised(setup) if start else setup).neutral(lr)
-
-    tried = [
-        context.what_if(f"{start} Adam at {lr:g}".strip(), change=partial(change, lr=lr))
-        for lr in _ADAM
-    ]
-    return min(filter(None, tried), key=lambda one: one.final, default=None)
-
-
 @rule(
     "SATURATED",
     "units at the bounds of tanh or sigmoid",
@@ -267,7 +252,8 @@ def saturated(context: CheckContext) -> Iterator[Finding]:
     if not stuck:
         return
     worst = max(stuck, key=lambda s: s.saturated)
-    as_it_is, other = _best_by_adam(context), _best_by_adam(context, "He's initialisation")
+    as_it_is = context.by_adam("as it is")
+    other = context.by_adam("He's initialisation", change=reinitialised)
     if as_it_is is None or other is None or not lower(other, as_it_is):
         return
     yield make_finding(

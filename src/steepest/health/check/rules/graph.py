@@ -1,6 +1,7 @@
 """Facts about the program: which parameters are held, reached and used; which mode does what."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
-from steepest.health.replay.replay import first_tensor, groups_of, tensors_in
+from steepest.health.replay.replay import Setup, first_tensor, groups_of, tensors_in
 
 
 def _listed(names: list[str], most: int = 4) -> str:
@@ -78,6 +79,17 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("frozen on purpose: they have requires_grad=True",),
         severity="error" if everything or stale or head else "warn",
     )
+    if everything:
+        context.mend("PARAMS_NOT_IN_OPTIMISER", _made_anew(context.setup))
+
+
+def _made_anew(setup: Setup) -> Setup:
+    """With an optimizer of the same kind and settings that holds the model's parameters."""
+    made = []
+    for optimizer in setup.optimizers[:1]:
+        known = {name: optimizer.param_groups[0][name] for name in optimizer.defaults}
+        made.append(type(optimizer)(setup.model.parameters(), **known))
+    return replace(setup, optimizers=tuple(made))
 
 
 def _head(first: ProbePass) -> set[str]:
@@ -268,6 +280,15 @@ def ascent(context: CheckContext) -> Iterator[Finding]:
             "torch.optim.SGD(..., maximize=False)" if upwards else "loss.backward()  # not -loss",
             (Evidence(measured, "maximize=False" if upwards else "a loss of at least 0"),),
         )
+        if upwards:
+            context.mend("ASCENT", _downwards(context.setup))
+
+
+def _downwards(setup: Setup) -> Setup:
+    for optimizer in setup.optimizers:
+        for group in groups_of(optimizer):
+            group["maximize"] = False
+    return setup
 
 
 @rule(

@@ -1,5 +1,6 @@
 """The scale of the inputs: a fact becomes a finding if standardising them helps."""
 
+import math
 from collections.abc import Iterator
 
 from torch import Tensor
@@ -75,11 +76,18 @@ def input_scale(context: CheckContext) -> Iterator[Finding]:
         return
     start = _loss_at_start(context)
     needed = _MUCH_BETTER if rms < _SMALL and widest is None else _BETTER
+    if not math.isfinite(other.final):  # the rate is too high for inputs of any scale
+        plain = context.by_adam("as it is")
+        other = context.by_adam("standardised inputs", transform=transform)
+        if plain is None or other is None:
+            return
     cured = other.final <= (1 - needed) * plain.final
     from_start = start is not None and context.loss_at_start > _STARTS_HIGHER * start and start > 0
     if not (cured or from_start) or not other.final < plain.final:
         return
-    yield _finding(context, x, rms, widest, plain, other, start)
+    found = _finding(context, x, rms, widest, plain, other, start)
+    yield found
+    context.mend(found.code, transform=transform)
 
 
 def _fed_as_they_are(context: CheckContext) -> str:

@@ -1,7 +1,7 @@
 """Whether the end of the model and the loss belong together."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,8 @@ def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
         Evidence(f"outputs in [{float(p.min()):.3g}, {float(p.max()):.3g}]", "logits", name),
         Evidence(f"loss never below {floor:.3g}", "0", "for outputs between 0 and 1"),
     ]
-    shown, rate = _on_logits(context, name)
+    back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
+    shown, rate = _on_logits(context, back)
     yield make_finding(
         "LOSS_EXPECTS_LOGITS",
         f"the model ends in a {name}, and {_LOSS_NAMES[context.kind]} applies its own: "
@@ -67,14 +68,16 @@ def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
             "log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),
         ),
     )
+    context.mend("LOSS_EXPECTS_LOGITS", on_logits(back)(context.setup))
 
 
-def _on_logits(context: CheckContext, name: str) -> tuple[list[Evidence], str]:
+def _on_logits(
+    context: CheckContext, back: Callable[[Tensor], Tensor]
+) -> tuple[list[Evidence], str]:
     """What the first steps do on logits, if that is better, and the rate that they need for it.
 
     Gradients that were flattened are longer without the softmax: at the same rate they may diverge.
     """
-    back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
     other = context.what_if("logits in place of probabilities", change=on_logits(back))
     if other is None or context.plain is None:
         return [], ""
@@ -291,6 +294,8 @@ def sum_reduction(context: CheckContext) -> Iterator[Finding]:
         confidence="confirmed" if harmful else "fact",
         severity="warn" if harmful else "info",
     )
+    if harmful:
+        context.mend("SUM_REDUCTION", mean_loss(context.setup))
 
 
 @rule(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from steepest.engine import seed_generators
 from steepest.health.check.context import CheckContext
 from steepest.health.check.probe_pass import LayerSignal
 from steepest.health.check.rules.pairing import lower
@@ -110,8 +111,11 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
         return
     if not _beside_he(context.setup.model) > _TOO_LARGE:
         return
-    other = context.what_if("He's initialisation", change=reinitialised)
-    if not lower(other, context.plain):
+    plain, other = context.plain, context.what_if("He's initialisation", change=reinitialised)
+    if other is None or not math.isfinite(other.final):  # the rate is too high for any start
+        plain = context.by_adam("as it is")
+        other = context.by_adam("He's initialisation", change=reinitialised)
+    if not lower(other, plain):
         return
     grown = [s for s in context.first.signals.values() if s.gain > _GROWN and s.weight is not None]
     worst = max(grown, key=lambda s: s.gain, default=None)
@@ -120,10 +124,10 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
     ]
     if worst is not None:
         evidence.append(_deviation(worst))
-    if other and context.plain:
+    if other and plain:
         evidence.append(
             Evidence(
-                f"loss {context.plain.final:.3g} after 30 steps",
+                f"loss {plain.final:.3g} after {len(plain.losses)} steps",
                 f"{other.final:.3g} with He's",
                 experiment=Experiment.STEPS_AGAIN,
             )
@@ -137,6 +141,9 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("the learning rate: the loss is high before the first step",),
         confidence="confirmed",
     )
+    seed_generators(0)
+    if (clone := context.setup.copy()) is not None:
+        context.mend("INIT_TOO_LARGE", reinitialised(clone))
 
 
 def _beside_he(model: nn.Module) -> float:
