@@ -355,10 +355,10 @@ void bind_settings(nb::module_& m) {
            nb::kw_only(), "image"_a, "shift"_a, "cutout"_a, "crop"_a, "flip"_a, "shift_purpose"_a,
            "cutout_purpose"_a, "crop_purpose"_a, "flip_purpose"_a, "mixes"_a);
   nb::class_<Settings>(m, "Settings")
-      .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int,
+      .def(nb::init<std::vector<NodeSpec>, LossSettings, OptimizerSettings, OrderSettings, Augmentation, int, bool,
                     bool>(),
            nb::kw_only(), "nodes"_a, "loss"_a, "optimizer"_a, "order"_a, "augmentation"_a, "threads"_a,
-           "adaptive"_a);
+           "adaptive"_a, "bf16"_a = false);
 }
 
 void bind_results(nb::module_& m) {
@@ -395,7 +395,9 @@ void bind_trainer(nb::module_& m) {
   nb::class_<Trainer>(m, "Trainer")
       .def("__init__",
            [](Trainer* self, const Settings& settings, const Rows& rows, const Position& position,
-              const Name& isa) { new (self) Trainer(settings, rows.data(), kernels_of(isa), position); },
+              const Name& isa) {
+    new (self) Trainer(settings, rows.data(), kernels_of(isa), isa.has_value(), position);
+  },
            "settings"_a, "rows"_a, "position"_a, "isa"_a.none() = nb::none(), nb::keep_alive<1, 3>())
       .def("set_orders",
            [](Trainer& t, int64_t first_epoch, Array1<uint32_t> orders) {

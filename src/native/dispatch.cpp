@@ -18,6 +18,9 @@ extern const Kernels kernels;
 namespace x86_64_v4 {
 extern const Kernels kernels;
 }
+namespace x86_64_v4_bf16 {
+extern const Bf16Kernels bf16_kernels;
+}
 #elif defined(__aarch64__)
 namespace neon {
 extern const Kernels kernels;
@@ -66,6 +69,26 @@ const Kernels& choose_kernels(const char* forced) {
   }
   throw std::runtime_error("this processor runs " + (names.empty() ? "none of the kernels" : names) +
                            (forced ? std::string(", not ") + forced : ""));
+}
+
+Kernels with_bf16(const Kernels& kernels, bool forced) {
+  const Bf16Kernels* bf16 = kernels.bf16;
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  if (!forced && &kernels == &x86_64_v4::kernels && __builtin_cpu_supports("avx512bf16")) {
+    bf16 = &x86_64_v4_bf16::bf16_kernels;
+  }
+#else
+  (void)forced;
+#endif
+  Kernels with = kernels;
+  with.linear = bf16->linear;
+  with.linear_back = bf16->linear_back;
+  with.update = bf16->update;
+  with.collect = bf16->collect;
+  with.finish = bf16->finish;
+  with.bf16 = bf16;
+  return with;
 }
 
 }  // namespace steepest

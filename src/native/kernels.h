@@ -87,14 +87,23 @@ struct PiecewiseRows {
   uint8_t* bins;
 };
 
+// A linear layer's matrices rounded to bfloat16, two numbers in the place of a float, the first one lower: what
+// products of bfloat16 read (bf16.h). Without memory where products are of floats.
+struct Bf16 {
+  Matrix x, dz;              // (batch, in / 2) and (batch, out / 2): two of a row
+  Matrix x_pairs, dz_pairs;  // (batch / 2, in) and (batch / 2, out): two of a column
+  Matrix weight, transpose;  // (in / 2, out) and (out / 2, in), likewise; the latter only with a gradient of X
+};
+
 // Z = X W + b. W is (in, out): the transpose of PyTorch's.
 struct Linear {
   int in, out;
-  int first_parameter, index;      // index: among the linear layers of which there are statistics, else -1
-  int member;                      // which piece of its parameters is its own
-  Parameter weight, bias;          // a bias without memory is none
-  Matrix transpose;                // W (out, in), for the gradient of X; without memory if none is needed
-  Matrix x, z, dx, dz;             // (batch, in) and (batch, out), and the gradients of the loss for them
+  int first_parameter, index;  // index: among the linear layers of which there are statistics, else -1
+  int member;                  // which piece of its parameters is its own
+  Parameter weight, bias;      // a bias without memory is none
+  Matrix transpose;            // W (out, in), for the gradient of X; without memory if none is needed
+  Matrix x, z, dx, dz;         // (batch, in) and (batch, out), and the gradients of the loss for them
+  Bf16 bf16;
   const PiecewiseRows* piecewise;  // what x stands for where it has no values; else null
 };
 
@@ -233,6 +242,19 @@ enum class Function : int { kExp, kExpm1, kTanh, kErf, kCosOfTurns, kSinOfTurns 
 
 struct ImageKernels;  // image_kernels.h
 
+// What takes the place of the kernels of the same names where products are of bfloat16.
+struct Bf16Kernels {
+  bool emulated;  // by two products of floats for each pair, to the same bits
+  void (*linear)(const Linear&, int begin, int end);
+  void (*linear_back)(const Linear&, int begin, int end);
+  void (*update)(const Linear&, const uint64_t* bits, int batch, const Update&, int begin, int end, RowSums* sums,
+                 void* scratch);
+  void (*collect)(const Linear&, const uint64_t* bits, int batch, const Update&, bool add, int begin, int end,
+                  double* norms, void* scratch);
+  void (*finish)(const Linear&, const Update&, int begin, int end, RowSums* sums);
+  void (*round_weights)(const Linear&, int begin, int end);
+};
+
 struct Kernels {
   const char* name;
   int width;  // floats in a vector
@@ -329,10 +351,15 @@ struct Kernels {
   void (*muon_finish)(const Linear&, const Update&, Matrix direction, int begin, int end, RowSums* sums);
 
   const ImageKernels* images;
+  const Bf16Kernels* bf16;
 };
 
 // The best table that this processor runs, or the one of the instruction set `forced`, if not null.
 // Throws std::runtime_error if that one is unknown or cannot run here.
 const Kernels& choose_kernels(const char* forced);
+
+// The kernels with products of bfloat16: the processor's own instruction for them where it has one, unless an
+// instruction set was forced.
+Kernels with_bf16(const Kernels&, bool forced);
 
 }  // namespace steepest

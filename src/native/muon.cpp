@@ -73,6 +73,7 @@ void Trainer::take_muon_step(const Step& step, const Linear& layer, float scale,
   if (space.turned) turn(x, space.direction, layer.out, begin, end);
   RowSums* sums = step.statistics ? sums_[layer.index].data() : nullptr;
   kernels_.muon_finish(layer, u, space.turned ? space.direction : x, begin, end, sums);
+  if (settings_.bf16) kernels_.bf16->round_weights(layer, begin, end);
 }
 
 }  // namespace steepest

@@ -118,6 +118,7 @@ class Network::Builder : public ImageMaker {
     node.dx = value_.gradient;
     node.z = out.data;
     node.dz = out.gradient;
+    round(node);
     network_.watched.push_back({&node, &node.weight, out.data, out.width, Activation::kIdentity, copies_, {}});
     value_ = out;
   }
@@ -244,6 +245,7 @@ class Network::Builder : public ImageMaker {
       node.dx = own(in.gradient, k);
       node.z = own(out.data, k);
       node.dz = own(out.gradient, k);
+      round(node);
     }
     network_.parameters.resize(first_parameter);
     stack(weights);
@@ -261,7 +263,24 @@ class Network::Builder : public ImageMaker {
     network_.parameters.push_back(&network_.stacked_.emplace_back(whole));
   }
 
+  // Memory for what products of bfloat16 read. Rows end in whole vectors of pairs.
+  void round(Linear& node) {
+    if (!kept_.bf16 || !kept_.back) return;
+    const int rows = batch_ * copies_;
+    const auto halves = [&](int height, int columns, size_t unit) {
+      const size_t stride = stride_of(columns, unit);
+      return Matrix{arena_.take(stride * height), stride};
+    };
+    node.bf16.x = halves(rows, (node.in + 1) / 2, 16);
+    node.bf16.dz = halves(rows, (node.out + 1) / 2, 16);
+    node.bf16.x_pairs = halves((rows + 1) / 2, node.in, 32);
+    node.bf16.dz_pairs = halves((rows + 1) / 2, node.out, 32);
+    node.bf16.weight = halves((node.in + 1) / 2, node.out, 32);
+    if (node.dx.data) node.bf16.transpose = halves((node.out + 1) / 2, node.in, 16);
+  }
+
   void transpose(Linear& node) {
+    if (kept_.bf16) return;
     node.transpose.stride = stride_of(node.in);
     node.transpose.data = arena_.take(node.transpose.stride * (node.out + 1));
   }

@@ -83,6 +83,7 @@ enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 struct Kept {
   bool first_moment, second_moment, ema, gradient;
   bool back = true;
+  bool bf16 = false;  // whether products of linear layers are of bfloat16
 };
 
 class Network {

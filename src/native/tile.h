@@ -2,7 +2,8 @@
 //
 // C[i][n] += sum_k A(i, k) B[k][n]: A is broadcast and may lie in any way (element (i, k) is at
 // a[i * row_step + k * k_step]), rows of B and C are vectors. The sum over k always runs upwards, so a
-// number does not depend on the tile or the thread that computes it.
+// number does not depend on the tile or the thread that computes it. Where STEEPEST_PAIRS is defined (bf16.inc), a
+// number of A or B stands for two of the product in bfloat16, and k for two of their columns or rows.
 
 // Rows of a tile for each number of vectors in its columns, so that the tile stays in registers.
 #if STEEPEST_REGISTERS == 32
@@ -20,6 +21,10 @@ constexpr int kTileRows = N == 1   ? 8
                                    : 4;
 #endif
 
+#if !defined(STEEPEST_PAIRS)
+INLINE Vec accumulate(Vec sum, Vec a, Vec b) { return sum + a * b; }
+#endif
+
 template <int M, int N>
 INLINE void multiply(const float* a, size_t row_step, size_t k_step, const float* b, size_t b_stride, int depth,
                      Vec (&c)[M][N]) {
@@ -31,7 +36,7 @@ INLINE void multiply(const float* a, size_t row_step, size_t k_step, const float
     for (int i = 0; i < M; ++i) {
       const Vec element = splat(a[i * row_step]);
 #pragma GCC unroll 8
-      for (int j = 0; j < N; ++j) c[i][j] += element * columns[j];
+      for (int j = 0; j < N; ++j) c[i][j] = accumulate(c[i][j], element, columns[j]);
     }
   }
 }

@@ -41,19 +41,24 @@ bool takes_images(const Settings& settings) {
                      [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kToImages; });
 }
 
-Kept kept_of(const OptimizerSettings& settings) {
-  return {settings.keeps_first_moment(), settings.kind != Optimizer::kSgd, settings.ema != 0.0,
-          settings.keeps_gradient()};
+Kept kept_of(const OptimizerSettings& settings, bool bf16) {
+  return {settings.keeps_first_moment(),
+          settings.kind != Optimizer::kSgd,
+          settings.ema != 0.0,
+          settings.keeps_gradient(),
+          true,
+          bf16};
 }
 
 }  // namespace
 
-Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kernels, const Position& position)
+Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kernels, bool forced,
+                 const Position& position)
     : settings_(settings),
       data_(data),
-      kernels_(kernels),
+      kernels_(settings.bf16 ? with_bf16(kernels, forced) : kernels),
       network_(settings.nodes, data.source.features, settings.order.batch_size, kernels.width,
-               kept_of(settings.optimizer)),
+               kept_of(settings.optimizer, settings.bf16)),
       most_threads_(takes_images(settings) ? std::min(threads_of(settings), network_.chunks.count)
                                            : threads_of(settings)),
       whole_gradient_(settings.optimizer.keeps_gradient()),
@@ -69,13 +74,14 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   const std::vector<double> found = densities(data_, kernels_, network_.inputs.stride);
   double filled = std::accumulate(found.begin(), found.end(), 0.0) / double(found.size());
   if (settings_.augmentation.mixes) filled = 1 - (1 - filled) * (1 - filled);
-  sparse_ = linear_first && batch <= kMostSparseBatch && filled < kMostDense;
-  if (!settings_.augmentation.mixes && Coding::fits(network_.nodes, network_.inputs, data_.source, batch)) {
+  sparse_ = linear_first && !settings_.bf16 && batch <= kMostSparseBatch && filled < kMostDense;
+  if (!settings_.bf16 && !settings_.augmentation.mixes &&
+      Coding::fits(network_.nodes, network_.inputs, data_.source, batch)) {
     coding_.emplace(*data_.source.piecewise, batch);
     std::get<Linear>(network_.nodes.front()).piecewise = &coding_->rows();
     sparse_ = false;
   }
-  const Kept kept = kept_of(settings_.optimizer);
+  const Kept kept = kept_of(settings_.optimizer, settings_.bf16);
   const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
   for (int threads = 0; threads <= most_threads_; ++threads) {
@@ -132,7 +138,7 @@ void Trainer::restart(uint64_t seed, const Position& position) {
 }
 
 void Trainer::configure(const LossSettings& loss, const OptimizerSettings& optimizer) {
-  const Kept now = kept_of(optimizer), before = kept_of(settings_.optimizer);
+  const Kept now = kept_of(optimizer, false), before = kept_of(settings_.optimizer, false);
   if (optimizer.kind != settings_.optimizer.kind || now.first_moment != before.first_moment ||
       now.second_moment != before.second_moment || now.ema != before.ema || now.gradient != before.gradient ||
       std::isfinite(optimizer.clip_norm) != std::isfinite(settings_.optimizer.clip_norm) ||
@@ -191,7 +197,10 @@ std::string Trainer::description() const {
          std::to_string(most_threads_) + " thread" + (most_threads_ == 1 ? "" : "s") +
          (sparse_   ? ", zero inputs skipped"
           : coding_ ? ", piecewise linear inputs looked up"
-                    : "");
+                    : "") +
+         (!settings_.bf16           ? ""
+          : kernels_.bf16->emulated ? ", products of bfloat16 emulated"
+                                    : ", products of bfloat16");
 }
 
 }  // namespace steepest

@@ -81,6 +81,7 @@ struct Settings {
   Augmentation augmentation;
   int threads = 1;
   bool adaptive = false;  // fewer threads where that is quicker, found while it runs
+  bool bf16 = false;      // whether products of linear layers are of bfloat16
 };
 
 // Where a training is, beside its parameters.
@@ -119,7 +120,8 @@ struct Result {
 
 class Trainer {
  public:
-  Trainer(const Settings&, const Data&, const Kernels&, const Position&);
+  // forced: whether the kernels are those of an instruction set that was asked for by name.
+  Trainer(const Settings&, const Data&, const Kernels&, bool forced, const Position&);
   ~Trainer();
   Trainer(const Trainer&) = delete;
 
@@ -185,7 +187,7 @@ class Trainer {
   // For life: set by the constructor.
   Settings settings_;  // but for what `restart` and `configure` are given
   const Data data_;
-  const Kernels& kernels_;
+  const Kernels kernels_;
   Network network_;
   int64_t steps_per_epoch_;
   int most_threads_;

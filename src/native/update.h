@@ -370,12 +370,14 @@ static void finish_rows(const Parameter& p, const Update& u, int begin, int end,
   }
 }
 
-static void finish(const Linear& layer, const Update& u, int begin, int end, RowSums* sums) {
+[[maybe_unused]] static void finish(const Linear& layer, const Update& u, int begin, int end, RowSums* sums) {
   finish_rows(layer.weight, u, begin, end, sums);
   if (layer.transpose.data) write_transpose(layer, begin, end);
 }
 
-static void finish_vector(const Parameter& p, const Update& u) { finish_rows(p, u, 0, p.rows, nullptr); }
+[[maybe_unused]] static void finish_vector(const Parameter& p, const Update& u) {
+  finish_rows(p, u, 0, p.rows, nullptr);
+}
 
 // The square of the norm of row k of its gradient, penalties included.
 INLINE double row_norm(const Parameter& p, const Update& u, int k) {
@@ -387,11 +389,11 @@ INLINE double row_norm(const Parameter& p, const Update& u, int k) {
   return lane_sum_double(squares);
 }
 
-static void row_norms(const Parameter& p, const Update& u, int begin, int end, double* norms) {
+[[maybe_unused]] static void row_norms(const Parameter& p, const Update& u, int begin, int end, double* norms) {
   for (int k = begin; k < end; ++k) norms[k] = row_norm(p, u, k);
 }
 
-static double vector_norm(const Parameter& p, const Update& u) {
+[[maybe_unused]] static double vector_norm(const Parameter& p, const Update& u) {
   double sum = 0;
   for (int k = 0; k < p.rows; ++k) {
     sum += row_norm(p, u, k);
@@ -399,7 +401,7 @@ static double vector_norm(const Parameter& p, const Update& u) {
   return sum;
 }
 
-static void collect_bias(const Linear& layer, int batch, bool add) {
+[[maybe_unused]] static void collect_bias(const Linear& layer, int batch, bool add) {
   for (int n = 0; n < layer.out; n += W) {
     Vec g = add ? load(layer.bias.gradient + n) : Vec{};
     for (int m = 0; m < batch; ++m) g += load(layer.dz.row(m) + n);

@@ -31,6 +31,19 @@ INLINE Vec square_root(Vec v) {
   return v;
 #endif
 }
+// c + a b, rounded once.
+INLINE Vec fused(Vec c, Vec a, Vec b) {
+#if defined(__AVX512F__)
+  return reinterpret_cast<Vec>(
+      _mm512_fmadd_ps(reinterpret_cast<__m512>(a), reinterpret_cast<__m512>(b), reinterpret_cast<__m512>(c)));
+#elif defined(__FMA__)
+  return reinterpret_cast<Vec>(
+      _mm256_fmadd_ps(reinterpret_cast<__m256>(a), reinterpret_cast<__m256>(b), reinterpret_cast<__m256>(c)));
+#else
+  for (int i = 0; i < W; ++i) c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+  return c;
+#endif
+}
 INLINE Vec to_float(Int i) { return __builtin_convertvector(i, Vec); }
 INLINE Int to_int(Vec v) { return __builtin_convertvector(v, Int); }
 

@@ -1,0 +1,5 @@
+#define STEEPEST_ISA x86_64_v4
+#define STEEPEST_NAME "x86-64-v4"
+#define STEEPEST_WIDTH 16
+#define STEEPEST_REGISTERS 32
+#include "bf16.inc"
