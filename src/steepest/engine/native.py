@@ -80,6 +80,8 @@ def nodes_of_plan(plan: Plan) -> tuple[Node, ...] | str:
         return "the focal loss runs on the torch engine alone"
     if recipe.optimizer == "lbfgs":
         return "lbfgs runs on the torch engine alone"
+    if recipe.precision == "bf16" and any(node.spec.kind.name == "HEADS" for node in nodes):
+        return "the products of LinearEnsemble are of float32 alone, and precision is bf16"
     return rows_obstacle(array) or nodes
 
 
@@ -290,6 +292,7 @@ def _settings(plan: Plan, nodes: Sequence[Node], augmentation: Augmentation) -> 
         ),
         threads=recipe.threads or usable_threads(),
         adaptive=not recipe.threads,
+        bf16=recipe.precision == "bf16",
     )
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from steepest.engine.augment import Augmentation, Mixes
+from steepest.engine.bf16 import Bf16Products
 from steepest.engine.contract import OptimizerState, Plan, StepStats
 from steepest.engine.forward import module_mode, single_values_kept_apart
 from steepest.engine.groups import parameter_settings
@@ -146,6 +147,7 @@ class _TorchTraining:
             module_mode(self._plan.model, training=True),
             process_state(self._device, generators=self._draws, threads=self._threads),
             self._masks.installed(),
+            Bf16Products() if self._plan.recipe.precision == "bf16" else nullcontext(),
         ):
             for i, rate in enumerate(rates):
                 if statistics and i == len(rates) - 1:

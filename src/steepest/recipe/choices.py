@@ -22,6 +22,7 @@ SCALINGS = (
 DATA_SETS = ("digits", "iris", "wine", "breast_cancer", "fashion_mnist", "mnist")
 PRESETS = ("tabular", "image", "lecture")
 ENGINES = ("auto", "native", "torch")
+PRECISIONS = ("float32", "bf16")
 ADAMS = ("adam", "adamw")
 FIRST_ORDER = ("sgd", *ADAMS, "rmsprop", "muon")
 OPTIMIZERS = (*FIRST_ORDER, "lbfgs")

@@ -60,6 +60,9 @@ _ELSEWHERE = {
     "stop_at_nonfinite": "stop_on_nan",
     "terminate_on_nan": "stop_on_nan",
     "cutmix_alpha": "cutmix",
+    "dtype": "precision",
+    "amp": "precision",
+    "bf16": "precision",
 }
 
 

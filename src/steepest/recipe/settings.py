@@ -15,6 +15,7 @@ from steepest.recipe.choices import (
     FIRST_ORDER,
     LOSSES,
     OPTIMIZERS,
+    PRECISIONS,
     SAMPLINGS,
     SCHEDULES,
     TASKS,
@@ -275,6 +276,11 @@ class Settings(ModelSettings):
     seed: int = _run(0, "decides the split, the first weights, the order and the masks", SEED)
 
     engine: str = _run("auto", "auto, native or torch", one_of(ENGINES), resumable=True)
+    precision: str = _run(
+        "float32",
+        "of the products of linear layers: float32, or bf16, whose factors are rounded to bfloat16",
+        one_of(PRECISIONS),
+    )
     threads: int | None = _run(
         None,
         "threads of the engine",

@@ -11,7 +11,7 @@ from steepest.training.schedule import make_schedule
 from steepest.training.scoring import Scoring
 
 # Settings that a script has no words for.
-_UNWRITTEN = ("mixup", "cutmix", "batch_ensemble", "time_limit")
+_UNWRITTEN = ("mixup", "cutmix", "batch_ensemble", "time_limit", "precision")
 # Of swa, when the statistics of batch normalisation are taken anew.
 _ROWS_AT_ONCE = 1024
 _UNWRITTEN_VALUES = {
