@@ -14,7 +14,9 @@ from steepest.objective import Objective
 from workloads import Workload
 
 
-def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
+def plan(
+    workload: Workload, threads: int | None, seed: int = 0, *, precision: str = "float32"
+) -> Plan:
     samples = sp.Samples(workload.inputs, workload.targets, "benchmark")
     inputs = Preprocessing.fit(samples, "pixels").prepare(samples)
     recipe = sp.Recipe(
@@ -23,6 +25,7 @@ def plan(workload: Workload, threads: int | None, seed: int = 0) -> Plan:
         batch_size=workload.batch_size,
         threads=threads,
         seed=seed,
+        precision=precision,
     )
     return Plan(net(workload), Objective("multiclass"), inputs, workload.targets, recipe)
 
