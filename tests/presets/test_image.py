@@ -80,6 +80,13 @@ def test_the_cost_of_any_data_has_a_bound(rows, image):
     assert 0 <= made.ema < 1
 
 
+def test_smaller_minibatches_take_smaller_steps():
+    few, more, many = (of(rows, 1, 28, 28) for rows in (1_000, 16_000, 60_000))
+    assert [made.batch_size for made in (few, more, many)] == [16, 64, 128]
+    assert few.lr < more.lr < many.lr
+    assert (few.lr / many.lr) ** 2 == pytest.approx(16 / 128, rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("rows", "given", "share"),
     [
