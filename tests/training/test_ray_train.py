@@ -11,7 +11,7 @@ import steepest as sp
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.train")
 
-SETTINGS = {"hidden": (16,), "epochs": 30, "engine": "torch", "check": False, "watch": False}
+SETTINGS = {"hidden": (16,), "epochs": 5, "engine": "torch", "check": False, "watch": False}
 
 
 def loop(config):
@@ -76,7 +76,7 @@ def test_a_worker_of_ray_train_dies_and_the_curve_is_that_of_one_process(tmp_pat
     assert (tmp_path / "run-died").exists()
     run = sp.load_run(tmp_path / "run")
     assert run.status == "finished"
-    assert run.history["epoch"].to_list() == list(range(30))
+    assert run.history["epoch"].to_list() == list(range(5))
     alone = sp.train(data="digits", progress="none", **SETTINGS)
     np.testing.assert_allclose(run.history["train_loss"], alone.history["train_loss"], rtol=1e-3)
     assert os.environ.get("RANK") is None
