@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
 
@@ -12,7 +13,13 @@ def optimizers_in(optimizer: Any) -> tuple[Any, ...]:
         return ()
     given = optimizer.values() if isinstance(optimizer, dict) else optimizer
     is_collection = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
-    return tuple(given) if is_collection else (optimizer,)
+    return tuple(map(_unwrapped, given if is_collection else (optimizer,)))
+
+
+def _unwrapped(optimizer: Any) -> Any:
+    """The optimizer within one that only passes on what it is asked, as accelerate's does."""
+    inner = getattr(optimizer, "optimizer", None)
+    return inner if isinstance(inner, torch.optim.Optimizer) else optimizer
 
 
 def require_arguments(model: Any, loss_fn: Any, optimizers: tuple[Any, ...]) -> None:
@@ -35,5 +42,5 @@ def require_arguments(model: Any, loss_fn: Any, optimizers: tuple[Any, ...]) -> 
         if not callable(getattr(one, "step", None)):
             raise TypeError(
                 "optimizer must be one of torch's, or any object with step(), but is a "
-                f"{type(one).__name__}; {order}"
+                f"{type(one).__name__}: leave it out if it is another library's; {order}"
             )
