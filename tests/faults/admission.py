@@ -6,7 +6,9 @@ A fault is harmful if over the seeds
 - the median reported validation accuracy differs from the twin's by 5 points or more, and the
   seeds' ranges do not overlap; or
 - it needs 3 times the twin's steps, or more, to 90 % of the twin's final accuracy; or
-- its reported validation loss is 1.5 times the twin's or more.
+- its reported validation loss is 1.5 times the twin's or more; or
+- where it says that it harms the memory, the graphs hold 10 MB more at once than the twin's, and twice
+  as much.
 The repair registered for its code must close 80 % of the gap in the figure that showed the harm.
 A twin and a control must end within 3 points of their best epoch, and above the majority class.
 --write keeps the results in admission.json.
@@ -17,12 +19,14 @@ import json
 import math
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import torch
+from torch import Tensor
 
 from faults.case import Outcome, run
 from faults.programs import Program, programs
@@ -39,6 +43,8 @@ def admit(program: Program, seeds: int = 5) -> dict[str, Any]:
     if program.fault is None:
         return result | {"admitted": sane and not result["healthy"]["errors"]}
     faulty = [run(program.case(s), seed=s) for s in range(seeds)]
+    if program.fault.harm == "memory":
+        return result | _of_memory(program, seeds, faulty, sane)
     by_fix = repair_of(program) == "fix"
     # The author's edit makes the twin, whose runs are there already.
     cured = [_cure(program, s) for s in range(seeds)] if by_fix else healthy
@@ -58,6 +64,54 @@ def admit(program: Program, seeds: int = 5) -> dict[str, Any]:
         "gap closed": closed,
         "admitted": admitted and (sane or bool(program.fault.also)),
     }
+
+
+def _of_memory(program: Program, seeds: int, faulty: list[Outcome], sane: bool) -> dict[str, Any]:
+    """What the graphs hold with the fault and with the twin, which is the repair."""
+    assert program.fault
+    grown = [
+        statistics.median(_grown(program, seed, healthy) for seed in range(seeds))
+        for healthy in (True, False)
+    ]
+    harmful = grown[1] - grown[0] >= 10 and grown[1] >= 2 * grown[0]
+    return {
+        "truth": program.fault.truth,
+        "repair": repair_of(program),
+        "faulty": _figures(faulty),
+        "repaired": {},
+        "harm": {"megabytes": round(grown[1], 1), "of the twin": round(grown[0], 1)},
+        "gap closed": {"megabytes": 1.0},
+        "admitted": harmful and sane,
+    }
+
+
+class _Saved:
+    """A tensor that a graph has saved for its backward pass; memory that several share counts once."""
+
+    holders: ClassVar[Counter[int]] = Counter()  # by the address of the memory
+    now = most = 0  # bytes of all of them
+
+    def __init__(self, tensor: Tensor) -> None:
+        memory = tensor.untyped_storage()
+        self.tensor, self.address, self.size = tensor, memory.data_ptr(), memory.nbytes()
+        if not _Saved.holders[self.address]:
+            _Saved.now += self.size
+            _Saved.most = max(_Saved.most, _Saved.now)
+        _Saved.holders[self.address] += 1
+
+    def __del__(self) -> None:
+        _Saved.holders[self.address] -= 1
+        if not _Saved.holders[self.address]:
+            _Saved.now -= self.size
+
+
+def _grown(program: Program, seed: int, healthy: bool) -> float:
+    """The most megabytes of saved tensors that live at once in a run."""
+    case, _Saved.now, _Saved.most = program.case(seed, healthy), 0, 0
+    _Saved.holders.clear()
+    with torch.autograd.graph.saved_tensors_hooks(_Saved, lambda saved: saved.tensor):
+        run(case, seed=seed)
+    return _Saved.most / 2**20
 
 
 def repair_of(program: Program) -> str:

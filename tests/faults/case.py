@@ -18,7 +18,7 @@ class Fault:
     truth: the code of its cause. accept: codes that are equally right. consequence: codes that may
     be reported too, because they follow from it. repair: the edit that cures, in words. earliest:
     when it can be seen first. harm: "run" if the training is worse, "report" if only the reported
-    validation figures are wrong. also: what else is wrong with it, and with its twin as well.
+    validation figures are wrong, "memory" if all figures are right and memory grows. also: what else is wrong with it, and with its twin as well.
     """
 
     truth: str
@@ -26,7 +26,7 @@ class Fault:
     consequence: tuple[str, ...] = ()
     repair: str = ""
     earliest: str = "pre"
-    harm: Literal["run", "report"] = "run"
+    harm: Literal["run", "report", "memory"] = "run"
     also: tuple[str, ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+import weakref
 
 import pytest
 import torch
@@ -113,6 +114,54 @@ def test_labels_are_asked_at_the_end_whatever_else_went_wrong(rows, belong):
     with sp.watch(model, loss_fn, optimizer) as w:
         train(model, optimizer, rows, loss_fn, epochs=5)
     assert ("LABELS_SHUFFLED" in w.findings.actionable.codes) == (not belong)
+
+
+def summed(model, loss_fn, optimizer, rows, *, detached=False, evaluating=False):
+    """An epoch and a validation with gradients; losses of one of them are kept."""
+    kept = []
+    for x, y in DataLoader(rows, 8, shuffle=True):
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+        kept.append(loss.detach() if detached or evaluating else loss)
+    model.eval()
+    for x, y in DataLoader(rows, 8):
+        loss = loss_fn(model(x), y)
+        kept.append(loss if evaluating and not detached else loss.detach())
+    return kept
+
+
+@pytest.mark.parametrize("evaluating", [False, True])
+def test_graphs_that_are_kept_are_told(rows, evaluating):
+    model, loss_fn = (
+        nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)),
+        nn.CrossEntropyLoss(),
+    )
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    with sp.watch(model, loss_fn, optimizer) as w:
+        summed(model, loss_fn, optimizer, rows, evaluating=evaluating)
+    (found,) = w.findings.actionable
+    assert found.code == "GRAPH_KEPT"
+    assert ("no_grad" in found.fix) == evaluating
+    with sp.watch(model, loss_fn, optimizer) as w:
+        summed(model, loss_fn, optimizer, rows, detached=True, evaluating=evaluating)
+    assert w.findings.actionable.codes == []
+
+
+def test_who_keeps_a_graph_keeps_no_inputs_by_the_watch(rows):
+    model, loss_fn = nn.Linear(8, 3), nn.CrossEntropyLoss()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+    kept, inputs = [], []
+    with sp.watch(model, loss_fn, optimizer):
+        for x, y in loader(rows):
+            optimizer.zero_grad()
+            kept.append(loss_fn(model(x), y))
+            kept[-1].backward()
+            optimizer.step()
+            inputs.append(weakref.ref(x))
+        del x, y
+        assert [k for k, x in enumerate(inputs) if x() is not None] in ([], [len(inputs) - 1])
 
 
 def test_accumulation_is_no_fault(rows):

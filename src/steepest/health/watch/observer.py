@@ -22,6 +22,7 @@ stay are called: after_forward for passes without gradients, after_step to count
 """
 
 import math
+import weakref
 from typing import Any
 
 import torch
@@ -93,8 +94,10 @@ class Observer:
             frozen = self._modal.all_rest(model)
             self._pass = ForwardPass(args, kwargs, model.training, frozen, logits.detach())
             self._round.add(self._pass)
-            begins = self._hooks.guard(self._backward_begins, self._pass)
+            # By a weak reference: who keeps the graph would keep the inputs with it.
+            begins = self._hooks.guard(self._backward_begins, weakref.ref(self._pass))
             logits.register_hook(begins)  # type: ignore[no-untyped-call]
+            self._trace.graphs.add(begins, logits, self._trace.steps, training=model.training)
 
     def after_loss(self, _: nn.Module, args: Any, kwargs: Any, loss: Any) -> None:
         grads = torch.is_grad_enabled()
@@ -111,8 +114,11 @@ class Observer:
         elif self._evaluated is not None:
             self._trace.evaluate(self._evaluated, target, loss)
 
-    def _backward_begins(self, one: ForwardPass, gradient: Tensor) -> None:
+    def _backward_begins(self, known: weakref.ref[ForwardPass], gradient: Tensor) -> None:
         """The gradient of the logits is there; those of the parameters are still to come."""
+        one = known()
+        if one is None:
+            return
         one.settle(self._arrivals.since)
         first = not self._round.used
         one.pending = gradient.detach(), self._arrivals.mark()

@@ -12,6 +12,7 @@ from torch import Tensor
 from steepest.health.check.data import class_indices
 from steepest.health.replay.batches import Batch, DataSize
 from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
+from steepest.health.watch.kept_graphs import GraphTrace
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace, sentinels_of
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class TrainingTrace:
         self.shared = 0  # forward passes that had their backward pass in common with others
         self.frozen_forwards = 0  # in a row, with gradients, all in eval mode
         self.lax = LaxPasses()
+        self.graphs = GraphTrace()
         self.fingerprints: list[float] = []  # a number of the inputs of each step looked at closely
         self.same_batch = 0  # steps in a row with the number of the look before
         self.batch_rows = 0  # of the latest

@@ -5,6 +5,6 @@ thresholds there holds here.
 """
 
 from steepest.health.check.rules import functions_of
-from steepest.health.watch.rules import evaluation, loop, relapse, unfinished
+from steepest.health.watch.rules import evaluation, loop, memory, relapse, unfinished
 
-__all__ = ["evaluation", "functions_of", "loop", "relapse", "unfinished"]
+__all__ = ["evaluation", "functions_of", "loop", "memory", "relapse", "unfinished"]
