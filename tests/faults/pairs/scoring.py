@@ -139,36 +139,43 @@ def line_of(v: Together) -> str:
 
 
 def figures(verdicts: Sequence[Together]) -> dict[str, Any]:
-    """Shares with Wilson's intervals; a training and a seed count as one."""
-    n = len(verdicts)
+    """Shares with Wilson's intervals, which count trainings: that of one is the mean over seeds."""
     return {
-        "all named": _share(sum(v.all_named for v in verdicts), n),
-        "first is right": _share(sum(v.right for v in verdicts), n),
-        "first is right, check before watch": _share(sum(v.before for v in verdicts), n),
-        "the rest appears after the first fix": _share(sum(v.appears for v in verdicts), n),
-        "noise a run": round(sum(len(v.noise) for v in verdicts) / n, 3),
+        "all named": _share(verdicts, "all_named"),
+        "first is right": _share(verdicts, "right"),
+        "first is right, check before watch": _share(verdicts, "before"),
+        "the rest appears after the first fix": _share(verdicts, "appears"),
+        "noise a run": round(sum(len(v.noise) for v in verdicts) / len(verdicts), 3),
         "crashes": sum(bool(v.crash) for v in verdicts),
         "runs": [asdict(v) for v in verdicts],
     }
 
 
-def _share(hits: int, n: int) -> str:
+def _share(verdicts: Sequence[Together], what: str) -> str:
+    n = len({v.name for v in verdicts})
+    hits = n * sum(getattr(v, what) for v in verdicts) / len(verdicts)
     low, high = wilson(hits, n)
-    return f"{hits} of {n} = {hits / n:.1%} ({low:.1%} to {high:.1%})"
+    return f"{hits:g} of {n} = {hits / n:.1%} ({low:.1%} to {high:.1%})"
 
 
 def table(verdicts: Sequence[Together]) -> str:
-    """Pairs as a square: N named both, F first right, A the other appears; a dot where not."""
-    by_name = {frozenset(v.named): v for v in verdicts}
+    """Pairs as a square: N named both, F first right, A the other appears; a dot where not.
+
+    Of several seeds what holds at each.
+    """
+    by_name: dict[frozenset[str], list[Together]] = {}
+    for v in verdicts:
+        by_name.setdefault(frozenset(v.named), []).append(v)
     rows = [f"{'':8}" + "".join(f"{name:>8}" for name in COMMON)]
     for a in COMMON:
-        cells = (_cell(by_name.get(frozenset({a, b}))) if a != b else "" for b in COMMON)
+        cells = (_cell(by_name.get(frozenset({a, b}), [])) if a != b else "" for b in COMMON)
         rows.append(f"{a:8}" + "".join(f"{cell:>8}" for cell in cells))
     return "\n".join(rows)
 
 
-def _cell(v: Together | None) -> str:
-    if v is None:
+def _cell(verdicts: Sequence[Together]) -> str:
+    if not verdicts:
         return ""
-    marks = zip("NFA", (v.all_named, v.right, v.appears), strict=True)
-    return "".join(mark if holds else "." for mark, holds in marks)
+    marks = {"N": "all_named", "F": "right", "A": "appears"}
+    held = (all(getattr(v, name) for v in verdicts) for name in marks.values())
+    return "".join(mark if holds else "." for mark, holds in zip(marks, held, strict=True))
