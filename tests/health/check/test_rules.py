@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import steepest as sp
 from steepest.health import Evidence, Finding
@@ -172,6 +172,27 @@ def test_a_rate_that_runs_away_is_told_where_the_labels_teach_nothing():
     (found,) = sp.check(model, F.cross_entropy, optimizer, train, seconds=TIME).actionable
     assert found.code == "LR_TOO_HIGH"
     assert "runs away" in found.message
+
+
+class Noisy(Dataset):
+    def __init__(self, noise):
+        (self.X, self.y), self.noise = data(), noise
+
+    def __len__(self):
+        return len(self.X)
+
+    def __getitem__(self, i):
+        return self.X[i] + self.noise * torch.randn(10), self.y[i]
+
+
+@pytest.mark.parametrize(("noise", "said"), [(0.0, None), (0.02, "info"), (0.5, "warn")])
+def test_validation_rows_that_differ_each_time(noise, said):
+    model, before = net(), torch.get_rng_state()
+    train, val = DataLoader(Noisy(0.5), 32), DataLoader(Noisy(noise), 64)
+    findings = check(model, loader=train, val=val)
+    told = [f.severity for f in findings if f.code == "RANDOM_VALIDATION"]
+    assert told == ([said] if said else [])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_note_explains_no_warning():

@@ -29,7 +29,7 @@ def read_part(
     loader: Any, name: str, most: int, seconds: float, left_out: list[str]
 ) -> LoaderSample:
     try:
-        part = read(loader, most, _ROWS, seconds)
+        part = read(loader, most, _ROWS, seconds, again=name == "validation data")
     except Exception as error:  # anybody's dataset, sampler and collate function
         swallow(error)
         part = LoaderSample(problem=f"reading it raised {type(error).__name__}: {error}")

@@ -17,6 +17,7 @@ from steepest.health.replay.untouched import copied
 _TARGETS = ("labels", "label", "targets", "target", "y")
 # A loader may wait for its rows so many times as long as it may compute.
 _PATIENCE = 20.0
+_READ_TWICE = 8  # rows
 _LEAST_WAIT = 1.0  # seconds
 _INPUTS = ("inputs", "input", "x", "X", "image", "images", "pixel_values", "features", "data")
 
@@ -216,7 +217,8 @@ class LoaderSample:
     collated like a batch, None if the data cannot be indexed. size: rows in all, None if not
     known. batch_size, drop_last: of the loader, None and False if not known. whole: inputs and
     labels of all rows where they lie in memory as tensors. problem: why nothing could be read.
-    waited: reading took so long that it was ended.
+    waited: reading took so long that it was ended. twice: a few rows, raw, as they
+    came first and once more, if that was wanted and they do not lie in memory.
     """
 
     batches: list[Any] = field(default_factory=list)
@@ -229,6 +231,7 @@ class LoaderSample:
     problem: str = ""
     waited: bool = False
     dataset: Any = None
+    twice: tuple[Any, Any] | None = None
 
 
 class DataSize(NamedTuple):
@@ -254,8 +257,10 @@ def size_of(loader: Any) -> DataSize | None:
     return None if batches is None else DataSize(None, batches)
 
 
-def read(loader: Any, most: int, rows: int, seconds: float) -> LoaderSample:
+def read(loader: Any, most: int, rows: int, seconds: float, *, again: bool = False) -> LoaderSample:
     """The first minibatches of a loader (at most this many), and rows spread over its data.
+
+    again: a few of these are read twice.
 
     Reads from a copy where that is cheap; the caller keeps the state of what is not copied.
     DataLoaders are read in this process, without their workers.
@@ -263,13 +268,15 @@ def read(loader: Any, most: int, rows: int, seconds: float) -> LoaderSample:
     if loader is None:
         return LoaderSample(problem="none was given")
     clock = Clock(seconds, waiting=max(_PATIENCE * seconds, _LEAST_WAIT))
-    is_torchs = isinstance(loader, DataLoader)
-    part = (_read_data_loader if is_torchs else _read_iterable)(loader, most, rows, clock)
+    if isinstance(loader, DataLoader):
+        part = _read_data_loader(loader, most, rows, clock, again)
+    else:
+        part = _read_iterable(loader, most, clock)
     part.waited = clock.waited
     return part
 
 
-def _read_iterable(loader: Any, most: int, _: int, clock: Clock) -> LoaderSample:
+def _read_iterable(loader: Any, most: int, clock: Clock) -> LoaderSample:
     part = LoaderSample(size=None)
     if not isinstance(loader, (list, tuple)):
         clone = copied(loader)
@@ -300,7 +307,9 @@ def _some(source: Iterable[Any], most: int, clock: Clock) -> tuple[list[Any], bo
     return batches, True
 
 
-def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Clock) -> LoaderSample:
+def _read_data_loader(
+    loader: DataLoader[Any], most: int, rows: int, clock: Clock, again: bool
+) -> LoaderSample:
     part = LoaderSample(batch_size=loader.batch_size, drop_last=bool(loader.drop_last))
     part.dataset = loader.dataset
     if isinstance(loader.dataset, IterableDataset):
@@ -325,6 +334,10 @@ def _read_data_loader(loader: DataLoader[Any], most: int, rows: int, clock: Cloc
         some = sorted(set(torch.linspace(0, part.size - 1, min(part.size, rows)).long().tolist()))
         part.spread = _spread(dataset, some, collate, clock)
     part.whole = _whole(dataset)
+    if again and part.whole is None and part.spread is not None and not clock.over:
+        few = some[:_READ_TWICE]
+        with foreign:
+            part.twice = collate(_items(dataset, few)), collate(_items(dataset, few))
     return part
 
 

@@ -14,6 +14,7 @@ from steepest.health.findings.registry import Phase, make_finding, rule
 _FEW_TWINS = 0.01
 _FEWEST_TWINS = 5
 _NEXT = 0.05  # of the median distance of a training row to its nearest one
+_CHANGED = 0.1  # of the inputs' deviation; less is a trace of noise, as against rounding
 _MOVED, _STRETCHED = 1.0, 3.0  # the median column, in deviations; times
 
 
@@ -102,6 +103,39 @@ def _nearly_the_same(x: Tensor, v: Tensor) -> Iterator[Finding]:
         ),
         ruled_out=("rows that lie close by chance: training rows do not lie so close",),
         confidence="suspected",
+    )
+
+
+@rule(
+    "RANDOM_VALIDATION",
+    "validation rows that differ each time",
+    Phase.ROWS,
+    rank="generalisation",
+    place=4,
+    severity="warn",
+    explains={"TRAIN_VAL_PREPROC_MISMATCH"},
+)
+def random_validation(context: CheckContext) -> Iterator[Finding]:
+    """Rows of the validation data that are others when they are read again: a random transform."""
+    if context.val.twice is None:
+        return
+    first, second = (context.form(raw).x for raw in context.val.twice)
+    if first is None or second is None or first.shape != second.shape or first.ndim < 2:
+        return
+    if not first.is_floating_point() or not bool(first.isfinite().all() & second.isfinite().all()):
+        return
+    moved, spread = float((first - second).std()), float(first.std())
+    changed = int((first != second).flatten(1).any(1).sum())
+    if not changed or spread == 0:
+        return
+    yield make_finding(
+        "RANDOM_VALIDATION",
+        f"{changed} of {len(first)} validation rows are others when they are read again: a random "
+        "transform is in the validation data, and its figures are of other rows each time",
+        "a transform of its own for the validation part, without what is random",
+        (Evidence(f"inputs move by {moved / spread:.2g} of their deviation", "0", "read twice"),),
+        ruled_out=("dropout and the like: the model was not asked",),
+        severity="warn" if moved > _CHANGED * spread else "info",
     )
 
 
