@@ -235,7 +235,8 @@ void bind_enums(nb::module_& m) {
       .value("CONVOLUTION", NodeSpec::Kind::kConvolution)
       .value("MAX_POOL", NodeSpec::Kind::kMaxPool)
       .value("MEAN_POOL", NodeSpec::Kind::kMeanPool)
-      .value("IMAGE_NORM", NodeSpec::Kind::kImageNorm);
+      .value("IMAGE_NORM", NodeSpec::Kind::kImageNorm)
+      .value("CHANNEL_DROPOUT", NodeSpec::Kind::kChannelDropout);
   nb::enum_<Activation>(m, "Activation")
       .value("IDENTITY", Activation::kIdentity)
       .value("TANH", Activation::kTanh)

@@ -33,7 +33,7 @@ void for_nodes(const Network& network, size_t begin, size_t end, bool backwards,
   const auto by_channel = [&](size_t at) {
     const Node& node = network.nodes[at];
     return std::holds_alternative<Activate>(node) || std::holds_alternative<Pool>(node) ||
-           std::holds_alternative<ImageNorm>(node);
+           std::holds_alternative<ImageNorm>(node) || std::holds_alternative<ChannelDropout>(node);
   };
   const auto node_at = [&](size_t i) { return backwards ? begin + end - 1 - i : i; };
   for (size_t i = begin; i < end;) {
@@ -92,6 +92,9 @@ struct ByBlockBack {
   // What its gradient adds up to: the rest needs all blocks.
   void operator()(const ImageNorm& layer) const {
     kernels.images->norm_back_parts(layer, block.number, block.first, block.last);
+  }
+  void operator()(const ChannelDropout& layer) const {
+    kernels.images->channel_dropout_back(layer, block.number, block.first, block.last);
   }
   void operator()(const Join& layer) const { kernels.images->join_back(layer, block.number); }
   void operator()(const Branch& layer) const { kernels.branch_back(layer, block.number, block.number + 1); }

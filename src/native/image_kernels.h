@@ -81,6 +81,18 @@ struct ImageNorm {
   Matrix x, y, dx, dy;
 };
 
+// torch.nn.Dropout2d: channels of an image as a whole, drawn as the numbers of a row of so many. mask: (blocks,
+// channels, lanes).
+struct ChannelDropout {
+  double probability;  // as of Dropout (kernels.h)
+  uint32_t threshold;
+  float scale;
+  uint32_t purpose;
+  Planes planes;
+  float* mask;
+  Matrix x, y, dx, dy;
+};
+
 // Rows of numbers (batch, channels height width) as images, or back.
 struct Interleave {
   bool to_images;
@@ -107,6 +119,8 @@ struct ImageKernels {
   void (*norm_back_whole)(const ImageNorm&, int batch, bool add, int begin, int end);
   void (*norm_back)(const ImageNorm&, int block, int count, int begin, int end);
   // As of rows, each image with a factor of its own (kernels.h).
+  void (*channel_dropout)(const ChannelDropout&, uint64_t seed, uint32_t step, int block, int begin, int end);
+  void (*channel_dropout_back)(const ChannelDropout&, int block, int begin, int end);
   void (*join)(const Join&, uint64_t seed, uint32_t step, int block);
   void (*join_back)(const Join&, int block);
   // Rows begin .. end-1 of the gradient: the sum of the chunks' parts, written or added.

@@ -64,6 +64,17 @@ class ImageMaker : protected NodeMaker {
     connect(node, out);
   }
 
+  void add_channel_dropout(const NodeSpec& spec) {
+    ChannelDropout& node = make<ChannelDropout>();
+    node.planes = value_.planes;
+    set_probability(node, spec.probability);
+    node.purpose = spec.purpose;
+    node.mask = arena_.take(size_t(value_.planes.channels) * network_.lanes * blocks_);
+    Value out = like(value_, value_.has_gradient);
+    out.exclusive = false;
+    connect(node, out);
+  }
+
   void add_image_norm(const NodeSpec& spec) {
     ImageNorm& node = make<ImageNorm>();
     const int channels = value_.planes.channels;

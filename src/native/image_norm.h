@@ -157,25 +157,3 @@ static void norm_back(const ImageNorm& layer, int block, int count, int begin, i
     }
   }
 }
-
-static void join(const Join& layer, uint64_t seed, uint32_t step, int block) {
-  float* scales = layer.scale + block * W;
-  for (int i = 0; i < W; ++i) {
-    uint32_t words[4 * (1 + 8)];
-    const int m = block * W + i;
-    if (layer.threshold) random_words(seed, step, layer.purpose, m / 4, 1, words);
-    scales[i] = !layer.threshold ? 1.0f : words[m % 4] >= layer.threshold ? layer.keep_scale : 0.0f;
-  }
-  const Vec scale = load(scales);
-  const float *x = layer.x.row(block), *f = layer.f.row(block);
-  float* y = layer.y.row(block);
-  for (int n = 0; n < layer.width; n += W) store(y + n, load(x + n) + scale * load(f + n));
-}
-
-static void join_back(const Join& layer, int block) {
-  if (!layer.df.data) return;
-  const Vec scale = load(layer.scale + block * W);
-  const float* dy = layer.dy.row(block);
-  float* df = layer.df.row(block);
-  for (int n = 0; n < layer.width; n += W) store(df + n, scale * load(dy + n));
-}

@@ -28,7 +28,11 @@ void Trainer::forward_images(const Step& step, int thread, size_t from, size_t u
     const auto join = [&](const Join& layer) {
       kernels.join(layer, settings_.order.seed, step.number, block.number);
     };
-    std::visit(Overloaded{by_block, normalise, join}, network_.nodes[i]);
+    const auto drop = [&](ChannelDropout layer) {  // a copy: its probability may be of this step alone
+      if (step.factors.dropout != 1) set_probability(layer, layer.probability * step.factors.dropout);
+      kernels.channel_dropout(layer, settings_.order.seed, step.number, block.number, block.first, block.last);
+    };
+    std::visit(Overloaded{by_block, normalise, join, drop}, network_.nodes[i]);
   };
   for (size_t at = from; at < until;) {
     size_t end = at + 1;  // the next batch norm, or behind the last node

@@ -15,7 +15,9 @@ namespace {
 constexpr int kBlock = 128;  // rows: their activations and a panel of the weights share the second cache
 
 std::vector<NodeSpec> without_chance(std::vector<NodeSpec> nodes) {
-  std::erase_if(nodes, [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kDropout; });
+  std::erase_if(nodes, [](const NodeSpec& node) {
+    return node.kind == NodeSpec::Kind::kDropout || node.kind == NodeSpec::Kind::kChannelDropout;
+  });
   for (NodeSpec& node : nodes) {
     if (node.kind == NodeSpec::Kind::kJoin) node.probability = 0;
   }

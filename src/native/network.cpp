@@ -101,6 +101,8 @@ class Network::Builder : public ImageMaker {
         return add_pool(spec);
       case NodeSpec::Kind::kImageNorm:
         return add_image_norm(spec);
+      case NodeSpec::Kind::kChannelDropout:
+        return add_channel_dropout(spec);
     }
   }
 
@@ -378,11 +380,19 @@ class Network::Builder : public ImageMaker {
   std::vector<Open> open_;  // residual blocks that have not ended
 };
 
-void set_probability(Dropout& node, double probability) {
+namespace {
+
+template <class T>
+void set(T& node, double probability) {
   node.probability = probability;
   node.threshold = threshold_of(probability);
   node.scale = keep_scale(probability);
 }
+
+}  // namespace
+
+void set_probability(Dropout& node, double probability) { set(node, probability); }
+void set_probability(ChannelDropout& node, double probability) { set(node, probability); }
 
 size_t Network::images_until(size_t node) const {
   while (node < nodes.size() && of_images(node)) ++node;

@@ -44,7 +44,8 @@ struct NodeSpec {
     kConvolution,
     kMaxPool,
     kMeanPool,
-    kImageNorm
+    kImageNorm,
+    kChannelDropout
   };
   Kind kind;
   int inputs, outputs;  // of a linear layer; frequencies and numbers of an embedding
@@ -59,8 +60,9 @@ struct NodeSpec {
   Geometry geometry;         // of images
 };
 
-using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,
-                          Dropout, BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm>;
+using Node =
+    std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling, Dropout,
+                 BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm, ChannelDropout>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>
@@ -75,6 +77,7 @@ size_t stride_of(int columns, size_t unit = 16);
 
 // How many numbers a node drops, and what the others are multiplied by for it.
 void set_probability(Dropout&, double probability);
+void set_probability(ChannelDropout&, double probability);
 
 // What is kept of a parameter.
 enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
