@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     FOLDS = 14  # which rows each net of an ensemble is measured on
     MEMBER = 15  # the seeds of the nets of an ensemble
     IMPORTANCE = 16  # orders in which a column is shuffled
+    CHANNEL_DROPOUT = 17
     SEARCH = 20  # the settings that a random search tries
     RESAMPLE = 21  # the resamples of a bootstrap
 

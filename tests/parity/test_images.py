@@ -11,6 +11,7 @@ from parity.test_toolbox import ISAS, OPTIMIZERS, check, make_plan, native
 from steepest import Recipe, Residual
 from steepest.engine import TorchEngine
 from steepest.engine.inference import native_outputs
+from steepest.engine.masks import Masks
 from steepest.engine.native import NativeEngine, native_obstacle
 
 pytestmark = [
@@ -99,6 +100,21 @@ NETS = {
         *(conv(3, 12, 3, padding=1), block, nn.ReLU, lambda: Residual(nn.Sequential(block()))),
         *(lambda: nn.AvgPool2d(2), lambda: nn.Dropout(0.2)),
     ),
+    "channels dropped": (
+        (3, 8, 9),
+        *(conv(3, 10, 3), lambda: nn.Dropout2d(0.3), nn.ReLU, lambda: nn.MaxPool2d(2)),
+        *(conv(10, 70, 2), lambda: nn.Dropout2d(0.5, inplace=True), nn.Flatten),
+        *(lambda: nn.Linear(280, 9), lambda: nn.Dropout(0.1)),
+    ),
+    "windows rounded up": (
+        (2, 14, 11),
+        *(lambda: nn.MaxPool2d(3, 2, ceil_mode=True), conv(2, 6, 2), nn.Tanh),
+        *(
+            lambda: nn.AvgPool2d((2, 3), 3, 1, ceil_mode=True, count_include_pad=False),
+            conv(6, 5, 1),
+        ),
+        lambda: nn.MaxPool2d(2, 2, 1, ceil_mode=True),
+    ),
     "images again": (
         *((12,), lambda: nn.Unflatten(1, (3, 2, -1)), conv(3, 6, 2), nn.ReLU, nn.Flatten),
         *(lambda: nn.Linear(6, 18), nn.Tanh, lambda: nn.Unflatten(1, (2, 3, 3)), conv(2, 4, 2)),
@@ -156,7 +172,7 @@ def trained(build, recipe, calls, shape, engine=NativeEngine, rows=150):
     return b"".join(t.detach().numpy().tobytes() for t in [*model.state_dict().values(), *kept])
 
 
-@pytest.mark.parametrize("of_net", ["lenet", "blocks"])
+@pytest.mark.parametrize("of_net", ["lenet", "blocks", "channels dropped"])
 @pytest.mark.parametrize("batch_size", [9, 64])
 def test_no_bit_depends_on_threads_or_calls(of_net, batch_size):
     shape, *layers = NETS[of_net]
@@ -169,7 +185,25 @@ def test_no_bit_depends_on_threads_or_calls(of_net, batch_size):
     assert len(bits) == 1
 
 
-@pytest.mark.parametrize("of_net", ["pools", "batch norm", "blocks"])
+def test_whole_channels_are_dropped_in_their_share_and_by_the_schedule():
+    x, drop = torch.ones(400, 10, 3, 2), nn.Dropout2d(0.4)
+    masks = Masks(nn.Sequential(drop), seed=5)
+    shares = []
+    for factor in (1.0, 0.25):
+        masks.begin(7, factor)
+        with masks.installed():
+            y = drop(x)
+        of_channel = y[:, :, 0, 0]
+        assert torch.equal(y, of_channel[:, :, None, None].expand_as(y))
+        assert of_channel.unique().tolist() == pytest.approx([0, 1 / (1 - 0.4 * factor)])
+        shares.append((of_channel == 0).float().mean().item())
+    assert shares == pytest.approx([0.4, 0.1], abs=0.02)
+    shape, *layers = NETS["channels dropped"]
+    scheduled = replace(MOMENTUM, dropout_schedule="cosine", epochs=4)
+    check(ISAS[-1], net(shape, *layers), scheduled, 8, shape=shape, rows=70)
+
+
+@pytest.mark.parametrize("of_net", ["pools", "batch norm", "blocks", "channels dropped"])
 def test_outputs_are_those_of_pytorch_and_of_each_row_alone(of_net):
     shape, *layers = NETS[of_net]
     model = net(shape, *layers)()
@@ -202,7 +236,8 @@ def test_statistics_are_those_of_the_torch_engine():
     [
         ([conv(3, 4, 3, padding=1, padding_mode="reflect")], "pads by 'reflect'"),
         ([conv(3, 4, 3, padding=3)], "pads by more"),
-        ([conv(3, 4, 3), lambda: nn.MaxPool2d(2, ceil_mode=True)], "ceil_mode"),
+        ([lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True)], "reach over it (ceil_mode)"),
+        ([lambda: nn.Dropout2d(1.0)], "drops everything"),
         ([conv(3, 4, 3), lambda: nn.MaxPool2d(2, dilation=2)], "a dilation"),
         ([conv(3, 4, 3), lambda: nn.Linear(6, 6)], "no Flatten"),
         ([conv(3, 4, 3), lambda: nn.GroupNorm(2, 4)], "not among the modules"),

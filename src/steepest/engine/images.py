@@ -139,8 +139,6 @@ def _sliding(
 ) -> tuple[list[list[tuple[int, int]]], int]:
     """The windows of each side, cut where the images end, and by what their sums are divided."""
     assert isinstance(module, (nn.MaxPool2d, nn.AvgPool2d))
-    if module.ceil_mode:
-        raise Obstacle(f"{where} rounds its number of windows up (ceil_mode)")
     window, padding = _pair(module.kernel_size), _pair(module.padding)
     steps = _pair(module.stride)
     divisor = 0
@@ -154,6 +152,13 @@ def _sliding(
     windows = []
     for side, k, step, pad in zip(sides, window, steps, padding, strict=True):
         count = (side + 2 * pad - k) // step + 1
+        # With ceil_mode one that reaches over the end counts, unless it would begin in the padding.
+        if module.ceil_mode and (side + 2 * pad - k) % step and count * step < side + pad:
+            count += 1
+            if divisor and not isinstance(module, nn.MaxPool2d) and not module.divisor_override:
+                raise Obstacle(
+                    f"{where} has windows that count padding and reach over it (ceil_mode)"
+                )
         starts = [i * step - pad for i in range(count)]
         windows.append([(max(0, s), min(side, s + k)) for s in starts])
     return windows, divisor

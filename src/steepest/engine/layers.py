@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from steepest.engine.forwards import Part, Step, Sum, steps_of
-from steepest.engine.images import OF_IMAGES, ImageReader
+from steepest.engine.images import OF_IMAGES, ImageReader, image_of
 from steepest.engine.nodes import Dims, Node, Obstacle, oddity_of, spec_of, within
 from steepest.engine.tracing import is_own
 from steepest.extension import extension
@@ -33,7 +33,7 @@ _ACTIVATIONS = {
     module: name.upper() for name, module in ACTIVATIONS.items() if module is not nn.Identity
 }
 # What may give the very tensor that it was given, or a view of it.
-_PASSING_ON = (nn.Sequential, nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout)
+_PASSING_ON = (nn.Sequential, nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout2d)
 # What takes rows, whichever way torch may read an image.
 _BY_ROW = (
     *(nn.Linear, LinearLayer, nn.BatchNorm1d, nn.LayerNorm, nn.PReLU, ParametricActivation),
@@ -145,6 +145,16 @@ class _Reader(ImageReader):
             p = float(module.p)
             yield Node(name, spec_of(self._kinds.DROPOUT, probability=p, purpose=purpose))
             yield from self._lie_as_images(images)
+
+    def _dropout2d(self, module: nn.Dropout2d, name: str, where: str) -> Iterator[Node]:
+        if not 0 <= module.p < 1:
+            raise Obstacle(f"{where} drops everything")
+        image_of(self._dims, where)
+        if module.p:
+            purpose = self._purpose(module, Purpose.CHANNEL_DROPOUT)
+            yield from self._lie_as_images(True)
+            p = float(module.p)
+            yield Node(name, spec_of(self._kinds.CHANNEL_DROPOUT, probability=p, purpose=purpose))
 
     def _flatten(self, module: nn.Flatten, _: str, where: str) -> Iterator[Node]:
         if (module.start_dim, module.end_dim) != (1, -1):
@@ -341,6 +351,7 @@ _SOME_NODES: dict[type, Callable[[_Reader, Any, str, str], Iterator[Node]]] = {
     LinearBatchEnsemble: _Reader._batch_ensemble,
     EnsembleMean: _Reader._mean,
     nn.Dropout: _Reader._dropout,
+    nn.Dropout2d: _Reader._dropout2d,
     nn.Flatten: _Reader._flatten,
     nn.Unflatten: _Reader._unflatten,
 }

@@ -2,7 +2,8 @@
 
 The mask of a step's minibatch comes from the words of (seed, purpose, step, stream). Row m of a
 layer of width n uses the words from m n' on, n' being n rounded up to a multiple of 4; a number is
-kept if its word is at least p 2^32. The stream is the layer's place among its kind in the model,
+kept if its word is at least p 2^32. Dropout2d drops channels of images, as many numbers as a row of
+it has. The stream is the layer's place among its kind in the model,
 plus 2^8 for each time that it was used before in the same forward pass.
 """
 
@@ -19,6 +20,7 @@ from steepest.random import Purpose, words
 
 _PURPOSES: dict[type[nn.Module], Purpose] = {
     nn.Dropout: Purpose.DROPOUT,
+    nn.Dropout2d: Purpose.CHANNEL_DROPOUT,
     Residual: Purpose.STOCHASTIC_DEPTH,
 }
 
@@ -45,7 +47,7 @@ def threshold(probability: float) -> int:
 
 
 class Masks:
-    """Makes a model's Dropout and Residual modules use the masks of `step`."""
+    """Makes a model's Dropout, Dropout2d and Residual modules use the masks of `step`."""
 
     def __init__(self, model: nn.Module, seed: int) -> None:
         self._model = model
@@ -77,6 +79,9 @@ class Masks:
             if type(module) is nn.Dropout and "forward" not in vars(module):
                 module.forward = partial(self._dropout, module)  # type: ignore[method-assign]
                 changed.append((module, "forward"))
+            elif type(module) is nn.Dropout2d and "forward" not in vars(module):
+                module.forward = partial(self._dropout2d, module)  # type: ignore[method-assign]
+                changed.append((module, "forward"))
             elif type(module) is Residual and "row_scales" not in vars(module):
                 module.row_scales = partial(self._row_scales, module)  # type: ignore[method-assign]
                 changed.append((module, "row_scales"))
@@ -92,11 +97,24 @@ class Masks:
             return x
         if p == 1:
             return x * 0.0
-        width = x[0].numel() if len(x) else 0
+        mask = self._mask_of_rows(module, p, x, x[0].numel() if len(x) else 0)
+        return x * mask.reshape(x.shape)
+
+    def _dropout2d(self, module: nn.Dropout2d, x: Tensor) -> Tensor:
+        p = module.p * self._factor
+        if not module.training or p == 0:
+            return x
+        if x.ndim != 4:  # what torch makes of it, which is no channel of an image
+            return torch.nn.functional.dropout2d(x, p)
+        if p == 1:
+            return x * 0.0
+        return x * self._mask_of_rows(module, p, x, x.shape[1])[:, :, None, None]
+
+    def _mask_of_rows(self, module: nn.Module, p: float, x: Tensor, width: int) -> Tensor:
+        """(rows of x, width): 0 where a number is dropped, and 1 / (1 - p) elsewhere."""
         padded = -(-width // 4) * 4
         kept = self._kept(module, p, len(x) * padded).reshape(len(x), padded)
-        mask = kept[:, :width].to(x.device, x.dtype) * (1 / (1 - p))
-        return x * mask.reshape(x.shape)
+        return kept[:, :width].to(x.device, x.dtype) * (1 / (1 - p))
 
     def _row_scales(self, module: Residual, y: Tensor) -> Tensor:
         p = module.stochastic_depth

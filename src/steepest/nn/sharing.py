@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from steepest.nn.residual import Residual
 
 # Their masks follow the module and not the place where it is used.
-_DRAWING = (nn.Dropout, Residual)
+_DRAWING = (nn.Dropout, nn.Dropout2d, Residual)
 
 
 def shared_memory(tensors: Iterable[tuple[str, Tensor]]) -> tuple[str, str] | None:
