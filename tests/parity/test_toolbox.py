@@ -162,8 +162,9 @@ NETS = {
 def check(isa, build, recipe, steps=100, **data):
     """Both engines from the same beginning, against float64.
 
-    Where an update turns on the sign of a gradient that is a rounding error (Adam's first steps),
-    one number of one draw of the data can be far off in either engine: then most of five decide.
+    Where an update turns on the sign of a gradient that is a rounding error (Adam's first steps), or
+    a ReLU or a largest number on which of two equal ones is larger, one draw of the data can be far
+    off in either engine: then most of five decide.
     """
     found = []
     for seed in range(5):
@@ -176,21 +177,27 @@ def check(isa, build, recipe, steps=100, **data):
 
 
 def errors(isa, build, recipe, steps, **data):
-    """The largest error of either engine, and the largest parameter."""
+    """The largest error of either engine, and the largest parameter.
+
+    Ours is infinite if a loss is not that of float64.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEEPEST_ISA", isa)
         model, state, losses = trained(NativeEngine(), build(), recipe, steps, **data)
-    their_model, their_state, their_losses = trained(TorchEngine(), build(), recipe, steps, **data)
-    exact_model, exact_state, _ = trained(TorchEngine(), build().double(), recipe, steps, **data)
+    their_model, their_state, _ = trained(TorchEngine(), build(), recipe, steps, **data)
+    exact_model, exact_state, exact_losses = trained(
+        TorchEngine(), build().double(), recipe, steps, **data
+    )
     ours, theirs = flat(model, state), flat(their_model, their_state)
     exact = flat(exact_model, exact_state)
     assert ours.keys() == theirs.keys()
-    assert losses == pytest.approx(their_losses, rel=1e-4, abs=1e-5 * their_losses[0])
     for name, value in theirs.items():
         if not value.is_floating_point():  # how many minibatches batch norm has seen
             assert torch.equal(ours[name], value)
     scale = max(1.0, max(float(p.detach().abs().max()) for p in exact_model.parameters()))
-    return largest_error(ours, exact), largest_error(theirs, exact), scale
+    right = losses == pytest.approx(exact_losses, rel=1e-4, abs=1e-6)
+    own = largest_error(ours, exact) if right else np.inf
+    return own, largest_error(theirs, exact), scale
 
 
 @pytest.mark.parametrize("isa", ISAS)
