@@ -37,7 +37,7 @@ def test_every_setting_of_the_toolbox_has_a_page():
         *("data", "target", "ignore", "image_size", "validation", "test", "scaling"),
         *("scaling_range", "hidden", "channels", "activation", "init", "lr", "batch_size"),
         *("bins", "preset", "members", "time_limit", "epochs", "steps"),
-        *("seed", "engine", "threads", "device", "log_every", "check"),
+        *("seed", "engine", "threads", "device", "precision", "log_every", "check"),
     }
     others = [ROOT / "docs" / "reliability.md", ROOT / "docs" / "health" / "README.md"]
     text = "\n".join([*TECHNIQUES.values(), *(page.read_text() for page in others)])

@@ -189,7 +189,9 @@ def test_objects_in_anothers_place_are_refused_in_a_line(look):
     model, rows = nn.Linear(8, 3), loader(*data())
     with pytest.raises(TypeError, match=r"loss_fn must be .* but is a DataLoader; the order is"):
         look(model, rows, nn.CrossEntropyLoss(), sgd(model))
-    with pytest.raises(TypeError, match=r"optimizer must be .* but is a TensorDataset; the order"):
+    with pytest.raises(
+        TypeError, match=r"optimizer must be .* but is a TensorDataset: .*; the order"
+    ):
         look(model, nn.CrossEntropyLoss(), TensorDataset(*data()))
     with pytest.raises(
         TypeError, match=r"model must be a torch.nn.Module, but is a SGD; the order"
