@@ -400,7 +400,7 @@ size_t Network::images_until(size_t node) const {
 }
 
 Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, int width, const Kept& kept)
-    : lanes(width) {
+    : lanes(width), bf16_(kept.bf16) {
   size_t filters = 0;
   for (const NodeSpec& spec : specs) {
     const Geometry& g = spec.geometry;

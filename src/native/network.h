@@ -86,7 +86,7 @@ enum class Slot : int { kValue, kFirstMoment, kSecondMoment, kEma };
 struct Kept {
   bool first_moment, second_moment, ema, gradient;
   bool back = true;
-  bool bf16 = false;  // whether products of linear layers are of bfloat16
+  const Bf16Kernels* bf16 = nullptr;  // of linear layers, where their products are of bfloat16
 };
 
 class Network {
@@ -149,6 +149,7 @@ class Network {
   template <class F>
   size_t walk(const F&) const;
   class Builder;
+  const Bf16Kernels* bf16_;
   Arena arena_;
   Tables tables_;
   std::list<std::vector<int>> columns_;  // that nodes point at

@@ -42,31 +42,6 @@ float* memory_of(const Parameter& p, Slot slot) {
   }
 }
 
-// The number of bfloat16 next to this one, ties to even (bf16.h does the same to vectors).
-uint16_t to_bf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  const uint32_t magnitude = bits & 0x7fffffff;
-  if (magnitude < 0x00800000) return static_cast<uint16_t>((bits & 0x80000000) >> 16);
-  if (magnitude > 0x7f800000) return static_cast<uint16_t>((bits | 0x00400000) >> 16);
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
-// All of W rounded, after it was written. While it trains the kernels round what they move.
-void round_weights(const Linear& layer) {
-  const Bf16& bf16 = layer.bf16;
-  const auto put = [](const Matrix& pairs, int row, int column, uint16_t number) {
-    reinterpret_cast<uint16_t*>(pairs.row(row / 2))[2 * column + row % 2] = number;
-  };
-  for (int k = 0; k < layer.in; ++k) {
-    for (int n = 0; n < layer.out; ++n) {
-      const uint16_t number = to_bf16(layer.weight.value.row(k)[n]);
-      put(bf16.weight, k, n, number);
-      if (bf16.transpose.data) put(bf16.transpose, n, k, number);
-    }
-  }
-}
-
 }  // namespace
 
 void Network::write(int parameter, Slot slot, const float* values) {
@@ -85,7 +60,7 @@ void Network::write(const Parameter& p, Slot slot, const float* values) {
     if (filters && &filters->weight == &p) arrange(*filters, 0, p.rows);
     Linear* linear = std::get_if<Linear>(&node);
     if (!linear || &linear->weight != &p) continue;
-    if (linear->bf16.weight.data) round_weights(*linear);
+    if (bf16_) bf16_->round_weights(*linear, 0, linear->in);
     if (!linear->transpose.data) continue;
     for (int n = 0; n < linear->out; ++n) {
       std::memcpy(linear->transpose.row(n), values + size_t(n) * linear->in, sizeof(float) * linear->in);

@@ -41,7 +41,7 @@ bool takes_images(const Settings& settings) {
                      [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kToImages; });
 }
 
-Kept kept_of(const OptimizerSettings& settings, bool bf16) {
+Kept kept_of(const OptimizerSettings& settings, const Bf16Kernels* bf16 = nullptr) {
   return {settings.keeps_first_moment(),
           settings.kind != Optimizer::kSgd,
           settings.ema != 0.0,
@@ -58,7 +58,7 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
       data_(data),
       kernels_(settings.bf16 ? with_bf16(kernels, forced) : kernels),
       network_(settings.nodes, data.source.features, settings.order.batch_size, kernels.width,
-               kept_of(settings.optimizer, settings.bf16)),
+               kept_of(settings.optimizer, settings.bf16 ? kernels_.bf16 : nullptr)),
       most_threads_(takes_images(settings) ? std::min(threads_of(settings), network_.chunks.count)
                                            : threads_of(settings)),
       whole_gradient_(settings.optimizer.keeps_gradient()),
@@ -81,7 +81,7 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
     std::get<Linear>(network_.nodes.front()).piecewise = &coding_->rows();
     sparse_ = false;
   }
-  const Kept kept = kept_of(settings_.optimizer, settings_.bf16);
+  const Kept kept = kept_of(settings_.optimizer);
   const int matrices = 1 + kept.first_moment + kept.second_moment + kept.ema + kept.gradient;
   const std::vector<double> dense(found.size(), 1.0);
   for (int threads = 0; threads <= most_threads_; ++threads) {
@@ -138,7 +138,7 @@ void Trainer::restart(uint64_t seed, const Position& position) {
 }
 
 void Trainer::configure(const LossSettings& loss, const OptimizerSettings& optimizer) {
-  const Kept now = kept_of(optimizer, false), before = kept_of(settings_.optimizer, false);
+  const Kept now = kept_of(optimizer), before = kept_of(settings_.optimizer);
   if (optimizer.kind != settings_.optimizer.kind || now.first_moment != before.first_moment ||
       now.second_moment != before.second_moment || now.ema != before.ema || now.gradient != before.gradient ||
       std::isfinite(optimizer.clip_norm) != std::isfinite(settings_.optimizer.clip_norm) ||
