@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from steepest.nn import Residual
 from steepest.random import Purpose, words
 
+# Those whose own forward is not run while it trains, in place or not.
+DROPPING = (nn.Dropout, nn.Dropout2d)
 _PURPOSES: dict[type[nn.Module], Purpose] = {
     nn.Dropout: Purpose.DROPOUT,
     nn.Dropout2d: Purpose.CHANNEL_DROPOUT,
@@ -76,11 +78,9 @@ class Masks:
         """Within the block the modules draw from these masks; afterwards they are as before."""
         changed: list[tuple[nn.Module, str]] = []
         for module in self._model.modules():
-            if type(module) is nn.Dropout and "forward" not in vars(module):
+            own = "forward" in vars(module)
+            if isinstance(module, DROPPING) and type(module) in DROPPING and not own:
                 module.forward = partial(self._dropout, module)  # type: ignore[method-assign]
-                changed.append((module, "forward"))
-            elif type(module) is nn.Dropout2d and "forward" not in vars(module):
-                module.forward = partial(self._dropout2d, module)  # type: ignore[method-assign]
                 changed.append((module, "forward"))
             elif type(module) is Residual and "row_scales" not in vars(module):
                 module.row_scales = partial(self._row_scales, module)  # type: ignore[method-assign]
@@ -91,30 +91,20 @@ class Masks:
             for module, name in changed:
                 delattr(module, name)
 
-    def _dropout(self, module: nn.Dropout, x: Tensor) -> Tensor:
+    def _dropout(self, module: nn.Dropout | nn.Dropout2d, x: Tensor) -> Tensor:
         p = module.p * self._factor
         if not module.training or p == 0:
             return x
-        if p == 1:
-            return x * 0.0
-        mask = self._mask_of_rows(module, p, x, x[0].numel() if len(x) else 0)
-        return x * mask.reshape(x.shape)
-
-    def _dropout2d(self, module: nn.Dropout2d, x: Tensor) -> Tensor:
-        p = module.p * self._factor
-        if not module.training or p == 0:
-            return x
-        if x.ndim != 4:  # what torch makes of it, which is no channel of an image
+        of_channels = type(module) is nn.Dropout2d
+        if of_channels and x.ndim != 4:  # what torch makes of it, which is no channel of an image
             return torch.nn.functional.dropout2d(x, p)
         if p == 1:
             return x * 0.0
-        return x * self._mask_of_rows(module, p, x, x.shape[1])[:, :, None, None]
-
-    def _mask_of_rows(self, module: nn.Module, p: float, x: Tensor, width: int) -> Tensor:
-        """(rows of x, width): 0 where a number is dropped, and 1 / (1 - p) elsewhere."""
+        width = (x.shape[1] if of_channels else x[0].numel()) if len(x) else 0
         padded = -(-width // 4) * 4
         kept = self._kept(module, p, len(x) * padded).reshape(len(x), padded)
-        return kept[:, :width].to(x.device, x.dtype) * (1 / (1 - p))
+        mask = kept[:, :width].to(x.device, x.dtype) * (1 / (1 - p))
+        return x * (mask[:, :, None, None] if of_channels else mask.reshape(x.shape))
 
     def _row_scales(self, module: Residual, y: Tensor) -> Tensor:
         p = module.stochastic_depth

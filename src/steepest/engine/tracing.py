@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from steepest.engine.functions import KEEPING_SHAPE, Function, function_of
+from steepest.engine.masks import DROPPING
 from steepest.engine.nodes import Dims, Obstacle, oddity_of, within
 from steepest.nn import ACTIVATIONS
 
@@ -31,10 +32,8 @@ _PLAIN = (
     *(type(None), bool, int, float, complex, str, bytes, np.generic, torch.Size, torch.dtype),
     *(torch.device, FunctionType, BuiltinFunctionType, type),
 )
-# Those whose own forward is not run while it trains (masks.py), in place or not.
-_DROPPING = (nn.Dropout, nn.Dropout2d)
 # Modules whose rows have the shape that they had. On the meta device many are slow to run.
-_KEEPING_SHAPE = frozenset((*ACTIVATIONS.values(), nn.BatchNorm1d, nn.BatchNorm2d, *_DROPPING))
+_KEEPING_SHAPE = frozenset((*ACTIVATIONS.values(), nn.BatchNorm1d, nn.BatchNorm2d, *DROPPING))
 _QUESTIONS = frozenset(("size", "dim", "ndimension", "numel", "__len__", "__get__", "stride"))
 
 
@@ -171,7 +170,7 @@ class _Recorder(TorchFunctionMode):
         inside, self._inside = self._inside, True
         try:
             if type(module) in _KEEPING_SHAPE and len(args) == 1 and not kwargs:
-                in_place = getattr(module, "inplace", False) and type(module) not in _DROPPING
+                in_place = getattr(module, "inplace", False) and type(module) not in DROPPING
                 result = args[0] if in_place else torch.empty_like(args[0])
             else:
                 result = type(module).forward(stand_in, *args, **kwargs)
