@@ -213,7 +213,7 @@ def _examine(
     left_out: list[str] = []
     reading = max(_READING * clock.seconds, _LEAST_READING)
     train = read_part(train_loader, "training data", _BATCHES, reading, left_out)
-    val = read_part(val_loader, "validation data", _VAL_BATCHES, reading, left_out)
+    val = read_part(val_loader, "validation data", _VAL_BATCHES, reading, left_out, again=True)
     setup = original.copy()
     if setup is None:
         left_out.append("model, loss or optimizer cannot be deep-copied: no forward pass was made")

@@ -26,10 +26,10 @@ _FEW = 8  # rows of the first batch on which it is tried how the model and the l
 
 
 def read_part(
-    loader: Any, name: str, most: int, seconds: float, left_out: list[str]
+    loader: Any, name: str, most: int, seconds: float, left_out: list[str], *, again: bool = False
 ) -> LoaderSample:
     try:
-        part = read(loader, most, _ROWS, seconds, again=name == "validation data")
+        part = read(loader, most, _ROWS, seconds, again=again)
     except Exception as error:  # anybody's dataset, sampler and collate function
         swallow(error)
         part = LoaderSample(problem=f"reading it raised {type(error).__name__}: {error}")
