@@ -1,19 +1,16 @@
 """One training on the clock: python work.py, a JSON request on stdin, a JSON line out."""
 
-import contextlib
-import json
 import os
 import sys
 import time
-import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.pop(1)  # this folder, whose names are modules of this package alone
 
-from speedrun.contestants import CONTESTANTS, Sizes, find_contestant
+from contenders import answer, failure
+from speedrun.contestants import Sizes, find_contestant, version_of
 from speedrun.data import read
 from speedrun.goals import GOALS
 
@@ -27,7 +24,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     sizes = Sizes(
         len(train_part.images), train_part.images.shape[1:], int(train_part.labels.max()) + 1
     )
-    facts = {"version": _version(name), "load": os.getloadavg()[0]}
+    facts = {"version": version_of(name), "load": os.getloadavg()[0]}
     try:
         since = time.perf_counter()
         train = find_contestant(name)(goal.entry_of(name), sizes, request["threads"])
@@ -37,7 +34,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         seconds, used = time.perf_counter() - since, time.process_time() - used
         accuracy = float((predict(test_part.images) == test_part.labels).mean())
     except Exception as error:  # a peer's own failure is a result
-        return {**facts, "status": "failed", "error": f"{type(error).__name__}: {error}"[:500]}
+        return facts | failure(error)
     return {
         **facts,
         "status": "done",
@@ -48,16 +45,5 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _version(contestant: str) -> str | None:
-    if contestant in CONTESTANTS:
-        with contextlib.suppress(PackageNotFoundError):
-            return version(CONTESTANTS[contestant][1])
-    return None
-
-
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    asked = json.load(sys.stdin)
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no part of the answer
-    json.dump(measure(asked), answer)
+    answer(measure)

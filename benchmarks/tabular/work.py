@@ -1,20 +1,16 @@
 """One fit, in a process of its own: python work.py, a JSON request on stdin, a JSON line out."""
 
-import contextlib
-import json
-import os
 import resource
 import sys
 import time
-import warnings
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.pop(1)  # this folder, whose names are modules of this package alone
 
-from tabular.methods import METHODS, find_method
+from contenders import answer, failure
+from tabular.methods import find_method, version_of
 from tabular.scores import scores
 from tabular.splits import split
 from tabular.tables import find_tables
@@ -31,7 +27,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
     X, y, X_test = table.X.iloc[train], table.y[train], table.X.iloc[test]
     X, X_test = X.reset_index(drop=True), X_test.reset_index(drop=True)
     facts = {
-        "version": _version(method_name),
+        "version": version_of(method_name),
         "rows": len(train),
         "columns": table.X.shape[1],
         "classes": len(table.classes),
@@ -46,7 +42,7 @@ def measure(request: dict[str, Any]) -> dict[str, Any]:
         fitted, wall = _processor_seconds(), time.perf_counter() - since
         found = scores(predict(X_test), table.y[test])
     except Exception as error:  # a peer's own failure is a result
-        return {**facts, "status": "failed", "error": f"{type(error).__name__}: {error}"[:500]}
+        return facts | failure(error)
     return {
         **facts,
         "status": "done",
@@ -77,17 +73,5 @@ def _peak_mib() -> float:
     return max(own, child) / 2**20
 
 
-def _version(method: str) -> str | None:
-    if method not in METHODS:
-        return None
-    with contextlib.suppress(PackageNotFoundError):
-        return version(METHODS[method][1])
-    return None
-
-
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    asked = json.load(sys.stdin)
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no part of the answer
-    json.dump(measure(asked), answer)
+    answer(measure)

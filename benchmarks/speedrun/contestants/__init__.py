@@ -7,11 +7,11 @@ gives their classes. All between the call of train and its return is on the cloc
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
 
+from contenders import Contenders
 from speedrun.goals import Entry
 
 Images = NDArray[np.uint8]
@@ -51,27 +51,11 @@ CONTESTANTS = {
     "jax": ("speedrun.contestants.jax_scan:jax_scan", "jax"),
 }
 
+_CONTENDERS = Contenders("contestant", CONTESTANTS)
+absence, version_of = _CONTENDERS.absence, _CONTENDERS.version
+
 
 def find_contestant(name: str) -> Contestant:
-    """The contestant of this name, or `module:function`.
-
-    Raises:
-        SystemExit: There is none.
-        ImportError: What it needs is not installed.
-    """
-    place = CONTESTANTS[name][0] if name in CONTESTANTS else name
-    module, _, function = place.partition(":")
-    if not function:
-        known = ", ".join(CONTESTANTS)
-        raise SystemExit(f"there is no contestant {name}; there are {known}, and module:function")
-    contestant: Contestant = getattr(import_module(module), function)
-    return contestant
-
-
-def absence(name: str) -> str | None:
-    """Why the contestant cannot run here, None if it can."""
-    try:
-        find_contestant(name)
-    except ImportError as error:
-        return str(error)
-    return None
+    """`Contenders.find`, of these."""
+    found: Contestant = _CONTENDERS.find(name)
+    return found

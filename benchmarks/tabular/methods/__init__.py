@@ -6,11 +6,12 @@ and any other as module:function.
 """
 
 from collections.abc import Callable
-from importlib import import_module
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from contenders import Contenders
 
 Predict = Callable[[pd.DataFrame], NDArray[np.floating]]
 Method = Callable[[pd.DataFrame, NDArray[np.int64], int, int, int], Predict]
@@ -32,27 +33,11 @@ METHODS = {
     "skorch": ("tabular.methods.skorch:skorch", "skorch"),
 }
 
+_CONTENDERS = Contenders("method", METHODS)
+absence, version_of = _CONTENDERS.absence, _CONTENDERS.version
+
 
 def find_method(name: str) -> Method:
-    """The method of this name.
-
-    Raises:
-        SystemExit: There is none.
-        ImportError: What it needs is not installed.
-    """
-    place = METHODS[name][0] if name in METHODS else name
-    module, _, function = place.partition(":")
-    if not function:
-        known = ", ".join(METHODS)
-        raise SystemExit(f"there is no method {name}; there are {known}, and module:function")
-    method: Method = getattr(import_module(module), function)
-    return method
-
-
-def absence(name: str) -> str | None:
-    """Why the method cannot run here, None if it can."""
-    try:
-        find_method(name)
-    except ImportError as error:
-        return str(error)
-    return None
+    """`Contenders.find`, of these."""
+    found: Method = _CONTENDERS.find(name)
+    return found
