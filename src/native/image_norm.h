@@ -104,6 +104,7 @@ static void normalise(const ImageNorm& layer, int block, int begin, int end) {
 
 // Lanes behind the minibatch have no gradient, and add nothing.
 static void norm_back_parts(const ImageNorm& layer, int block, int begin, int end) {
+  if (!layer.dy.data) return;
   const int pixels = layer.planes.height * layer.planes.width;
   for (int c = begin; c < end; ++c) {
     const float* x = layer.x.row(block) + c * layer.planes.stride;

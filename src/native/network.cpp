@@ -407,7 +407,7 @@ Network::Network(const std::vector<NodeSpec>& specs, int features, int batch, in
     if (spec.kind != NodeSpec::Kind::kConvolution) continue;
     filters += size_t(g.out_channels) * (g.channels / g.groups) * g.window_rows * g.window_columns;
   }
-  chunks = filters ? chunks_of(batch, lanes, filters) : Chunks{1, batch};
+  chunks = filters ? chunks_of(batch, lanes, filters) : Chunks{lanes, (batch + lanes - 1) / lanes};
   Builder(*this, features, batch, kept).build(specs);
   arena_.allocate();
   Builder(*this, features, batch, kept).build(specs);

@@ -106,6 +106,10 @@ NETS = {
         *(conv(10, 70, 2), lambda: nn.Dropout2d(0.5, inplace=True), nn.Flatten),
         *(lambda: nn.Linear(280, 9), lambda: nn.Dropout(0.1)),
     ),
+    "norm without factors first": (
+        *((3, 6, 5), lambda: nn.BatchNorm2d(3, affine=False), conv(3, 7, 2)),
+    ),
+    "no filters": ((3, 6, 6), lambda: nn.MaxPool2d(2), lambda: nn.Dropout2d(0.3)),
     "windows rounded up": (
         (2, 14, 11),
         *(lambda: nn.MaxPool2d(3, 2, ceil_mode=True), conv(2, 6, 2), nn.Tanh),
@@ -178,7 +182,7 @@ def trained(build, recipe, calls, shape, engine=NativeEngine, rows=150):
     return b"".join(t.detach().numpy().tobytes() for t in [*model.state_dict().values(), *kept])
 
 
-@pytest.mark.parametrize("of_net", ["lenet", "blocks", "channels dropped"])
+@pytest.mark.parametrize("of_net", ["lenet", "blocks", "channels dropped", "no filters"])
 @pytest.mark.parametrize("batch_size", [9, 64])
 def test_no_bit_depends_on_threads_or_calls(of_net, batch_size):
     shape, *layers = NETS[of_net]
