@@ -46,7 +46,7 @@ size_t arranged_stride(int columns) {
 Planes planes_of(int channels, int height, int width, int lanes) {
   constexpr size_t kLine = 16;  // floats
   size_t lines = (size_t(height) * width * lanes + kLine - 1) / kLine;
-  while (channels > 1 && (lines % 32 < 5 || lines % 32 > 27)) ++lines;
+  while (channels > 1 && lines > 4 && (lines % 32 < 5 || lines % 32 > 27)) ++lines;
   return {channels, height, width, lines * kLine};
 }
 

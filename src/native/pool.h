@@ -120,40 +120,52 @@ static void pool_back(const Pool& layer, int block, int begin, int end) {
   });
 }
 
-// Exchanges rows of W pixels with vectors of W images.
-INLINE void to_images(const Planes& planes, Matrix rows, int first_row, int count, float* images) {
+// How the numbers of a row lie as images: lines of them, beside each other in the row. Of one pixel the channels
+// are a line.
+struct RowLines {
+  int count, length;
+  size_t line, number;  // of two in the images, in floats
+};
+INLINE RowLines lines_of(const Planes& planes) {
   const int pixels = planes.height * planes.width;
-  for (int c = 0; c < planes.channels; ++c) {
-    for (int p = 0; p < pixels; p += W) {
+  if (pixels == 1) return {1, planes.channels, 0, planes.stride};
+  return {planes.channels, pixels, planes.stride, W};
+}
+
+// Exchanges rows of W numbers with vectors of W images.
+INLINE void to_images(const Planes& planes, Matrix rows, int first_row, int count, float* images) {
+  const RowLines lines = lines_of(planes);
+  for (int c = 0; c < lines.count; ++c) {
+    for (int p = 0; p < lines.length; p += W) {
       Vec block[W];
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
-        block[i] = i < count ? load(rows.row(first_row + i) + c * pixels + p) : Vec{};
+        block[i] = i < count ? load(rows.row(first_row + i) + c * lines.length + p) : Vec{};
       }
       exchange_blocks<1>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
-        if (p + i < pixels) store(images + c * planes.stride + (p + i) * W, block[i]);
+        if (p + i < lines.length) store(images + c * lines.line + (p + i) * lines.number, block[i]);
       }
     }
   }
 }
 
 INLINE void to_rows(const Planes& planes, const float* images, Matrix rows, int first_row, int count) {
-  const int pixels = planes.height * planes.width;
-  for (int c = 0; c < planes.channels; ++c) {
-    for (int p = 0; p < pixels; p += W) {
-      const int left = pixels - p;
+  const RowLines lines = lines_of(planes);
+  for (int c = 0; c < lines.count; ++c) {
+    for (int p = 0; p < lines.length; p += W) {
+      const int left = lines.length - p;
       Vec block[W];
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
-        block[i] = i < left ? load(images + c * planes.stride + (p + i) * W) : Vec{};
+        block[i] = i < left ? load(images + c * lines.line + (p + i) * lines.number) : Vec{};
       }
       exchange_blocks<1>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < W; ++i) {
         if (i >= count) continue;
-        float* to = rows.row(first_row + i) + c * pixels + p;
+        float* to = rows.row(first_row + i) + c * lines.length + p;
         if (left >= W) {
           store(to, block[i]);
         } else {
