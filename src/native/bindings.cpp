@@ -236,6 +236,7 @@ void bind_enums(nb::module_& m) {
       .value("MAX_POOL", NodeSpec::Kind::kMaxPool)
       .value("MEAN_POOL", NodeSpec::Kind::kMeanPool)
       .value("IMAGE_NORM", NodeSpec::Kind::kImageNorm)
+      .value("GROUP_NORM", NodeSpec::Kind::kGroupNorm)
       .value("CHANNEL_DROPOUT", NodeSpec::Kind::kChannelDropout);
   nb::enum_<Activation>(m, "Activation")
       .value("IDENTITY", Activation::kIdentity)

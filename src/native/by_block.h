@@ -60,6 +60,7 @@ struct ByBlock {
   void operator()(const Interleave& layer) const { kernels.images->interleave(layer, block.number, block.count); }
   void operator()(const Convolution& layer) const { kernels.images->convolve(layer, scratch, block.number); }
   void operator()(const Pool& layer) const { kernels.images->pool(layer, block.number, block.first, block.last); }
+  void operator()(const GroupNorm& layer) const { kernels.images->group_norm(layer, block.number, block.count); }
   void operator()(const Activate& layer) const {
     kernels.activate(channels_of(layer, planes, block), block.number, block.number + 1);
   }
@@ -93,6 +94,7 @@ struct ByBlockBack {
   void operator()(const ImageNorm& layer) const {
     kernels.images->norm_back_parts(layer, block.number, block.first, block.last);
   }
+  void operator()(const GroupNorm& layer) const { kernels.images->group_norm_back(layer, block.number); }
   void operator()(const ChannelDropout& layer) const {
     kernels.images->channel_dropout_back(layer, block.number, block.first, block.last);
   }

@@ -81,6 +81,19 @@ struct ImageNorm {
   Matrix x, y, dx, dy;
 };
 
+// Group normalisation of each image by itself, over the pixels of the channels of a group. parts: (blocks,
+// channels, 2), what a block adds to the gradients of beta and gamma. center, inverse: (blocks, groups, lanes); an
+// idle lane has an inverse of 0, so that what it normalises is 0, and its gradient too.
+struct GroupNorm {
+  int first_parameter, groups;
+  float eps;
+  Planes planes;
+  Parameter gamma, beta;  // without memory where there are none
+  double* parts;
+  float *center, *inverse;
+  Matrix x, y, dx, dy;
+};
+
 // torch.nn.Dropout2d: channels of an image as a whole, drawn as the numbers of a row of so many. mask: (blocks,
 // channels, lanes).
 struct ChannelDropout {
@@ -118,6 +131,10 @@ struct ImageKernels {
   void (*norm_back_parts)(const ImageNorm&, int block, int begin, int end);
   void (*norm_back_whole)(const ImageNorm&, int batch, bool add, int begin, int end);
   void (*norm_back)(const ImageNorm&, int block, int count, int begin, int end);
+  // All channels of a block; the gradients of gamma and beta by all blocks together, written or added.
+  void (*group_norm)(const GroupNorm&, int block, int count);
+  void (*group_norm_back)(const GroupNorm&, int block);
+  void (*collect_group_norm)(const GroupNorm&, int batch, bool add);
   // As of rows, each image with a factor of its own (kernels.h).
   void (*channel_dropout)(const ChannelDropout&, uint64_t seed, uint32_t step, int block, int begin, int end);
   void (*channel_dropout_back)(const ChannelDropout&, int block, int begin, int end);

@@ -96,6 +96,24 @@ class ImageMaker : protected NodeMaker {
     node.sums = arena_.take(size_t(2) * channels);
     connect(node, like(value_, value_.has_gradient || (spec.learned && kept_.back)));
   }
+
+  void add_group_norm(const NodeSpec& spec) {
+    GroupNorm& node = make<GroupNorm>();
+    const int channels = value_.planes.channels;
+    node.planes = value_.planes;
+    node.groups = spec.geometry.groups;
+    node.eps = spec.eps;
+    node.first_parameter = next_parameter();
+    if (spec.learned) {
+      learn(node.gamma, 1, channels, false);
+      learn(node.beta, 1, channels, false);
+    }
+    const size_t statistics = size_t(node.groups) * network_.lanes * blocks_;
+    node.center = arena_.take(statistics);
+    node.inverse = arena_.take(statistics);
+    if (kept_.back) node.parts = reinterpret_cast<double*>(arena_.take(size_t(4) * channels * blocks_));
+    connect(node, like(value_, value_.has_gradient || (spec.learned && kept_.back)));
+  }
 };
 
 }  // namespace steepest

@@ -11,16 +11,16 @@ INLINE double over_lanes(DoubleVec v) {
   return sum;
 }
 
-// Sums over pixels and images: f(p) gives N vectors. 32 pixels at a time are added up in floats, the rest in
-// doubles.
+// Sums over pixels, of each image or of all: f(p) gives N vectors. 32 pixels at a time are added up in floats, the
+// rest in doubles.
 template <int N>
 struct Terms {
   Vec of[N];
 };
 template <int N, class F>
-INLINE void sum_pixels(int pixels, double (&sums)[N], F f) {
+INLINE void sum_by_lane(int pixels, DoubleVec (&total)[N], F f) {
   constexpr int kApart = 4;  // sums beside each other: an addition is longer on its way than the next one may wait
-  DoubleVec total[N] = {};
+  for (int n = 0; n < N; ++n) total[n] = DoubleVec{};
   for (int first = 0; first < pixels; first += 8 * kApart) {
     Vec parts[kApart][N] = {};
     const int left = pixels - first < 8 * kApart ? pixels - first : 8 * kApart;
@@ -42,6 +42,11 @@ INLINE void sum_pixels(int pixels, double (&sums)[N], F f) {
       total[n] += __builtin_convertvector(sum, DoubleVec);
     }
   }
+}
+template <int N, class F>
+INLINE void sum_pixels(int pixels, double (&sums)[N], F f) {
+  DoubleVec total[N];
+  sum_by_lane(pixels, total, f);
   for (int n = 0; n < N; ++n) sums[n] = over_lanes(total[n]);
 }
 

@@ -18,7 +18,7 @@ struct Geometry {
   int out_channels = 0, out_height = 0, out_width = 0;
   int window_rows = 1, window_columns = 1, row_step = 1, column_step = 1, row_spread = 1, column_spread = 1;
   int top = 0, left = 0;     // zeros above and to the left of the images
-  int groups = 1;            // of a convolution
+  int groups = 1;            // of a convolution or a group normalisation
   int divisor = 0;           // of means (image_kernels.h, Pool)
   std::vector<int> windows;  // of a pool: first row, that beyond the last, ... and the same of columns
 };

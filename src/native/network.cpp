@@ -101,6 +101,8 @@ class Network::Builder : public ImageMaker {
         return add_pool(spec);
       case NodeSpec::Kind::kImageNorm:
         return add_image_norm(spec);
+      case NodeSpec::Kind::kGroupNorm:
+        return add_group_norm(spec);
       case NodeSpec::Kind::kChannelDropout:
         return add_channel_dropout(spec);
     }

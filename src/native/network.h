@@ -45,6 +45,7 @@ struct NodeSpec {
     kMaxPool,
     kMeanPool,
     kImageNorm,
+    kGroupNorm,
     kChannelDropout
   };
   Kind kind;
@@ -60,9 +61,9 @@ struct NodeSpec {
   Geometry geometry;         // of images
 };
 
-using Node =
-    std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling, Dropout,
-                 BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm, ChannelDropout>;
+using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,
+                          Dropout, BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm,
+                          GroupNorm, ChannelDropout>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>

@@ -188,9 +188,12 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
                   [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
     if (!whole_gradient_) kernels_.collect_layer_norm(layer, rows, false);
-    if (!moves) return;
-    move(layer.gamma, layer.first_parameter);
-    move(layer.beta, layer.first_parameter + 1);
+    channels(layer.gamma, layer.beta, layer.first_parameter);
+  },
+                  [&](const GroupNorm& layer) {
+    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
+    if (!whole_gradient_) kernels_.images->collect_group_norm(layer, step.batch, false);
+    channels(layer.gamma, layer.beta, layer.first_parameter);
   },
               });
   if (thread != 0) return;
@@ -283,8 +286,12 @@ void Trainer::collect(const Step& step, int thread) {
                   [&](const LayerNorm& layer) {
     if (others(layer.first_parameter) || !layer.gamma.value.data) return;
     kernels_.collect_layer_norm(layer, rows, add);
-    vector_norm(layer.gamma, layer.first_parameter);
-    vector_norm(layer.beta, layer.first_parameter + 1);
+    channels(layer.gamma, layer.beta, layer.first_parameter);
+  },
+                  [&](const GroupNorm& layer) {
+    if (others(layer.first_parameter) || !layer.gamma.value.data) return;
+    kernels_.images->collect_group_norm(layer, step.batch, add);
+    channels(layer.gamma, layer.beta, layer.first_parameter);
   },
               });
 }
