@@ -22,6 +22,13 @@ pytestmark = [
 MOMENTUM = Recipe(batch_size=32, seed=3, lr=0.02, momentum=0.5)
 
 
+NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
+
+
+def group_norm(*args, **settings):
+    return lambda: nn.GroupNorm(*args, **settings)
+
+
 def net(shape, *layers, outputs=5):
     """A maker of a net, always with the same weights, that ends in a linear layer."""
 
@@ -29,11 +36,11 @@ def net(shape, *layers, outputs=5):
         torch.manual_seed(0)
         front = nn.Sequential(*(layer() for layer in layers), nn.Flatten())
         front.eval()
-        width = front(torch.zeros(1, *shape)).shape[1]
+        width = front(torch.zeros(2, *shape)).shape[1]
         model = nn.Sequential(*front, nn.Linear(width, outputs))
         with torch.no_grad():
             for module in model.modules():
-                if isinstance(module, nn.BatchNorm2d) and module.affine:
+                if isinstance(module, NORMS) and module.affine:
                     module.weight.uniform_(0.5, 1.5)
                     module.bias.normal_()
         return model.train()
@@ -106,8 +113,23 @@ NETS = {
         *(conv(10, 70, 2), lambda: nn.Dropout2d(0.5, inplace=True), nn.Flatten),
         *(lambda: nn.Linear(280, 9), lambda: nn.Dropout(0.1)),
     ),
+    "group norm": (
+        (3, 9, 11),
+        *(conv(3, 20, 3, padding=1), group_norm(5, 20), nn.ReLU, lambda: nn.MaxPool2d(2)),
+        *(conv(20, 9, 3), group_norm(1, 9, affine=False), nn.SiLU, conv(9, 6, 1)),
+        *(group_norm(6, 6), nn.Flatten, lambda: nn.Linear(36, 21), group_norm(3, 21), nn.Tanh),
+    ),
+    "group norm first": (
+        *((4, 6, 7), group_norm(2, 4), conv(4, 9, 2), lambda: nn.InstanceNorm2d(9, eps=0.0)),
+        *(conv(9, 8, 3), nn.GELU, lambda: nn.InstanceNorm2d(8, affine=True)),
+    ),
     "norm without factors first": (
-        *((3, 6, 5), lambda: nn.BatchNorm2d(3, affine=False), conv(3, 7, 2)),
+        *((3, 6, 5), lambda: nn.BatchNorm2d(3, affine=False), group_norm(1, 3, affine=False)),
+        conv(3, 7, 2),
+    ),
+    "rows in groups": (
+        *((2, 6), group_norm(2, 2, affine=False), nn.Flatten, lambda: nn.Linear(12, 40)),
+        *(group_norm(4, 40), lambda: Residual(nn.Sequential(nn.GroupNorm(8, 40), nn.Tanh()), 0.3)),
     ),
     "no filters": ((3, 6, 6), lambda: nn.MaxPool2d(2), lambda: nn.Dropout2d(0.3)),
     "windows rounded up": (
@@ -182,7 +204,9 @@ def trained(build, recipe, calls, shape, engine=NativeEngine, rows=150):
     return b"".join(t.detach().numpy().tobytes() for t in [*model.state_dict().values(), *kept])
 
 
-@pytest.mark.parametrize("of_net", ["lenet", "blocks", "channels dropped", "no filters"])
+@pytest.mark.parametrize(
+    "of_net", ["lenet", "blocks", "channels dropped", "no filters", "group norm", "rows in groups"]
+)
 @pytest.mark.parametrize("batch_size", [9, 64])
 def test_no_bit_depends_on_threads_or_calls(of_net, batch_size):
     shape, *layers = NETS[of_net]
@@ -213,7 +237,9 @@ def test_whole_channels_are_dropped_in_their_share_and_by_the_schedule():
     check(ISAS[-1], net(shape, *layers), scheduled, 8, shape=shape, rows=70)
 
 
-@pytest.mark.parametrize("of_net", ["pools", "batch norm", "blocks", "channels dropped"])
+@pytest.mark.parametrize(
+    "of_net", ["pools", "batch norm", "blocks", "channels dropped", "group norm", "rows in groups"]
+)
 def test_outputs_are_those_of_pytorch_and_of_each_row_alone(of_net):
     shape, *layers = NETS[of_net]
     model = net(shape, *layers)()
@@ -250,7 +276,9 @@ def test_statistics_are_those_of_the_torch_engine():
         ([lambda: nn.Dropout2d(1.0)], "drops everything"),
         ([conv(3, 4, 3), lambda: nn.MaxPool2d(2, dilation=2)], "a dilation"),
         ([conv(3, 4, 3), lambda: nn.Linear(6, 6)], "no Flatten"),
-        ([conv(3, 4, 3), lambda: nn.GroupNorm(2, 4)], "not among the modules"),
+        ([conv(3, 4, 3), nn.Flatten, group_norm(144, 144)], "one number by itself"),
+        ([lambda: nn.InstanceNorm2d(3, track_running_stats=True)], "keeps running statistics"),
+        ([conv(3, 4, 3), lambda: nn.LocalResponseNorm(2)], "not among the modules"),
         ([conv(3, 4, 3), lambda: nn.BatchNorm2d(4, momentum=None)], "plain mean"),
     ],
 )

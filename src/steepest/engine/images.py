@@ -11,7 +11,8 @@ from steepest.extension import extension
 
 # A block of images is addressed by 32-bit numbers, and has up to 16 of them side by side.
 _MOST_NUMBERS = 2**31 // 16 // 2
-OF_IMAGES = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.BatchNorm2d)
+_NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
+OF_IMAGES = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_NORMS)
 
 
 class ImageReader(Reader):
@@ -33,10 +34,19 @@ class ImageReader(Reader):
         )
 
     def _image_layer(self, module: nn.Module, name: str, where: str) -> Iterator[Node]:
+        if isinstance(module, nn.GroupNorm):
+            yield from self._group_norm(module, module.num_groups, module.num_channels, name, where)
+            return
         image_of(self._dims, where)
         yield from self._lie_as_images(True)
         if isinstance(module, nn.BatchNorm2d):
             yield self._batch_norm(module, name, where, self._dims[0])
+            return
+        if isinstance(module, nn.InstanceNorm2d):
+            if module.running_mean is not None:
+                raise Obstacle(f"{where} keeps running statistics")
+            channels = module.num_features
+            yield from self._group_norm(module, channels, channels, name, where)
             return
         if isinstance(module, nn.Conv2d):
             tensors = self._tensors(module, name, ("weight", "bias"), where)
@@ -49,6 +59,28 @@ class ImageReader(Reader):
         largest = isinstance(module, nn.MaxPool2d)
         kind = self._kinds.MAX_POOL if largest else self._kinds.MEAN_POOL
         yield Node(name, spec_of(kind, geometry=geometry))
+
+    def _group_norm(
+        self, module: nn.Module, groups: int, channels: int, name: str, where: str
+    ) -> Iterator[Node]:
+        """Of images, or of other rows as images of one column."""
+        dims = self._dims
+        if channels != dims[0]:
+            raise Obstacle(f"{where} takes {channels} channels, but a row has {dims[0]} there")
+        if math.prod(dims) == groups:
+            raise Obstacle(f"{where} normalises one number by itself, of which nothing is left")
+        learned = self._tensors(module, name, ("weight", "bias"), where)
+        if len(learned) == 1:
+            raise Obstacle(f"{where} has a weight and no bias")
+        image = dims if len(dims) == 3 else (channels, self._width // channels, 1)
+        self._dims = image
+        yield from self._lie_as_images(True)
+        geometry = extension().Geometry(from_=image, to=image, groups=groups)
+        eps = float(module.eps)  # type: ignore[arg-type]
+        spec = spec_of(self._kinds.GROUP_NORM, geometry=geometry, eps=eps, learned=bool(learned))
+        yield Node(name, spec, learned)
+        yield from self._lie_as_images(len(dims) == 3)
+        self._dims = dims
 
     def _unflatten(self, module: nn.Unflatten, _: str, where: str) -> Iterator[Node]:
         sizes = module.unflattened_size

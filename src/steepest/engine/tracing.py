@@ -33,7 +33,9 @@ _PLAIN = (
     *(torch.device, FunctionType, BuiltinFunctionType, type),
 )
 # Modules whose rows have the shape that they had. On the meta device many are slow to run.
-_KEEPING_SHAPE = frozenset((*ACTIVATIONS.values(), nn.BatchNorm1d, nn.BatchNorm2d, *DROPPING))
+_KEEPING_SHAPE = frozenset(
+    (*ACTIVATIONS.values(), nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, *DROPPING)
+)
 _QUESTIONS = frozenset(("size", "dim", "ndimension", "numel", "__len__", "__get__", "stride"))
 
 

@@ -30,7 +30,7 @@ _LEAVES: tuple[type[nn.Module], ...] = (
     *(nn.Tanh, nn.Sigmoid, nn.ReLU, nn.LeakyReLU, nn.GELU, nn.SiLU, nn.ELU, nn.SELU),
     *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
-    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm),
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d),
     *(nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
 )
