@@ -235,6 +235,7 @@ void bind_enums(nb::module_& m) {
       .value("CONVOLUTION", NodeSpec::Kind::kConvolution)
       .value("MAX_POOL", NodeSpec::Kind::kMaxPool)
       .value("MEAN_POOL", NodeSpec::Kind::kMeanPool)
+      .value("PAD", NodeSpec::Kind::kPad)
       .value("IMAGE_NORM", NodeSpec::Kind::kImageNorm)
       .value("GROUP_NORM", NodeSpec::Kind::kGroupNorm)
       .value("CHANNEL_DROPOUT", NodeSpec::Kind::kChannelDropout);

@@ -33,7 +33,8 @@ void for_nodes(const Network& network, size_t begin, size_t end, bool backwards,
   const auto by_channel = [&](size_t at) {
     const Node& node = network.nodes[at];
     return std::holds_alternative<Activate>(node) || std::holds_alternative<Pool>(node) ||
-           std::holds_alternative<ImageNorm>(node) || std::holds_alternative<ChannelDropout>(node);
+           std::holds_alternative<Pad>(node) || std::holds_alternative<ImageNorm>(node) ||
+           std::holds_alternative<ChannelDropout>(node);
   };
   const auto node_at = [&](size_t i) { return backwards ? begin + end - 1 - i : i; };
   for (size_t i = begin; i < end;) {
@@ -60,6 +61,7 @@ struct ByBlock {
   void operator()(const Interleave& layer) const { kernels.images->interleave(layer, block.number, block.count); }
   void operator()(const Convolution& layer) const { kernels.images->convolve(layer, scratch, block.number); }
   void operator()(const Pool& layer) const { kernels.images->pool(layer, block.number, block.first, block.last); }
+  void operator()(const Pad& layer) const { kernels.images->pad(layer, block.number, block.first, block.last); }
   void operator()(const GroupNorm& layer) const { kernels.images->group_norm(layer, block.number, block.count); }
   void operator()(const Activate& layer) const {
     kernels.activate(channels_of(layer, planes, block), block.number, block.number + 1);
@@ -93,6 +95,9 @@ struct ByBlockBack {
   // What its gradient adds up to: the rest needs all blocks.
   void operator()(const ImageNorm& layer) const {
     kernels.images->norm_back_parts(layer, block.number, block.first, block.last);
+  }
+  void operator()(const Pad& layer) const {
+    kernels.images->pad_back(layer, block.number, block.first, block.last);
   }
   void operator()(const GroupNorm& layer) const { kernels.images->group_norm_back(layer, block.number); }
   void operator()(const ChannelDropout& layer) const {

@@ -115,7 +115,8 @@ INLINE float* put_zeros(float* to, int vectors) {
 }
 
 // The images with zeros around them, in scratch.
-static const float* pad(const float* x, const Planes& from, const Planes& to, const Frame& frame, float* scratch) {
+static const float* put_frame(const float* x, const Planes& from, const Planes& to, const Frame& frame,
+                              float* scratch) {
   const int top = frame.top, left = frame.left;
   const int rows = from.height < to.height - top ? from.height : to.height - top;
   const int columns = from.width < to.width - left ? from.width : to.width - left;
@@ -134,7 +135,7 @@ static const float* pad(const float* x, const Planes& from, const Planes& to, co
 
 static const float* padded_inputs(const Convolution& layer, float* scratch, int block) {
   const float* x = layer.x.row(block);
-  return layer.pads_x ? pad(x, layer.from, layer.padded_x, layer.x_frame, scratch) : x;
+  return layer.pads_x ? put_frame(x, layer.from, layer.padded_x, layer.x_frame, scratch) : x;
 }
 
 static void convolve(const Convolution& layer, float* scratch, int block) {
@@ -169,7 +170,7 @@ static void convolve(const Convolution& layer, float* scratch, int block) {
 static void convolve_back(const Convolution& layer, float* scratch, int block) {
   if (!layer.dx.data) return;
   const float* dz = layer.dz.row(block);
-  if (layer.pads_dz) dz = pad(dz, layer.to, layer.padded_dz, layer.dz_frame, scratch);
+  if (layer.pads_dz) dz = put_frame(dz, layer.to, layer.padded_dz, layer.dz_frame, scratch);
   const int in = layer.from.channels / layer.groups, out = layer.to.channels / layer.groups;
   const int height = layer.from.height, width = layer.from.width;
   for (int g = 0; g < layer.groups; ++g) {

@@ -68,6 +68,14 @@ struct Pool {
   Matrix x, y, dx, dy;
 };
 
+// Images with a margin: the pixel in row i and column j is that of x in rows[i] and columns[j], or 0 where one of
+// these is -1.
+struct Pad {
+  Planes from, to;
+  const int *rows, *columns;
+  Matrix x, y, dx, dy;
+};
+
 // Batch normalisation of each channel over images and pixels. parts, back_parts: (blocks, channels, 2) of what a
 // block adds: the mean and the sum of squares about it; the sums of dy and of dy x^. Of both ways `center` and
 // `inverse` are those of the whole minibatch, sums (channels, 2) the means of dy and dy x^.
@@ -124,6 +132,8 @@ struct ImageKernels {
   void (*convolve_gradient)(const Convolution&, float* scratch, int block, int chunk, bool add);
   void (*pool)(const Pool&, int block, int begin, int end);
   void (*pool_back)(const Pool&, int block, int begin, int end);
+  void (*pad)(const Pad&, int block, int begin, int end);
+  void (*pad_back)(const Pad&, int block, int begin, int end);
   // Of channels begin .. end-1 what their blocks add up to, between what is done with each block.
   void (*norm_parts)(const ImageNorm&, int block, int count, int begin, int end);
   void (*norm_whole)(const ImageNorm&, int batch, int begin, int end);

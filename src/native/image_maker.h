@@ -64,6 +64,12 @@ class ImageMaker : protected NodeMaker {
     connect(node, out);
   }
 
+  void add_pad(const NodeSpec& spec) {
+    Pad& node = make<Pad>();
+    describe(node, spec.geometry, network_.lanes, tables_);
+    connect(node, produce_images(node.to, value_.has_gradient));
+  }
+
   void add_channel_dropout(const NodeSpec& spec) {
     ChannelDropout& node = make<ChannelDropout>();
     node.planes = value_.planes;

@@ -124,6 +124,13 @@ void describe(Pool& node, const Geometry& g, int lanes, Tables& tables) {
   node.halves = halves(node.rows, g.out_height) && halves(node.columns, g.out_width);
 }
 
+void describe(Pad& node, const Geometry& g, int lanes, Tables& tables) {
+  node.from = planes_of(g.channels, g.height, g.width, lanes);
+  node.to = planes_of(g.channels, g.out_height, g.out_width, lanes);
+  node.rows = tables.windows.emplace_back(g.windows).data();
+  node.columns = node.rows + g.out_height;
+}
+
 double products_of(const Geometry& g) {
   return double(g.out_channels) * g.out_height * g.out_width * (g.channels / g.groups) * g.window_rows *
          g.window_columns;

@@ -17,10 +17,11 @@ struct Geometry {
   int channels = 0, height = 0, width = 0;
   int out_channels = 0, out_height = 0, out_width = 0;
   int window_rows = 1, window_columns = 1, row_step = 1, column_step = 1, row_spread = 1, column_spread = 1;
-  int top = 0, left = 0;     // zeros above and to the left of the images
-  int groups = 1;            // of a convolution or a group normalisation
-  int divisor = 0;           // of means (image_kernels.h, Pool)
-  std::vector<int> windows;  // of a pool: first row, that beyond the last, ... and the same of columns
+  int top = 0, left = 0;  // zeros above and to the left of the images
+  int groups = 1;         // of a convolution or a group normalisation
+  int divisor = 0;        // of means (image_kernels.h, Pool)
+  // Of a pool: first row, that beyond the last, ... and the same of columns. Of a pad: which row each one is, ...
+  std::vector<int> windows;
 };
 
 // Memory that nodes point at.
@@ -36,6 +37,7 @@ Planes planes_of(int channels, int height, int width, int lanes);
 // Everything of a convolution that follows from its geometry.
 void describe(Convolution&, const Geometry&, int lanes, Tables&);
 void describe(Pool&, const Geometry&, int lanes, Tables&);
+void describe(Pad&, const Geometry&, int lanes, Tables&);
 
 // Multiply-adds of a convolution for one image.
 double products_of(const Geometry&);

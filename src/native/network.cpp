@@ -99,6 +99,8 @@ class Network::Builder : public ImageMaker {
       case NodeSpec::Kind::kMaxPool:
       case NodeSpec::Kind::kMeanPool:
         return add_pool(spec);
+      case NodeSpec::Kind::kPad:
+        return add_pad(spec);
       case NodeSpec::Kind::kImageNorm:
         return add_image_norm(spec);
       case NodeSpec::Kind::kGroupNorm:

@@ -44,6 +44,7 @@ struct NodeSpec {
     kConvolution,
     kMaxPool,
     kMeanPool,
+    kPad,
     kImageNorm,
     kGroupNorm,
     kChannelDropout
@@ -62,8 +63,8 @@ struct NodeSpec {
 };
 
 using Node = std::variant<Linear, Activate, Parametric, Scaling, Periodic, Categories, View, MemberScaling,
-                          Dropout, BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, ImageNorm,
-                          GroupNorm, ChannelDropout>;
+                          Dropout, BatchNorm, LayerNorm, Branch, Join, Interleave, Convolution, Pool, Pad,
+                          ImageNorm, GroupNorm, ChannelDropout>;
 
 // One function for each kind of node, for std::visit.
 template <class... F>
