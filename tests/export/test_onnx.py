@@ -201,8 +201,11 @@ def test_images_and_a_convolutional_net(tmp_path):
             nn.Dropout(0.2),
         ),
         *(
-            nn.Conv2d(4, 4, 3),
+            nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect"),
             nn.GroupNorm(2, 4),
+            nn.ReplicationPad2d((0, 1, 1, 0)),
+            nn.InstanceNorm2d(4, affine=True),
+            nn.Conv2d(4, 4, 4),
             nn.GELU(),
             nn.Flatten(),
             nn.LayerNorm(16),

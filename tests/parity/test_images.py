@@ -132,6 +132,20 @@ NETS = {
         *(group_norm(4, 40), lambda: Residual(nn.Sequential(nn.GroupNorm(8, 40), nn.Tanh()), 0.3)),
     ),
     "no filters": ((3, 6, 6), lambda: nn.MaxPool2d(2), lambda: nn.Dropout2d(0.3)),
+    "margins": (
+        (3, 7, 6),
+        *(conv(3, 8, 3, padding=(2, 1), padding_mode="reflect", stride=2), nn.ReLU),
+        *(conv(8, 6, (2, 4), padding="same", padding_mode="replicate"), nn.Tanh),
+        conv(6, 5, 3, padding=(1, 3), padding_mode="circular", groups=1, dilation=2),
+    ),
+    "margins beyond the window": (
+        *((2, 6, 5), conv(2, 4, 3, padding=4, stride=3), nn.GELU, conv(4, 3, 1, padding=1)),
+    ),
+    "padded": (
+        *((2, 6, 5), lambda: nn.ReflectionPad2d((1, 0, 2, 3)), conv(2, 6, 3), nn.ReLU),
+        *(lambda: nn.ZeroPad2d((1, -1, 0, 2)), lambda: nn.ReplicationPad2d((3, 1, -1, 0))),
+        *(conv(6, 4, 2), nn.Tanh, lambda: nn.CircularPad2d((0, 6, 4, 1)), lambda: nn.MaxPool2d(3)),
+    ),
     "windows rounded up": (
         (2, 14, 11),
         *(lambda: nn.MaxPool2d(3, 2, ceil_mode=True), conv(2, 6, 2), nn.Tanh),
@@ -205,7 +219,8 @@ def trained(build, recipe, calls, shape, engine=NativeEngine, rows=150):
 
 
 @pytest.mark.parametrize(
-    "of_net", ["lenet", "blocks", "channels dropped", "no filters", "group norm", "rows in groups"]
+    "of_net",
+    ["lenet", "blocks", "channels dropped", "no filters", "group norm", "rows in groups", "padded"],
 )
 @pytest.mark.parametrize("batch_size", [9, 64])
 def test_no_bit_depends_on_threads_or_calls(of_net, batch_size):
@@ -238,7 +253,8 @@ def test_whole_channels_are_dropped_in_their_share_and_by_the_schedule():
 
 
 @pytest.mark.parametrize(
-    "of_net", ["pools", "batch norm", "blocks", "channels dropped", "group norm", "rows in groups"]
+    "of_net",
+    ["pools", "batch norm", "blocks", "channels dropped", "group norm", "rows in groups", "padded"],
 )
 def test_outputs_are_those_of_pytorch_and_of_each_row_alone(of_net):
     shape, *layers = NETS[of_net]
@@ -270,8 +286,7 @@ def test_statistics_are_those_of_the_torch_engine():
 @pytest.mark.parametrize(
     ("layers", "reason"),
     [
-        ([conv(3, 4, 3, padding=1, padding_mode="reflect")], "pads by 'reflect'"),
-        ([conv(3, 4, 3, padding=3)], "pads by more"),
+        ([lambda: nn.ConstantPad2d(1, 0.5)], "not among the modules"),
         ([lambda: nn.AvgPool2d(3, 2, 1, ceil_mode=True)], "reach over it (ceil_mode)"),
         ([lambda: nn.Dropout2d(1.0)], "drops everything"),
         ([conv(3, 4, 3), lambda: nn.MaxPool2d(2, dilation=2)], "a dilation"),

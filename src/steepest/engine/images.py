@@ -12,7 +12,14 @@ from steepest.extension import extension
 # A block of images is addressed by 32-bit numbers, and has up to 16 of them side by side.
 _MOST_NUMBERS = 2**31 // 16 // 2
 _NORMS = (nn.BatchNorm2d, nn.GroupNorm, nn.InstanceNorm2d)
-OF_IMAGES = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_NORMS)
+_PADS = {
+    nn.ZeroPad2d: "zeros",
+    nn.ReflectionPad2d: "reflect",
+    nn.ReplicationPad2d: "replicate",
+    nn.CircularPad2d: "circular",
+}
+OF_IMAGES = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, *_NORMS, *_PADS)
+Margins = list[tuple[int, int]]  # before and behind, of rows and of columns
 
 
 class ImageReader(Reader):
@@ -49,16 +56,39 @@ class ImageReader(Reader):
             yield from self._group_norm(module, channels, channels, name, where)
             return
         if isinstance(module, nn.Conv2d):
-            tensors = self._tensors(module, name, ("weight", "bias"), where)
-            geometry, self._dims = convolution_of(module, self._dims, where)
-            learned = module.bias is not None
-            spec = spec_of(self._kinds.CONVOLUTION, geometry=geometry, learned=learned)
-            yield Node(name, spec, tensors, pixels=math.prod(self._dims[1:]))
+            yield from self._convolution(module, name, where)
+            return
+        if (mode := _PADS.get(type(module))) is not None:
+            left, right, top, bottom = module.padding  # type: ignore[misc]
+            yield self._pad(mode, [(top, bottom), (left, right)], name, where)
             return
         geometry, self._dims = pool_of(module, self._dims, where)
         largest = isinstance(module, nn.MaxPool2d)
         kind = self._kinds.MAX_POOL if largest else self._kinds.MEAN_POOL
         yield Node(name, spec_of(kind, geometry=geometry))
+
+    def _convolution(self, module: nn.Conv2d, name: str, where: str) -> Iterator[Node]:
+        tensors = self._tensors(module, name, ("weight", "bias"), where)
+        margins, spans = margins_of(module), spans_of(module)
+        wide = any(max(margin) > span for margin, span in zip(margins, spans, strict=True))
+        if module.padding_mode != "zeros" or wide:
+            yield self._pad(module.padding_mode, margins, name, where)
+            margins = [(0, 0), (0, 0)]
+        geometry, self._dims = convolution_of(module, self._dims, margins, where)
+        learned = module.bias is not None
+        spec = spec_of(self._kinds.CONVOLUTION, geometry=geometry, learned=learned)
+        yield Node(name, spec, tensors, pixels=math.prod(self._dims[1:]))
+
+    def _pad(self, mode: str, margins: Margins, name: str, where: str) -> Node:
+        dims = self._dims
+        sources = [
+            padded(mode, side, *margin, where)
+            for side, margin in zip(dims[1:], margins, strict=True)
+        ]
+        self._dims = _checked((dims[0], *map(len, sources)), where)
+        windows = [number for source in sources for number in source]
+        geometry = extension().Geometry(from_=dims, to=self._dims, windows=windows)
+        return Node(name, spec_of(self._kinds.PAD, geometry=geometry))
 
     def _group_norm(
         self, module: nn.Module, groups: int, channels: int, name: str, where: str
@@ -107,27 +137,50 @@ def image_of(dims: Dims, where: str) -> tuple[int, int, int]:
     return dims
 
 
-def convolution_of(module: nn.Module, dims: Dims, where: str) -> tuple[Any, Dims]:
-    """The geometry of a Conv2d for rows of this shape, and the shape that it gives."""
-    assert isinstance(module, nn.Conv2d)
+def spans_of(module: nn.Conv2d) -> list[int]:
+    """How far the first and the last number of a window are apart."""
+    return [d * (k - 1) for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+
+
+def margins_of(module: nn.Conv2d) -> Margins:
+    """What a Conv2d pads its images with."""
+    if module.padding == "same":  # torch puts the odd pixel behind
+        return [(span // 2, span - span // 2) for span in spans_of(module)]
+    padding = (0, 0) if module.padding == "valid" else _pair(module.padding)
+    return [(n, n) for n in padding]
+
+
+def padded(mode: str, side: int, before: int, behind: int, where: str) -> list[int]:
+    """Which line of the images each line with their margins is, or -1 for zeros.
+
+    A margin below 0 takes lines away.
+    """
+    most = {"reflect": side - 1, "circular": side}.get(mode)
+    if most is not None and max(before, behind) > most:
+        raise Obstacle(f"{where} pads sides of {side} by {max(before, behind)} ({mode})")
+    places = range(-before, side + behind)
+    if mode == "zeros":
+        return [i if 0 <= i < side else -1 for i in places]
+    if mode == "reflect":
+        return [side - 1 - abs(side - 1 - abs(i)) for i in places]
+    if mode == "replicate":
+        return [min(max(i, 0), side - 1) for i in places]
+    return [i % side for i in places]
+
+
+def convolution_of(module: nn.Conv2d, dims: Dims, margins: Margins, where: str) -> tuple[Any, Dims]:
+    """The geometry of a Conv2d for rows of this shape, and the shape that it gives.
+
+    margins: Of zeros.
+    """
     channels, *sides = image_of(dims, where)
     if channels != module.in_channels:
         raise Obstacle(f"{where} takes {module.in_channels} channels, but a row has {channels}")
-    if module.padding_mode != "zeros":
-        raise Obstacle(f"{where} pads by {module.padding_mode!r}, and the native engine by zeros")
     window, spread = _pair(module.kernel_size), _pair(module.dilation)
     steps = _pair(module.stride)
-    spans = [d * (k - 1) for d, k in zip(spread, window, strict=True)]
-    if module.padding == "same":  # torch puts the odd zero behind
-        before, behind = [s // 2 for s in spans], [s - s // 2 for s in spans]
-    else:
-        before = [0, 0] if module.padding == "valid" else list(_pair(module.padding))
-        behind = before
-    if any(a > span for a, span in zip(before, spans, strict=True)):
-        raise Obstacle(f"{where} pads by more than its window reaches over")
     out = [
-        (side + a + b - span - 1) // step + 1
-        for side, a, b, span, step in zip(sides, before, behind, spans, steps, strict=True)
+        (side + sum(margin) - span - 1) // step + 1
+        for side, margin, span, step in zip(sides, margins, spans_of(module), steps, strict=True)
     ]
     to = _checked((module.out_channels, *out), where)
     geometry = extension().Geometry(
@@ -136,7 +189,7 @@ def convolution_of(module: nn.Module, dims: Dims, where: str) -> tuple[Any, Dims
         window=window,
         steps=steps,
         spread=spread,
-        padding=tuple(before),
+        padding=tuple(before for before, _ in margins),
         groups=module.groups,
     )
     return geometry, to

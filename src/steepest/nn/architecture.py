@@ -31,6 +31,7 @@ _LEAVES: tuple[type[nn.Module], ...] = (
     *(nn.Softmax, nn.LogSoftmax, nn.Softplus, nn.Hardtanh, nn.PReLU, nn.Mish, nn.ReLU6),
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout),
     *(nn.BatchNorm1d, nn.BatchNorm2d, nn.LayerNorm, nn.GroupNorm, nn.InstanceNorm2d),
+    *(nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d),
     *(nn.Conv1d, nn.Conv2d, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d),
     *(nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d),
 )
