@@ -4,6 +4,7 @@ import copy
 import functools
 import random
 import types
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -224,7 +225,19 @@ def deep(*objects: Any) -> tuple[Any, ...] | None:
     """Deep copies that keep what the objects share, or None if that is not possible."""
     try:
         with foreign:
-            return copy.deepcopy(objects)
+            return copy.deepcopy(objects, _empty_hooks(objects))
     except Exception as error:  # anybody's __deepcopy__, __reduce__ or C object
         swallow(error)
         return None
+
+
+def _empty_hooks(objects: tuple[Any, ...]) -> dict[int, Any]:
+    """Copies of the empty tables of hooks, ten a module: half the time of a small net's copy."""
+    return {
+        id(table): OrderedDict()
+        for thing in objects
+        if isinstance(thing, nn.Module)
+        for module in thing.modules()
+        for table in vars(module).values()
+        if type(table) is OrderedDict and not table
+    }
