@@ -2,6 +2,7 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterator
 
 import torch
@@ -274,9 +275,14 @@ def unshuffled(trace: TrainingTrace) -> Iterator[Finding]:
     share = sizes[sizes > 0] / sizes.sum()
     if len(share) < 2 or len(y) < 100:
         return
-    rows = [len(part) for part in trace.labels]
-    classes = statistics.mean(len(part.bincount().nonzero()) for part in trace.labels)
-    expected = statistics.mean(float((1 - (1 - share) ** n).sum()) for n in rows)
+    rows = torch.tensor([len(part) for part in trace.labels])
+    batch = torch.arange(len(rows)).repeat_interleave(rows).to(y.device)
+    pairs = batch * len(sizes) + y  # of minibatch and class, each once
+    classes = len(torch.unique(pairs[y >= 0])) / len(rows)
+    expected = sum(
+        n * float((1 - (1 - share) ** k).sum()) for k, n in Counter(rows.tolist()).items()
+    )
+    expected /= len(rows)
     if classes < _FEW_CLASSES * expected and runs_test(y, share) < _SORTED:
         yield make_finding(
             "UNSHUFFLED_SORTED",
