@@ -7,6 +7,8 @@ what they leave in the parameters is cleared before the pass that the step follo
 import torch
 from torch import Tensor, nn
 
+from steepest.health.watch.optimizer_trace import holds_gradient
+
 _SENTINELS = 8  # parameters that are looked at
 
 Mark = tuple[tuple[int, int] | None, ...]
@@ -29,13 +31,8 @@ class Arrivals:
         if not self._sentinels:
             return True
         pairs = zip(self._sentinels, mark, strict=True)
-        return any(_state(p) not in (None, then) and _is_there(p) for p, then in pairs)
+        return any(_state(p) not in (None, then) and holds_gradient(p) for p, then in pairs)
 
 
 def _state(p: Tensor) -> tuple[int, int] | None:
     return None if p.grad is None else (id(p.grad), p.grad._version)
-
-
-def _is_there(p: Tensor) -> bool:
-    # The norm, for sparse gradients have no any().
-    return p.grad is not None and float(p.grad.norm()) != 0

@@ -14,8 +14,12 @@ _SMALL = 1e5  # numbers of a matrix whose values are kept from step to step
 
 def holds_gradient(p: Tensor) -> bool:
     """Whether a parameter has a gradient that is not 0."""
-    # The norm, for sparse gradients have no any().
-    return p.grad is not None and float(p.grad.norm()) != 0
+    g = p.grad
+    if g is None:
+        return False
+    # A norm: sparse gradients have no any(), and that of dense ones takes longer than their sum.
+    norm = torch.linalg.vector_norm(g) if g.layout is torch.strided else g.norm()
+    return float(norm) != 0
 
 
 def sentinels_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
@@ -141,12 +145,15 @@ class OptimizerTrace:
         p, start = self.smallest, self.start
         return p is not None and start is not None and not torch.equal(p.detach(), start)
 
+    @property
+    def written_to(self) -> bool:
+        """Whether somebody wrote to the small matrix after the last step."""
+        return self.after is not None and self.after[0]._version != self.after[1]
+
     def changed_outside(self) -> float:
         """By which share of their norm the weights differ from what the last step left; once."""
-        if self.after is None:
+        if self.after is None or not self.written_to:
             return 0.0
-        p, version, kept = self.after
-        if p._version == version:
-            return 0.0
+        p, _, kept = self.after
         self.after = None
         return float((p.detach() - kept).norm() / kept.norm().clamp(min=1e-12))
