@@ -87,7 +87,7 @@ def main() -> None:
     mlp = nn.Sequential(
         nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10)
     )
-    loop("tiny MLP, own loop", mlp, X, X[:, :10].argmax(1), 4000)
+    loop("tiny MLP, own loop", mlp, X, X[:, :10].argmax(1), 2000)
     images = torch.randn(2_000, 1, 16, 16)
     cnn = nn.Sequential(
         nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(16, 32, 3, padding=1),

@@ -4,6 +4,7 @@ import copy
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -119,10 +120,11 @@ class GoodStates:
 
     def look(self, trace: TrainingTrace) -> None:
         """Take in the latest losses of a training, and keep its state if they are low."""
-        losses, start, step = list(trace.recent), trace.untrained_loss, trace.steps
-        if len(losses) < _LATEST:
+        if len(trace.recent) < _LATEST:
             return
-        level, last = sum(losses[-_LATEST:]) / _LATEST, sum(losses[-_LAST:]) / _LAST
+        losses = list(islice(reversed(trace.recent), _LATEST))
+        start, step = trace.untrained_loss, trace.steps
+        level, last = sum(losses) / _LATEST, sum(losses[:_LAST]) / _LAST
         learned = start - self.best
         if learned > LEARNED * start and last > self.best + LOST * learned:
             self.lost_since = self.lost_since or step

@@ -16,7 +16,7 @@ from steepest.health.watch.optimizer_trace import CAREFUL
 from steepest.health.watch.relapse import Relapse, is_due
 from steepest.health.watch.rules import functions_of
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
-from steepest.health.watch.trace import EVERY, TrainingTrace
+from steepest.health.watch.trace import TrainingTrace, since_look
 
 _FACTS_SECONDS = 0.2  # of the check of facts, after the first step
 _EARLY = 50  # steps after each of which it is asked whether something is suspicious
@@ -53,7 +53,7 @@ class Judge:
 
     def after_step(self) -> None:
         trace = self._trace
-        now_and_then = trace.steps % EVERY == 0 or trace.first_nonfinite is not None
+        now_and_then = not since_look(trace.steps) or trace.first_nonfinite is not None
         if trace.steps <= CAREFUL or now_and_then:
             self._ask(Phase.STEP)
         if trace.steps == 1:

@@ -16,9 +16,10 @@ backward pass went through, in eval mode, were evaluations with gradients switch
 passes for the sake of the inputs (attacks, penalties) leave nothing in the parameters, and are not
 counted (`arrivals`).
 
-Looks and rests: all of the first steps are looked at, then two in succession of every forty, so
-that what one step left can be compared with what the next one finds. In between only the hooks that
-stay are called: after_forward for passes without gradients, after_step to count.
+Looks and rests: all of the first steps are looked at, then two in succession of every forty, later
+of every eighty, so that what one step left can be compared with what the next one finds. In between
+only the hooks that stay are called: after_forward for passes without gradients, after_step to
+count.
 """
 
 import math
@@ -38,7 +39,7 @@ from steepest.health.watch.modes import ModalLayers
 from steepest.health.watch.optimizer_trace import CAREFUL, OptimizerTrace
 from steepest.health.watch.passes import ForwardPass, Round
 from steepest.health.watch.reading import cross_entropy_of, turned_round
-from steepest.health.watch.trace import EVERY, TrainingTrace
+from steepest.health.watch.trace import TrainingTrace, number_of, since_look
 
 _ALL_LOOKED_AT = 60  # first steps (docs/decisions/0009: eight in a hundred of a step is the most)
 _KEPT_LABELS = 200  # backward passes whose labels and minibatches are kept
@@ -80,7 +81,8 @@ class Observer:
         self._inputs, self._pass = args, None
         if not self._closures:
             for optimizer in self._trace.optimizers:
-                self._note_reset(optimizer)
+                if optimizer.written_to:
+                    self._note_reset(optimizer)
         if not self._due:
             if model.training or self._trained_in_eval:
                 return
@@ -144,19 +146,19 @@ class Observer:
                 optimizer.note_clearing(closely=trace.looks_closely(optimizer))
             self.end_evaluation()
             optimizer.forget_step()
+            trace.end_labels()
         optimizer.step_ended(values=self._due)
-        trace.steps = max(trace.steps, optimizer.steps)
-        trace.end_labels()
-        # All of the first steps, then two in succession of every forty: a look is not free.
-        steps = trace.steps
-        self._due = steps < _ALL_LOOKED_AT or steps % EVERY < 2 or trace.jump is not None
-        if looked_at or self._due:
-            self._judge.after_step()
-            if steps == 2 * CAREFUL:
-                self._hooks.end_early()
+        steps = trace.steps = max(trace.steps, optimizer.steps)
+        # All of the first steps, then two in succession now and then: a look is not free.
+        self._due = since_look(steps) < 2 or steps < _ALL_LOOKED_AT or trace.jump is not None
+        if not (looked_at or self._due):
+            return
+        self._judge.after_step()
+        if steps == 2 * CAREFUL:
+            self._hooks.end_early()
         if self._due:
             self._hooks.look()
-        elif looked_at and not self._closures:
+        elif not self._closures:
             self._hooks.rest()
 
     # What they say.
@@ -219,8 +221,9 @@ class Observer:
             return
         trace.shared += not alone
         target, value = self._target_and_loss(one)
+        y = class_indices(target)
         if target is not None and alone and trace.backwards <= _KEPT_LABELS:
-            trace.label(target)
+            trace.label(y)
             trace.keep(one.batch(target))
         if math.isinf(value) or (math.isnan(value) and one.loss is not None):
             trace.note_nonfinite("the loss")
@@ -229,19 +232,21 @@ class Observer:
         trace.classes = trace.classes or (z.shape[1] if z.ndim == 2 and z.shape[1] > 1 else 2)
         if not alone:
             return
-        y = class_indices(target)
         if y is not None and len(y) == len(z):
-            trace.train_hits.append(float((decided(z) == y).float().mean()))
+            trace.train_hits.append(int((decided(z) == y).sum()) / max(len(z), 1))
         else:
             y = None
-        if trace.backwards <= CAREFUL or trace.steps % EVERY == 0:
+        if trace.backwards <= CAREFUL or not since_look(trace.steps):
             self._look_closely(one, y)
 
     def _target_and_loss(self, one: ForwardPass) -> tuple[Any, float]:
         """As the loss was shown; of a function, as far as the gradient tells them."""
         assert one.gradient is not None
         if self._loss_fn is not None:
-            return one.target, math.nan if one.loss is None else float(one.loss.mean())
+            loss = one.loss
+            if loss is None:
+                return one.target, math.nan
+            return one.target, float(loss if loss.ndim == 0 else loss.mean())
         read = cross_entropy_of(one.logits, one.gradient)
         if read is not None:
             self._trace.uphill.append(read.ascending)
@@ -256,7 +261,7 @@ class Observer:
         trace, x, gradient = self._trace, first_tensor(one.args), one.gradient
         assert gradient is not None
         if x is not None:
-            trace.note_inputs(float(x.detach().double().sum()), len(x) if x.ndim else 1)
+            trace.note_inputs(number_of(x), len(x) if x.ndim else 1)
         if (
             self._loss_fn is None
             or y is None
@@ -265,9 +270,9 @@ class Observer:
             or gradient.shape[1] < 2
         ):
             return
-        of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])[:, 0]
-        of_the_label = of_the_label[of_the_label != 0]  # rows that the net is sure of have none
-        up = len(of_the_label) > 0 and bool((of_the_label > 0).float().mean() > _UPHILL)
+        of_the_label = gradient.gather(1, y.clamp(min=0)[:, None])
+        pushed = int(of_the_label.count_nonzero())  # rows that the net is sure of are not
+        up = pushed > 0 and int((of_the_label > 0).sum()) > _UPHILL * pushed
         trace.uphill.append(up and turned_round(self._loss_fn, one.logits, one.target, gradient))
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from steepest.health.check.data import class_indices
 from steepest.health.replay.batches import Batch, DataSize
 from steepest.health.watch.evaluations import Evaluations, EvaluationTrace
 from steepest.health.watch.kept_graphs import GraphTrace
@@ -19,8 +18,19 @@ if TYPE_CHECKING:
     from steepest.health.watch.label_tests import LabelTests
 
 EVERY = 40  # steps from one such look to the next
+_LONG = 20 * EVERY  # steps after which it is twice as many: a tenth of the training at most
 _KEPT_BATCHES, _KEPT_BYTES = 30, 64 * 2**20
 _EPOCH_LABELS = 400
+
+
+def since_look(steps: int) -> int:
+    """Steps since the one that was last due for a look, after the first ones; 0 if it is now."""
+    return steps % (EVERY if steps < _LONG else 2 * EVERY)
+
+
+def number_of(rows: Tensor) -> float:
+    """One that two different minibatches hardly share: the sum of all that they hold."""
+    return float(rows.detach().sum(dtype=torch.float64))
 
 
 class LaxPasses:
@@ -39,7 +49,7 @@ class LaxPasses:
         self.names = names
         self._passes[step] = self._passes.get(step, 0) + 1
         if step not in self._rows:
-            self._rows[step] = float(x.detach().double().sum())
+            self._rows[step] = number_of(x)
 
     def evaluating(self, step: float) -> int:
         """Passes that were evaluations, as far as the next step says so. step: the latest."""
@@ -108,7 +118,9 @@ class TrainingTrace:
         self._bytes = 0  # of `batches`
         self._evaluations = Evaluations()
         self._loss_step = -1  # the steps that were done at the latest loss
-        self._prior = (0, math.nan)  # `prior_loss`, of so many minibatches
+        self._counted = 0  # minibatches whose labels are in the two below
+        self._counts: Tensor | None = None  # (C,) of each class
+        self._prior = math.nan
 
     @property
     def evaluations(self) -> list[EvaluationTrace]:
@@ -136,7 +148,7 @@ class TrainingTrace:
 
     def looks_closely(self, optimizer: OptimizerTrace) -> bool:
         """Whether it is looked at gradients that an earlier step may have left."""
-        return optimizer.steps < CAREFUL or self.steps % EVERY < 2
+        return optimizer.steps < CAREFUL or since_look(self.steps) < 2
 
     def backward_begins(self) -> None:
         self.backwards += 1
@@ -193,12 +205,10 @@ class TrainingTrace:
             self.reset = self.reset or jump
         self.jump = None
 
-    def label(self, target: Any) -> None:
-        """Of a pass; the step that comes may follow several."""
-        if len(self.labels) < _EPOCH_LABELS:
-            y = class_indices(target)
-            if y is not None:
-                self._of_this_step.append(y)
+    def label(self, y: Tensor | None) -> None:
+        """Of a pass, (B,) class indices if known; the step that comes may follow several."""
+        if y is not None and len(self.labels) < _EPOCH_LABELS:
+            self._of_this_step.append(y)
 
     def end_labels(self) -> None:
         """A step was taken on the rows whose labels came since the last."""
@@ -211,13 +221,17 @@ class TrainingTrace:
         """H(pi) of the labels that were trace: the best loss without looking at the input."""
         if not self.labels:
             return math.log(self.classes) if self.classes > 1 else math.nan
-        if self._prior[0] != len(self.labels):
-            y = torch.cat(self.labels)
-            share = y[y >= 0].bincount().double()
-            share = share[share > 0] / share.sum()
-            prior = float(-(share * share.log()).sum())
-            self._prior = (len(self.labels), prior if len(share) > 1 else math.nan)
-        return self._prior[1]
+        # After an eighth more of them: a count each time takes longer than all else at a look.
+        if 8 * len(self.labels) > 9 * self._counted:
+            y = torch.cat(self.labels[self._counted :])
+            known = 0 if self._counts is None else len(self._counts)
+            counts = y[y >= 0].bincount(minlength=known).double()
+            if self._counts is not None:
+                counts[:known] += self._counts
+            self._counts, self._counted = counts, len(self.labels)
+            prior = torch.special.entr(counts / counts.sum()).sum()
+            self._prior = float(prior) if int(counts.count_nonzero()) > 1 else math.nan
+        return self._prior
 
     @property
     def loss_is_fresh(self) -> bool:

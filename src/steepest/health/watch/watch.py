@@ -19,11 +19,12 @@ from steepest.health.watch.trace import TrainingTrace
 class Watch:
     """Looks on while a loop trains. A context manager, as `watch` gives it.
 
-    The idea (docs/decisions/0009): looking on changes no bit of the loop and costs a small net 8 %
-    of a step at most. So hooks come and go (`Hooks`): all of the first 60 steps are looked at, then
-    two in succession of every forty. What they tell is written down as it happens (`Observer`, into
-    a `TrainingTrace`), and judged when a pass, its loss and its gradient are all there (`Judge`).
-    Rules read the trace alone. Only on suspicion are steps taken again, on copies.
+    The idea (docs/decisions/0009): looking on changes no bit of the loop and costs a small net
+    little of a step. So hooks come and go (`Hooks`): all of the first 60 steps are looked at, then
+    two in succession of every forty, from step 800 on of every eighty. What they tell is written
+    down as it happens (`Observer`, into a `TrainingTrace`), and judged when a pass, its loss and
+    its gradient are all there (`Judge`). Rules read the trace alone. Only on suspicion are steps
+    taken again, on copies.
 
     A loss that is a plain function cannot be hooked: its targets are then read from the gradient of
     the logits, and validation losses only if `log_validation` is given them.
