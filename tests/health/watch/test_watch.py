@@ -164,6 +164,20 @@ def test_who_keeps_a_graph_keeps_no_inputs_by_the_watch(rows):
         assert [k for k, x in enumerate(inputs) if x() is not None] in ([], [len(inputs) - 1])
 
 
+def test_labels_that_are_left_out_break_no_rule(rows):
+    X, y = rows.tensors
+    model = nn.Sequential(nn.Linear(X.shape[1], 16), nn.ReLU(), nn.Linear(16, 3))
+    loss_fn, optimizer = nn.CrossEntropyLoss(), torch.optim.SGD(model.parameters(), lr=0.1)
+    some = torch.where(torch.arange(len(y)) % 4 == 0, loss_fn.ignore_index, y)
+    with sp.watch(model, loss_fn, optimizer) as watch:
+        for step in range(45):
+            batch = slice(step % 8 * 16, step % 8 * 16 + 16)
+            optimizer.zero_grad()
+            loss_fn(model(X[batch]), some[batch]).backward()
+            optimizer.step()
+    assert not watch.problem
+
+
 def test_accumulation_is_no_fault(rows):
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
