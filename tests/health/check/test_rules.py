@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset, TensorDataset
+from torch.utils.data import DataLoader, Dataset, Subset, TensorDataset
 
 import steepest as sp
 from steepest.health import Evidence, Finding
@@ -213,3 +213,41 @@ def test_luck_of_another_start_is_no_evidence_that_weights_are_too_large(times, 
             nn.init.zeros_(layer.bias)
     findings = check(model, X=torch.where(X.abs() > 1, 6 * X.sign(), X), y=y)
     assert ("INIT_TOO_LARGE" in findings.codes) == said
+
+
+def rows_with_wrong_labels(n=1200, share=0.15):
+    torch.manual_seed(0)
+    y = torch.randint(0, 3, (n,))
+    X = 4 * torch.eye(10)[y] + torch.randn(n, 10)
+    wrong = torch.randperm(len(y))[: round(share * len(y))]
+    given = y.clone()
+    given[wrong] = (y[wrong] + 1) % 3
+    return X, given, set(wrong.tolist())
+
+
+def test_suspects_are_named_by_their_numbers_in_the_data():
+    X, y, wrong = rows_with_wrong_labels()
+    some = torch.randperm(len(y))[:900]
+    part = Subset(TensorDataset(X, y), some.tolist())
+    found = check(X=X, y=y, loader=DataLoader(part, 32, shuffle=True))
+    place = next(f for f in found if f.code == "LABEL_NOISE").evidence[0].where
+    named = [int(number) for number in place.rpartition("rows ")[2].split(", ")]
+    assert len(named) == 20
+    assert sum(int(some[n]) in wrong for n in named) >= 18
+    assert "counted from 0" in place
+
+
+def test_rows_of_more_than_are_compared_keep_their_numbers():
+    X, y, wrong = rows_with_wrong_labels(n=5000)
+    found = check(X=X, y=y)
+    place = next(f for f in found if f.code == "LABEL_NOISE").evidence[0].where
+    named = [int(number) for number in place.rpartition("rows ")[2].split(", ")]
+    assert sum(n in wrong for n in named) >= 18
+    assert max(named) >= 2000
+
+
+def test_a_rare_class_that_neighbours_cannot_tell_accuses_none_of_its_rows():
+    X, y = data(n=900, classes=2)
+    rare = torch.rand(900) < 0.12
+    findings = check(X=X, y=torch.where(rare, 2, y))
+    assert "LABEL_NOISE" not in findings.codes

@@ -15,10 +15,14 @@ _COMPARED_COLUMNS = 512  # of wide rows, evenly spread: pixels tell what their n
 
 @dataclass(frozen=True)
 class Table:
-    """Inputs (N, ...) float or integer with their labels (N,), None if those are no classes."""
+    """Inputs (N, ...) float or integer with their labels (N,), None if those are no classes.
+
+    numbers: (N,) of the rows in the data, None where these are only some rows of unknown places.
+    """
 
     X: Tensor
     y: Tensor | None
+    numbers: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -37,7 +41,8 @@ class Table:
         if len(self) <= most:
             return self
         rows = torch.linspace(0, len(self) - 1, most).long()
-        return Table(self.X[rows], None if self.y is None else self.y[rows])
+        y, numbers = (None if t is None else t[rows] for t in (self.y, self.numbers))
+        return Table(self.X[rows], y, numbers)
 
 
 @dataclass(frozen=True)

@@ -308,7 +308,8 @@ def batchnorm_tiny_batch(context: CheckContext) -> Iterator[Finding]:
 def table_of(batch: Batch | None, part: LoaderSample) -> Table | None:
     """Rows with their classes, for what compares rows."""
     if part.whole and len(part.whole) == 2:
-        return Table(part.whole[0], class_indices(part.whole[1]))
+        X, targets = part.whole
+        return Table(X, class_indices(targets), torch.arange(len(X)))
     if batch is None or batch.x is None:
         return None
     y = class_indices(batch.target)
