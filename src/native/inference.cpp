@@ -12,7 +12,15 @@
 namespace steepest {
 namespace {
 
-constexpr int kBlock = 128;  // rows: their activations and a panel of the weights share the second cache
+// Rows: their activations and a panel of the weights share the second cache. Images are much larger, and pass by
+// the few that a vector has lanes.
+constexpr int kBlock = 128, kImageBlock = 32;
+
+int rows_at_once(const std::vector<NodeSpec>& nodes) {
+  const bool images = std::any_of(nodes.begin(), nodes.end(),
+                                  [](const NodeSpec& node) { return node.kind == NodeSpec::Kind::kToImages; });
+  return images ? kImageBlock : kBlock;
+}
 
 std::vector<NodeSpec> without_chance(std::vector<NodeSpec> nodes) {
   std::erase_if(nodes, [](const NodeSpec& node) {
@@ -24,8 +32,8 @@ std::vector<NodeSpec> without_chance(std::vector<NodeSpec> nodes) {
   return nodes;
 }
 
-int threads_for(int wanted, int64_t rows) {
-  return int(std::max<int64_t>(1, std::min<int64_t>(wanted, (rows + kBlock - 1) / kBlock)));
+int threads_for(int wanted, int64_t rows, int at_once) {
+  return int(std::max<int64_t>(1, std::min<int64_t>(wanted, (rows + at_once - 1) / at_once)));
 }
 
 Kept nothing_kept() {
@@ -52,8 +60,9 @@ void batch_norm(const BatchNorm& layer, int begin, int end) {
 Inference::Inference(const std::vector<NodeSpec>& nodes, int features, int threads, int64_t rows,
                      const Kernels& kernels)
     : kernels_(kernels),
-      threads_(threads_for(threads, rows)),
-      block_(int(std::min<int64_t>(kBlock, rows)) * threads_),
+      at_once_(rows_at_once(nodes)),
+      threads_(threads_for(threads, rows, at_once_)),
+      block_(int(std::min<int64_t>(at_once_, rows)) * threads_),
       network_(without_chance(nodes), features, block_, kernels.width, nothing_kept()) {
   for (int t = 0; t < threads_; ++t) scratch_.emplace_back(network_.scratch_floats);
 }
@@ -84,8 +93,8 @@ void Inference::run(const Data& data, float* outputs) {
   const int64_t rows = int64_t(data.samples);
   std::atomic<int64_t> next{0};
   const auto work = [&](int thread) {
-    for (int64_t first; (first = next.fetch_add(kBlock)) < rows;) {
-      take(data, first, std::min<int64_t>(rows, first + kBlock), thread * kBlock, outputs);
+    for (int64_t first; (first = next.fetch_add(at_once_)) < rows;) {
+      take(data, first, std::min<int64_t>(rows, first + at_once_), thread * at_once_, outputs);
     }
   };
   std::vector<std::thread> others;
@@ -105,7 +114,7 @@ void Inference::take(const Data& data, int64_t first, int64_t last, int begin, f
       kernels_.gather(data.source, row, network_.inputs.row(m));
     }
   }
-  forward(begin, end, scratch_[begin / kBlock].data());
+  forward(begin, end, scratch_[begin / at_once_].data());
   const size_t classes = size_t(network_.classes), members = size_t(network_.members);
   for (size_t i = 0; i < size_t(last - first) * members; ++i) {
     std::memcpy(outputs + (size_t(first) * members + i) * classes, network_.logits.row(begin * members + i),

@@ -33,6 +33,7 @@ class Inference {
   void forward_images(size_t from, size_t until, int first_row, int last_row, float* scratch);
 
   const Kernels& kernels_;
+  int at_once_;  // rows that a thread takes
   int threads_;
   int block_;                     // rows of all threads together
   Network network_;               // of a block for each thread
