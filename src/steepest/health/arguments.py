@@ -13,13 +13,20 @@ def optimizers_in(optimizer: Any) -> tuple[Any, ...]:
         return ()
     given = optimizer.values() if isinstance(optimizer, dict) else optimizer
     is_collection = isinstance(given, Iterable) and not hasattr(optimizer, "param_groups")
-    return tuple(map(_unwrapped, given if is_collection else (optimizer,)))
+    each = given if is_collection else (optimizer,)
+    return tuple(inner for one in each for inner in _unwrapped(one))
 
 
-def _unwrapped(optimizer: Any) -> Any:
-    """The optimizer within one that only passes on what it is asked, as accelerate's does."""
+def _unwrapped(optimizer: Any) -> tuple[Any, ...]:
+    """Those within one that only passes on what it is asked, as accelerate's or a joined one."""
     inner = getattr(optimizer, "optimizer", None)
-    return inner if isinstance(inner, torch.optim.Optimizer) else optimizer
+    if isinstance(inner, torch.optim.Optimizer):
+        return (inner,)
+    several = getattr(optimizer, "optimizers", None)
+    if hasattr(optimizer, "param_groups") or not isinstance(several, (list, tuple)) or not several:
+        return (optimizer,)
+    joined = all(isinstance(one, torch.optim.Optimizer) for one in several)
+    return tuple(several) if joined else (optimizer,)
 
 
 def require_arguments(model: Any, loss_fn: Any, optimizers: tuple[Any, ...]) -> None:

@@ -101,7 +101,11 @@ def run_pass(setup: Setup, batch: Batch) -> ProbePass | None:
         used_by = _used_by(nodes)
         with foreign:
             loss.backward()  # type: ignore[no-untyped-call]
-    grads = {name: p.grad for name, p in clone.model.named_parameters() if p.requires_grad}
+    grads = {
+        name: p.grad.to_dense() if p.grad is not None and p.grad.is_sparse else p.grad
+        for name, p in clone.model.named_parameters()
+        if p.requires_grad
+    }
     value = float(loss.detach())
     return ProbePass(clone, output, logits, value, grads, signals, leaves, used_by)
 

@@ -130,4 +130,6 @@ def watch(
     """
     optimizers = optimizers_in(optimizer)
     require_arguments(model, loss_fn, optimizers)
+    # An object with step() alone says neither what it holds nor when it steps.
+    optimizers = tuple(one for one in optimizers if hasattr(one, "param_groups"))
     return Watch(model, loss_fn, optimizers, seconds, size_of(train_loader))
