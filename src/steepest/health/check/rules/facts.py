@@ -19,6 +19,7 @@ from steepest.health.replay.batches import Batch, LoaderSample, mixed
 
 _MANY_IGNORED = 0.2  # of the labels
 _SORTED = -6.0  # z of the runs test: one in a thousand million orders of shuffled rows
+_FEW_ROWS = 0.01  # of the validation rows: those of rare classes that a split left to them
 _FEW_CLASSES = 0.7  # of those that a shuffled minibatch would have
 _SCRAMBLED, _STRAIGHT = 0.3, 0.3  # correlation of neighbouring pixels, and what another order adds
 
@@ -112,14 +113,19 @@ def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
     everything = context.train.complete or context.train.whole is not None
     if val is None or not everything:
         return
-    new = sorted(set(val[val != ignored].tolist()) - known)
+    val = val[val != ignored]
+    new = sorted(set(val.tolist()) - known)
     if new:
+        share = float(torch.isin(val, torch.tensor(new, device=val.device)).float().mean())
         yield make_finding(
             "CLASS_SET_MISMATCH",
             f"the validation part has classes that no training row has: {new[:8]}",
             "split with stratify=y, or number the classes of both parts by one list",
-            (Evidence(f"{len(new)} new classes", "0", f"{len(known)} classes in training"),),
-            severity="warn",
+            (
+                Evidence(f"{len(new)} new classes", "0", f"{len(known)} classes in training"),
+                Evidence(f"{share:.2%} of the validation rows", f"below {_FEW_ROWS:.0%}"),
+            ),
+            severity="warn" if share >= _FEW_ROWS else "info",
         )
     elif len(known) < C:
         yield make_finding(

@@ -181,7 +181,10 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
 def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
     """One column of a table that gives the label away, far better than any other."""
     table = table_of(context.sample, context.train)
-    if table is None or table.y is None or table.X.ndim != 2 or not table.X.is_floating_point():
+    if table is None or table.y is None or table.X.ndim != 2:
+        return
+    if not table.X.is_floating_point():
+        yield from _label_among_words(table.some())
         return
     table = table.some()
     if len(table) < 200 or not comparable(table) or not 2 <= table.X.shape[1] <= 256:
@@ -201,6 +204,28 @@ def target_leak_feature(context: CheckContext) -> Iterator[Finding]:
         f"X = torch.cat([X[:, :{column}], X[:, {column + 1}:]], 1)  # or is it known before?",
         (Evidence(f"{best:.1%} from column {column}", f"{second:.1%}, the second best column"),),
         ruled_out=("easy data: no other column comes close",),
+        confidence="suspected",
+    )
+
+
+def _label_among_words(table: Table) -> Iterator[Finding]:
+    """One place of a sequence of numbers of words that holds the label itself."""
+    X, y = table.X, table.y
+    assert y is not None
+    if len(y) < 200 or X.shape[1] < 2 or bool((y == y[0]).all()):
+        return
+    equal = (y[:, None] == X).float().mean(0)
+    best, second = equal.topk(2).values.tolist()
+    if best < _GIVES_AWAY or second > best - _BEYOND_OTHERS:
+        return
+    column = int(equal.argmax())
+    yield make_finding(
+        "TARGET_LEAK_FEATURE",
+        f"the label is in the input: column {column} of {X.shape[1]} equals it in {best:.1%} of "
+        "the rows",
+        "x, y = text[i : i + n], text[i + n]  # to guess what comes next; or leave the column out",
+        (Evidence(f"{best:.1%} equal column {column}", f"{second:.1%}, the second best column"),),
+        ruled_out=("chance: no other column comes close",),
         confidence="suspected",
     )
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,7 @@ from steepest.health.replay.replay import Setup, first_tensor
 
 _AFFINE = 1e-6  # departure from an affine function in float64, beside what the function varies by
 _AFFINE_ROWS = 8
+_ROUNDINGS = 4  # of the largest output: what may differ in sums of the same numbers
 _MIXES = 1e-4  # change of the other rows' outputs, in deviations of the outputs
 
 
@@ -114,7 +117,7 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
     rank="model",
     place=20,
     severity="warn",
-    explains={"OVERFIT"},
+    explains={"INPUT_IGNORED", "OVERFIT"},
 )
 def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     """Whether another first row changes what the other rows get, in eval mode."""
@@ -126,11 +129,9 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     few = context.probe.take(slice(0, rows))
     order = torch.arange(rows)
     order[0] = rows - 1
-    with torch.no_grad():
-        seed_generators(0)
-        a = first_tensor(clone.outputs(few))
-        seed_generators(0)
-        b = first_tensor(clone.outputs(few.take(order)))
+    with _Readers(clone.model, rows) as readers:
+        a = _outputs(clone, few)
+        b = _outputs(clone, few.take(order))
     if a is None or b is None or a.shape != b.shape or len(a) != rows:
         return
     gap = float((a[1:] - b[1:]).abs().max())
@@ -142,6 +143,58 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
             (Evidence(f"other rows change by {gap:.3g}", "0", "first row replaced"),),
             ruled_out=("batch normalisation: the model was in eval mode",),
         )
+    elif mixing := readers.mixing():
+        yield make_finding(
+            "BATCH_MIXING",
+            f"{mixing} takes the rows of the batch for places of a sequence: each row reads the "
+            "others",
+            "batch_first=True, or inputs of shape (places, rows, features)",
+            (Evidence("its other rows change", "they stay", "first row replaced"),),
+            ruled_out=("batch normalisation: the model was in eval mode",),
+        )
+
+
+class _Readers:
+    """What the sequence layers that want (places, rows, features) were given, and what they gave.
+
+    Two passes over the same rows, the first of which is another one the second time.
+    """
+
+    def __init__(self, model: nn.Module, rows: int) -> None:
+        self.rows = rows
+        self.layers = {
+            name: m for name, m in model.named_modules() if getattr(m, "batch_first", True) is False
+        }
+        self.seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in self.layers}
+        self.handles: list[Any] = []
+
+    def __enter__(self) -> "_Readers":
+        for name, layer in self.layers.items():
+            self.handles.append(layer.register_forward_hook(partial(self._note, name)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for handle in self.handles:
+            handle.remove()
+
+    def _note(self, name: str, _: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        into, out = first_tensor(args), first_tensor(output)
+        if into is not None and out is not None:
+            self.seen[name].append((into.detach().clone(), out.detach().clone()))
+
+    def mixing(self) -> str:
+        """The layer whose other rows change although theirs went in as before; "" for none."""
+        for name, seen in self.seen.items():
+            if len(seen) != 2:
+                continue
+            (x, out), (x2, out2) = seen
+            if len(x) != self.rows or x.shape != x2.shape or len(out) != self.rows:
+                continue
+            if torch.equal(x[1:], x2[1:]) and not torch.equal(x, x2):
+                gap = float((out[1:] - out2[1:]).abs().max())
+                if gap > _MIXES * max(1e-3, float(out.std())):
+                    return repr(name)
+        return ""
 
 
 def _is_repeated(clone: Setup, few: Batch, a: Tensor) -> bool:
@@ -179,11 +232,12 @@ def input_ignored(context: CheckContext) -> Iterator[Finding]:
     if clone is None or z is None:
         return
     rolled = _outputs(clone, _rolled(some))
-    if rolled is not None and torch.equal(z, rolled):
+    if rolled is not None and _is_same(z, rolled, some.x):
         yield make_finding(
             "INPUT_IGNORED",
             "the outputs are the same whatever the input is",
-            "look for a product with 0, a wrong slice, or dead layers at the start of forward",
+            "look for a product with 0, a wrong slice, dead layers at the start of forward, an "
+            "inverted mask, or a state that is read after much padding",
             (Evidence("0 outputs change if rows are exchanged", "all"),),
             ruled_out=("a zero-initialised last layer: it was tried after some steps of Adam",),
         )
@@ -203,7 +257,15 @@ def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bo
         still = _without_gradient(setup, some)
         return still is not None and not bool((still & varied).any())
     z, rolled = _outputs(setup, some), _outputs(setup, _rolled(some))
-    return z is not None and rolled is not None and not torch.equal(z, rolled)
+    return z is not None and rolled is not None and not _is_same(z, rolled, some.x)
+
+
+def _is_same(z: Tensor, rolled: Tensor, x: Tensor) -> bool:
+    """Whether the outputs are the same: to rounding, of integers, which have no gradient."""
+    if x.is_floating_point() or not z.is_floating_point() or z.shape != rolled.shape:
+        return torch.equal(z, rolled)
+    rounding = _ROUNDINGS * torch.finfo(z.dtype).eps * float(z.abs().max())
+    return float((z - rolled).abs().max()) <= rounding
 
 
 def _without_gradient(setup: Setup, some: Batch) -> Tensor | None:
