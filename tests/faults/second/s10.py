@@ -22,7 +22,7 @@ class Encoder(nn.Module):
         self.embedding = nn.Embedding(words(), 32, padding_idx=PADDING)
         self.places = nn.Embedding(24, 32)
         layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.1, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.fc = nn.Linear(32, 6)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -32,7 +32,9 @@ def make(seed: int, healthy: bool = False) -> Case:
     torch.manual_seed(seed)
     blocks = [block(1, 12, 2), block(12, 24, 1), block(24, 24, 2), block(24, 32, 1)]
     model = nn.Sequential(*blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10))
-    case = Case(model, nn.CrossEntropyLoss(), sgd(model, 0.03), *loaders(fashion(seed), seed), 6)
+    optimizer = sgd(model, 0.02)
+    case = Case(model, nn.CrossEntropyLoss(), optimizer, *loaders(fashion(seed), seed), 6)
+    case.scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6)
     if not healthy:
         case.train_step = forgotten
     return case
