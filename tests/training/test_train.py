@@ -114,6 +114,38 @@ def test_the_loss_of_a_fresh_zero_net_is_log_c(blobs):
     assert run.info["initial_loss"] == pytest.approx(math.log(3), rel=1e-6)
 
 
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_the_first_loss_of_batch_norm_is_by_the_statistics_of_its_rows(blobs, engine):
+    def net():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 3))
+        nn.init.normal_(model[0].weight, 0, 30)
+        return model
+
+    settings = {"epochs": 1, "engine": engine, "validation": 0, "batch_size": 16}
+    model = net()
+    inputs, targets, _ = prepare(net(), blobs, sp.Recipe(**settings)).some_training_rows(10_000)
+    x = torch.from_numpy(inputs.block(0, len(inputs)))
+    with torch.no_grad():
+        expected = nn.functional.cross_entropy(net().train()(x), torch.from_numpy(targets))
+    run = train(blobs, model, **settings)
+    # Running variances are those of a sample, N / (N - 1) times those of training.
+    assert run.info["initial_loss"] == pytest.approx(float(expected), rel=1e-2)
+    assert int(model[1].num_batches_tracked) == run.history["step"][-1]
+
+
+@pytest.mark.parametrize("engine", ["native", "torch"])
+def test_measuring_the_first_loss_of_batch_norm_changes_no_bit(blobs, engine, monkeypatch):
+    def trained():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.ReLU())
+        return bits(train(blobs, model.append(nn.Linear(16, 3)), epochs=2, engine=engine))
+
+    measured = trained()
+    monkeypatch.setattr(Scoring, "initial_loss", lambda self, step: math.nan)
+    assert measured == trained()
+
+
 def test_layer_statistics_are_recorded(blobs):
     run = train(blobs, epochs=2, batch_size=4, hidden=(8,))
     assert set(run.layers["name"]) == {"1", "3"}

@@ -18,6 +18,7 @@ from steepest.engine.forward import input_dtype as input_dtype
 from steepest.engine.forward import module_mode as module_mode
 from steepest.engine.forward import reference_parameter as reference_parameter
 from steepest.engine.forward import single_values_kept_apart as single_values_kept_apart
+from steepest.engine.forward import statistics_from as statistics_from
 from steepest.engine.groups import NORMS as NORMS
 from steepest.engine.groups import parameter_settings as parameter_settings
 from steepest.engine.lookups import Origin as Origin

@@ -26,21 +26,59 @@ def forward(model: nn.Module, inputs: Inputs) -> Tensor:
     if outputs is not None:
         return outputs
     like = reference_parameter(model)
-    rows = Rows(inputs, like)
-    block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * math.prod(inputs.shape))))
-    whole = None
+    whole, start = None, 0
     with module_mode(model, training=False), torch.no_grad():
-        for start in range(0, len(rows), block):
-            some = torch.arange(start, min(start + block, len(rows)), device=like.device)
-            found = model(rows[some])
+        for some in _blocks(inputs, like):
+            found = model(some)
             if whole is None:
                 # All at once: outputs kept in between the blocks' inputs keep the heap from
                 # taking these again, and it grew by as much as all inputs together.
-                whole = torch.empty((len(rows), *found.shape[1:]), dtype=found.dtype)
-            whole[start : start + block] = found
+                whole = torch.empty((len(inputs), *found.shape[1:]), dtype=found.dtype)
+            whole[start : start + len(some)] = found
+            start += len(some)
     if whole is None:
         raise ValueError("there are no rows to feed the model")
     return whole
+
+
+def _blocks(inputs: Inputs, like: Tensor) -> Iterator[Tensor]:
+    """All rows as tensors of this one's device and type, some at a time."""
+    rows = Rows(inputs, like)
+    block = max(1, min(4096, _BYTES_A_BLOCK // max(1, 4 * math.prod(inputs.shape))))
+    for start in range(0, len(rows), block):
+        yield rows[torch.arange(start, min(start + block, len(rows)), device=like.device)]
+
+
+@contextmanager
+def statistics_from(model: nn.Module, inputs: Inputs) -> Iterator[None]:
+    """Within the block batch norm that has seen no minibatch has the statistics of these rows.
+
+    Its own, mean 0 and variance 1, are of no rows: what a net gives in evaluation mode by them is
+    nothing that a training ever computes. The model's own buffers are not written to.
+    """
+    fresh = [m for m in model.modules() if isinstance(m, _BatchNorm) and _is_fresh(m)]
+    before = [(norm, norm.momentum, norm._buffers.copy()) for norm in fresh]
+    try:
+        for norm in fresh:
+            norm.momentum = None  # the mean over all blocks
+            norm._buffers.update((k, b.clone()) for k, b in norm._buffers.items() if b is not None)
+        with module_mode(model, training=False), torch.no_grad():
+            for norm in fresh:
+                norm.training = True
+            if fresh:
+                with single_values_kept_apart(model):
+                    for some in _blocks(inputs, reference_parameter(model)):
+                        model(some)
+        yield
+    finally:
+        for norm, momentum, buffers in before:
+            norm.momentum = momentum
+            norm._buffers.update(buffers)
+
+
+def _is_fresh(norm: _BatchNorm) -> bool:
+    seen = norm.num_batches_tracked
+    return norm.running_mean is not None and seen is not None and int(seen) == 0
 
 
 def reference_parameter(model: nn.Module) -> Tensor:

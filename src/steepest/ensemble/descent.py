@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from steepest.classifier import Classifier, Score
-from steepest.engine import NO_STEPS, NativeEngine, process_state
+from steepest.engine import NO_STEPS, NativeEngine, process_state, statistics_from
 from steepest.ensemble.checkpoint import (
     EnsembleCheckpoint,
     group_of,
@@ -218,6 +218,8 @@ class EnsembleDescent:
         classifier = portfolio.classifier()
         first = portfolio.some_rows(_ROWS_AT_FIRST)
         per_epoch = sum(run.plan.steps_per_epoch for run in self.runs)
+        with statistics_from(classifier.model, first.inputs):
+            loss = classifier.measure(*first).loss
         return RunStarted(
             recipe=self._recipe,
             engine=choice.engine.name,
@@ -225,7 +227,7 @@ class EnsembleDescent:
             rows=len(portfolio.targets),
             steps_per_epoch=per_epoch,
             total_steps=per_epoch * self._epochs,
-            initial_loss=classifier.measure(*first).loss,
+            initial_loss=loss,
             chance_loss=portfolio.objective.chance_loss(len(portfolio.classes)),
             summary=portfolio.summary,
             step=self._from,

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from steepest.classifier import Score
 from steepest.data import PreparedPart
-from steepest.engine import seeded
+from steepest.engine import seeded, statistics_from
 from steepest.training.deciding import metric_of
 from steepest.training.preparation import Preparation
 
@@ -32,11 +32,16 @@ class Scoring:
         self._plan = prepared.plan
 
     def initial_loss(self, step: int) -> float:
-        """The loss on some training rows, in nats."""
+        """The loss on some training rows, in nats; of batch norm before any step, by their mean."""
         row, batch = self._prepared.row_flops, self._plan.batch_size
         most = max(_INITIAL_BATCHES * batch, int(_INITIAL_FLOPS / row))
         rows = min(_INITIAL_ROWS, most, self._rows_scored(self._rows_planned()))
-        return self._score(self._prepared.some_training_rows(rows), step).loss
+        part, model = self._prepared.some_training_rows(rows), self._plan.model
+        with (
+            seeded(model, self._plan.recipe.seed, step),
+            statistics_from(model, part.inputs),
+        ):
+            return self._score(part, step).loss
 
     def validation(self, step: int) -> Score | None:
         """Of the validation part, if there is one."""
