@@ -20,8 +20,8 @@ class RunStarted:
         rows: Training rows.
         steps_per_epoch: Minibatches in an epoch.
         total_steps: Steps of the whole run.
-        initial_loss: Mean loss of the untrained model on some training rows, in nats; of batch norm by
-            the statistics of these rows.
+        initial_loss: Mean loss of the untrained model on some training rows, in nats; of batch norm
+            by the statistics of these rows.
         chance_loss: log C, what a model that knows nothing should have.
         summary: What was decided, in plain sentences.
         step: Steps that are done already.
