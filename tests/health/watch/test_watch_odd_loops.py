@@ -323,3 +323,32 @@ def test_a_watched_model_can_be_pickled_and_goes_on_to_be_watched():
         torch.save({"model": model, "optimizer": optimizer.state_dict()}, io.BytesIO())
         descend(model, optimizer, loss_fn, minibatches(10))
     assert w._trace.backwards == 10
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_layers_that_are_thawed_in_mid_run_and_not_given_to_the_optimizer(told):
+    model = net()
+    model[0].requires_grad_(False)
+    optimizer = torch.optim.Adam((p for p in model.parameters() if p.requires_grad), 1e-3)
+    with sp.watch(model, CE(), optimizer) as w:
+        descend(model, optimizer, CE(), minibatches(30))
+        model[0].requires_grad_(True)
+        if told:
+            optimizer.add_param_group({"params": model[0].parameters()})
+        descend(model, optimizer, CE(), minibatches(150))
+    assert ("PARAMS_NOT_IN_OPTIMISER" in w.findings.codes) is not told
+
+
+def test_thawed_layers_of_which_another_optimizer_takes_care_are_no_fault():
+    model = net()
+    model[0].requires_grad_(False)
+    optimizer, other = (torch.optim.SGD(model[k].parameters(), 0.1) for k in (3, 0))
+    with sp.watch(model, CE(), optimizer) as w:
+        descend(model, optimizer, CE(), minibatches(30))
+        model[0].requires_grad_(True)
+        for x, y in minibatches(150):
+            model.zero_grad()
+            CE()(model(x), y).backward()
+            optimizer.step()
+            other.step()
+    assert "PARAMS_NOT_IN_OPTIMISER" not in w.findings.codes

@@ -16,6 +16,7 @@ from steepest.health.watch.optimizer_trace import CAREFUL
 from steepest.health.watch.relapse import Relapse, is_due
 from steepest.health.watch.rules import functions_of
 from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
+from steepest.health.watch.thawed import Thawed
 from steepest.health.watch.trace import TrainingTrace, since_look
 
 _FACTS_SECONDS = 0.2  # of the check of facts, after the first step
@@ -38,6 +39,7 @@ class Judge:
         self._started: Setup | None = None
         self._suspected = False
         self._good = GoodStates(setup)
+        self._thawed = Thawed(setup)
         self._relapsed = False  # it was asked why what was learned is lost
         trace.ask_labels = lru_cache(maxsize=1)(self._ask_labels)
         self._reached: frozenset[str] = frozenset()  # parameters with a gradient at the first step
@@ -56,6 +58,8 @@ class Judge:
         now_and_then = not since_look(trace.steps) or trace.first_nonfinite is not None
         if trace.steps <= CAREFUL or now_and_then:
             self._ask(Phase.STEP)
+        if now_and_then:
+            self._add(self._thawed.look(trace.steps))
         if trace.steps == 1:
             named = self._setup.model.named_parameters()
             self._reached = frozenset(name for name, p in named if p.grad is not None)
