@@ -16,6 +16,7 @@ from steepest.health.findings.finding import Finding
 
 PUBLIC = programs(["public"])
 HEALTHY = programs(["controls"])
+SEQUENCES = programs(["second"], ["S07", "S14", "T23"])  # without Fashion-MNIST
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +37,9 @@ def test_every_public_program_and_control_is_there():
     assert len(programs(["variants"])) >= 15
     assert all(p.fault for p in programs(["public", "variants"]))
     assert not any(p.fault for p in HEALTHY)
+    numbers = {g: [int(p.name[1:]) for p in programs([g])] for g in ("second", "unread")}
+    assert sorted(numbers["second"] + numbers["unread"]) == sorted(2 * list(range(1, 28)))
+    assert all(k % 3 == 0 for k in numbers["unread"])
 
 
 def test_every_program_was_admitted_at_five_seeds():
@@ -143,6 +147,16 @@ def test_the_cause_of_a_public_program_is_named_first(program):
         verdict.crash,
     )
     assert not verdict.crash
+
+
+@pytest.mark.parametrize("program", SEQUENCES, ids=lambda p: p.name)
+def test_a_program_of_sequences_is_judged_rightly(program):
+    verdict, _ = observe(program, 0, Steepest(), healthy=not program.fault)
+    assert not verdict.crash
+    if program.fault:
+        assert verdict.first in program.fault.right, (verdict.actionable, verdict.message)
+    else:
+        assert not verdict.actionable, verdict.message
 
 
 @pytest.mark.parametrize("program", HEALTHY[::4], ids=lambda p: p.name)
