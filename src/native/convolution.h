@@ -82,7 +82,7 @@ struct CorrelationLine {
   const Correlation& c;
   const float* b;
   float* out;
-  int line;
+  int line, first_row, last_row;
 
   template <int N>
   void run(int j) {
@@ -92,15 +92,25 @@ struct CorrelationLine {
       rows.count = meeting(c, line, j, N, kept);
       rows.taps = kept;
     }
-    for_rows<kTileRows<N>>(0, c.rows, rows);
+    for_rows<kTileRows<N>>(first_row, last_row, rows);
   }
 };
 
+// Weights of so many rows at a time pass all pixels, that they stay in the second cache: whole tiles of any
+// height.
+constexpr int kWholeTiles = 24;
+constexpr size_t kWeightBytes = 256 * 1024;
+
 template <bool kBeside>
 static void correlate_lines(const Correlation& c) {
-  for (int line = 0; line < c.lines; ++line) {
-    CorrelationLine<kBeside> panels{c, c.b + line * c.b_line, c.out + line * c.out_line, line};
-    for_panels<kTileVectors>(c.columns, panels);
+  const size_t bytes = sizeof(float) * c.channels * c.count * kWholeTiles;
+  const int group = kWholeTiles * int(bytes < kWeightBytes ? kWeightBytes / (bytes + 1) : 1);
+  for (int row = 0; row < c.rows; row += group) {
+    const int last = row + group < c.rows ? row + group : c.rows;
+    for (int line = 0; line < c.lines; ++line) {
+      CorrelationLine<kBeside> panels{c, c.b + line * c.b_line, c.out + line * c.out_line, line, row, last};
+      for_panels<kTileVectors>(c.columns, panels);
+    }
   }
 }
 
@@ -207,7 +217,7 @@ struct WeightGradient {
   const float *x, *dz;  // of a group
   float* part;          // likewise
   bool add;
-  int in, out;  // channels of a group
+  int first, last;  // of its filters
 
   template <int N>
   struct Columns {
@@ -255,24 +265,31 @@ struct WeightGradient {
       const int channel = (k + j) / layer.taps, tap = (k + j) % layer.taps;
       columns.x[j] = x + channel * layer.padded_x.stride + layer.forward[tap].pixel;
     }
-    for_rows<kTileRows<N>>(0, out, columns);
+    for_rows<kTileRows<N>>(first, last, columns);
   }
 };
+
+constexpr size_t kGradientBytes = 16 * 1024;
 
 static void convolve_gradient(const Convolution& layer, float* scratch, int block, int chunk, bool add) {
   const float* x = padded_inputs(layer, scratch, block);
   const int in = layer.from.channels / layer.groups, out = layer.to.channels / layer.groups;
   const size_t stride = layer.weight.value.stride;
   float* part = layer.weight_parts + size_t(chunk) * layer.to.channels * stride;
+  // The gradients dL/dz of so many filters stay in the first cache while x passes them.
+  constexpr int kTile = kTileRows<kTileVectors>;
+  const int filters = kTile * int(1 + kGradientBytes / (sizeof(float) * kTile * layer.to.stride));
   for (int g = 0; g < layer.groups; ++g) {
-    WeightGradient gradient{layer,
-                            x + size_t(g) * in * layer.padded_x.stride,
-                            layer.dz.row(block) + size_t(g) * out * layer.to.stride,
-                            part + size_t(g) * out * stride,
-                            add,
-                            in,
-                            out};
-    for_panels<kTileVectors>(in * layer.taps, gradient);
+    for (int first = 0; first < out; first += filters) {
+      WeightGradient gradient{layer,
+                              x + size_t(g) * in * layer.padded_x.stride,
+                              layer.dz.row(block) + size_t(g) * out * layer.to.stride,
+                              part + size_t(g) * out * stride,
+                              add,
+                              first,
+                              first + filters < out ? first + filters : out};
+      for_panels<kTileVectors>(in * layer.taps, gradient);
+    }
   }
   if (!layer.bias.value.data) return;
   float* bias = layer.bias_parts + size_t(chunk) * layer.bias.value.stride;
