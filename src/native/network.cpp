@@ -2,6 +2,7 @@
 
 #include "image_maker.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace steepest {
@@ -19,6 +20,9 @@ bool needs_pre(Activation kind) {
   return kind == Activation::kGelu || kind == Activation::kGeluTanh || kind == Activation::kSilu ||
          kind == Activation::kMish || kind == Activation::kSelu || kind == Activation::kLeakyRelu;
 }
+
+// Of a layer of so many columns for each of them, minibatches of at most so many rows are few.
+constexpr int kColumnsWorthARow = 16, kFewRowsOfWide = 32;
 
 uint32_t threshold_of(double probability) { return static_cast<uint32_t>(probability * 4294967296.0); }
 
@@ -285,8 +289,9 @@ class Network::Builder : public ImageMaker {
     if (node.dx.data) node.bf16.transpose = halves((node.out + 1) / 2, node.in, 16);
   }
 
+  // Few rows have the gradient of X from W as it lies (rowwise.h).
   void transpose(Linear& node) {
-    if (kept_.bf16) return;
+    if (kept_.bf16 || batch_ * copies_ <= std::min(kFewRowsOfWide, node.out / kColumnsWorthARow)) return;
     node.transpose.stride = stride_of(node.in);
     node.transpose.data = arena_.take(node.transpose.stride * (node.out + 1));
   }
