@@ -85,7 +85,8 @@ constexpr int kBlockRows = 256 * 1024 / (kPanelDepth * 4);
 // A matrix of more floats does not stay in the second cache. What packing costs is worth it for so many rows.
 constexpr size_t kLarge = 512 * 1024;
 constexpr int kRowsWorthPacking = 128, kRowsWorthPackingLarge = 32;
-// Whole rows of B that are read side by side where there are few rows of A.
+// Where there are few rows of A, whole rows of B that are read side by side for each tile of those: a panel of
+// them comes from far for the first tile, and is in the first cache for the others.
 constexpr int kFewRowsDepth = 8;
 
 // Rows first .. first+depth-1 of N vectors of B, one behind the other.
@@ -161,7 +162,8 @@ INLINE void product(Matrix a, Matrix b, Matrix c, int depth, int columns, const 
     Product<false> panels{a, b, c, depth, begin, end, bias, false, false};
     return for_panels<kTileVectors>(padded(columns) / W, panels);
   }
-  const int piece = packs ? kPanelDepth : kFewRowsDepth, block = packs ? kBlockRows : end - begin;
+  const int tiles = (end - begin + kTileRows<kTileVectors> - 1) / kTileRows<kTileVectors>;
+  const int piece = packs ? kPanelDepth : kFewRowsDepth * tiles, block = packs ? kBlockRows : end - begin;
   for (int first = begin; first < end; first += block) {
     const int last = first + block < end ? first + block : end;
     for (int k = 0; k < depth; k += piece) {
