@@ -22,7 +22,7 @@ bool needs_pre(Activation kind) {
 }
 
 // Of a layer of so many columns for each of them, minibatches of at most so many rows are few.
-constexpr int kColumnsWorthARow = 16, kFewRowsOfWide = 32;
+constexpr int kColumnsWorthARow = 32, kFewRowsOfWide = 32;
 
 uint32_t threshold_of(double probability) { return static_cast<uint32_t>(probability * 4294967296.0); }
 

@@ -3,8 +3,8 @@
 // Every matrix lies in the network's arena, row by row, each row on 64 bytes and padded with zeros to a
 // whole number of vectors. Activations are (batch, width), one row for a row of the minibatch; weights are
 // (in, out), the transpose of PyTorch's, so that what a step adds to row k comes from input k alone. Where
-// a gradient flows back through a linear layer, W^T is kept beside W and moved with it. Nodes point at
-// each other's memory and at each other, so a network is never copied.
+// a gradient flows back through a linear layer, W^T is kept beside W and moved with it, unless minibatches are of
+// few rows. Nodes point at each other's memory and at each other, so a network is never copied.
 
 #pragma once
 
