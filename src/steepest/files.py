@@ -158,7 +158,7 @@ def require_space(folder: Path, needed: int) -> None:
         raise RunError(
             f"cannot save the run in {folder}: it needs about {megabytes(needed)}, but the disk "
             f"has {megabytes(free)} free; make room or choose another folder"
-        )
+        ) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def megabytes(size: int) -> str:
@@ -174,11 +174,18 @@ def write_errors(path: Path) -> Iterator[None]:
         raise RunError(write_failure(path, error)) from error
 
 
+def is_full(error: BaseException | None) -> bool:
+    """Whether it says that a disk has no room: by itself, or by what a RunError comes from."""
+    if isinstance(error, RunError):
+        error = error.__cause__
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
 def write_failure(path: Path, error: OSError | ValueError) -> str:
     """One line that says what could not be written, why, and what to do."""
     if isinstance(error, ValueError):
         return f"cannot write {path}: {error}; choose another name"
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if is_full(error):
         return f"cannot write {path}: the disk is full; make room or choose another folder"
     reason = error.strerror or str(error)
     return f"cannot write {path}: {reason}; choose a folder that you can write to"

@@ -138,6 +138,25 @@ def test_a_full_disk_ends_a_sweep_and_what_is_done_is_kept(small_disk):
     sweep.close()
 
 
+@pytest.mark.parametrize("width", [200, 2000])  # less than the disk has when it begins, and more
+def test_a_disk_without_room_for_the_best_net_ends_a_sweep_that_can_be_resumed(small_disk, width):
+    rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
+    given = {"data": (rows, rows[:, 0] > 0), "seeds": 1, "hidden": (width, 200), "epochs": 2}
+
+    def carried_out(out=None):
+        space = {"lr": [0.01, 0.1]}
+        return sp.sweep(None, space, out=out, resume=True, progress="none", **given)
+
+    full = "best/.*: the disk is full; make room and resume the sweep: what is done is kept"
+    with pytest.raises(RunError, match=full):
+        carried_out(small_disk / "a")
+    subprocess.run(["mount", "-o", "remount,size=90m", str(small_disk)], check=True)
+    sweep = carried_out(small_disk / "a")
+    assert sweep.results.equals(carried_out().results)
+    assert len(list((small_disk / "a" / "best").iterdir())) == 1
+    sweep.close()
+
+
 def test_two_processes_do_not_work_on_one_sweep(tmp_path):
     arguments = {"data": "iris", "seeds": 1, "hidden": (4,), "epochs": 1, "out": tmp_path / "a"}
     sp.sweep(None, {"lr": [0.1]}, **arguments)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from steepest.files import make_folder, write_errors
+from steepest.errors import RunError
+from steepest.files import is_full, make_folder, write_errors
 from steepest.records.layout import BEST_RUNS
 from steepest.run import Run
 from steepest.sweeps.metrics import Metric
+from steepest.sweeps.record import IF_FULL
 
 _SECONDS_BETWEEN_WRITES = 3.0
 
@@ -66,10 +68,15 @@ class Keeper:
         if self._folder is None:
             self._runs[name] = run
             return
-        make_folder(self._folder / BEST_RUNS)
         target = self._folder / BEST_RUNS / name
-        if not target.exists():
-            run.save(target)
+        try:
+            make_folder(self._folder / BEST_RUNS)
+            if not target.exists():
+                run.save(target)
+        except RunError as error:
+            if not is_full(error):
+                raise
+            raise RunError(f"cannot write {target}: the disk is full; {IF_FULL}") from error
 
     def missing(self) -> list[str]:
         """Runs that should be kept and are not there: a process was killed before they were."""

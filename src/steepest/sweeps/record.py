@@ -44,7 +44,7 @@ from steepest.run import EpochFinished
 # A commit costs a write to the disk, which many runs share.
 _SECONDS_BETWEEN_COMMITS = 0.05
 
-_IF_FULL = "make room and resume the sweep: what is done is kept"
+IF_FULL = "make room and resume the sweep: what is done is kept"
 
 
 @dataclass(frozen=True)
@@ -308,7 +308,7 @@ class SweepRecord:
             return self._connection.execute(asked, values).fetchall()
 
     def _writing(self) -> AbstractContextManager[None]:
-        return sql_write_errors(self._where, _IF_FULL)
+        return sql_write_errors(self._where, IF_FULL)
 
 
 def _to_sql(row: Iterable[Any]) -> tuple[Any, ...]:
