@@ -1,5 +1,6 @@
 """A sweep that is killed at any moment and gone on with has the table of one that never was."""
 
+import errno
 import os
 import random
 import signal
@@ -15,6 +16,7 @@ import pytest
 
 import steepest as sp
 from steepest.errors import RunError
+from steepest.files import is_full, write_errors
 from steepest.sweeps.record import SweepRecord
 from steepest.training.session import locked
 
@@ -138,10 +140,16 @@ def test_a_full_disk_ends_a_sweep_and_what_is_done_is_kept(small_disk):
     sweep.close()
 
 
-@pytest.mark.parametrize("width", [200, 2000])  # less than the disk has when it begins, and more
-def test_a_disk_without_room_for_the_best_net_ends_a_sweep_that_can_be_resumed(small_disk, width):
+@pytest.mark.parametrize(("code", "full"), [(errno.ENOSPC, True), (errno.EACCES, False)])
+def test_a_full_disk_is_known_by_what_an_error_comes_from(tmp_path, code, full):
+    with pytest.raises(RunError) as caught, write_errors(tmp_path):
+        raise OSError(code, os.strerror(code))
+    assert is_full(caught.value) == full
+
+
+def test_a_disk_without_room_for_the_best_net_ends_a_sweep_that_can_be_resumed(small_disk):
     rows = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
-    given = {"data": (rows, rows[:, 0] > 0), "seeds": 1, "hidden": (width, 200), "epochs": 2}
+    given = {"data": (rows, rows[:, 0] > 0), "seeds": 1, "hidden": (2000, 200), "epochs": 2}
 
     def carried_out(out=None):
         space = {"lr": [0.01, 0.1]}
