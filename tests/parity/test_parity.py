@@ -230,7 +230,8 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, net, batch_size,
     assert all(result == results[0] for result in results[1:])
 
 
-# Matrices beyond the second cache by few rows and by more, sums over several pieces of the minibatch, many rows.
+# Matrices beyond the second cache by few rows and by more, sums over several pieces of the minibatch, many rows; of
+# few rows (rowwise.h) such whose columns and whose rows of W fill no vector.
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(
     ("widths", "batch_size"),
@@ -239,6 +240,8 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, net, batch_size,
         ([9, 800, 700, 3], 70),
         ([90, 301, 270, 7], 300),
         ([70, 70, 1100], 599),
+        ([9, 45, 70, 3], 2),
+        ([9, 107, 333, 3], 10),
     ],
 )
 @pytest.mark.parametrize("recipe", [{"momentum": 0.9}, {"clip_norm": 1.0}])
