@@ -134,8 +134,7 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
         b = _outputs(clone, few.take(order))
     if a is None or b is None or a.shape != b.shape or len(a) != rows:
         return
-    gap = float((a[1:] - b[1:]).abs().max())
-    if gap > _MIXES * max(1e-3, float(a.detach().std())) and _is_repeated(clone, few, a):
+    if (gap := _change_of_others(a, b)) and _is_repeated(clone, few, a):
         yield make_finding(
             "BATCH_MIXING",
             "a row's output depends on the other rows of its batch, in eval mode too",
@@ -190,11 +189,16 @@ class _Readers:
             (x, out), (x2, out2) = seen
             if len(x) != self.rows or x.shape != x2.shape or len(out) != self.rows:
                 continue
-            if torch.equal(x[1:], x2[1:]) and not torch.equal(x, x2):
-                gap = float((out[1:] - out2[1:]).abs().max())
-                if gap > _MIXES * max(1e-3, float(out.std())):
-                    return repr(name)
+            same = torch.equal(x[1:], x2[1:]) and not torch.equal(x, x2)
+            if same and _change_of_others(out, out2):
+                return repr(name)
         return ""
+
+
+def _change_of_others(a: Tensor, b: Tensor) -> float:
+    """By how much the rows but the first differ, (N, ...) each; 0 where that may be rounding."""
+    gap = float((a[1:] - b[1:]).abs().max())
+    return gap if gap > _MIXES * max(1e-3, float(a.detach().std())) else 0.0
 
 
 def _is_repeated(clone: Setup, few: Batch, a: Tensor) -> bool:
