@@ -96,14 +96,19 @@ CASES: dict[str, Callable[[int], Case]] = {
 }
 
 
-def clipped(case: Case, batch: Any) -> Tensor:
-    inputs, targets = batch
-    case.optimizer.zero_grad()
-    loss = case.loss_fn(case.model(inputs), targets)
-    loss.backward()
-    nn.utils.clip_grad_norm_(case.model.parameters(), 1.0)
-    case.optimizer.step()
-    return loss.detach()
+def clipping(limit: float, norms: list[float]) -> Callable[[Case, Any], Tensor]:
+    """A step whose gradient is clipped to this norm; what it was before goes into the list."""
+
+    def take(case: Case, batch: Any) -> Tensor:
+        inputs, targets = batch
+        case.optimizer.zero_grad()
+        loss = case.loss_fn(case.model(inputs), targets)
+        loss.backward()
+        norms.append(float(nn.utils.clip_grad_norm_(case.model.parameters(), limit)))
+        case.optimizer.step()
+        return loss.detach()
+
+    return take
 
 
 def accuracy(case: Case | None, seed: int) -> str:
@@ -113,17 +118,7 @@ def accuracy(case: Case | None, seed: int) -> str:
 def jump(case: Case) -> float:
     """The largest norm over the median one, of 100 steps; infinite if one is not finite."""
     norms: list[float] = []
-
-    def take(case: Case, batch: Any) -> Tensor:
-        inputs, targets = batch
-        case.optimizer.zero_grad()
-        loss = case.loss_fn(case.model(inputs), targets)
-        loss.backward()
-        norms.append(float(nn.utils.clip_grad_norm_(case.model.parameters(), float("inf"))))
-        case.optimizer.step()
-        return loss.detach()
-
-    case.train_step = take
+    case.train_step = clipping(float("inf"), norms)
     run(case, epochs=4)
     return max(norms[:100]) / statistics.median(norms[:100])
 
@@ -148,7 +143,7 @@ def main() -> None:
         for seed in range(SEEDS):
             code = first(make(seed), seed)
             clip, slow = make(seed), make(seed)
-            clip.train_step = clipped
+            clip.train_step = clipping(1.0, [])
             slow.optimizer.param_groups[0]["lr"] /= 10
             cured = accuracy(fixed(make(seed), code), seed) if code else "-"
             columns = accuracy(make(seed), seed), cured, accuracy(clip, seed), accuracy(slow, seed)
