@@ -12,8 +12,8 @@
 namespace steepest {
 namespace {
 
-// Rows: their activations and a panel of the weights share the second cache. Images are much larger, and pass by
-// the few that a vector has lanes.
+// Rows: their activations and a panel of the weights share the second cache. Images are much larger, and pass in
+// whole vectors of few.
 constexpr int kBlock = 128, kImageBlock = 32;
 
 int rows_at_once(const std::vector<NodeSpec>& nodes) {
