@@ -168,6 +168,16 @@ def test_curves_by_keyboard_and_as_files(browser, board):
         require_accessible(page)
 
 
+def test_a_menu_that_has_the_focus_goes_with_its_page(browser, board):
+    with opened(browser, address(board, "runs/good")) as page:
+        menu = page.get_by_role("region", name="Loss").locator("summary")
+        menu.press("Enter")
+        page.get_by_role("button", name="Save as PNG").first.focus()
+        page.evaluate("location.hash = '#/'")
+        menu.wait_for(state="detached")
+        page.get_by_role("link", name="runs/good").wait_for()
+
+
 @pytest.mark.parametrize(("width", "dark"), SIZES)
 def test_runs_beside_each_other(browser, board, width, dark):
     sweep = sp.load_sweep(board.folder / "sweeps" / "rates")

@@ -24,8 +24,9 @@ export function Menu({ title, drawing, csv, asTable }: Props) {
   return (
     <details class="menu" ref={menu} onKeyDown={(event) => {
       if (event.key === "Escape") pick(() => undefined)();
-    }} onFocusOut={(event) => {
-      if (!menu.current!.contains(event.relatedTarget as Node | null)) menu.current!.open = false;
+    }} onFocusOut={({ currentTarget, relatedTarget }) => {
+      // Also as the page takes a menu away that has the focus: the ref has let go of it by then.
+      if (!currentTarget.contains(relatedTarget as Node | null)) currentTarget.open = false;
     }}>
       <summary aria-label={`${title}: save${asTable ? " or show as a table" : ""}`}><span aria-hidden="true">⋯</span></summary>
       <div class="choices">
