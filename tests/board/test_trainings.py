@@ -361,6 +361,18 @@ def test_what_the_check_finds_comes_as_findings():
     assert (told["problem"], told["findings"][0]["code"]) == ("the check found", "ZEROS")
 
 
+def test_one_that_was_just_interrupted_can_be_resumed_at_once(folder, tmp_path):
+    with serving(tmp_path) as board:
+        sent = post(board, "/api/trainings", texts=TEXTS | {"epochs": "100000"}, out="a")
+        run = ended_starting(board, sent)["run"]
+        assert post(board, f"/api/runs/{run}/stop").status == 202
+        # Its record says so a while before its process has ended.
+        row = until(lambda: (r := board.runs()["a"])["state"] == "interrupted" and r)
+        sent = post(board, f"/api/runs/{run}/resume", texts={"epochs": str(row["epochs"] + 2)})
+        assert ended_starting(board, sent)["state"] == "begun"
+        assert until(lambda: board.runs()["a"]["state"] == "finished")
+
+
 def test_a_training_outlives_its_board_and_goes_on_from_the_next(folder, tmp_path):
     texts = TEXTS | {"epochs": "100000", "check": "on"}
     with serving(tmp_path) as board:

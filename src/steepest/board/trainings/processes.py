@@ -22,6 +22,8 @@ from steepest.records.layout import LOCK_FILE
 # Trainings of this board that may go on at once, and those that it remembers.
 MOST_AT_ONCE, _MOST_KNOWN = 4, 50
 _LAST_LINES = 12
+# Seconds that a process gets to end in, after the record of its run says that the run has.
+_LEAVING = 30.0
 
 
 @dataclass
@@ -44,7 +46,7 @@ class Trainings:
     """Begins trainings, and says what became of them."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.Condition()  # notified when a process has ended
         self._known: OrderedDict[str, Training] = OrderedDict()
 
     def begin(self, folder: Path, texts: dict[str, str]) -> str:
@@ -58,8 +60,13 @@ class Trainings:
         return self._start("train", folder, texts, log)
 
     def go_on(self, folder: Path, texts: dict[str, str]) -> str:
-        """Resume the run in this folder with these settings changed; an id to ask by."""
+        """Resume the run in this folder with these settings changed; an id to ask by.
+
+        Nobody trains it any more, as its record says; the process that did may still be ending.
+        """
         require_plain_file(folder / OUTPUT, one_name=True)
+        with self._lock:
+            self._lock.wait_for(lambda: not self._has_begun(folder), _LEAVING)
         return self._start("resume", folder, texts, None)
 
     def state(self, id_: str) -> tuple[dict[str, Any], Path]:
@@ -90,6 +97,13 @@ class Trainings:
             training.was_cancelled = True
             # Our own child, whose number is nobody else's before we have waited for it.
             training.process.send_signal(kind)
+
+    def _has_begun(self, folder: Path) -> bool:
+        """Whether the process of a run that was there has not ended."""
+        return any(
+            one.folder == folder and one.told.get("begun") and not one.ended
+            for one in self._known.values()
+        )
 
     def _start(self, do: str, folder: Path, texts: dict[str, str], log: Path | None) -> str:
         order = {"do": do, "folder": str(folder), "texts": texts, "log": log and str(log)}
@@ -122,6 +136,7 @@ class Trainings:
         printed = _what_was_printed(training)
         with self._lock:
             training.ended = True
+            self._lock.notify_all()
             if not training.told.get("begun"):
                 training.told.setdefault("problem", _how_it_ended(code))
                 training.told["printed"] = printed
