@@ -56,6 +56,9 @@ def opened(browser, url, *, width=1440, dark=False, quiet=False, own=r"http://12
         page.goto(url)
         yield page
         assert quiet or not faults, faults
+    except Exception as error:
+        error.add_note(f"the page showed: {page.inner_text('body', timeout=2000)[:3000]}")
+        raise
     finally:
         context.close()
 
