@@ -8,7 +8,7 @@ from pathlib import Path
 from faults.case import Case, Fault
 
 HERE = Path(__file__).parent
-GROUPS = ("public", "variants", "controls", "unseen", "second", "unread")
+GROUPS = ("public", "variants", "controls", "unseen", "second", "unread", "outside")
 
 
 @dataclass(frozen=True)

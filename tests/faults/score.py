@@ -1,6 +1,6 @@
 """Score `sp.check` and `sp.watch` on the fault programs, their twins and the controls.
 
-    python tests/faults/score.py [--public] [--variants] [--controls] [--unseen]
+    python tests/faults/score.py [--public] [--variants] [--controls] [--unseen] [--outside]
                                  [--only P05,C03] [--seeds 3] [--json scores.json]
                                  [--no-check] [--no-watch] [--quiet]
     python tests/faults/score.py --large [--only RESNET,LSTM-maximized] [--seeds 1] [--seconds 0]
