@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from steepest.engine import seeded
+from steepest.engine import OptimizerState, seeded
 from steepest.health import Evidence, Finding, Findings
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.registry import make_finding
@@ -45,7 +45,8 @@ class HealthObserver:
     From step to step it keeps the latest loss and, of each epoch, the figures of its evaluation.
 
     rate: the learning rate of a step. findings: what the check before training found. earlier: the
-    epochs of a run that goes on.
+    epochs of a run that goes on. export: makes its model current between two calls of its engine,
+    and gives what its optimizer keeps.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class HealthObserver:
         findings: Findings,
         notify: Callable[[Event], None],
         earlier: Iterable[EpochFinished] = (),
+        export: Callable[[], OptimizerState] | None = None,
     ) -> None:
         self._prepared, self._plan, self._notify = prepared, prepared.plan, notify
         self._given = findings
@@ -65,10 +67,10 @@ class HealthObserver:
         for epoch in earlier:
             self._progress.epoch(epoch)
         self._initial_loss, self._chance = math.nan, math.nan
-        self._asked = False  # for what-ifs: at most once a run
+        self._asked = self._looked_back = False  # for what-ifs: at most once a run
         self._begun, self._first, self._total = time.thread_time(), 0, 0
         self._trials = RateTrials(prepared, rate, _SECONDS)
-        self._relapse = Relapse(self._plan, self._trials)
+        self._relapse = Relapse(self._plan, self._trials, rate, export)
 
     def __call__(self, event: Event) -> None:
         match event:
@@ -78,7 +80,7 @@ class HealthObserver:
                 self._progress.interval(event)
                 self._step, self._loss = event.step, event.stats.loss
                 if self._relapse.interval(event):
-                    self._look_back()
+                    self._look_back(running=math.isfinite(self._loss))
                 elif not self._relapse.lost:
                     self._suspect(event.step)
             case EpochFinished():
@@ -89,7 +91,7 @@ class HealthObserver:
     def _begin(self, event: RunStarted) -> None:
         self._initial_loss, self._chance = event.initial_loss, event.chance_loss
         self._begun, self._first, self._total = time.thread_time(), event.step, event.total_steps
-        self._relapse.untrained = min(event.initial_loss, event.chance_loss)
+        self._relapse.begin(event.step, min(event.initial_loss, event.chance_loss))
         if event.step == 0:
             self._trials.remember_start()
         for finding in self._given:
@@ -97,7 +99,6 @@ class HealthObserver:
 
     def _take_in(self, event: EpochFinished) -> None:
         self._progress.epoch(event)
-        self._relapse.epoch(event)
         if event.val_loss is None:
             return
         rows = self._rows_of("validation")
@@ -126,7 +127,7 @@ class HealthObserver:
     def _ask(self, step: int, away: bool) -> None:
         """The what-ifs, once: the rate first, then all that the check knows."""
         self._asked = True
-        a_step = (time.thread_time() - self._begun) / max(1, step - self._first)
+        a_step = self._a_step
         if not away:
             run = a_step * (self._total - self._first)
             self._trials.affordable = max(_SHARE * run, _LEAST_SECONDS)
@@ -139,6 +140,11 @@ class HealthObserver:
             for other in preflight(prepared, min(left, _SECONDS / 2), thorough=True):
                 if other.code not in _NOT_ASKED:
                     self._make(replace(other, step=step))
+
+    @property
+    def _a_step(self) -> float:
+        """Seconds of the processor that a step takes, with all that is around it."""
+        return (time.thread_time() - self._begun) / max(1, self._step - self._first)
 
     def _rate_to_blame(self, step: int, away: bool, a_step: float) -> Finding | None:
         """Whether other rates are better from the start; a_step: seconds that a step takes."""
@@ -191,23 +197,34 @@ class HealthObserver:
             step=step,
         )
 
-    def _look_back(self) -> None:
+    def _look_back(self, *, running: bool) -> None:
         """Why what was learned is lost, once; the first weights are not asked then."""
-        if not self._asked:
-            self._asked = True
-            finding = self._relapse.finding(self._step)
-            if finding is not None:
-                self._make(finding)
+        if self._looked_back or (self._asked and self._reported - set(self._given.codes)):
+            return
+        self._asked = self._looked_back = True
+        finding = self._relapse.finding(self._step, self._a_step, running=running)
+        if finding is None or finding.confidence == "suspected":
+            finding = self._too_high_from_the_start() or finding
+        if finding is not None:
+            self._make(finding)
+
+    def _too_high_from_the_start(self) -> Finding | None:
+        """Whether the run would have kept what it lost at lower rates; no state need be kept."""
+        for factor in _LOWER:
+            if found := self._relapse.from_the_start(factor, self._a_step):
+                steps, plain, other = found
+                return self._of_rate(self._step, steps, factor, plain, other)
+        return None
 
     def _end(self, event: RunStopped) -> None:
         if self._relapse.lost:
-            self._look_back()
+            self._look_back(running=False)
         if event.status == "diverged" and not self._asked:
             self._ask(event.step, away=True)
         if event.status == "diverged":
             why = Evidence("NaN or infinity", "a number", f"step {event.step}")
             fix = self._fix_of_divergence()
-            self._make(make_finding("PREMATURE_NAN", event.reason, fix, (why,)))
+            self._make(make_finding("PREMATURE_NAN", event.reason, fix, (why,), step=event.step))
         if event.status != "finished":
             return
         unfinished = self._progress.unfinished(self._chance, lambda: self._faster(event))

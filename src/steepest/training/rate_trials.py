@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from steepest.engine import Plan
+from steepest.engine import OptimizerState, Plan
 from steepest.training.divergence import State
 from steepest.training.preparation import Preparation
 from steepest.training.weights import load_tensors
@@ -33,11 +33,11 @@ class RateTrials:
 
     def remember_start(self) -> None:
         """Keep the weights as they are now, before the first step, unless they are large."""
-        if sum(p.nbytes for p in self._plan.model.parameters()) <= _LARGEST:
+        if self.fits:
             self._initial = State.of(self._plan, 0, {}, frozenset())
 
-    def loss_from(self, state: State, rates: Sequence[float]) -> float:
-        """Mean loss of the last third of the steps from a state on, at these rates.
+    def loss_from(self, state: State, rates: Sequence[float], last: int) -> float:
+        """Mean loss of the last of the steps from a state on, at these rates.
 
         Infinite where a step was not finite, NaN where there was no trial.
         """
@@ -45,7 +45,17 @@ class RateTrials:
             return math.nan
         clone = replace(self._plan, model=copy.deepcopy(self._plan.model))
         load_tensors(clone.model, state.model)
-        return self._steps(clone, state.step, rates)
+        return self._steps(clone, state.step, rates, last, state.optimizer)
+
+    @property
+    def fits(self) -> bool:
+        """Whether the model is small enough to be kept."""
+        return sum(p.nbytes for p in self._plan.model.parameters()) <= _LARGEST
+
+    @property
+    def initial(self) -> State | None:
+        """The first weights, if they are known."""
+        return self._initial
 
     @property
     def possible(self) -> bool:
@@ -77,15 +87,22 @@ class RateTrials:
         if clone is None:
             return math.nan
         rates = [factor * self._rate(i) for i in range(steps)]
-        self._losses[steps, factor] = self._steps(clone, 0, rates)
+        self._losses[steps, factor] = self._steps(clone, 0, rates, max(1, steps // 3))
         return self._losses[steps, factor]
 
-    def _steps(self, plan: Plan, step: int, rates: Sequence[float]) -> float:
-        """Mean loss of the last third of these steps, by a new engine."""
+    def _steps(
+        self,
+        plan: Plan,
+        step: int,
+        rates: Sequence[float],
+        last: int,
+        optimizer: OptimizerState | None = None,
+    ) -> float:
+        """Mean loss of the last of these steps, by a new engine."""
         since = time.thread_time()
         engine = type(self._prepared.choice.engine)()
-        engine.load(plan, {}, step)
-        first = len(rates) - max(1, len(rates) // 3)
+        engine.load(plan, optimizer or {}, step)
+        first = len(rates) - last
         ahead = engine.advance(rates[:first]).loss if first else 0.0
         loss = engine.advance(rates[first:]).loss
         self.spent += time.thread_time() - since

@@ -108,9 +108,11 @@ def carry_out(
     def descend(notify: Observer, stop: StopRequest, checkpoints: Checkpoints | None) -> None:
         if run.recipe.watch:
             earlier = [EpochFinished(**row) for row in run.record.table("epochs").to_dicts()]
-            notify = announcer(
-                notify, HealthObserver(prepared, schedule.rate, findings, notify, earlier)
+            engine = prepared.choice.engine
+            health = HealthObserver(
+                prepared, schedule.rate, findings, notify, earlier, engine.export
             )
+            notify = announcer(notify, health)
         descent = Descent(prepared, schedule, notify, stop, checkpoints)
         if checkpoint is not None:
             descent.restore(checkpoint, run.history["val_loss"].to_list())

@@ -43,7 +43,8 @@ def test_the_index_names_every_page():
 
 def rules_during_training():
     pages = [p for p in PAGES if p.stem.upper() in rules()]
-    return [p for p in pages if len(blocks(p)) == 2 and "sp.watch(" in p.read_text()]
+    calls = re.compile(r"sp\.(watch|train)\(")
+    return [p for p in pages if len(blocks(p)) == 2 and calls.search(p.read_text())]
 
 
 @pytest.mark.parametrize("path", rules_during_training(), ids=lambda p: p.stem)

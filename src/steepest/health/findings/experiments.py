@@ -8,6 +8,7 @@ class Experiment(StrEnum):
 
     STEPS_AGAIN = "the same steps taken again with one thing changed"
     FROM_GOOD_STATE = "the steps since the last good state taken again with one thing changed"
+    AS_THEY_WERE = "the steps after the last good state taken again with nothing changed"
     BY_HEART = "a few rows learned by heart"
     NEIGHBOURS = "labels guessed from the nearest rows"
     RENUMBERED = "the same outputs counted under other class numbers"

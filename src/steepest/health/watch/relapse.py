@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -64,6 +64,7 @@ class Relapse:
     states: GoodStates
     trace: TrainingTrace
     clock: Clock
+    _kept_again: bool = field(default=False, init=False)  # by steps from the last good state
 
     def findings(self) -> Iterator[Finding]:
         """The cause that an experiment shows; else the loss itself, if the first rows tell it."""
@@ -88,6 +89,7 @@ class Relapse:
                 if found := self._risen(state, begun, plain):
                     return found
             else:
+                self._kept_again = True
                 return None
             harmed = state, begun
         return self._too_high(*harmed) if harmed else None
@@ -122,16 +124,31 @@ class Relapse:
 
     def _lost(self) -> Finding | None:
         known = next(reversed(list(self.states)), None)
-        loss = self._measured
-        limit = self.states.best + LOST * (self.trace.untrained_loss - self.states.best)
+        best, trace = self.states.best, self.trace
+        loss = self._measured(self.now.copy())
+        limit = best + LOST * (trace.untrained_loss - best)
         if (math.isfinite(loss) and loss <= limit) or math.isnan(loss):
             return None
-        return learning_lost(self.trace, self.states.best, known.told if known else None, loss)
+        hits = list(trace.train_hits)[-5:]
+        accuracy = sum(hits) / len(hits) if hits else math.nan
+        ruled_out = ["rows that are harder now: those of the first minibatches are lost too"]
+        if self._kept_again:
+            ruled_out.append(
+                "the optimizer's steps on the first rows: taken again from there they do no harm"
+            )
+        return learning_lost(
+            trace.steps,
+            known.step if known else None,
+            best,
+            (loss, "the first minibatches"),
+            fix="look at what the loop does otherwise since then: inputs, labels, loss, parts of "
+            "the model",
+            ruled_out=tuple(ruled_out),
+            accuracy=(accuracy, known.accuracy if known else math.nan),
+        )
 
-    @cached_property
-    def _measured(self) -> float:
-        """Mean loss of the first minibatches at the weights of now; NaN if it is not known."""
-        clone = self.now.copy()
+    def _measured(self, clone: Setup | None) -> float:
+        """Mean loss of the first minibatches at the weights of a copy; NaN if it is not known."""
         if clone is None:
             return math.nan
         clone.model.train()

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import EVERYTHING, make_finding, rule
-from steepest.health.watch.trace import TrainingTrace
 
 # What the watch of a loop and a run of our own go by alike.
 LEARNED = 0.2  # share of the loss of a net that knows nothing: what is worth losing
@@ -20,7 +19,8 @@ WAIT, WAIT_SHARE = (
 ROSE = 1.5  # a rate so many times as high has risen
 LOWER = 0.1  # of a rate that may be too high
 
-_FOLLOWS = EVERYTHING | {"LEARNING_LOST", "STOPPED_TOO_EARLY", "CLASS_IMBALANCE_COLLAPSE"}
+_COURSE_AFTER = frozenset({"STOPPED_TOO_EARLY", "CLASS_IMBALANCE_COLLAPSE"})
+_FOLLOWS = EVERYTHING | {"LEARNING_LOST"} | _COURSE_AFTER
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,15 @@ class Good:
 class Tried:
     """Two what-ifs from one state, and the losses at their ends.
 
-    setting: of the one that does harm, a rate or a momentum.
+    setting: of the one that does harm, a rate or a momentum. as_it_was: it took the rates that the
+    run itself had, of which this is the highest.
     """
 
     steps: int
     setting: float
     harmed: float
     kept: float
+    as_it_was: bool = False
 
 
 @rule(
@@ -64,12 +66,15 @@ class Tried:
     confirmed_by=(Experiment.FROM_GOOD_STATE,),
 )
 def rate_rose(step: int, state: Good, tried: Tried) -> Finding:
+    harmed = f"at lr {tried.setting:g}"
+    if tried.as_it_was:
+        harmed = f"at the rates that they had, up to {tried.setting:g}"
     return make_finding(
         "LR_ROSE",
         f"the learning rate rose from {state.rate:g} to {tried.setting:g} after step {state.step}, "
         "and what was learned is lost",
         f"a schedule that goes no higher than {state.rate:g} here: gamma below 1, a lower max_lr",
-        _evidence(state, tried, f"at lr {tried.setting:g}", f"at lr {state.rate:g}"),
+        _evidence(state, tried, harmed, f"at lr {state.rate:g}"),
         ruled_out=("data and model: the same steps without the rise keep what was learned",),
         confidence="confirmed",
         step=step,
@@ -119,42 +124,79 @@ def rate_too_high(step: int, state: Good, tried: Tried, lower: float) -> Finding
 
 
 @rule(
+    "FORWARD_CHANGED",
+    "the model gives something else than it did",
+    rank="program",
+    place=105,
+    severity="warn",
+    explains=_FOLLOWS | {"LR_ROSE", "MOMENTUM_ROSE"},
+    confirmed_by=(Experiment.AS_THEY_WERE,),
+)
+def forward_changed(step: int, state: Good, after: tuple[int, float], again: float) -> Finding:
+    """after: steps after the good state and their mean loss; again: when they were taken again."""
+    steps, loss = after
+    return make_finding(
+        "FORWARD_CHANGED",
+        f"the model gives something else than it did at step {state.step}: the weights of then do "
+        "not know any more what they knew",
+        "look at what forward() goes by beside weights and input: a counter, a flag, a layer that "
+        "took the place of another",
+        (
+            Evidence(
+                f"loss {again:.3g} in the {steps} steps after step {state.step}, taken again from "
+                "its weights as they were",
+                f"{loss:.3g}, as it was then",
+                experiment=Experiment.AS_THEY_WERE,
+            ),
+        ),
+        ruled_out=("rates, rows and weights: they are those of then",),
+        confidence="confirmed",
+        step=step,
+    )
+
+
+@rule(
     "LEARNING_LOST",
     "what was learned is lost",
     rank="dynamics",
     place=5,
     severity="warn",
+    explains=_COURSE_AFTER,
 )
-def learning_lost(trace: TrainingTrace, best: float, state: Good | None, loss: float) -> Finding:
-    """No what-if shows why. loss: of the first minibatches, at the weights of now."""
-    at = f"at step {state.step}" if state else "at its best"
-    hits = list(trace.train_hits)[-5:]
+def learning_lost(
+    step: int,
+    at: int | None,
+    best: float,
+    measured: tuple[float, str],
+    *,
+    fix: str,
+    ruled_out: tuple[str, ...],
+    accuracy: tuple[float, float] = (math.nan, math.nan),
+) -> Finding:
+    """No what-if shows why.
+
+    at: the step of the last good state; None if none was kept. measured: a loss at the weights of
+    now, and of which rows. accuracy: of the training, now and then; NaN if nobody knows.
+    """
+    when = "at its best" if at is None else f"at step {at}"
+    loss, rows = measured
     evidence = [
         Evidence(
-            f"loss {loss:.3g} of the first minibatches, at the weights of now",
-            f"about {best:.3g}, as {at}",
+            f"loss {loss:.3g} of {rows}, at the weights of now", f"about {best:.3g}, as {when}"
         )
     ]
-    if state and hits and math.isfinite(state.accuracy):
-        now = sum(hits) / len(hits)
-        evidence.append(Evidence(f"training accuracy {now:.1%}", f"{state.accuracy:.1%}, as {at}"))
+    now, then = accuracy
+    if math.isfinite(now) and math.isfinite(then):
+        evidence.append(Evidence(f"training accuracy {now:.1%}", f"{then:.1%}, as {when}"))
     return make_finding(
         "LEARNING_LOST",
-        f"what was learned is lost: the loss was {best:.3g} {at}, and stays far above it",
-        "look at what the loop does otherwise since then: inputs, labels, loss, parts of the model",
+        f"what was learned is lost: the loss was {best:.3g} {when}, and stays far above it",
+        fix,
         tuple(evidence),
-        ruled_out=_ruled_out(state),
+        ruled_out=ruled_out,
         confidence="suspected",
-        step=trace.steps,
+        step=step,
     )
-
-
-def _ruled_out(state: Good | None) -> tuple[str, ...]:
-    harder = "rows that are harder now: those of the first minibatches are lost too"
-    if state is None:
-        return (harder,)
-    same = "the optimizer's steps on the first rows: taken again from there they do no harm"
-    return harder, same
 
 
 def _evidence(state: Good, tried: Tried, with_it: str, without: str) -> tuple[Evidence, ...]:
