@@ -38,7 +38,7 @@ from steepest.health.clock import Clock
 from steepest.health.findings.collection import Findings
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.ranking import ranked
-from steepest.health.findings.registry import RANKS, Phase, make_finding, rule
+from steepest.health.findings.registry import RANKS, Phase, codes_of, make_finding, rule
 from steepest.health.foreign import is_foreign, swallow
 from steepest.health.replay.batches import Batch, LoaderSample
 from steepest.health.replay.replay import Setup
@@ -313,7 +313,7 @@ def _apply(
     findings: list[Finding] = []
     for look in functions:
         if timed and context.late:
-            context.unmeasured.append(look.__name__)
+            context.unmeasured.append(codes_of(look))
             continue
         mended = context.mended
         try:
@@ -323,7 +323,7 @@ def _apply(
         except Exception as error:  # the user's code runs in here
             swallow(error)
             line = str(error).partition("\n")[0][:120]
-            left_out.append(f"{look.__name__}: {type(error).__name__}: {line}")
+            left_out.append(f"{codes_of(look)}: {type(error).__name__}: {line}")
     return findings
 
 

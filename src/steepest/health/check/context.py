@@ -99,6 +99,7 @@ class CheckContext:
             the steps of the experiments.
         reached: Parameters that are known to get gradients in the loop.
         may_step: Whether steps on copies are wanted.
+        unregistered: Whether weights are used that the model does not know of.
         mended: Causes that were found and are mended on the copies from there on.
         first: A forward and backward pass of the probe, once it was made.
         probe: The rows of the sample that passes are made on: all where that is cheap.
@@ -121,6 +122,7 @@ class CheckContext:
     reached: frozenset[str] = frozenset()
     may_step: bool = True
     mended: tuple[str, ...] = ()
+    unregistered: bool = False
     first: ProbePass | None = None
     probe: Batch = field(init=False)
     a_row: float = 0.0

@@ -99,6 +99,8 @@ class Rule:
 _RULES: dict[str, Rule] = {}
 _FUNCTIONS: dict[Phase, dict[Callable[..., Any], tuple[int, int]]] = {phase: {} for phase in Phase}
 
+_CODES: dict[Callable[..., Any], list[str]] = {}
+
 Looks = TypeVar("Looks", bound=Callable[..., Any])
 
 
@@ -129,6 +131,7 @@ def looks_for(code: str, *phases: Phase) -> Callable[[Looks], Looks]:
     order = _RULES[code].order
 
     def register(function: Looks) -> Looks:
+        _CODES.setdefault(function, []).insert(0, code)
         for phase in phases:
             _FUNCTIONS[phase][function] = order
         return function
@@ -144,6 +147,11 @@ def rules() -> dict[str, Rule]:
 def functions_of(phase: Phase) -> dict[Callable[..., Any], tuple[int, int]]:
     """What is called in a phase, in the order of causes, with its place in that order."""
     return dict(sorted(_FUNCTIONS[phase].items(), key=lambda item: item[1]))
+
+
+def codes_of(function: Callable[..., Any]) -> str:
+    """The codes that a function looks for, for a reader."""
+    return ", ".join(_CODES.get(function, [function.__name__]))
 
 
 def order_of(code: str) -> tuple[int, int]:

@@ -8,6 +8,9 @@ from steepest.health.findings.finding import Finding
 from steepest.health.findings.registry import rule_of
 
 _WIDTH = 96
+_SCREEN = 30  # lines
+_LEFT = 4  # lines for the codes of those that have no line of their own
+_EFFECTS = 2  # of a finding that are told; of more their codes
 NOT_CHECKED = "NOT_CHECKED"  # one line at the end, however much it was
 _SURENESS = {
     "fact": "a fact, read exactly",
@@ -17,20 +20,37 @@ _SURENESS = {
 
 
 def as_text(findings: Sequence[Finding], triage: Sequence[str] = ()) -> str:
-    """Plain text, the cause first, what follows from it indented."""
+    """Plain text of one screen: the cause first and in full, the others as far as there is room.
+
+    What follows from a finding stands below it. Of one alone, `findings[2:3]`, all is said.
+    """
     shown = [finding for finding in findings if finding.code != NOT_CHECKED]
-    lines = [line for finding in shown for line in (*_lines(finding), "")]
-    if not shown:
-        lines = ["no findings", ""]
-    lines += [f"test: {line}" for line in triage]
+    ends = [line for told in triage for line in _wrapped("", f"test: {told}")]
     for finding in findings:
         if finding.code == NOT_CHECKED:
-            lines += _wrapped("", f"note: {finding.message}")
-    return "\n".join(lines).rstrip("\n")
+            ends += _wrapped("", f"note: {finding.message}")
+    blocks = [[*_lines(finding), ""] for finding in shown]
+    room = _SCREEN - len(ends) - 2  # a line that says how to see all, and one that stands apart
+    short = 0  # the first of those that are shortened
+    for shorter in (_in_short, _named):
+        for k in range(len(shown) - 1, 0, -1):
+            if sum(map(len, blocks)) > room:
+                blocks[k], short = shorter(shown[k]), k if shorter is _in_short else short
+    if sum(map(len, blocks)) > room:
+        while sum(map(len, blocks)) > room - _LEFT and len(blocks) > 1:
+            blocks.pop()
+    lines = [line for block in blocks for line in block] if shown else ["no findings", ""]
+    if hidden := shown[len(blocks) :]:
+        lines += _wrapped("", f"and {', '.join(finding.code for finding in hidden)}")
+    if short:
+        lines += [""] if lines[-1] else []
+        how = f"findings[{short}:{short + 1}]"
+        ends.append(f"note: shortened to a screen; {how} or --json shows one in full")
+    return "\n".join(lines + ends).rstrip("\n")
 
 
 def _lines(finding: Finding) -> Iterator[str]:
-    yield from _wrapped(f"{finding.severity}: {finding.code}: ", finding.message)
+    yield from _head(finding)
     if finding.step:
         yield f"  step      {finding.step}"
     for evidence in finding.evidence:
@@ -41,8 +61,25 @@ def _lines(finding: Finding) -> Iterator[str]:
     yield from _wrapped("  sure      ", _sureness(finding))
     if known := rule_of(finding.code):
         yield f"  more      {known.command}"
+    if len(finding.consequences) > _EFFECTS:
+        yield from _wrapped("  follows   ", ", ".join(one.code for one in finding.consequences))
+        return
     for effect in finding.consequences:
         yield from _wrapped("  follows   ", f"{effect.code}: {effect.message}")
+
+
+def _in_short(finding: Finding) -> list[str]:
+    """Cause, number and fix."""
+    numbers = [line for one in finding.evidence[:1] for line in _wrapped("  measured  ", str(one))]
+    return [*_head(finding), *numbers, *_wrapped("  fix       ", finding.fix), ""]
+
+
+def _named(finding: Finding) -> list[str]:
+    return _head(finding)
+
+
+def _head(finding: Finding) -> list[str]:
+    return _wrapped(f"{finding.severity}: {finding.code}: ", finding.message)
 
 
 def _sureness(finding: Finding) -> str:

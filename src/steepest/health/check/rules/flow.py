@@ -88,6 +88,8 @@ def signal_dies(context: CheckContext) -> Iterator[Finding]:
     if math.isnan(into) and x is not None and x.is_floating_point():
         into = float(x.detach().flatten(1).std(0, correction=0).mean())
     out = float(z.flatten(1).std(0, correction=0).mean()) if z.ndim > 1 and len(z) > 1 else math.nan
+    if layers and "LOSS_EXPECTS_LOGITS" in context.mended:
+        out = layers[-1].scale_out  # what a softmax flattens did not die on its way
     hidden = layers[-1].scale_in if layers else out
     dead_head = layers and layers[-1].scale_out == 0
     died = into > 0 and out / into < _DIED and (not dead_head or hidden / into < _DIED)

@@ -65,9 +65,13 @@ def params_not_in_optimiser(context: CheckContext) -> Iterator[Finding]:
     if (context.first is None and not context.train.problem) if some else context.first is not None:
         return
     head = some and context.first is not None and not _head(context.first).isdisjoint(missing)
-    evidence = [Evidence(f"{len(missing)} of {len(trainable)} tensors", "all", _listed(missing))]
+    evidence = [
+        Evidence(
+            f"{len(missing)} of {len(trainable)} tensors in no optimizer", "none", _listed(missing)
+        )
+    ]
     if stale:
-        evidence.append(Evidence(f"{stale} numbers in the optimizer", "0", "not in this model"))
+        evidence.append(Evidence(f"the optimizer holds {stale} numbers of another model", "none"))
     yield make_finding(
         "PARAMS_NOT_IN_OPTIMISER",
         "the optimizer holds none of the model's parameters: no step can change the model"
@@ -132,6 +136,7 @@ def unregistered_layers(context: CheckContext) -> Iterator[Finding]:
     strange = list({id(leaf): leaf for leaf in strange if leaf.ndim}.values())
     if not strange:
         return
+    context.unregistered = True
     shapes = [str(tuple(leaf.shape)) for leaf in strange]
     yield make_finding(
         "UNREGISTERED_LAYERS",

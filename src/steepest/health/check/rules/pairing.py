@@ -57,16 +57,16 @@ def loss_expects_logits(context: CheckContext) -> Iterator[Finding]:
     ]
     back = (lambda q: q.clamp_min(1e-30).log()) if name == "softmax" else torch.logit
     shown, rate = _on_logits(context, back)
+    ends = head or "probabilities"
+    no_log = f"log_softmax, which would do no harm: the graph ends in {ends}"
     yield make_finding(
         "LOSS_EXPECTS_LOGITS",
         f"the model ends in a {name}, and {_LOSS_NAMES[context.kind]} applies its own: "
         "gradients are flattened and the loss cannot reach 0",
-        f"return the logits: remove the {name} at the end of the model; apply it to show "
-        f"probabilities only{rate}",
+        f"return the logits: remove the {name} at the end of the model (apply it only where "
+        f"probabilities are shown){rate}",
         (*evidence, *shown),
-        ruled_out=(
-            "log_softmax, which would do no harm: the graph ends in " + (head or "probabilities"),
-        ),
+        ruled_out=(no_log,) if name == "softmax" else (),
     )
     context.mend("LOSS_EXPECTS_LOGITS", on_logits(back)(context.setup))
 
@@ -91,7 +91,7 @@ def _on_logits(
     if other is None or not other.final < context.plain.final:
         return [], ""
     what = "on logits, at a tenth of the rate"
-    return [_compared(context.plain, other, what)], ", and a tenth of the learning rate"
+    return [_compared(context.plain, other, what)], ", and take a tenth of the learning rate"
 
 
 def _compared(plain: Replay, other: Replay, what: str) -> Evidence:

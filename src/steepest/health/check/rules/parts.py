@@ -167,9 +167,17 @@ def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
         "TRAIN_VAL_PREPROC_MISMATCH",
         "validation inputs are not prepared like training inputs: the net has never seen such rows",
         "mean, std = X_train.mean(0), X_train.std(0); X_val = (X_val - mean) / std  # both parts",
-        (
-            Evidence(f"median column moved by {shift:.2g} deviations", "below 1"),
-            Evidence(f"median column stretched {math.exp(stretch):.2g} times", "below 3"),
+        tuple(
+            Evidence(measured, expected)
+            for beyond, measured, expected in (
+                (shift > _MOVED, f"median column moved by {shift:.3g} deviations", "below 1"),
+                (
+                    stretch > math.log(_STRETCHED),
+                    f"median column stretched {math.exp(stretch):.3g} times",
+                    "below 3",
+                ),
+            )
+            if beyond
         ),
         ruled_out=("a natural shift of a few columns: this is the median over all",),
     )

@@ -45,7 +45,7 @@ def no_nonlinearity(context: CheckContext) -> Iterator[Finding]:
     ):
         return
     if not context.affords(1, 2 * _AFFINE_ROWS):
-        context.leave_out("no_nonlinearity")
+        context.leave_out("NO_NONLINEARITY")
         return
     # Far out as well: rows near 0 may all lie on one linear piece of a rectifier.
     rms = float(x.double().square().mean().sqrt())
@@ -86,6 +86,8 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
     if clone is None:
         return None
     model = clone.model.double().eval()
+    if context.unregistered:
+        return None  # layers in a list are not made float64 with the others
     half = _AFFINE_ROWS // 2
     u, v = x[:half].double(), x[half:_AFFINE_ROWS].double()
     batch = context.probe.take(slice(0, half)).double()

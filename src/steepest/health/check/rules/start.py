@@ -132,7 +132,9 @@ def init_too_large(context: CheckContext) -> Iterator[Finding]:
                 experiment=Experiment.STEPS_AGAIN,
             )
         )
-    where = f" ({worst.name} makes the signal {worst.gain:.3g} times as large)" if worst else ""
+    where = (
+        f" (layer {worst.name!r} makes the signal {worst.gain:.3g} times as large)" if worst else ""
+    )
     yield make_finding(
         "INIT_TOO_LARGE",
         f"the weights start too large{where}: the first loss is {L0:.3g}",
