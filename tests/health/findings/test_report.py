@@ -32,7 +32,7 @@ def test_a_report_is_one_screen_and_names_all(count):
 
 
 def test_what_is_shortened_is_said_in_full_alone():
-    findings = Findings(map(made, ("FIRST", "SECOND", "THIRD", "FOURTH")))
+    findings = Findings(map(made, ("FIRST", "SECOND", "THIRD", "FOURTH", "FIFTH")))
     assert "another one" in str(findings[1:2])
     assert str(findings).count("another one") == 1
     assert "findings[1:2]" in str(findings)
