@@ -83,7 +83,7 @@ static void update_rounded(const Linear& layer, const uint64_t*, int batch, cons
   const Linear pairs = by_pairs(layer);
   for (int first = begin; first < end; first += kStripRows) {
     const int last = first + kStripRows < end ? first + kStripRows : end;
-    if (is_plain(u, sums)) {
+    if (!sums && u.plain()) {
       gradient_dense(pairs, (batch + 1) / 2, first, last, PlainStep{layer.weight, u});
     } else {
       gradient_dense(pairs, (batch + 1) / 2, first, last, AnyStep{layer.weight, u, choose_move(u), sums});

@@ -45,6 +45,12 @@ struct Update {
   float ema_rate;                  // share of the new weight in the moving average; 0 keeps none
   float clip_value;                // infinity for none
   float scale;                     // of the gradient, after clip_norm
+
+  // SGD, perhaps with momentum and weight decay, and nothing else: the step that most people take.
+  bool plain() const {
+    return optimizer == Optimizer::kSgd && l1 == 0.0f && l2 == 0.0f && ema_rate == 0.0f && scale == 1.0f &&
+           clip_value == __builtin_huge_valf();
+  }
 };
 
 // Sums over one row of a parameter, for the statistics of a step.
@@ -309,6 +315,9 @@ struct Kernels {
   // for batches of at most 1024 rows. `sums` (rows) may be null.
   void (*update)(const Linear&, const uint64_t* bits, int batch, const Update&, int begin, int end, RowSums* sums,
                  void* scratch);
+  // The same for one row and a plain step of all of W, without a transpose and zeros that are looked for; and what
+  // the layer gives for the next row, z (out, padded), by the weights as they are moved.
+  void (*update_and_read)(const Linear&, const Update&, const float* next, float* z);
   // In two steps, where the gradient must be whole before it is used: the first writes it or adds to
   // it, and the squares of its rows, penalties included, to `norms` (rows), which may be null.
   void (*collect)(const Linear&, const uint64_t* bits, int batch, const Update&, bool add, int begin, int end,

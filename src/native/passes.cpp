@@ -13,7 +13,9 @@ void Trainer::prepare(const Step& step, int thread, int begin, int end) {
   for (int m = begin; m < end; ++m) {
     float* x = network_.inputs.row(m);
     prefetch(step.first + m + settings_.order.batch_size);
-    if (coding_) {
+    if (is_ahead_) {
+      std::copy_n(next_inputs_.data(), network_.inputs.stride, x);
+    } else if (coding_) {
       coding_->put(data_.source, data_.row(order_[step.first + m]), m);
     } else {
       input(step, m, x, thread);
@@ -75,7 +77,9 @@ void Trainer::forward(const Step& step, int thread, int first_row, int last_row,
     std::visit(Overloaded{
                    ByRow{kernels_, first_row, last_row, begin, end},
                    [&](const Linear& layer) {
-      if (sparse_ && i == 0) {
+      if (is_ahead_ && i == 0) {
+        std::copy_n(next_outputs_.data(), layer.z.stride, layer.z.row(0));
+      } else if (sparse_ && i == 0) {
         kernels_.linear_sparse(layer, bits_.data(), words_, begin, end);
       } else {
         kernels_.linear(layer, begin, end);

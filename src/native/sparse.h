@@ -163,7 +163,7 @@ static void update(const Linear& layer, const uint64_t* bits, int batch, const U
   const int strip = by_strips ? kStripRows : end - begin;
   for (int first = begin; first < end; first += strip) {
     const int last = first + strip < end ? first + strip : end;
-    if (!is_plain(u, sums)) {
+    if (sums || !u.plain()) {
       gradient(layer, bits, batch, first, last, scratch, AnyStep{layer.weight, u, choose_move(u), sums});
     } else if (const PlainStep step{layer.weight, u}; bits && batch == 1 && step.skips_zero()) {
       SparseRankOne panels{layer, layer.x.row(0), bits, u.rate, begin, end};

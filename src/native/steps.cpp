@@ -3,7 +3,8 @@
 // Each thread takes rows of the minibatch, from their inputs to dL/dZ of every layer; a barrier; then
 // rows of the weights, each of which is read, given its gradient and written once. Batch
 // normalisation, which needs all rows, takes columns between two barriers of its own. Every sum runs
-// in one order, so no bit depends on the number of threads.
+// in one order, so no bit depends on the number of threads. Of a single row the weights of layer 1 are read for
+// the next one in the same pass.
 
 #include <algorithm>
 #include <cmath>
@@ -53,15 +54,30 @@ Trainer::Step Trainer::step_at(int64_t number, const Steps& steps, int64_t i, bo
   return step;
 }
 
-void Trainer::take_step(const Step& step, int thread, Barrier& barrier) {
+// Whether the weights of layer 1 are moved for this step and read for the next one in one pass.
+bool Trainer::reads_ahead(const Step& step) const {
+  if (next_outputs_.empty() || sparse_ || coding_ || settings_.bf16 || whole_gradient_) return false;
+  if (settings_.augmentation.mixes || step.statistics) return false;
+  const auto& layer = std::get<Linear>(network_.nodes.front());
+  return reads_inputs(layer) && !layer.transpose.data && update_of(step, layer.first_parameter, 1.0f).plain();
+}
+
+void Trainer::take_step(const Step& step, const Step* next, int thread, Barrier& barrier) {
   const int unit = image_scratch_.empty() ? 4 : network_.chunks.rows;
   const auto [begin, end] = share(step.batch, thread, threads_, threads_ == 1 ? 1 : unit);
   prepare(step, thread, begin, end);
   forward(step, thread, begin, end, barrier);
   back(step, thread, begin, end, barrier);
   barrier.wait();
-  update(step, thread, barrier);
+  update(step, next, thread, barrier);
   barrier.wait();
+}
+
+void Trainer::update_and_read(const Linear& layer, const Step& step, const Step& next) {
+  input(next, 0, next_inputs_.data(), 0);
+  const Update u = update_of(step, layer.first_parameter, 1.0f);
+  kernels_.update_and_read(layer, u, next_inputs_.data(), next_outputs_.data());
+  is_ahead_ = true;
 }
 
 // Of the weights and of the gradient so far, where nothing moves.
@@ -100,7 +116,9 @@ bool Trainer::reads_inputs(const Linear& layer) const {
   return layer.index == 0 && layer.x.data == network_.inputs.data;
 }
 
-void Trainer::update(const Step& step, int thread, Barrier& barrier) {
+// next: the step whose row is read in the same pass, or null.
+void Trainer::update(const Step& step, const Step* next, int thread, Barrier& barrier) {
+  if (is_ahead_) is_ahead_ = false;  // of one row and one thread
   if (whole_gradient_) {
     collect(step, thread);
     barrier.wait();
@@ -130,7 +148,10 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     const auto [begin, end] = rows_of(layer, thread);
     RowSums* sums = step.statistics && layer.index >= 0 ? sums_[layer.index].data() : nullptr;
     const Update u = update_of(step, parameter, scale);
-    if (moves && !muon_.empty() && !muon_[parameter].empty()) {
+    const bool reads = next && reads_inputs(layer);
+    if (reads) {
+      // With its bias, which moves first.
+    } else if (moves && !muon_.empty() && !muon_[parameter].empty()) {
       take_muon_step(step, layer, scale, thread, barrier);
     } else if (!whole_gradient_) {
       const uint64_t* bits = bits_of(layer);
@@ -140,9 +161,11 @@ void Trainer::update(const Step& step, int thread, Barrier& barrier) {
     } else if (sums) {
       sum_squares(layer.weight, begin, end, sums);
     }
-    if (others(parameter) || !layer.bias.value.data) return;
-    if (!whole_gradient_) kernels_.collect_bias(layer, rows, false);
-    if (moves) move(layer.bias, parameter + 1);
+    if (!others(parameter) && layer.bias.value.data) {
+      if (!whole_gradient_) kernels_.collect_bias(layer, rows, false);
+      if (moves) move(layer.bias, parameter + 1);
+    }
+    if (reads) update_and_read(layer, step, *next);
   },
                   [&](const Parametric& layer) {
     vector(layer.alpha, layer.first_parameter, layer.dy, layer.change, layer.width);

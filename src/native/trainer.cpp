@@ -111,6 +111,10 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   if (settings_.augmentation.crop) spares_.assign(most_threads_, std::vector<float>(network_.inputs.stride + 16));
   for (int t = 0; takes_images(settings_) && t < most_threads_; ++t)
     image_scratch_.emplace_back(network_.scratch_floats);
+  if (batch == 1) {
+    next_inputs_.resize(network_.inputs.stride + 16);
+    next_outputs_.resize(linear_first ? std::get<Linear>(network_.nodes.front()).z.stride : 0);
+  }
   if (!sparse_) return;
   bits_.resize(size_t(batch) * words_);
   const size_t bytes = 4 * size_t(batch / 32 + 1) * (data.source.features + 32);
@@ -168,11 +172,16 @@ Result Trainer::advance(const Steps& steps, bool statistics) {
     int64_t updates = 0;
     const auto run = [&](int thread) {
       int64_t made = 0;
+      const auto step_of = [&](int64_t i) {
+        return step_at(position_.step + i, steps, done + i, measure && i == now - 1);
+      };
       for (int64_t i = 0; i < now; ++i) {
-        Step step = step_at(position_.step + i, steps, done + i, measure && i == now - 1);
+        Step step = step_of(i), next;
         step.update = position_.updates + made + 1;
         step.averaged = position_.averaged || made > 0;
-        take_step(step, thread, barrier);
+        const bool ahead = i + 1 < now && reads_ahead(step);
+        if (ahead) next = step_of(i + 1);
+        take_step(step, ahead ? &next : nullptr, thread, barrier);
         made += step.closes;
       }
       if (thread == 0) updates = made;

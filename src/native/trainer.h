@@ -159,7 +159,9 @@ class Trainer {
     bool statistics;
   };
   Step step_at(int64_t number, const Steps&, int64_t i, bool statistics) const;
-  void take_step(const Step&, int thread, Barrier&);
+  void take_step(const Step&, const Step* next, int thread, Barrier&);
+  bool reads_ahead(const Step&) const;
+  void update_and_read(const Linear&, const Step&, const Step& next);
   void prepare(const Step&, int thread, int begin, int end);
   void input(const Step&, int m, float* x, int thread);
   int64_t target(int64_t place) const;
@@ -171,7 +173,7 @@ class Trainer {
   void finish_norm(const ImageNorm&, int thread, Barrier&, const F& whole) const;
   bool is_right(int m) const;
   void back(const Step&, int thread, int first_row, int last_row, Barrier&);
-  void update(const Step&, int thread, Barrier&);
+  void update(const Step&, const Step* next, int thread, Barrier&);
   void collect(const Step&, int thread);
   void collect_filters(const Step&, const Convolution&, int begin, int end);
   void collect_filter_bias(const Step&, const Convolution&);
@@ -213,6 +215,11 @@ class Trainer {
   // For a call of `advance`.
   Result result_;
   int last_batch_ = 0;  // rows of the last minibatch, for the statistics
+
+  // Of a minibatch of one row layer 1 may be computed as soon as its weights have moved for the row before: that
+  // row as it is read, what layer 1 gives for it, and whether both are there.
+  std::vector<float> next_inputs_, next_outputs_;
+  bool is_ahead_ = false;
 
   // For a step: memory that each step overwrites, of each row of the minibatch or of each thread.
   std::vector<int64_t> targets_, second_targets_;

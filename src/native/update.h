@@ -104,7 +104,6 @@ INLINE void prefetch_row(const Parameter& p, int k, int column) {
 
 // A sink takes N vectors of the gradient of row k of W, from `column` on.
 
-// SGD, perhaps with momentum and weight decay, and nothing else: the step that most people take.
 struct PlainStep {
   const Parameter& p;
   const Update& u;
@@ -114,6 +113,13 @@ struct PlainStep {
 
   template <int N>
   INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N]) const {
+    Vec now[N];
+    take(k, column, gradient, now);
+  }
+
+  // now: the weights as they are moved.
+  template <int N>
+  INLINE_MEMBER void take(int k, int column, const Vec (&gradient)[N], Vec (&now)[N]) const {
     float* w = p.value.row(k) + column;
     float* v = p.first_moment ? p.first_moment + k * p.value.stride + column : nullptr;
 #pragma GCC unroll 8
@@ -126,7 +132,8 @@ struct PlainStep {
         store(v + j * W, velocity);
         g = u.nesterov ? g + u.momentum * velocity : velocity;
       }
-      store(w + j * W, old - u.rate * g);
+      now[j] = old - u.rate * g;
+      store(w + j * W, now[j]);
     }
   }
 };
@@ -191,11 +198,6 @@ struct ToMemory {
     if (norms) norms[k] += lane_sum(squares);
   }
 };
-
-INLINE bool is_plain(const Update& u, const RowSums* sums) {
-  return !sums && u.optimizer == Optimizer::kSgd && u.l1 == 0.0f && u.l2 == 0.0f && u.ema_rate == 0.0f &&
-         u.scale == 1.0f && u.clip_value == __builtin_huge_valf();
-}
 
 // Where it does not stay in the first cache by itself, the gradient of W is made a strip of its rows at a time,
 // from packed pieces of X and dL/dZ. Over more rows of the minibatch than such a piece has the sums wait in
@@ -335,6 +337,46 @@ INLINE void gradient_dense(const Linear& layer, int batch, int begin, int end, c
     gradient_strip(layer, batch, first, first + kStripRows < end ? first + kStripRows : end, sink);
   }
 }
+
+#if !defined(STEEPEST_PAIRS)
+// The weights of a panel moved by the gradient of one row of the minibatch, and read for the next row while they
+// are in registers. Its sums run as those of `update` and of `product`, to the same bits.
+struct UpdateAndRead {
+  const Linear& layer;
+  const PlainStep& step;
+  const float* next;
+  float* z;
+
+  template <int N>
+  void run(int j) {
+    const int column = j * W;
+    const float *x = layer.x.row(0), *bias = layer.bias.value.data;
+    Vec dz[N], sums[N];
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) {
+      dz[i] = load(layer.dz.row(0) + column + i * W);
+      sums[i] = bias ? load(bias + column + i * W) : Vec{};
+    }
+    for (int k = 0; k < layer.in; ++k) {
+      const Vec own = splat(x[k]), other = splat(next[k]);
+      Vec gradient[N], now[N];
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) gradient[i] = accumulate(Vec{}, own, dz[i]);
+      step.take(k, column, gradient, now);
+#pragma GCC unroll 8
+      for (int i = 0; i < N; ++i) sums[i] = accumulate(sums[i], other, now[i]);
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < N; ++i) store(z + column + i * W, sums[i]);
+  }
+};
+
+static void update_and_read(const Linear& layer, const Update& u, const float* next, float* z) {
+  const PlainStep step{layer.weight, u};
+  UpdateAndRead panels{layer, step, next, z};
+  for_panels<kTileVectors>(padded(layer.out) / W, panels);
+}
+#endif
 
 // Writes columns begin .. end-1 of the transpose from rows begin .. end-1 of W. `begin` is a multiple of
 // the width, and so is `end` unless W ends there; what lies behind W is zero.

@@ -230,6 +230,40 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, net, batch_size,
     assert all(result == results[0] for result in results[1:])
 
 
+# Of single rows the weights of layer 1 are read for the next row as they move, but for the last row of a call.
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("kind", ["floats", "bytes"])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-3},
+        {"weight_decay": 1e-3},
+        {"momentum": 0.9, "epochs": 4, "ema": 0.9},
+        {"optimizer": "adam"},
+        {"momentum": 0.9, "clip_norm": 1.0},
+        {"momentum": 0.9, "flip": True, "shift": 2, "crop": 1},
+        {"momentum": 0.9, "mixup": 0.4},
+    ],
+    ids=lambda recipe: " ".join(recipe),
+)
+def test_of_single_rows_the_number_of_calls_changes_no_bit(isa, kind, recipe, monkeypatch):
+    monkeypatch.setenv("STEEPEST_ISA", isa)
+    model = build([35, 150, 3], nn.ReLU(), 0)
+    array = make_data("floats", 30, 35, 0).reshape(30, 1, 5, 7)
+    if kind == "bytes":  # without zeros, so that none are skipped
+        array = np.random.default_rng(0).integers(1, 256, array.shape, dtype=np.uint8)
+    results = []
+    for calls in ([40], [1] * 40, [7, 33]):
+        plan = make_plan(copy.deepcopy(model), array, 3, 0, batch_size=1, lr=0.01, **recipe)
+        engine = NativeEngine()
+        engine.load(plan)
+        stats = [engine.advance([0.01] * n) for n in calls]
+        engine.export()
+        losses = [loss for one in stats for loss in one.step_losses]
+        results.append((bits(plan.model), losses))
+    assert results[0] == results[1] == results[2]
+
+
 # Matrices beyond the second cache by few rows and by more, sums over several pieces of the minibatch, many rows; of
 # few rows (rowwise.h) such whose columns and whose rows of W fill no vector.
 @pytest.mark.parametrize("isa", ISAS)
