@@ -31,4 +31,4 @@ def make(seed: int) -> Case:
         nn.Linear(12 * 16, 10),
     )
     rows = loaders(images8(seed), seed, batch=48)
-    return Case(model, nn.CrossEntropyLoss(), sgd(model, 0.01), *rows, epochs=6)
+    return Case(model, nn.CrossEntropyLoss(), sgd(model, 0.01), *rows, epochs=10)

@@ -40,4 +40,4 @@ def make(seed: int) -> Case:
     model = conv_net(width=4)
     step = Distil(teacher)
     optimizer = adam(model, 3e-3)
-    return Case(model, nn.CrossEntropyLoss(), optimizer, train, val, epochs=8, train_step=step)
+    return Case(model, nn.CrossEntropyLoss(), optimizer, train, val, epochs=16, train_step=step)

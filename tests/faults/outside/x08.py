@@ -42,4 +42,4 @@ def make(seed: int) -> Case:
     torch.manual_seed(seed)
     model = RowReader()
     rows, loss_fn = loaders(digit_rows(seed), seed), nn.CrossEntropyLoss()
-    return Case(model, loss_fn, adam(model, 5e-3), *rows, epochs=8, train_step=clipped)
+    return Case(model, loss_fn, adam(model, 5e-3), *rows, epochs=16, train_step=clipped)

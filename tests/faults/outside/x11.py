@@ -51,5 +51,5 @@ def make(seed: int) -> Case:
     )
     rows = loaders(images8(seed), seed, batch=48)
     return Case(
-        model, loss_fn, optimizer, *rows, epochs=8, train_step=train_step, evaluate=evaluate
+        model, loss_fn, optimizer, *rows, epochs=16, train_step=train_step, evaluate=evaluate
     )

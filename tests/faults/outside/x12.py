@@ -42,4 +42,4 @@ def make(seed: int) -> Case:
     torch.manual_seed(seed)
     model = Contrast()
     rows, loss_fn = loaders(digits8(seed), seed, batch=96), nn.CrossEntropyLoss()
-    return Case(model, loss_fn, adam(model, 3e-3), *rows, epochs=8, train_step=train_step)
+    return Case(model, loss_fn, adam(model, 3e-3), *rows, epochs=16, train_step=train_step)
