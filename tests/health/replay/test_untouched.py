@@ -11,6 +11,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, RandomSampler, TensorDataset
 
 import steepest as sp
+from steepest.health.check.probe_pass import run_pass
+from steepest.health.replay.batches import Batch
+from steepest.health.replay.replay import Setup
+from steepest.health.replay.untouched import _remember, _Values
 
 
 class Drawing(Dataset):
@@ -198,3 +202,38 @@ def test_an_iterator_is_not_used_up():
     assert len(list(batches)) == 5
     assert findings.codes == ["NOT_CHECKED"]
     assert "only once" in findings[0].message
+
+
+def test_values_that_an_optimizer_holds_too_are_kept_once():
+    model = nn.Linear(3, 2)
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    values = [one for one in _remember((model, optimizer)) if isinstance(one, _Values)]
+    held = [id(one.tensor) for one in values]
+    assert len(held) == len(set(held))
+    assert {id(p) for p in model.parameters()} <= set(held)
+
+
+class Writes(nn.Linear):
+    """Changes its bias in its own forward pass."""
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.bias.add_(1.0)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("kind", [nn.Linear, Writes])
+def test_the_first_pass_holds_no_second_copy_of_what_it_left_alone(kind):
+    model = kind(4, 3)
+    before = [p.detach().clone() for p in model.parameters()]
+    setup = Setup(model, nn.CrossEntropyLoss())
+    passed = run_pass(setup, Batch((torch.ones(2, 4),), torch.tensor([0, 1])))
+    shared = [p.data_ptr() == q.data_ptr() for p, q in zip(
+        passed.setup.model.parameters(), model.parameters(), strict=True
+    )]  # fmt: skip
+    assert shared == [True, kind is nn.Linear]
+    assert all(torch.equal(p, kept) for p, kept in zip(model.parameters(), before, strict=True))
+    assert all(p.grad is None for p in model.parameters())
+    assert set(passed.grads) == {"weight", "bias"}

@@ -107,7 +107,20 @@ def run_pass(setup: Setup, batch: Batch) -> ProbePass | None:
         if p.requires_grad
     }
     value = float(loss.detach())
+    _share_weights(clone.model, setup.model)
     return ProbePass(clone, output, logits, value, grads, signals, leaves, used_by)
+
+
+def _share_weights(clone: nn.Module, of: nn.Module) -> None:
+    """Let a copy that takes no more passes hold the weights that it is a copy of, not twice.
+
+    Of those that the pass itself has written to, it keeps its own.
+    """
+    with torch.no_grad():
+        for p, q in zip(clone.parameters(), of.parameters(), strict=False):
+            plain = type(p) is type(q) is nn.Parameter and p.layout == q.layout == torch.strided
+            if plain and p.dtype == q.dtype and p.device == q.device and torch.equal(p, q):
+                p.data = q.data
 
 
 def _used_by(nodes: list[Any]) -> dict[int, set[str]]:

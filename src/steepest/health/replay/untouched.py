@@ -78,6 +78,7 @@ def _global_generators() -> Iterator[Undo]:
 
 
 def _remember(roots: Any) -> Iterator[Undo]:
+    tensors: set[int] = set()  # an optimizer holds those of a module: their values are kept once
     for thing in walk(roots):
         if isinstance(thing, torch.Generator):
             yield functools.partial(thing.set_state, thing.get_state())
@@ -88,9 +89,9 @@ def _remember(roots: Any) -> Iterator[Undo]:
         elif isinstance(thing, random.Random):
             yield functools.partial(thing.setstate, thing.getstate())
         elif isinstance(thing, nn.Module):
-            yield from _of_module(thing)
+            yield from _of_module(thing, tensors)
         elif isinstance(thing, torch.optim.Optimizer):
-            yield from _of_optimizer(thing)
+            yield from _of_optimizer(thing, tensors)
         elif isinstance(thing, list):
             yield functools.partial(thing.__setitem__, slice(None), thing.copy())
         elif isinstance(thing, dict):
@@ -112,19 +113,23 @@ def _refill(target: dict[Any, Any], kept: dict[Any, Any]) -> None:
         target.update(kept)
 
 
-def _of_module(module: nn.Module) -> Iterator[Undo]:
+def _of_module(module: nn.Module, known: set[int]) -> Iterator[Undo]:
     """One module without its children: they are met on the walk."""
     yield functools.partial(_refill, vars(module), vars(module).copy())
     for table in (module._parameters, module._buffers):
         yield functools.partial(_refill, table, table.copy())
         for tensor in table.values():
             if tensor is not None:
-                yield from _of_tensor(tensor)
+                yield from _of_tensor(tensor, known)
 
 
-def _of_tensor(tensor: Tensor) -> Iterator[Undo]:
+def _of_tensor(tensor: Tensor, known: set[int]) -> Iterator[Undo]:
+    """known: the ids of those that are kept already; they live as long as what keeps them."""
     if isinstance(tensor, (nn.UninitializedParameter, nn.UninitializedBuffer)):
         return
+    if id(tensor) in known:
+        return
+    known.add(id(tensor))
     yield _Values(tensor)
     if tensor.is_leaf:
         yield functools.partial(tensor.requires_grad_, tensor.requires_grad)
@@ -134,17 +139,17 @@ def _of_tensor(tensor: Tensor) -> Iterator[Undo]:
         yield functools.partial(setattr, tensor, "grad", grad)
 
 
-def _of_optimizer(optimizer: torch.optim.Optimizer) -> Iterator[Undo]:
+def _of_optimizer(optimizer: torch.optim.Optimizer, known: set[int]) -> Iterator[Undo]:
     for group in optimizer.param_groups:
         yield functools.partial(_refill, group, group.copy())
         for parameter in group["params"]:
-            yield from _of_tensor(parameter)
+            yield from _of_tensor(parameter, known)
     yield functools.partial(_refill, optimizer.state, dict(optimizer.state))
     for kept in optimizer.state.values():
         yield functools.partial(_refill, kept, kept.copy())
         for value in kept.values():
             if isinstance(value, Tensor):
-                yield from _of_tensor(value)
+                yield from _of_tensor(value, known)
 
 
 def walk(roots: Any) -> Iterator[Any]:

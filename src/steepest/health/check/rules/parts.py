@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from steepest.health.check.context import CheckContext
@@ -15,6 +16,7 @@ _FEW_TWINS = 0.01
 _FEWEST_TWINS = 5
 _NEXT = 0.05  # of the median distance of a training row to its nearest one
 _CHANGED = 0.1  # of the inputs' deviation; less is a trace of noise, as against rounding
+_AT_ONCE = 256  # columns that are made float64
 _MOVED, _STRETCHED = 1.0, 3.0  # the median column, in deviations; times
 
 
@@ -154,12 +156,11 @@ def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
     x, v = parts.get("training"), parts.get("validation")
     if x is None or v is None or x.shape[1:] != v.shape[1:] or not x.is_floating_point():
         return
-    a, b = x[:5000].flatten(1).double(), v[:5000].flatten(1).double()
-    of_a, of_b = a.std(0), b.std(0)
+    (mean_a, of_a), (mean_b, of_b) = (_of_columns(t[:5000].flatten(1)) for t in (x, v))
     vary = (of_a > 1e-8) & (of_b > 1e-12)
-    if len(b) < 30 or not bool(vary.any()) or not bool(a.isfinite().all() and b.isfinite().all()):
+    if len(v) < 30 or not bool(vary.any()) or not bool((mean_a + mean_b).isfinite().all()):
         return
-    shift = float(((a.mean(0) - b.mean(0)).abs() / of_a)[vary].median())
+    shift = float(((mean_a - mean_b).abs() / of_a)[vary].median())
     stretch = float((of_b / of_a)[vary].log().abs().median())
     if shift <= _MOVED and stretch <= math.log(_STRETCHED):
         return
@@ -181,3 +182,13 @@ def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
         ),
         ruled_out=("a natural shift of a few columns: this is the median over all",),
     )
+
+
+def _of_columns(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and deviations of the columns, in float64; some columns at a time, for their memory."""
+    means, deviations = [], []
+    for part in torch.split(x, _AT_ONCE, 1):
+        part = part.double()
+        means.append(part.mean(0))
+        deviations.append(part.std(0))
+    return torch.cat(means), torch.cat(deviations)
