@@ -6,6 +6,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import steepest as sp
+from steepest.health.check.probe_pass import _activation_before
 
 
 def checked(deviation, activation, optimizer, lr):
@@ -39,3 +40,36 @@ def test_it_is_found_at_every_rate(deviation, activation, optimizer, lr):
 @pytest.mark.parametrize("lr", [0.3, 0.01, 0.001])
 def test_a_sound_start_is_silent_at_every_rate(lr):
     assert "SATURATED" not in checked(None, nn.Tanh, torch.optim.SGD, lr).codes
+
+
+class Cell(nn.Module):
+    """A cell called in a loop, with states made by hand: at first they are near 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.cell, self.fc = nn.LSTMCell(4, 32), nn.Linear(32, 3)
+
+    def forward(self, x):
+        h = c = torch.zeros(len(x), 32)
+        for part in x.unbind(1):
+            h, c = self.cell(0.05 * part, (h, c))
+        return self.fc(h)
+
+
+def test_a_gate_s_product_lies_at_no_bounds():
+    torch.manual_seed(0)
+    X = torch.randn(600, 5, 4)
+    loader = DataLoader(TensorDataset(X, X[:, 4, :3].argmax(1)), 32, shuffle=True)
+    model = Cell()
+    own = torch.optim.Adam(model.parameters(), 5e-3)
+    found = sp.check(model, nn.CrossEntropyLoss(), own, loader, seconds=30)
+    assert "SATURATED" not in found.codes
+    assert not found.errors
+
+
+def test_through_what_the_activation_before_a_layer_is_seen():
+    x = torch.randn(5, 4, requires_grad=True)
+    gate, mask = torch.sigmoid(x), torch.ones(5, 4)
+    assert [_activation_before(one) for one in (gate * mask, mask * gate)] == ["Sigmoid"] * 2
+    assert _activation_before(nn.functional.dropout(gate).reshape(4, 5)) == "Sigmoid"
+    assert _activation_before(gate * torch.tanh(x)) == "Mul"

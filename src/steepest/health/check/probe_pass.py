@@ -188,12 +188,16 @@ def _measure_units(signal: LayerSignal, x: Tensor) -> None:
 
 
 def _activation_before(x: Tensor) -> str:
-    """The function that made an input, seen through pooling and dropout."""
+    """The function that made an input, seen through pooling and dropout, not through a gate.
+
+    A gate multiplies two things that want a gradient: its product has no bounds to lie at.
+    """
     node = head_node(x)
     while node is not None:
         name = node.name().partition("Backward")[0]
         through = ("MaxPool", "AvgPool", "AdaptiveAvgPool", "NativeDropout", "Mul", *PASSED)
-        if not name.startswith(through) or not node.next_functions:
+        made_of = [parent for parent, _ in node.next_functions if parent is not None]
+        if not name.startswith(through) or len(made_of) != 1:
             return str(name)
-        node = node.next_functions[0][0]
+        node = made_of[0]
     return ""

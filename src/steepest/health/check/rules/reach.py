@@ -80,7 +80,8 @@ def _is_bent(context: CheckContext, inputs: list[Tensor]) -> bool:
 def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> float | None:
     """|f(ax + by) - a f(x) - b f(y) - (1-a-b) f(0)| beside what f varies by.
 
-    None if it is constant, or not finite, as the log of a probability that rounds to 0.
+    None if it is constant, not finite, as the log of a probability that rounds to 0, or not to be
+    had in float64, where its forward makes states of its own.
     """
     clone = setup.copy() if setup else None
     if clone is None:
@@ -103,7 +104,12 @@ def _affine_defect(context: CheckContext, setup: Setup | None, x: Tensor) -> flo
         return z
 
     with torch.no_grad():
-        fu, fv, f0 = f(u), f(v), f(torch.zeros_like(u))
+        try:
+            fu, fv, f0 = f(u), f(v), f(torch.zeros_like(u))
+        except RuntimeError as error:
+            if "dtype" not in str(error):
+                raise
+            return None
         mixed = f(0.7 * u + 1.6 * v)
     wide = float((fu - f0).norm() + (fv - f0).norm())
     if not wide > 1e-9 * (1 + float(f0.norm())) or not math.isfinite(wide):
