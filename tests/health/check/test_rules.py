@@ -251,3 +251,41 @@ def test_a_rare_class_that_neighbours_cannot_tell_accuses_none_of_its_rows():
     rare = torch.rand(900) < 0.12
     findings = check(X=X, y=torch.where(rare, 2, y))
     assert "LABEL_NOISE" not in findings.codes
+
+
+@pytest.mark.parametrize(("ignored", "severity"), [(1, "warn"), (7, None)])
+def test_a_class_that_the_loss_leaves_out_is_a_warning_however_rare_it_is(ignored, severity):
+    torch.manual_seed(0)
+    X = torch.randn(600, 8)
+    y = X[:, :6].argmax(1)
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 6))
+    loader = DataLoader(TensorDataset(X, y), 32, shuffle=True)
+    own = torch.optim.SGD(model.parameters(), 0.1)
+    found = sp.check(model, nn.CrossEntropyLoss(ignore_index=ignored), own, loader, seconds=0)
+    assert [one.severity for one in found if one.code == "IGNORED_LABELS"] == [severity] * (
+        severity is not None
+    )
+    assert "CLASS_SET_MISMATCH" not in found.codes
+
+
+class Tagger(nn.Module):
+    """Of words (N, 9) the logits of each place (N, 6, 9)."""
+
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.fc = nn.Embedding(6, 16), nn.Linear(16, 6)
+
+    def forward(self, words):
+        return self.fc(self.embedding(words)).transpose(1, 2)
+
+
+def test_places_that_the_loss_leaves_out_may_be_padding():
+    torch.manual_seed(0)
+    words = torch.randint(1, 6, (300, 9))
+    words[:, 8] = 0
+    model = Tagger()
+    loader = DataLoader(TensorDataset(words, words), 32, shuffle=True)
+    own = torch.optim.SGD(model.parameters(), 0.1)
+    found = sp.check(model, nn.CrossEntropyLoss(ignore_index=0), own, loader, seconds=0)
+    assert not found.actionable
+    assert [one.severity for one in found if one.code == "IGNORED_LABELS"] in ([], ["info"])

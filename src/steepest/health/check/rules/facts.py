@@ -127,7 +127,7 @@ def class_set_mismatch(context: CheckContext) -> Iterator[Finding]:
             ),
             severity="warn" if share >= _FEW_ROWS else "info",
         )
-    elif len(known) < C:
+    elif len(known) < C - (0 <= ignored < C):
         yield make_finding(
             "CLASS_SET_MISMATCH",
             f"the model has {C} outputs, and the training rows have {len(known)} classes",
@@ -174,13 +174,21 @@ def ignored_labels(context: CheckContext) -> Iterator[Finding]:
     share = float((y == ignored).float().mean())
     if not share:
         return
-    severe = share > _MANY_IGNORED
+    evidence = [Evidence(f"{share:.1%} of {len(y)} labels", "0 %")]
+    fix = f"keep = y != {ignored}; X, y = X[keep], y[keep]  # if they are not meant to be left out"
+    # Of places in a row some are padding. A row whose only label is a class has no such place.
+    C = context.logits.shape[1] if context.logits.ndim == 2 else 0
+    x = context.probe.x
+    is_class = 0 <= ignored < C and x is not None and x.ndim > 1 and len(x) == len(context.logits)
+    if is_class:
+        evidence.append(Evidence(f"{ignored} is one of the model's {C} classes", "none of them"))
+        fix = "nn.CrossEntropyLoss()  # without ignore_index, as no row's label is padding"
     yield make_finding(
         "IGNORED_LABELS",
         f"{share:.1%} of the labels are {ignored}: the loss leaves these rows out",
-        f"keep = y != {ignored}; X, y = X[keep], y[keep]  # if they are not meant to be left out",
-        (Evidence(f"{share:.1%} of {len(y)} labels", "0 %"),),
-        severity="warn" if severe else "info",
+        fix,
+        evidence,
+        severity="warn" if share > _MANY_IGNORED or is_class else "info",
     )
 
 
