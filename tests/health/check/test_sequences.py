@@ -105,3 +105,68 @@ def test_a_class_that_few_validation_rows_alone_have_is_a_note(rows, severity):
     findings = checked(Bag(), X, y, torch.randint(30, (400, 6)), y_val)
     found = next(f for f in findings if f.code == "CLASS_SET_MISMATCH")
     assert found.severity == severity
+
+
+class Language(nn.Module):
+    """At each place of (N, T) words the logits of the next one, in one of three forms."""
+
+    def __init__(self, reader, form="rows"):
+        super().__init__()
+        self.embedding, self.fc = nn.Embedding(9, 16), nn.Linear(16, 9)
+        self.reader, self.form = reader, form
+
+    def forward(self, words):
+        z = self.fc(self.reader(self.embedding(words)))
+        return {"rows": z, "flat": z.flatten(0, 1), "channels": z.transpose(1, 2)}[self.form]
+
+
+class Recurrent(nn.Module):
+    def __init__(self, **settings):
+        super().__init__()
+        self.gru = nn.GRU(16, 16 // (1 + settings.get("bidirectional", False)), batch_first=True,
+                          **settings)  # fmt: skip
+
+    def forward(self, h):
+        return self.gru(h)[0]
+
+
+class Attention(nn.Module):
+    def __init__(self, causal):
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, 0.1, batch_first=True)
+        self.causal = causal
+
+    def forward(self, h):
+        mask = nn.Transformer.generate_square_subsequent_mask(h.shape[1])
+        return self.layer(h, src_mask=mask if self.causal else None)
+
+
+def next_words(model, **settings):
+    torch.manual_seed(0)
+    text = torch.randint(0, 9, (400, 12)).cumsum(1) % 9
+    loader = DataLoader(TensorDataset(text[:, :-1], text[:, 1:]), 32, shuffle=True)
+
+    def loss_fn(z, y):
+        z = z.transpose(1, 2) if model.form == "channels" else z.reshape(-1, 9)
+        return nn.functional.cross_entropy(z.reshape(-1, 9), y.flatten())
+
+    own = torch.optim.Adam(model.parameters(), 1e-3)
+    return sp.check(model, loss_fn, own, loader, seconds=0, **settings)
+
+
+@pytest.mark.parametrize("form", ["rows", "flat", "channels"])
+@pytest.mark.parametrize(
+    ("reader", "reads"),
+    [
+        (lambda: Attention(causal=False), True),
+        (lambda: Recurrent(bidirectional=True), True),
+        (lambda: Attention(causal=True), False),
+        (lambda: Recurrent(), False),
+    ],
+    ids=["all places", "both directions", "causal", "one direction"],
+)
+def test_a_model_that_reads_the_next_word_is_told(reader, reads, form):
+    torch.manual_seed(0)
+    found = next_words(Language(reader(), form))
+    assert ("TARGET_LEAK_FEATURE" in found.actionable.codes) == reads
+    assert reads or not found.actionable

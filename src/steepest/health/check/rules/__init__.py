@@ -16,6 +16,7 @@ from steepest.health.check.rules import (
     pairing,
     parts,
     reach,
+    sequences,
     start,
     weights,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "pairing",
     "parts",
     "reach",
+    "sequences",
     "start",
     "weights",
 ]
