@@ -289,3 +289,29 @@ def test_places_that_the_loss_leaves_out_may_be_padding():
     found = sp.check(model, nn.CrossEntropyLoss(ignore_index=0), own, loader, seconds=0)
     assert not found.actionable
     assert [one.severity for one in found if one.code == "IGNORED_LABELS"] in ([], ["info"])
+
+
+@pytest.mark.parametrize(
+    ("read", "code"),
+    [
+        (lambda X, y: (X.flip(1), y), "TRAIN_VAL_PREPROC_MISMATCH"),
+        (lambda X, y: (X.transpose(2, 3), y), "TRAIN_VAL_PREPROC_MISMATCH"),
+        (lambda X, y: (X, (y + 1) % 6), "VAL_LABELS_MISMATCH"),
+        (lambda X, y: (X, y), None),
+    ],
+    ids=["BGR", "H and W", "labels", "sound"],
+)
+def test_validation_images_that_are_read_otherwise_are_not_other_labels(read, code):
+    """Bars that stand or lie, in one of three colours."""
+    torch.manual_seed(0)
+    y = torch.randint(0, 6, (900,))
+    X = 0.3 * torch.randn(900, 3, 8, 8)
+    for image, label in zip(X, y, strict=True):
+        bar = image[label % 3]
+        (bar[:, 2:5] if label < 3 else bar[2:5]).add_(1)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 32), nn.ReLU(), nn.Linear(32, 6))
+    parts = (X[:600], y[:600]), read(X[600:], y[600:])
+    train, val = (DataLoader(TensorDataset(*part), 32, shuffle=True) for part in parts)
+    own = torch.optim.SGD(model.parameters(), 0.05)
+    found = sp.check(model, nn.CrossEntropyLoss(), own, train, val, seconds=10)
+    assert found.actionable.codes == ([code] if code else [])

@@ -34,6 +34,7 @@ _NO_SIGNAL, _SIGNAL = (
     2.0,
     5.0,
 )  # deviations by which neighbours guess better than the commonest class
+_AS_WELL = 0.05  # of the rows: another reading of the inputs fits as well as other labels
 _RENUMBERED = 0.3  # share of rows that fit under another numbering only
 _GIVES_AWAY, _BEYOND_OTHERS, _CLUSTERED = 0.99, 0.15, 0.95  # of a column that encodes the label
 _IMBALANCED = 10  # times as many rows of the commonest class as of the rarest
@@ -150,6 +151,12 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     usual = neighbours(train).accuracy
     if best < 0.7 * usual or usual < 0.6:
         return
+    for reading, X in _other_readings(val.X):
+        again = guessed(train, Table(X, val.y), C)
+        as_read = float((again == val.y).float().mean())
+        if as_read > best - _AS_WELL:
+            yield _read_otherwise(reading, plain, as_read)
+            return
     moved = {k: v for k, v in enumerate(mapping) if k != v}
     shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
     yield make_finding(
@@ -166,6 +173,35 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
             Evidence(f"{usual:.1%} within the training part", "the same in validation"),
         ),
         ruled_out=("inputs that differ: the guesses fit under one renumbering",),
+        confidence="confirmed",
+    )
+
+
+def _other_readings(X: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Images (N, ..., H, W) as another program would have read them."""
+    if X.ndim == 4 and X.shape[1] == 3:
+        yield "with the channels in the other order (BGR for RGB)", X.flip(1)
+    if X.ndim < 3 or min(X.shape[-2:]) < 4:
+        return
+    if X.shape[-1] == X.shape[-2]:
+        yield "with height and width exchanged", X.transpose(-1, -2)
+    yield "upside down", X.flip(-2)
+    yield "mirrored", X.flip(-1)
+
+
+def _read_otherwise(reading: str, plain: float, as_read: float) -> Finding:
+    return make_finding(
+        "TRAIN_VAL_PREPROC_MISMATCH",
+        f"the validation images are read otherwise than the training images: {reading} they fit",
+        "one function that reads an image, for both parts",
+        (
+            Evidence(
+                f"neighbours guess {plain:.1%} of the validation labels",
+                f"{as_read:.1%} {reading}",
+                experiment=Experiment.NEIGHBOURS,
+            ),
+        ),
+        ruled_out=("labels that are numbered otherwise: they fit as they are",),
         confidence="confirmed",
     )
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from steepest.health.check.context import CheckContext
 from steepest.health.check.data import Table, near_continuous, nearest, row_hashes
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, make_finding, rule
 
@@ -148,7 +149,8 @@ def random_validation(context: CheckContext) -> Iterator[Finding]:
     rank="data",
     place=90,
     severity="warn",
-    explains={"OVERFIT"},
+    explains={"OVERFIT", "VAL_LABELS_MISMATCH"},
+    confirmed_by=(Experiment.NEIGHBOURS,),
 )
 def preprocessing_mismatch(context: CheckContext) -> Iterator[Finding]:
     """Columns of the validation part moved or stretched as a whole."""
