@@ -315,3 +315,16 @@ def test_validation_images_that_are_read_otherwise_are_not_other_labels(read, co
     own = torch.optim.SGD(model.parameters(), 0.05)
     found = sp.check(model, nn.CrossEntropyLoss(), own, train, val, seconds=10)
     assert found.actionable.codes == ([code] if code else [])
+
+
+@pytest.mark.parametrize(("twins", "severity"), [(2, None), (9, "info"), (60, "warn")])
+def test_a_few_training_rows_in_the_validation_part_are_a_note(twins, severity):
+    torch.manual_seed(0)
+    X, X_val = torch.randn(600, 8), torch.randn(300, 8)
+    X_val[:twins] = X[:twins]
+    parts = (DataLoader(TensorDataset(x, x[:, :3].argmax(1)), 32) for x in (X, X_val))
+    model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 3))
+    own = torch.optim.SGD(model.parameters(), 0.1)
+    found = sp.check(model, nn.CrossEntropyLoss(), own, *parts, seconds=0)
+    told = [one.severity for one in found if one.code == "TRAIN_VAL_LEAK"]
+    assert told == ([severity] if severity else [])

@@ -14,6 +14,7 @@ from steepest.health.findings.registry import Phase, make_finding, rule
 
 # So few rows of the validation part in training are no leak.
 _FEW_TWINS = 0.01
+_MANY_TWINS = 0.05  # fewer are a note: they lift an accuracy by no more than their share
 _FEWEST_TWINS = 5
 _NEXT = 0.05  # of the median distance of a training row to its nearest one
 _CHANGED = 0.1  # of the inputs' deviation; less is a trace of noise, as against rounding
@@ -77,6 +78,7 @@ def train_val_leak(context: CheckContext) -> Iterator[Finding]:
         ruled_out=("equal rows by chance: a column takes nearly as many values as there are rows",)
         if continuous
         else (f"equal rows by chance: training rows repeat in {repeats:.1%} only",),
+        severity="warn" if share >= _MANY_TWINS else "info",
     )
 
 
