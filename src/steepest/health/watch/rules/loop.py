@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import torch
 
 from steepest.health.check.data import runs_test
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import (
     AFTER_STEPS,
@@ -17,6 +18,7 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
+from steepest.health.watch.optimizer_trace import OptimizerTrace
 from steepest.health.watch.trace import EVERY, TrainingTrace
 
 _IN_A_ROW = 2  # steps that show a fault of the order of calls
@@ -361,7 +363,8 @@ def clip_too_tight(trace: TrainingTrace) -> Iterator[Finding]:
     rank="optimizer",
     place=60,
     severity="warn",
-    explains={"LR_TOO_LOW"},
+    explains={"LR_TOO_LOW", "STOPPED_TOO_EARLY"},
+    confirmed_by=(Experiment.STEPS_AGAIN,),
 )
 def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
     """The rate fell to a thousandth in the first fifth of the steps, and the loss is still high."""
@@ -385,3 +388,30 @@ def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
                 confidence="fact",
                 step=trace.steps,
             )
+
+
+def fell_too_soon(
+    optimizer: OptimizerTrace, at: int, losses: tuple[float, float], steps: int
+) -> Finding:
+    """SCHEDULE_COLLAPSE, by what the highest rate still brings.
+
+    at: the step from which on the rate is gone. losses: after these steps from the last weights on,
+    at the rate as it is and at the highest one.
+    """
+    as_it_is, higher = losses
+    return make_finding(
+        "SCHEDULE_COLLAPSE",
+        f"the learning rate has fallen to {optimizer.lr():.2g} after {at} of {optimizer.steps} "
+        "steps, and there was more to learn",
+        "a slower schedule; of ReduceLROnPlateau the mode ('max' for an accuracy) and the patience",
+        (
+            Evidence(
+                f"loss {as_it_is:.3g} after {steps} more steps as it is",
+                f"{higher:.3g} at {optimizer.highest_lr:.2g}, on minibatches not passed before",
+                experiment=Experiment.STEPS_AGAIN,
+            ),
+        ),
+        ruled_out=("the end of a schedule: the rate is gone in the first half of the steps",),
+        confidence="confirmed",
+        step=optimizer.steps,
+    )
