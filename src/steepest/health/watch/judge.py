@@ -10,12 +10,13 @@ from steepest.health.findings.ranking import WEIGHT, ranked
 from steepest.health.findings.registry import Phase
 from steepest.health.replay.replay import Setup
 from steepest.health.replay.untouched import untouched
+from steepest.health.watch.fallen import fallen
 from steepest.health.watch.good_states import GoodStates
 from steepest.health.watch.label_tests import LabelTests, tests_of_labels
 from steepest.health.watch.optimizer_trace import CAREFUL
 from steepest.health.watch.relapse import Relapse, is_due
 from steepest.health.watch.rules import functions_of
-from steepest.health.watch.suspicion import lost_since, pre_flight, suspicious
+from steepest.health.watch.suspicion import lost_since, pre_flight, risen_since, suspicious
 from steepest.health.watch.thawed import Thawed
 from steepest.health.watch.trace import TrainingTrace, since_look
 
@@ -81,6 +82,9 @@ class Judge:
         self._look_back()
         if not self._suspected and suspicious(self._trace, at_end=True):
             self._check(experiments=True)
+        if not self._relapsed and self._trace.first_nonfinite is None:
+            with untouched():
+                self._add(list(fallen(self._setup, self._trace, self._seconds)))
 
     def _look_back(self) -> None:
         """Keep a state that is good, and ask, once, why what was learned is lost."""
@@ -108,8 +112,10 @@ class Judge:
         self._add(pre_flight(self._started, self._trace, seconds, experiments, self._reached))
         if experiments and all(f.severity == "info" for f in self._by_code.values()):
             with untouched():
+                risen = list(risen_since(self._started, self._trace, seconds))
                 now = self._setup.copy()
-            if now is not None:
+            self._add(risen)
+            if now is not None and not risen:  # units that died since would be a consequence
                 self._add(lost_since(now, self._trace, seconds))
 
     def _ask_labels(self) -> LabelTests | None:

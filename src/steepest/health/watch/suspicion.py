@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import Any
 
 from steepest.health.check.check import examine
+from steepest.health.clock import Clock
 from steepest.health.findings.finding import Finding
 from steepest.health.replay.batches import Batch
-from steepest.health.replay.replay import Setup
+from steepest.health.replay.replay import Setup, groups_of, lr_times, replay
+from steepest.health.watch.rules.relapse import ROSE, Good, Tried, rate_rose_at_once
 from steepest.health.watch.trace import TrainingTrace
 
 # Chosen by hand: a symptom only opens the experiments, and these decide. The fault programs and the
@@ -16,6 +18,8 @@ from steepest.health.watch.trace import TrainingTrace
 PATIENCE = 200  # steps after which a loss should have moved
 NO_PROGRESS = 0.98  # share of the loss of a constant answer
 FAR = 2.0  # nats above the first loss
+_STEPS = (30, 100)  # of a what-if; the longer one where the shorter shows nothing
+_PARTS, _LEARNS = (0.1, 0.01), 0.9  # of the highest rate; of the first loss
 _EARLY = 50  # steps within which a loss that runs away does so
 
 
@@ -64,6 +68,36 @@ def pre_flight(
         # The loop runs: a call that fails is one that was not understood here.
         if finding.code not in ("NOT_CHECKED", "LOSS_FAILS", "FORWARD_FAILS"):
             yield replace(finding, step=trace.steps)
+
+
+def risen_since(started: Setup, trace: TrainingTrace, seconds: float) -> Iterable[Finding]:
+    """LR_ROSE, if from the first weights on the highest rate learns nothing, and a part of it much.
+
+    Of a rate that came later: that at the start is the check's.
+    """
+    first = max(
+        (float(g.get("lr", 0.0)) for o in started.optimizers for g in groups_of(o)), default=0.0
+    )
+    highest = max((o.highest_lr for o in trace.optimizers), default=0.0)
+    if not 0 < ROSE * first <= highest or not trace.batches:
+        return
+    batches = [batch for batch in trace.batches if batch.rows == trace.batches[0].rows]
+    clock = Clock(seconds)
+    for steps in _STEPS:
+        high = replay(started, batches, steps, change=lr_times(highest / first), clock=clock)
+        if high is None or high.cut or high.final < NO_PROGRESS * high.first:
+            return
+        for share in _PARTS:
+            low = replay(
+                started, batches, steps, change=lr_times(share * highest / first), clock=clock
+            )
+            if low is None or low.cut:
+                return
+            if low.final < _LEARNS * low.first:
+                start = Good(0, low.first, first)
+                tried = Tried(steps, highest, high.final, low.final)
+                yield rate_rose_at_once(trace.steps, start, tried, share * highest)
+                return
 
 
 def lost_since(now: Setup, trace: TrainingTrace, seconds: float) -> Iterable[Finding]:

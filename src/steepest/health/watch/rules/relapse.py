@@ -81,6 +81,19 @@ def rate_rose(step: int, state: Good, tried: Tried) -> Finding:
     )
 
 
+def rate_rose_at_once(step: int, start: Good, tried: Tried, lower: float) -> Finding:
+    """LR_ROSE, of a rate that rose before anything was learned. start: the first weights."""
+    return make_finding(
+        "LR_ROSE",
+        f"the learning rate rose from {start.rate:g} to {tried.setting:g}, and nothing is learned",
+        f"a schedule that goes no higher than {lower:g}: a lower max_lr, a shorter warm-up",
+        _evidence(start, tried, f"at lr {tried.setting:g}", f"at lr {lower:g}"),
+        ruled_out=("data and model: the same steps at a lower rate learn",),
+        confidence="confirmed",
+        step=step,
+    )
+
+
 @rule(
     "MOMENTUM_ROSE",
     "the momentum rose, and what was learned is lost",
