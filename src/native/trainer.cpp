@@ -74,7 +74,11 @@ Trainer::Trainer(const Settings& settings, const Data& data, const Kernels& kern
   const std::vector<double> found = densities(data_, kernels_, network_.inputs.stride);
   double filled = std::accumulate(found.begin(), found.end(), 0.0) / double(found.size());
   if (settings_.augmentation.mixes) filled = 1 - (1 - filled) * (1 - filled);
-  sparse_ = linear_first && !settings_.bf16 && batch <= kMostSparseBatch && filled < kMostDense;
+  // With momentum all weights move at each step, and of one row they are read for the next one as they do.
+  const OptimizerSettings& moves = settings_.optimizer;
+  const bool all_move = moves.kind == Optimizer::kSgd && moves.momentum != 0.0f && moves.ema == 0.0;
+  const bool ahead = batch == 1 && all_move && !whole_gradient_ && !settings_.augmentation.mixes;
+  sparse_ = linear_first && !settings_.bf16 && batch <= kMostSparseBatch && filled < kMostDense && !ahead;
   if (!settings_.bf16 && !settings_.augmentation.mixes &&
       Coding::fits(network_.nodes, network_.inputs, data_.source, batch)) {
     coding_.emplace(*data_.source.piecewise, batch);

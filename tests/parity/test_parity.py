@@ -232,7 +232,7 @@ def test_the_number_of_threads_and_of_calls_changes_no_bit(isa, net, batch_size,
 
 # Of single rows the weights of layer 1 are read for the next row as they move, but for the last row of a call.
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("kind", ["floats", "bytes"])
+@pytest.mark.parametrize("kind", ["floats", "bytes", "zeros"])
 @pytest.mark.parametrize(
     "recipe",
     [
@@ -250,8 +250,9 @@ def test_of_single_rows_the_number_of_calls_changes_no_bit(isa, kind, recipe, mo
     monkeypatch.setenv("STEEPEST_ISA", isa)
     model = build([35, 150, 3], nn.ReLU(), 0)
     array = make_data("floats", 30, 35, 0).reshape(30, 1, 5, 7)
-    if kind == "bytes":  # without zeros, so that none are skipped
+    if kind != "floats":  # with many zeros, which without momentum are skipped, or with none
         array = np.random.default_rng(0).integers(1, 256, array.shape, dtype=np.uint8)
+        array[np.random.default_rng(1).random(array.shape) < 0.7 * (kind == "zeros")] = 0
     results = []
     for calls in ([40], [1] * 40, [7, 33]):
         plan = make_plan(copy.deepcopy(model), array, 3, 0, batch_size=1, lr=0.01, **recipe)
