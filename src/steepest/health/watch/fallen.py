@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from steepest.health.clock import Clock
 from steepest.health.findings.finding import Finding
 from steepest.health.replay.replay import Replay, Setup, lr_times, replay
-from steepest.health.watch.rules.loop import fell_too_soon
+from steepest.health.watch.rules.unfinished import fell_too_soon
 from steepest.health.watch.trace import TrainingTrace
 
 # Of the steps: a rate that is gone later is the end of a schedule. So many steps it has been gone.
@@ -29,8 +29,7 @@ def fallen(now: Setup, trace: TrainingTrace, seconds: float) -> Iterator[Finding
             continue
         if at > _EARLY * optimizer.steps or optimizer.steps < at + _LONG:
             continue
-        first = trace.batches[0].rows if trace.batches else 0
-        batches = [batch for batch in trace.batches if batch.rows == first]
+        batches = trace.equal_batches
         if len(batches) < _FEWEST:
             continue
         clock, rise = Clock(seconds), lr_times(optimizer.highest_lr / rate)

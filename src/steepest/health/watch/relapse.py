@@ -169,8 +169,7 @@ class Relapse:
 
     @cached_property
     def _batches(self) -> Sequence[Batch]:
-        first = self.trace.batches[0].rows
-        return [batch for batch in self.trace.batches if batch.rows == first]
+        return self.trace.equal_batches
 
     def _steps(self, begun: Setup, steps: int, change: Change | None = None) -> Replay | None:
         taken = replay(begun, self._batches, steps, change=change, clock=self.clock)

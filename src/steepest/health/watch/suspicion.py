@@ -81,8 +81,7 @@ def risen_since(started: Setup, trace: TrainingTrace, seconds: float) -> Iterabl
     highest = max((o.highest_lr for o in trace.optimizers), default=0.0)
     if not 0 < ROSE * first <= highest or not trace.batches:
         return
-    batches = [batch for batch in trace.batches if batch.rows == trace.batches[0].rows]
-    clock = Clock(seconds)
+    batches, clock = trace.equal_batches, Clock(seconds)
     for steps in _STEPS:
         high = replay(started, batches, steps, change=lr_times(highest / first), clock=clock)
         if high is None or high.cut or high.final < NO_PROGRESS * high.first:

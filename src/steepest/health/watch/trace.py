@@ -123,6 +123,11 @@ class TrainingTrace:
         self._prior = math.nan
 
     @property
+    def equal_batches(self) -> list[Batch]:
+        """Those of the first minibatches that have as many rows as the very first."""
+        return [batch for batch in self.batches if batch.rows == self.batches[0].rows]
+
+    @property
     def evaluations(self) -> list[EvaluationTrace]:
         """Those that have ended."""
         return self._evaluations.done

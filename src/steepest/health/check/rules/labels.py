@@ -151,12 +151,9 @@ def val_labels_mismatch(context: CheckContext) -> Iterator[Finding]:
     usual = neighbours(train).accuracy
     if best < 0.7 * usual or usual < 0.6:
         return
-    for reading, X in _other_readings(val.X):
-        again = guessed(train, Table(X, val.y), C)
-        as_read = float((again == val.y).float().mean())
-        if as_read > best - _AS_WELL:
-            yield _read_otherwise(reading, plain, as_read)
-            return
+    if found := _read_otherwise(train, val, C, plain, best):
+        yield found
+        return
     moved = {k: v for k, v in enumerate(mapping) if k != v}
     shown = ", ".join(f"{v} is {k}" for k, v in list(moved.items())[:6])
     yield make_finding(
@@ -189,7 +186,20 @@ def _other_readings(X: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield "mirrored", X.flip(-1)
 
 
-def _read_otherwise(reading: str, plain: float, as_read: float) -> Finding:
+def _read_otherwise(train: Table, val: Table, C: int, plain: float, best: float) -> Finding | None:
+    """Whether the guesses fit another reading of the images as well as other labels.
+
+    plain, best: the share that fits as it is, and under another numbering.
+    """
+    assert val.y is not None
+    for reading, X in _other_readings(val.X):
+        as_read = float((guessed(train, Table(X, val.y), C) == val.y).float().mean())
+        if as_read > best - _AS_WELL:
+            return _reading_found(reading, plain, as_read)
+    return None
+
+
+def _reading_found(reading: str, plain: float, as_read: float) -> Finding:
     return make_finding(
         "TRAIN_VAL_PREPROC_MISMATCH",
         f"the validation images are read otherwise than the training images: {reading} they fit",

@@ -138,11 +138,11 @@ def batch_mixing(context: CheckContext) -> Iterator[Finding]:
     order = torch.arange(rows)
     order[0] = rows - 1
     with _Readers(clone.model, rows) as readers:
-        a = _outputs(clone, few)
-        b = _outputs(clone, few.take(order))
+        a = outputs(clone, few)
+        b = outputs(clone, few.take(order))
     if a is None or b is None or a.shape != b.shape or len(a) != rows:
         return
-    if (gap := _change_of_others(a, b)) and _is_repeated(clone, few, a):
+    if (gap := _change_of_others(a, b)) and is_repeated(clone, few, a):
         yield make_finding(
             "BATCH_MIXING",
             "a row's output depends on the other rows of its batch, in eval mode too",
@@ -205,13 +205,18 @@ class _Readers:
 
 def _change_of_others(a: Tensor, b: Tensor) -> float:
     """By how much the rows but the first differ, (N, ...) each; 0 where that may be rounding."""
-    gap = float((a[1:] - b[1:]).abs().max())
-    return gap if gap > _MIXES * max(1e-3, float(a.detach().std())) else 0.0
+    return beyond_rounding(a[1:] - b[1:], a)
 
 
-def _is_repeated(clone: Setup, few: Batch, a: Tensor) -> bool:
+def beyond_rounding(change: Tensor, among: Tensor) -> float:
+    """The largest change; 0 where it may be rounding, as small as it is beside these outputs."""
+    gap = float(change.abs().max())
+    return gap if gap > _MIXES * max(1e-3, float(among.detach().std())) else 0.0
+
+
+def is_repeated(clone: Setup, few: Batch, a: Tensor) -> bool:
     """Whether the same rows give these outputs again: what differs is not random."""
-    again = _outputs(clone, few)
+    again = outputs(clone, few)
     return again is not None and torch.equal(a, again)
 
 
@@ -240,10 +245,10 @@ def input_ignored(context: CheckContext) -> Iterator[Finding]:
     if not bool(varied.any()) or _reaches_the_outputs(context.setup.copy(), some, varied):
         return
     clone = context.after_some_steps.copy() if context.after_some_steps else None
-    z = _outputs(clone.eval(), some) if clone else None
+    z = outputs(clone.eval(), some) if clone else None
     if clone is None or z is None:
         return
-    rolled = _outputs(clone, _rolled(some))
+    rolled = outputs(clone, _rolled(some))
     if rolled is not None and _is_same(z, rolled, some.x):
         yield make_finding(
             "INPUT_IGNORED",
@@ -268,7 +273,7 @@ def _reaches_the_outputs(setup: Setup | None, some: Batch, varied: Tensor) -> bo
     if some.x.is_floating_point():
         still = _without_gradient(setup, some)
         return still is not None and not bool((still & varied).any())
-    z, rolled = _outputs(setup, some), _outputs(setup, _rolled(some))
+    z, rolled = outputs(setup, some), outputs(setup, _rolled(some))
     return z is not None and rolled is not None and not _is_same(z, rolled, some.x)
 
 
@@ -298,7 +303,8 @@ def _rolled(batch: Batch) -> Batch:
     return Batch(batch.take(order).args, batch.target, batch.take(order).kwargs)
 
 
-def _outputs(setup: Setup, batch: Batch) -> Tensor | None:
+def outputs(setup: Setup, batch: Batch) -> Tensor | None:
+    """The first tensor that the model gives for a batch, by the same random numbers each time."""
     with torch.no_grad():
         seed_generators(0)
         return first_tensor(setup.outputs(batch))
@@ -310,7 +316,7 @@ def _ignored_columns(clone: Setup, some: Batch, z: Tensor, varied: Tensor) -> It
     if quiet is None or not bool((still := quiet & varied).any()):
         return
     exchanged = torch.where(still, some.x.roll(1, 0), some.x)
-    other = _outputs(clone, some.with_x(exchanged))
+    other = outputs(clone, some.with_x(exchanged))
     if other is None or not torch.equal(z, other):
         return
     columns = still.nonzero()[:, 0].tolist()

@@ -5,16 +5,15 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from steepest.engine import seed_generators
 from steepest.health.check.context import CheckContext
 from steepest.health.check.rules import labels  # noqa: F401  (its code is registered there)
+from steepest.health.check.rules.reach import beyond_rounding, outputs
 from steepest.health.findings.finding import Evidence, Finding
 from steepest.health.findings.registry import Phase, looks_for, make_finding
 from steepest.health.replay.batches import Batch
-from steepest.health.replay.replay import Setup, first_tensor
+from steepest.health.replay.replay import Setup
 
 _IS_NEXT = 0.99  # share of the labels that are the next input
-_MOVES = 1e-4  # change of an output, in deviations of the outputs
 _ROWS = 8
 
 
@@ -43,8 +42,8 @@ def reads_ahead(context: CheckContext) -> Iterator[Finding]:
     a, b = _by_place(clone, few, places), _by_place(clone, few.with_x(other), places)
     if a is None or b is None or not bool(changed.any()):
         return
-    gap = float((a - b)[changed, -2].abs().max())
-    if not gap > _MOVES * max(1e-3, float(a.std())):
+    gap = beyond_rounding((a - b)[changed, -2], a)
+    if not gap:
         return
     again = _by_place(clone, few, places)
     if again is None or not torch.equal(a, again):  # what differs is random
@@ -68,9 +67,7 @@ def reads_ahead(context: CheckContext) -> Iterator[Finding]:
 
 def _by_place(setup: Setup, batch: Batch, places: int) -> Tensor | None:
     """The outputs as (rows, places, classes); None where they have no such form."""
-    with torch.no_grad():
-        seed_generators(0)
-        z = first_tensor(setup.outputs(batch))
+    z = outputs(setup, batch)
     if z is None:
         return None
     rows = batch.rows

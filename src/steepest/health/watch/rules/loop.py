@@ -18,7 +18,6 @@ from steepest.health.findings.registry import (
     make_finding,
     rule,
 )
-from steepest.health.watch.optimizer_trace import OptimizerTrace
 from steepest.health.watch.trace import EVERY, TrainingTrace
 
 _IN_A_ROW = 2  # steps that show a fault of the order of calls
@@ -388,30 +387,3 @@ def schedule_collapse(trace: TrainingTrace) -> Iterator[Finding]:
                 confidence="fact",
                 step=trace.steps,
             )
-
-
-def fell_too_soon(
-    optimizer: OptimizerTrace, at: int, losses: tuple[float, float], steps: int
-) -> Finding:
-    """SCHEDULE_COLLAPSE, by what the highest rate still brings.
-
-    at: the step from which on the rate is gone. losses: after these steps from the last weights on,
-    at the rate as it is and at the highest one.
-    """
-    as_it_is, higher = losses
-    return make_finding(
-        "SCHEDULE_COLLAPSE",
-        f"the learning rate has fallen to {optimizer.lr():.2g} after {at} of {optimizer.steps} "
-        "steps, and there was more to learn",
-        "a slower schedule; of ReduceLROnPlateau the mode ('max' for an accuracy) and the patience",
-        (
-            Evidence(
-                f"loss {as_it_is:.3g} after {steps} more steps as it is",
-                f"{higher:.3g} at {optimizer.highest_lr:.2g}, on minibatches not passed before",
-                experiment=Experiment.STEPS_AGAIN,
-            ),
-        ),
-        ruled_out=("the end of a schedule: the rate is gone in the first half of the steps",),
-        confidence="confirmed",
-        step=optimizer.steps,
-    )

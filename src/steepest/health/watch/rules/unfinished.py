@@ -1,4 +1,4 @@
-"""Whether a training ended while it was still learning."""
+"""Whether a training ended, or its rate was gone, while there was more to learn."""
 
 import math
 from collections.abc import Sequence
@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steepest.health.findings.experiments import Experiment
 from steepest.health.findings.finding import Evidence, Finding, Severity
 from steepest.health.findings.registry import make_finding, rule
+from steepest.health.watch.optimizer_trace import OptimizerTrace
 
 # Worth telling: this share of the loss of a net that knows nothing, and so many standard errors.
 WORTH, ERRORS = 0.05, 3.0
@@ -95,4 +97,31 @@ def unfinished(course: Course, *, of: str, severity: Severity, fix: str, step: i
         confidence="suspected",
         step=step,
         severity=severity,
+    )
+
+
+def fell_too_soon(
+    optimizer: OptimizerTrace, at: int, losses: tuple[float, float], steps: int
+) -> Finding:
+    """SCHEDULE_COLLAPSE, by what the highest rate still brings.
+
+    at: the step from which on the rate is gone. losses: after these steps from the last weights on,
+    at the rate as it is and at the highest one.
+    """
+    as_it_is, higher = losses
+    return make_finding(
+        "SCHEDULE_COLLAPSE",
+        f"the learning rate has fallen to {optimizer.lr():.2g} after {at} of {optimizer.steps} "
+        "steps, and there was more to learn",
+        "a slower schedule; of ReduceLROnPlateau the mode ('max' for an accuracy) and the patience",
+        (
+            Evidence(
+                f"loss {as_it_is:.3g} after {steps} more steps as it is",
+                f"{higher:.3g} at {optimizer.highest_lr:.2g}, on minibatches not passed before",
+                experiment=Experiment.STEPS_AGAIN,
+            ),
+        ),
+        ruled_out=("the end of a schedule: the rate is gone in the first half of the steps",),
+        confidence="confirmed",
+        step=optimizer.steps,
     )
